@@ -1,0 +1,2 @@
+/** mesh: one binary; this file picks the mode. */
+console.log("mesh");

@@ -1,0 +1,48 @@
+/**
+ * What operators declare, in the one form that everything behind the dialects knows.
+ *
+ * A Config is one object of one kind; `origin` is where its author wrote it. Dialects decide the
+ * defaults of their era when they make these, so an absent value here means "none", never "the
+ * default of some version".
+ */
+import type { Position } from "../core/problem.ts";
+import type { DestinationPolicy } from "./destination-policy.ts";
+import type { EgressRule } from "./egress-rule.ts";
+import type { MeshSettings } from "./mesh-settings.ts";
+import type { RouteRule } from "./route-rule.ts";
+import type { ServiceEntry, WorkloadEntry } from "./service.ts";
+
+export interface ConfigMeta {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+interface Of<Kind extends string, Spec> {
+  readonly kind: Kind;
+  /** "config.istio.io/v1alpha2"; empty for the rule DSL of Istio 0.1. */
+  readonly apiVersion: string;
+  readonly meta: ConfigMeta;
+  readonly origin: Position;
+  readonly spec: Spec;
+  /** The document as its author wrote it. */
+  readonly text: string;
+}
+
+export type Config =
+  | Of<"RouteRule", RouteRule>
+  | Of<"DestinationPolicy", DestinationPolicy>
+  | Of<"EgressRule", EgressRule>
+  | Of<"ServiceEntry", ServiceEntry>
+  | Of<"WorkloadEntry", WorkloadEntry>
+  | Of<"MeshConfig", MeshSettings>;
+
+export type ConfigKind = Config["kind"];
+
+export type ConfigOf<K extends ConfigKind> = Extract<Config, { kind: K }>;
+
+/** "RouteRule/default/reviews-canary": unique in a store, and the tie-break between equals. */
+export function configKey(config: Config): string {
+  return `${config.kind}/${config.meta.namespace}/${config.meta.name}`;
+}

@@ -1,0 +1,17 @@
+/** Settings of the whole mesh: the part of MeshConfig that we obey. Spec table: manager 3. */
+export interface MeshSettings {
+  readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  /** Empty: no access log. */
+  readonly accessLogFile: string;
+  readonly accessLogEncoding: "TEXT" | "JSON";
+  readonly connectTimeoutMs: number;
+  readonly drainDurationMs: number;
+}
+
+export const defaultMeshSettings: MeshSettings = {
+  outboundTrafficPolicy: "ALLOW_ANY",
+  accessLogFile: "",
+  accessLogEncoding: "TEXT",
+  connectTimeoutMs: 1_000,
+  drainDurationMs: 30_000,
+};

@@ -1,0 +1,70 @@
+/** What exists: services, their ports and running instances. Spec tables: manager 1.15, 2.1. */
+export type Protocol =
+  | "HTTP"
+  | "HTTP2"
+  | "GRPC"
+  | "HTTPS"
+  | "TLS"
+  | "TCP"
+  | "MONGO"
+  | "REDIS"
+  | "MYSQL"
+  | "UDP";
+
+export interface ServicePort {
+  /** May be empty where it is the only one. */
+  readonly name: string;
+  readonly number: number;
+  readonly protocol: Protocol;
+}
+
+export interface Service {
+  /** Full host name, unique: "reviews.default.svc.cluster.local". */
+  readonly host: string;
+  readonly namespace: string;
+  /** Virtual addresses; often none. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly ServicePort[];
+  /** Where instances come from: listed, by resolving names, or the address the caller chose. */
+  readonly resolution: "STATIC" | "DNS" | "NONE";
+  readonly external: boolean;
+  /** The registry that told of it: "local", "file", … */
+  readonly registry: string;
+}
+
+export interface ServiceInstance {
+  readonly host: string;
+  readonly address: string;
+  /** Where it listens. */
+  readonly port: number;
+  /** The service's port that this stands for. */
+  readonly servicePort: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly locality: string;
+  readonly weight: number;
+  readonly healthy: boolean;
+  readonly workload: string;
+}
+
+/** networking.istio.io ServiceEntry: a service of the static registry. */
+export interface ServiceEntry {
+  readonly hosts: readonly string[];
+  readonly addresses: readonly string[];
+  readonly ports: readonly (ServicePort & { readonly targetPort?: number })[];
+  readonly location: "MESH_EXTERNAL" | "MESH_INTERNAL";
+  readonly resolution: "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS";
+  readonly endpoints: readonly WorkloadEntry[];
+  readonly workloadSelector?: Readonly<Record<string, string>>;
+}
+
+/** networking.istio.io WorkloadEntry: one instance of the static registry. */
+export interface WorkloadEntry {
+  readonly address: string;
+  /** Port name to number. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly network: string;
+  readonly locality: string;
+  readonly weight: number;
+  readonly serviceAccount: string;
+}

@@ -1,0 +1,152 @@
+/**
+ * HTTP/1.1 side by side: our proxy with 100 services, 200 rules and telemetry on, beside HAProxy,
+ * nginx, Envoy and Caddy with one route each; interleaved rounds, medians, ratios.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePorts } from "./free-ports.ts";
+import { geometricMean, median, memoryMb, type Sample, sample, wrk } from "./measure.ts";
+import {
+  HOST,
+  type Peer,
+  startCaddy,
+  startEnvoy,
+  startHaproxy,
+  startMesh,
+  startNginx,
+  startUpstream,
+} from "./peer.ts";
+import { pathRules, serviceRules } from "./rule-set.ts";
+
+export interface H1Options {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly connections: readonly number[];
+  /** Names of peers to run; empty: all. */
+  readonly only: readonly string[];
+}
+
+export async function benchH1(options: H1Options): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "mesh-bench-"));
+  const running: Peer[] = [];
+  try {
+    const upstream = await startUpstream(directory, (await freePorts(1))[0]!);
+    running.push(upstream);
+    const peers = await startPeers(directory, upstream.port, options.only);
+    running.push(...peers);
+    await report(peers, options);
+  } finally {
+    for (const peer of running.reverse()) await peer.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function startPeers(
+  directory: string,
+  upstream: number,
+  only: readonly string[],
+): Promise<Peer[]> {
+  const rules = (name: string, text: string): string => {
+    const home = join(directory, `rules-${name}`);
+    mkdirSync(home);
+    writeFileSync(join(home, "rules.yaml"), text);
+    return home;
+  };
+  const services = rules("services", serviceRules(upstream));
+  const log = ["--access-log", join(directory, "access.log")];
+  const starters: Record<string, (port: number) => Promise<Peer>> = {
+    mesh: (port) => startMesh("mesh", directory, port, { rules: services }),
+    "mesh+log": (port) => startMesh("mesh+log", directory, port, { rules: services, flags: log }),
+    "mesh/10": (port) =>
+      startMesh("mesh/10", directory, port, { rules: rules("10", pathRules(upstream, 10)) }),
+    "mesh/10000": (port) =>
+      startMesh("mesh/10000", directory, port, {
+        rules: rules("10k", pathRules(upstream, 10_000)),
+      }),
+    haproxy: (port) => startHaproxy(directory, port, upstream),
+    nginx: (port) => startNginx(directory, port, upstream),
+    envoy: (port) => startEnvoy(directory, port, upstream),
+    caddy: (port) => startCaddy(directory, port, upstream),
+  };
+  const names = Object.keys(starters).filter((name) => only.length === 0 || only.includes(name));
+  const ports = await freePorts(names.length);
+  const peers: Peer[] = [];
+  for (const [i, name] of names.entries()) {
+    try {
+      peers.push(await starters[name]!(ports[i]!));
+    } catch (error) {
+      console.log(`${name}: left out: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  return peers;
+}
+
+async function report(peers: readonly Peer[], options: H1Options): Promise<void> {
+  console.log(
+    "idle memory, MB:",
+    peers.map((p) => `${p.name} ${memoryMb(p.pid).rss.toFixed(1)}`).join(", "),
+  );
+  const load = (peer: Peer, connections: number, seconds: number) => ({
+    url: `http://127.0.0.1:${peer.port}/route/9`,
+    host: HOST,
+    connections,
+    seconds,
+  });
+  for (const peer of peers) await wrk(load(peer, 64, 3));
+  const ratios = new Map<string, number[]>();
+  for (const connections of options.connections) {
+    const samples = new Map<string, Sample[]>(peers.map((peer) => [peer.name, []]));
+    for (let round = 0; round < options.rounds; round++)
+      for (const peer of peers)
+        samples
+          .get(peer.name)!
+          .push(await sample(peer.pid, load(peer, connections, options.seconds)));
+    printTable(connections, samples, ratios);
+  }
+  for (const [pair, values] of ratios)
+    console.log(`${pair}: geometric mean ${geometricMean(values).toFixed(2)}`);
+  console.log(
+    "loaded memory, MB:",
+    peers.map((p) => `${p.name} ${memoryMb(p.pid).rss.toFixed(1)}`).join(", "),
+  );
+}
+
+function printTable(
+  connections: number,
+  samples: ReadonlyMap<string, readonly Sample[]>,
+  ratios: Map<string, number[]>,
+): void {
+  const of = (name: string, key: keyof Sample): number => {
+    const rows = samples.get(name);
+    return rows === undefined ? Number.NaN : median(rows.map((row) => row[key]));
+  };
+  console.log(
+    `\n${connections} connections: processor µs a request (min..max), requests/s, p50, p99 ms, errors`,
+  );
+  for (const [name, rows] of samples) {
+    const cpu = rows.map((row) => row.cpuMicros);
+    const spread = `${Math.min(...cpu).toFixed(1)}..${Math.max(...cpu).toFixed(1)}`;
+    const errors = rows.reduce((sum, row) => sum + row.errors, 0);
+    console.log(
+      `  ${name.padEnd(11)} ${of(name, "cpuMicros").toFixed(2).padStart(7)} (${spread})`.padEnd(40),
+      `${of(name, "perSecond").toFixed(0).padStart(7)} ${of(name, "p50Ms").toFixed(2).padStart(7)}`,
+      `${of(name, "p99Ms").toFixed(2).padStart(7)} ${errors}`,
+    );
+  }
+  const pairs: readonly (readonly [string, string])[] = [
+    ["mesh", "haproxy"],
+    ["mesh", "nginx"],
+    ["mesh", "envoy"],
+    ["mesh", "caddy"],
+    ["mesh+log", "mesh"],
+    ["mesh/10000", "mesh/10"],
+  ];
+  for (const [a, b] of pairs) {
+    const ratio = of(a, "cpuMicros") / of(b, "cpuMicros");
+    if (Number.isNaN(ratio)) continue;
+    const pair = `${a} / ${b}`;
+    ratios.set(pair, [...(ratios.get(pair) ?? []), ratio]);
+    console.log(`  ${pair.padEnd(24)} ${ratio.toFixed(2)}`);
+  }
+}

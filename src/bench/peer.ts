@@ -46,7 +46,7 @@ export function startHaproxy(directory: string, port: number, upstream: number):
     config,
     `global
   nbthread 1
-  maxconn 20000
+  maxconn 4000
 defaults
   mode http
   timeout connect 5s

@@ -1,0 +1,162 @@
+/**
+ * The flags of `mesh proxy` as a table: what --help prints and what the scanner accepts. Strict: an
+ * unknown flag, a missing value, a flag given twice or a stray word is a problem, all reported.
+ */
+import type { Problem } from "../core/problem.ts";
+
+interface FlagRow {
+  /** What stands for the value in --help; empty: a switch. */
+  readonly value: string;
+  readonly about: string;
+  readonly repeatable?: true;
+  readonly short?: string;
+}
+
+// biome-ignore format: a table reads as a table
+const rows = {
+  service:               { value: "NAME", about: "service that this proxy stands for: reviews, reviews.default or its full host name" },
+  namespace:             { value: "NAME", about: "namespace of short names (default)" },
+  labels:                { value: "K=V,…", about: "labels of this workload: version=v1,app=reviews", repeatable: true },
+  "app-port":            { value: "PORT", about: "where the application listens, on loopback" },
+  app:                   { value: "HOST:PORT", about: "the same with a host" },
+  "service-port":        { value: "PORT", about: "the port that callers name (the application's)" },
+  protocol:              { value: "http|tcp", about: "what the application speaks (http)" },
+  advertise:             { value: "ADDRESS", about: "address at which other proxies reach this one" },
+  outbound:              { value: "HOST:PORT", about: "what the application calls through (127.0.0.1:15001)" },
+  inbound:               { value: "HOST:PORT", about: "what other proxies call (0.0.0.0:15006)" },
+  admin:                 { value: "HOST:PORT", about: "administration, loopback only (127.0.0.1:15000)" },
+  readiness:             { value: "HOST:PORT", about: "/healthz/ready (0.0.0.0:15021)" },
+  manager:               { value: "URL", about: "manager to follow, or none (http://127.0.0.1:15010)" },
+  upstream:              { value: "SVC=HOST:PORT", about: "a static upstream, whatever the manager says", repeatable: true },
+  standalone:            { value: "", about: "no manager: read rules and services from -f" },
+  file:                  { value: "PATH", about: "file or directory of rules, with --standalone", repeatable: true, short: "f" },
+  "state-dir":           { value: "DIR", about: "where the last good configuration is kept" },
+  domain:                { value: "NAME", about: "suffix of full host names (cluster.local)" },
+  mode:                  { value: "sidecar", about: "what this proxy is" },
+  id:                    { value: "ID", about: "this workload's id, unique in the mesh (made up)" },
+  "access-log":          { value: "FILE", about: "one line for each exchange; /dev/stdout, a file or none" },
+  "access-log-encoding": { value: "TEXT|JSON", about: "form of these lines (TEXT)" },
+  "log-level":           { value: "LEVEL", about: "debug, info, warn or error (info)" },
+  "drain-seconds":       { value: "SECONDS", about: "time for running exchanges when stopping (5)" },
+  concurrency:           { value: "N", about: "threads; only 1 so far" },
+  restart:               { value: "", about: "take the ports over from the proxy that has them, without a failed request" },
+  help:                  { value: "", about: "this text", short: "h" },
+} as const satisfies Readonly<Record<string, FlagRow>>;
+
+export type FlagName = keyof typeof rows;
+
+/** What was written, unread: each flag's values in order, and what follows `--`. */
+export interface FlagScan {
+  readonly values: ReadonlyMap<FlagName, readonly string[]>;
+  readonly command: readonly string[];
+  readonly problems: readonly Problem[];
+}
+
+export function flagProblem(path: string, message: string, suggestion?: string): Problem {
+  const position = { file: "command line", line: 0, column: 0 };
+  const problem: Problem = { severity: "error", position, path, message };
+  return suggestion === undefined ? problem : { ...problem, suggestion };
+}
+
+export function scanFlags(argv: readonly string[]): FlagScan {
+  const end = argv.indexOf("--");
+  const words = end === -1 ? argv : argv.slice(0, end);
+  const values = new Map<FlagName, string[]>();
+  const problems: Problem[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!;
+    if (!word.startsWith("-") || word === "-") {
+      problems.push(flagProblem(word, "not a flag", "the application's command follows --"));
+      continue;
+    }
+    const equals = word.indexOf("=");
+    const written = equals === -1 ? word : word.slice(0, equals);
+    const name = flagNamed(written);
+    if (name === undefined) {
+      problems.push(flagProblem(written, "unknown flag", nearest(written)));
+      // Its value, if it has one, is not another mistake.
+      if (equals === -1 && words[at + 1]?.startsWith("-") === false) at++;
+      continue;
+    }
+    const row: FlagRow = rows[name];
+    let value = equals === -1 ? undefined : word.slice(equals + 1);
+    if (row.value === "") {
+      if (value !== undefined) problems.push(flagProblem(written, "takes no value"));
+      value = "";
+    } else if (value === undefined) {
+      value = words[++at];
+    }
+    if (value === undefined) {
+      problems.push(flagProblem(written, `needs a value: ${row.value}`));
+      continue;
+    }
+    const former = values.get(name);
+    if (former === undefined) values.set(name, [value]);
+    else if (row.repeatable === true) former.push(value);
+    else problems.push(flagProblem(written, "is given twice"));
+  }
+  return { values, command: end === -1 ? [] : argv.slice(end + 1), problems };
+}
+
+function flagNamed(written: string): FlagName | undefined {
+  for (const name of flagNames()) {
+    const row: FlagRow = rows[name];
+    if (written === `--${name}`) return name;
+    if (row.short !== undefined && written === `-${row.short}`) return name;
+  }
+  return undefined;
+}
+
+function flagNames(): FlagName[] {
+  return Object.keys(rows) as FlagName[];
+}
+
+function nearest(written: string): string | undefined {
+  let best: string | undefined;
+  let bestDistance = 4;
+  for (const name of flagNames()) {
+    const distance = editDistance(written, `--${name}`);
+    if (distance < bestDistance) [best, bestDistance] = [name, distance];
+  }
+  return best === undefined ? undefined : `did you mean --${best}?`;
+}
+
+/** Levenshtein's distance, by one row. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + same));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+export function proxyUsage(): string {
+  const lines = flagNames().map((name) => {
+    const row: FlagRow = rows[name];
+    const short = row.short === undefined ? "    " : `-${row.short}, `;
+    return `  ${short}${`--${name} ${row.value}`.padEnd(34)} ${row.about}`;
+  });
+  return `${usageHead}\nFlags (a port of 0 picks a free one):\n${lines.join("\n")}\n${usageTail}`;
+}
+
+const usageHead = `mesh proxy: the sidecar of one workload.
+
+  mesh proxy [flags] [-- COMMAND …]
+
+With -- COMMAND the proxy starts the application as soon as it is ready itself, passes signals on,
+and exits with the application's exit code.
+
+Examples:
+  mesh proxy --service reviews.default --labels version=v1 --app-port 9080 -- node reviews.js
+  mesh proxy --upstream ratings.default=127.0.0.1:9081 --manager none
+  mesh proxy --standalone -f rules/ --outbound 127.0.0.1:0
+`;
+
+const usageTail = `
+Environment, where the flag is absent: MESH_SERVICE, MESH_NAMESPACE, MESH_MANAGER, MESH_STATE_DIR.
+`;

@@ -1,0 +1,105 @@
+/** `mesh proxy`'s command line. */
+import { describe, expect, test } from "bun:test";
+import { formatProblem } from "../core/problem.ts";
+import { proxyUsage } from "./flag-table.ts";
+import { type ProxyFlags, parseProxyFlags, serviceName } from "./flags.ts";
+
+const flagsOf = (line: string, environment = {}): ProxyFlags => {
+  const result = parseProxyFlags(line.split(" ").filter(Boolean), environment);
+  if (result.at !== "flags") throw new Error(JSON.stringify(result));
+  return result.flags;
+};
+const problemsOf = (line: string): string[] => {
+  const result = parseProxyFlags(line.split(" "));
+  return result.at === "problems" ? result.problems.map(formatProblem) : [];
+};
+
+test("a sidecar with its application", () => {
+  const flags = flagsOf(
+    "--service reviews.default --labels version=v1,app=reviews --app-port 9080 -- node a.js -f",
+  );
+  expect(flags.service).toBe("reviews.default.svc.cluster.local");
+  expect(flags.labels).toEqual({ version: "v1", app: "reviews" });
+  expect(flags.app).toEqual({ hostname: "127.0.0.1", port: 9080 });
+  expect(flags.servicePort).toBe(9080);
+  expect(flags.command).toEqual(["node", "a.js", "-f"]);
+});
+
+test("defaults are the ports that Istio's users know", () => {
+  const flags = flagsOf("");
+  expect(flags.outbound).toEqual({ hostname: "127.0.0.1", port: 15001 });
+  expect(flags.inbound).toEqual({ hostname: "0.0.0.0", port: 15006 });
+  expect(flags.admin.port).toBe(15000);
+  expect(flags.readiness.port).toBe(15021);
+  expect(flags.manager).toBe("http://127.0.0.1:15010");
+});
+
+test("addresses in every usual form", () => {
+  expect(flagsOf("--outbound 0").outbound).toEqual({ hostname: "127.0.0.1", port: 0 });
+  expect(flagsOf("--outbound=:99").outbound).toEqual({ hostname: "127.0.0.1", port: 99 });
+  expect(flagsOf("--inbound [::1]:7").inbound).toEqual({ hostname: "::1", port: 7 });
+  expect(flagsOf("--upstream Reviews=h:1 --upstream x.y:80=10.0.0.1:2").upstreams).toEqual([
+    { service: "reviews", hostname: "h", port: 1 },
+    { service: "x.y:80", hostname: "10.0.0.1", port: 2 },
+  ]);
+  expect(flagsOf("--manager none").manager).toBeUndefined();
+  expect(flagsOf("--manager mesh:15010").manager).toBe("http://mesh:15010");
+});
+
+test("the environment stands in for an absent flag only", () => {
+  expect(flagsOf("", { MESH_MANAGER: "http://a:1" }).manager).toBe("http://a:1");
+  expect(flagsOf("--manager http://b:1", { MESH_MANAGER: "http://a:1" }).manager).toBe(
+    "http://b:1",
+  );
+  expect(flagsOf("", { XDG_STATE_HOME: "/s" }).stateDir).toBe("/s/mesh");
+  expect(flagsOf("", { HOME: "/h" }).stateDir).toBe("/h/.local/state/mesh");
+});
+
+describe("names of services", () => {
+  test.each([
+    ["reviews", undefined, "reviews.default.svc.cluster.local", "default"],
+    ["reviews", "prod", "reviews.prod.svc.cluster.local", "prod"],
+    ["reviews.prod", "other", "reviews.prod.svc.cluster.local", "prod"],
+    ["reviews.prod.svc", undefined, "reviews.prod.svc.cluster.local", "prod"],
+    ["reviews.prod.svc.cluster.local", undefined, "reviews.prod.svc.cluster.local", "prod"],
+    ["api.example.com", "prod", "api.example.com", "prod"],
+    ["", "prod", "", "prod"],
+  ])("%s in %s", (written, namespace, service, own) => {
+    expect(serviceName(written, namespace, "cluster.local")).toEqual({ service, namespace: own });
+  });
+});
+
+test("every mistake is reported at once, with what was probably meant", () => {
+  expect(problemsOf("--outbuond 1 --app-port 99999 stray --service a --service b --id")).toEqual([
+    "command line: --outbuond: unknown flag (did you mean --outbound?)",
+    "command line: stray: not a flag (the application's command follows --)",
+    "command line: --service: is given twice",
+    "command line: --id: needs a value: ID",
+    'command line: --app-port: "99999" is not a port',
+  ]);
+});
+
+test.each([
+  ["--mode gateway", "only sidecar is"],
+  ["--concurrency 4", "only 1 is possible"],
+  ["--standalone", "add -f DIR|FILE"],
+  ["-f rules", "add --standalone"],
+  ["--app-port 80", "add --service NAME"],
+  ["--service a --restart -- true", "leave out -- COMMAND"],
+  ["--admin 0.0.0.0:1", "not a loopback address"],
+  ["--protocol smtp", "not one of http, tcp"],
+  ["--upstream reviews", "not SERVICE=HOST:PORT"],
+  ["--manager ftp://x", "not an http:// address"],
+  ["--labels x", "not KEY=VALUE"],
+  ["--drain-seconds -1", "not a number"],
+  ["--restart=yes", "takes no value"],
+])("%s is refused", (line, reason) => {
+  expect(problemsOf(line).join("\n")).toContain(reason);
+});
+
+test("--help names every flag and shows examples", () => {
+  expect(parseProxyFlags(["--help", "--nonsense"]).at).toBe("help");
+  for (const word of ["--service", "--upstream", "-f, --file", "--drain-seconds", "Examples:"]) {
+    expect(proxyUsage()).toContain(word);
+  }
+});

@@ -1,0 +1,286 @@
+/**
+ * What `mesh proxy` is told: command line and environment ─▶ ProxyFlags, or every problem with them
+ * at once. Nothing here opens anything.
+ */
+import { join } from "node:path";
+import type { Level } from "../core/log.ts";
+import type { Problem } from "../core/problem.ts";
+import { type FlagName, flagProblem, scanFlags } from "./flag-table.ts";
+
+export interface HostPort {
+  readonly hostname: string;
+  /** 0: pick one. */
+  readonly port: number;
+}
+
+/** `--upstream svc=addr:port`. */
+export interface StaticUpstream extends HostPort {
+  readonly service: string;
+}
+
+export interface ProxyFlags {
+  /** Full host name; empty: this proxy stands for no service. */
+  readonly service: string;
+  readonly namespace: string;
+  readonly domain: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Absent: nothing is served, the proxy only calls. */
+  readonly app: HostPort | undefined;
+  readonly servicePort: number;
+  readonly protocol: "http" | "tcp";
+  readonly id: string | undefined;
+  readonly advertise: string | undefined;
+  readonly outbound: HostPort;
+  readonly inbound: HostPort;
+  readonly admin: HostPort;
+  readonly readiness: HostPort;
+  /** Absent: none. */
+  readonly manager: string | undefined;
+  readonly upstreams: readonly StaticUpstream[];
+  readonly standalone: boolean;
+  readonly files: readonly string[];
+  readonly stateDir: string;
+  /** Absent: as the mesh's settings say. */
+  readonly accessLog: string | undefined;
+  readonly accessLogEncoding: "TEXT" | "JSON" | undefined;
+  readonly logLevel: Level;
+  readonly drainMs: number;
+  readonly restart: boolean;
+  readonly command: readonly string[];
+}
+
+export type FlagsResult =
+  | { readonly at: "flags"; readonly flags: ProxyFlags }
+  | { readonly at: "help" }
+  | { readonly at: "problems"; readonly problems: readonly Problem[] };
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export function parseProxyFlags(
+  argv: readonly string[],
+  environment: Environment = {},
+): FlagsResult {
+  const scan = scanFlags(argv);
+  if (scan.values.has("help")) return { at: "help" };
+  const reader = new FlagReader(scan.values, environment, [...scan.problems]);
+  const flags = readFlags(reader, scan.command);
+  reader.checkTogether(flags);
+  if (reader.problems.length > 0) return { at: "problems", problems: reader.problems };
+  return { at: "flags", flags };
+}
+
+function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
+  const domain = reader.text("domain") ?? "cluster.local";
+  const name = serviceName(
+    reader.text("service", "MESH_SERVICE") ?? "",
+    reader.text("namespace", "MESH_NAMESPACE"),
+    domain,
+  );
+  const app = reader.app();
+  const manager = reader.manager();
+  return {
+    ...name,
+    domain,
+    labels: reader.labels(),
+    app,
+    servicePort: reader.port("service-port") ?? app?.port ?? 0,
+    protocol: reader.oneOf("protocol", ["http", "tcp"]) ?? "http",
+    id: reader.text("id"),
+    advertise: reader.text("advertise"),
+    outbound: reader.address("outbound", "127.0.0.1", 15001),
+    inbound: reader.address("inbound", "0.0.0.0", 15006),
+    admin: reader.address("admin", "127.0.0.1", 15000),
+    readiness: reader.address("readiness", "0.0.0.0", 15021),
+    manager,
+    upstreams: reader.upstreams(),
+    standalone: reader.has("standalone"),
+    files: reader.all("file"),
+    stateDir: reader.stateDir(),
+    accessLog: reader.text("access-log"),
+    accessLogEncoding: reader.oneOf("access-log-encoding", ["TEXT", "JSON"]),
+    logLevel: reader.oneOf("log-level", ["debug", "info", "warn", "error"]) ?? "info",
+    drainMs: (reader.number("drain-seconds", 3600) ?? 5) * 1000,
+    restart: reader.has("restart"),
+    command,
+  };
+}
+
+/** "reviews", "reviews.default" and the full name are the same service. */
+export function serviceName(
+  written: string,
+  namespace: string | undefined,
+  domain: string,
+): { readonly service: string; readonly namespace: string } {
+  const lower = written.toLowerCase();
+  const parts = lower.split(".");
+  if (lower === "") return { service: "", namespace: namespace ?? "default" };
+  if (parts.length <= 2) {
+    const own = parts[1] ?? namespace ?? "default";
+    return { service: `${parts[0]}.${own}.svc.${domain}`, namespace: own };
+  }
+  const own = parts[2] === "svc" ? parts[1]! : (namespace ?? "default");
+  const full = lower.endsWith(".svc") && parts.length === 3 ? `${lower}.${domain}` : lower;
+  return { service: full, namespace: own };
+}
+
+class FlagReader {
+  readonly #values: ReadonlyMap<FlagName, readonly string[]>;
+  readonly #environment: Environment;
+  readonly problems: Problem[];
+
+  constructor(
+    values: ReadonlyMap<FlagName, readonly string[]>,
+    environment: Environment,
+    problems: Problem[],
+  ) {
+    this.#values = values;
+    this.#environment = environment;
+    this.problems = problems;
+  }
+
+  has(name: FlagName): boolean {
+    return this.#values.has(name);
+  }
+
+  all(name: FlagName): readonly string[] {
+    return this.#values.get(name) ?? [];
+  }
+
+  text(name: FlagName, variable?: string): string | undefined {
+    const fallback = variable === undefined ? undefined : this.#environment[variable];
+    return this.all(name)[0] ?? (fallback === "" ? undefined : fallback);
+  }
+
+  oneOf<const T extends string>(name: FlagName, choices: readonly T[]): T | undefined {
+    const written = this.text(name);
+    if (written === undefined) return undefined;
+    const found = choices.find((choice) => choice.toLowerCase() === written.toLowerCase());
+    if (found === undefined) this.#refuse(name, `"${written}" is not one of ${choices.join(", ")}`);
+    return found;
+  }
+
+  number(name: FlagName, max: number): number | undefined {
+    const written = this.text(name);
+    if (written === undefined) return undefined;
+    const value = /^\d+(\.\d+)?$/.test(written) ? Number(written) : Number.NaN;
+    if (value <= max) return value;
+    this.#refuse(name, `"${written}" is not a number from 0 to ${max}`);
+    return undefined;
+  }
+
+  port(name: FlagName): number | undefined {
+    const written = this.text(name);
+    if (written === undefined) return undefined;
+    const port = parsePort(written);
+    if (port === undefined || port === 0) this.#refuse(name, `"${written}" is not a port`);
+    return port;
+  }
+
+  /** "host:port", "[v6]:port", ":port" or "port". */
+  address(name: FlagName, hostname: string, port: number): HostPort {
+    const written = this.text(name);
+    if (written === undefined) return { hostname, port };
+    const read = parseHostPort(written, hostname);
+    if (read === undefined) this.#refuse(name, `"${written}" is not HOST:PORT`);
+    return read ?? { hostname, port };
+  }
+
+  app(): HostPort | undefined {
+    const port = this.port("app-port");
+    if (!this.has("app")) return port === undefined ? undefined : { hostname: "127.0.0.1", port };
+    if (port !== undefined) this.#refuse("app", "says what --app-port says: give one of them");
+    const app = this.address("app", "127.0.0.1", 0);
+    if (app.port === 0) this.#refuse("app", "needs the port at which the application listens");
+    return app;
+  }
+
+  manager(): string | undefined {
+    const written = this.text("manager", "MESH_MANAGER") ?? "http://127.0.0.1:15010";
+    if (written === "none") return undefined;
+    const url = URL.parse(written.includes("://") ? written : `http://${written}`);
+    if (url === null || url.protocol !== "http:") {
+      const text = `"${written}" is not an http:// address`;
+      this.#refuse("manager", text, "write http://HOST:PORT, or none");
+      return undefined;
+    }
+    return url.origin;
+  }
+
+  labels(): Record<string, string> {
+    const labels: Record<string, string> = {};
+    for (const pair of this.all("labels").flatMap((text) => text.split(","))) {
+      const [, key, value] = /^([^=\s]+)=(.*)$/.exec(pair.trim()) ?? [];
+      if (key === undefined) this.#refuse("labels", `"${pair}" is not KEY=VALUE`);
+      else labels[key] = value ?? "";
+    }
+    return labels;
+  }
+
+  upstreams(): StaticUpstream[] {
+    return this.all("upstream").flatMap((text) => {
+      const equals = text.indexOf("=");
+      const service = text.slice(0, Math.max(equals, 0)).toLowerCase();
+      const address = parseHostPort(text.slice(equals + 1), "");
+      const valid = /^[a-z0-9_.-]+(:\d+)?$/.test(service);
+      if (valid && address !== undefined && address.hostname !== "" && address.port !== 0) {
+        return [{ service, ...address }];
+      }
+      this.#refuse("upstream", `"${text}" is not SERVICE=HOST:PORT`);
+      return [];
+    });
+  }
+
+  stateDir(): string {
+    const written = this.text("state-dir", "MESH_STATE_DIR");
+    if (written !== undefined) return written;
+    const { XDG_STATE_HOME: state, HOME: home } = this.#environment;
+    if (state !== undefined && state !== "") return join(state, "mesh");
+    return home === undefined || home === "" ? ".mesh" : join(home, ".local", "state", "mesh");
+  }
+
+  /** What no flag says alone. */
+  checkTogether(flags: ProxyFlags): void {
+    const { mode, concurrency } = {
+      mode: this.text("mode"),
+      concurrency: this.text("concurrency"),
+    };
+    if (mode !== undefined && mode !== "sidecar") {
+      this.#refuse("mode", `"${mode}" is not there yet: only sidecar is`);
+    }
+    if (concurrency !== undefined && concurrency !== "1") {
+      this.#refuse("concurrency", "a sidecar has one thread; only 1 is possible so far");
+    }
+    if (flags.standalone && flags.files.length === 0) {
+      this.#refuse("standalone", "needs rules to read", "add -f DIR|FILE");
+    }
+    if (!flags.standalone && flags.files.length > 0) {
+      this.#refuse("file", "is read by --standalone only", "add --standalone");
+    }
+    if (flags.app !== undefined && flags.service === "") {
+      this.#refuse("app-port", "belongs to a service", "add --service NAME");
+    }
+    if (flags.restart && flags.command.length > 0) {
+      this.#refuse("restart", "cannot take over a running application: leave out -- COMMAND");
+    }
+    if (flags.admin.hostname !== "localhost" && !/^(127\.|::1$)/.test(flags.admin.hostname)) {
+      this.#refuse("admin", `${flags.admin.hostname} is not a loopback address`);
+    }
+  }
+
+  #refuse(name: FlagName, message: string, suggestion?: string): void {
+    this.problems.push(flagProblem(`--${name}`, message, suggestion));
+  }
+}
+
+function parseHostPort(text: string, hostname: string): HostPort | undefined {
+  const match = /^(?:(\[[^\]]+\]|[^:[\]]*):)?(\d+)$/.exec(text);
+  const port = parsePort(match?.[2] ?? "");
+  if (match === null || port === undefined) return undefined;
+  const host = (match[1] ?? "").replace(/^\[|\]$/g, "");
+  return { hostname: host === "" ? hostname : host, port };
+}
+
+function parsePort(text: string): number | undefined {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  return port <= 65_535 ? port : undefined;
+}

@@ -19,6 +19,8 @@ export interface SuiteResult {
 export interface Suite {
   /** The vectors' path below the folder given on the command line: `http/llhttp.json`. */
   readonly file: string;
+  /** Tells suites that read the same file apart: "end to end". */
+  readonly title?: string;
   /** Runs every case in the file at `path`, which is absolute. */
   run(path: string): Promise<SuiteResult>;
 }

@@ -37,7 +37,7 @@ const banned: readonly (readonly [pattern: RegExp, instead: string, allowedIn: R
   [
     /^let /m,
     "state in a class or a closure: module-level state is shared by every test and every mode",
-    /^$/,
+    /\.test\.ts$/,
   ],
   [/^\s*(export )?(const )?enum /m, "an `as const` object or a union of literals", /^$/],
   [/\bas any\b|: any\b|<any>/, "unknown, or a type", /^$/],

@@ -41,7 +41,8 @@ export class Load {
   constructor(options: LoadOptions) {
     this.#options = options;
     const extra = Object.entries(options.headers ?? {}).map(([k, v]) => `${k}: ${v}\r\n`);
-    this.#request = `GET ${options.path ?? "/"} HTTP/1.1\r\nHost: ${options.host}\r\n${extra.join("")}\r\n`;
+    const line = `GET ${options.path ?? "/"} HTTP/1.1`;
+    this.#request = `${line}\r\nHost: ${options.host}\r\n${extra.join("")}\r\n`;
   }
 
   start(): this {

@@ -1,0 +1,104 @@
+/** A small mesh on a stage: one manager, sidecars with applications, and a caller's sidecar. */
+import { join } from "node:path";
+import { freePorts, type Running, type Stage, until } from "./process.ts";
+
+export interface ManagerPorts {
+  readonly api: number;
+  readonly http: number;
+}
+
+export interface Sidecar {
+  readonly running: Running;
+  readonly outbound: number;
+  readonly inbound: number;
+  readonly admin: number;
+  readonly readiness: number;
+  readonly args: readonly string[];
+}
+
+export async function managerPorts(): Promise<ManagerPorts> {
+  const [api, http] = await freePorts(2);
+  return { api: api!, http: http! };
+}
+
+export function managerUrl(ports: ManagerPorts): string {
+  return `http://127.0.0.1:${ports.api}`;
+}
+
+/** Starts a manager; the same ports and stage give the same data again. */
+export async function startManager(stage: Stage, ports: ManagerPorts): Promise<Running> {
+  const running = stage.mesh([
+    "manager",
+    ...["--listen", `127.0.0.1:${ports.api}`, "--http", `127.0.0.1:${ports.http}`],
+    ...["--metrics", "127.0.0.1:0", "--data-dir", join(stage.directory, "manager")],
+  ]);
+  await until(`the manager to listen; it said: ${running.output()}`, () => answers(ports.http));
+  return running;
+}
+
+/** Starts a sidecar and waits until it says that it is ready. */
+export async function startSidecar(
+  stage: Stage,
+  args: readonly string[],
+  command: readonly string[] = [],
+): Promise<Sidecar> {
+  const [outbound, inbound, admin, readiness] = await freePorts(4);
+  const ports = [
+    ...["--outbound", `127.0.0.1:${outbound}`, "--inbound", `127.0.0.1:${inbound}`],
+    ...["--admin", `127.0.0.1:${admin}`, "--readiness", `127.0.0.1:${readiness}`],
+    ...["--state-dir", join(stage.directory, `state-${outbound}`)],
+  ];
+  const all = ["proxy", ...ports, ...args, ...(command.length === 0 ? [] : ["--", ...command])];
+  return await startSidecarWith(stage, all, {
+    outbound: outbound!,
+    inbound: inbound!,
+    admin: admin!,
+    readiness: readiness!,
+  });
+}
+
+/** Starts a sidecar again with what it was started with before. */
+export async function startSidecarWith(
+  stage: Stage,
+  args: readonly string[],
+  ports: Omit<Sidecar, "running" | "args">,
+): Promise<Sidecar> {
+  const running = stage.mesh(args);
+  await until(`the sidecar ${args.join(" ")} to be ready`, () => ready(ports.readiness, running));
+  return { running, ...ports, args };
+}
+
+/** Ready, by the port that a platform would ask. */
+async function ready(port: number, running: Running): Promise<boolean> {
+  if (running.child.exitCode !== null) throw new Error(`it ended: ${running.output()}`);
+  return (await status(port, "/healthz/ready")) === 200;
+}
+
+export async function status(port: number, path: string, host?: string): Promise<number> {
+  try {
+    const headers = host === undefined ? {} : { host };
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    await response.arrayBuffer();
+    return response.status;
+  } catch {
+    return 0;
+  }
+}
+
+/** One request through a sidecar's outbound port. */
+export async function get(
+  outbound: number,
+  host: string,
+  path = "/",
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ readonly status: number; readonly body: string; readonly headers: Headers }> {
+  const response = await fetch(`http://127.0.0.1:${outbound}${path}`, {
+    headers: { host, ...headers },
+    redirect: "manual",
+  });
+  return { status: response.status, body: await response.text(), headers: response.headers };
+}
+
+async function answers(port: number): Promise<boolean> {
+  return (await status(port, "/")) !== 0;
+}

@@ -1,5 +1,5 @@
 /**
- * bun run bench [h1] [memory] [--rounds N] [--seconds N] [--connections 1,8,64,256] [--only mesh,haproxy]
+ * bun run bench [h1] [memory] [--rounds N] [--seconds N] [--connections 1,8] [--only mesh,nginx]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
  */

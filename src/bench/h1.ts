@@ -121,9 +121,8 @@ function printTable(
     const rows = samples.get(name);
     return rows === undefined ? Number.NaN : median(rows.map((row) => row[key]));
   };
-  console.log(
-    `\n${connections} connections: processor µs a request (min..max), requests/s, p50, p99 ms, errors`,
-  );
+  const columns = "processor µs a request (min..max), requests/s, p50, p99 ms, errors";
+  console.log(`\n${connections} connections: ${columns}`);
   for (const [name, rows] of samples) {
     const cpu = rows.map((row) => row.cpuMicros);
     const spread = `${Math.min(...cpu).toFixed(1)}..${Math.max(...cpu).toFixed(1)}`;

@@ -66,7 +66,8 @@ backend out
 export function startNginx(directory: string, port: number, upstream: number): Promise<Peer> {
   const home = join(directory, "nginx");
   mkdirSync(home, { recursive: true });
-  const proxying = `upstream u { server 127.0.0.1:${upstream}; keepalive 512; keepalive_requests 100000000; }
+  const proxying = `upstream u { server 127.0.0.1:${upstream}; keepalive 512;
+    keepalive_requests 100000000; }
   server { listen 127.0.0.1:${port} backlog=4096;
     location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header Host $host; } }`;

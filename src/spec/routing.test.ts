@@ -97,15 +97,9 @@ spec:
   precedense: 1
 `,
   );
-  const before = await ctl(
-    "get",
-    "route-rule",
-    "reviews-default",
-    "-o",
-    "yaml",
-    "--manager",
-    managerUrl(ports),
-  );
+  const current = () =>
+    ctl("get", "route-rule", "reviews-default", "-o", "yaml", "--manager", managerUrl(ports));
+  const before = await current();
   const refused = await ctl("apply", "-f", bad, "--manager", managerUrl(ports));
   expect(refused.code).toBe(1);
   expect(refused.err).toContain("bad.yaml:5:3");

@@ -186,9 +186,9 @@ function envoyConfig(port: number, upstream: number): object {
     socket_address: { address: "127.0.0.1", port_value: p },
   });
   const most = 1_000_000;
+  const extensions = "type.googleapis.com/envoy.extensions.filters";
   const manager = {
-    "@type":
-      "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    "@type": `${extensions}.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: "in",
     route_config: {
       virtual_hosts: [
@@ -203,7 +203,7 @@ function envoyConfig(port: number, upstream: number): object {
       {
         name: "envoy.filters.http.router",
         typed_config: {
-          "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+          "@type": `${extensions}.http.router.v3.Router`,
         },
       },
     ],

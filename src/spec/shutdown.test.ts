@@ -66,7 +66,7 @@ test("a second proxy takes over the ports of the first without a failed request"
   expect(second.running.child.exitCode).toBeNull();
 }, 60_000);
 
-test("the wrapped application starts after the proxy is ready; its exit code is the proxy's", async () => {
+test("a wrapped application starts when the proxy is ready, and gives its exit code", async () => {
   const app = stage.application("hello");
   const script =
     'test "$HTTP_PROXY" && curl -sf http://web/ -o answer.txt && cat answer.txt && exit 7';

@@ -1,0 +1,122 @@
+/**
+ * Clusters and their endpoints: one cluster for each service port and each set of labels that a
+ * route names. Spec table: manager 1.7.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Cluster,
+  Cluster_Discovery,
+  Cluster_Protocol,
+  ClusterSchema,
+  type EndpointSet,
+  EndpointSetSchema,
+  LoadBalancer,
+} from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { CircuitBreaker, LoadBalancing } from "../../model/destination-policy.ts";
+import type { ServiceRef } from "../../model/route-rule.ts";
+import type { Service, ServiceInstance } from "../../model/service.ts";
+import { isHttpPort } from "./catalog.ts";
+import { equalLabels, formatLabels, isSubset, sortedLabels } from "./labels.ts";
+import { originOf } from "./origin.ts";
+import type { RuleSet } from "./rule-set.ts";
+import { isSource, type NodeView } from "./source.ts";
+
+/** One port of one service, narrowed by labels: what a cluster stands for. */
+export interface ClusterKey extends ServiceRef {
+  readonly port: number;
+}
+
+const BALANCERS: Readonly<Record<LoadBalancing, LoadBalancer>> = {
+  ROUND_ROBIN: LoadBalancer.ROUND_ROBIN,
+  LEAST_CONN: LoadBalancer.LEAST_REQUEST,
+  RANDOM: LoadBalancer.RANDOM,
+};
+
+/** "outbound|9080|version=v1|reviews.default.svc.cluster.local" */
+export function clusterName(key: ClusterKey): string {
+  return `outbound|${key.port}|${formatLabels(key.labels)}|${key.host}`;
+}
+
+export function clusterOf(
+  key: ClusterKey,
+  service: Service | undefined,
+  rules: RuleSet,
+  node: NodeView,
+): Cluster {
+  const policy = rules.destinationPolicies.find(
+    ({ spec }) =>
+      spec.destination.host === key.host &&
+      equalLabels(spec.destination.labels, key.labels) &&
+      isSource(spec.source, node),
+  );
+  const port = service?.ports.find(({ number }) => number === key.port);
+  return create(ClusterSchema, {
+    name: clusterName(key),
+    service: key.host,
+    port: key.port,
+    labels: sortedLabels(key.labels),
+    discovery: discoveryOf(service),
+    protocol: port === undefined || isHttpPort(port) ? Cluster_Protocol.HTTP : Cluster_Protocol.TCP,
+    loadBalancer: BALANCERS[policy?.spec.loadBalancing ?? "ROUND_ROBIN"],
+    connectTimeoutMs: rules.settings.connectTimeoutMs,
+    ...limitsOf(policy?.spec.circuitBreaker),
+    origins: policy === undefined ? [] : [originOf(policy)],
+  });
+}
+
+/** The healthy instances that a cluster means. None at all is a fact too: 503 with UH. */
+export function endpointSetOf(key: ClusterKey, instances: readonly ServiceInstance[]): EndpointSet {
+  return create(EndpointSetSchema, {
+    cluster: clusterName(key),
+    endpoints: instances
+      .filter(
+        (instance) =>
+          instance.healthy &&
+          instance.servicePort === key.port &&
+          isSubset(key.labels, instance.labels),
+      )
+      .map(({ address, port, labels, weight, workload, locality }) => ({
+        address,
+        port,
+        labels: sortedLabels(labels),
+        weight: weight || 1,
+        workload,
+        locality,
+      })),
+  });
+}
+
+function discoveryOf(service: Service | undefined): Cluster_Discovery {
+  switch (service?.resolution) {
+    case "DNS":
+      return Cluster_Discovery.DNS;
+    case "NONE":
+      return Cluster_Discovery.ORIGINAL;
+    case "STATIC":
+    case undefined:
+      return Cluster_Discovery.ENDPOINTS;
+  }
+}
+
+function limitsOf(breaker: CircuitBreaker | undefined) {
+  if (breaker === undefined) return {};
+  const { maxConnections, httpMaxPendingRequests, httpMaxRequests } = breaker;
+  const { httpMaxRequestsPerConnection, httpMaxRetries } = breaker;
+  return {
+    circuitBreaker: {
+      ...(maxConnections !== undefined && { maxConnections }),
+      ...(httpMaxPendingRequests !== undefined && { maxPendingRequests: httpMaxPendingRequests }),
+      ...(httpMaxRequests !== undefined && { maxRequests: httpMaxRequests }),
+      ...(httpMaxRequestsPerConnection !== undefined && {
+        maxRequestsPerConnection: httpMaxRequestsPerConnection,
+      }),
+      ...(httpMaxRetries !== undefined && { maxRetries: httpMaxRetries }),
+    },
+    outlier: {
+      consecutiveErrors: breaker.httpConsecutiveErrors,
+      intervalMs: breaker.httpDetectionIntervalMs,
+      baseEjectionMs: breaker.sleepWindowMs,
+      maxEjectionPercent: breaker.httpMaxEjectionPercent,
+    },
+  };
+}

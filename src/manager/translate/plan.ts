@@ -1,0 +1,133 @@
+/**
+ * What one service, or one egress rule, contributes to a proxy's configuration: its virtual hosts
+ * and the clusters that their routes name. A plan depends on nothing but the hosts in `hosts`, the
+ * rules for them and the settings, so it stays good until one of those changes.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Cluster,
+  Cluster_Discovery,
+  type VirtualHost,
+  VirtualHostSchema,
+} from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { ConfigOf } from "../../model/config.ts";
+import type { ServiceRef } from "../../model/route-rule.ts";
+import type { Service } from "../../model/service.ts";
+import { type Catalog, isHttpPort } from "./catalog.ts";
+import { type ClusterKey, clusterName, clusterOf } from "./cluster.ts";
+import { authorityOf, callableNames } from "./host-name.ts";
+import { defaultRoute, isCatchAll, routeOf, type UseCluster } from "./route.ts";
+import type { RuleSet } from "./rule-set.ts";
+import { isSource, type NodeView } from "./source.ts";
+
+export interface Plan {
+  readonly virtualHosts: readonly VirtualHost[];
+  readonly clusters: readonly { readonly key: ClusterKey; readonly cluster: Cluster }[];
+  /** Every host that was looked at, whether it exists or not. */
+  readonly hosts: ReadonlySet<string>;
+}
+
+/** What every plan of one view is made from. */
+export interface PlanContext {
+  readonly rules: RuleSet;
+  readonly catalog: Catalog;
+  readonly node: NodeView;
+}
+
+export function planService(service: Service, context: PlanContext): Plan {
+  const clusters = new ClusterCollector(context);
+  const httpPorts = service.ports.filter(isHttpPort);
+  const virtualHosts = httpPorts.map((port) => {
+    const use: UseCluster = (destination) => clusters.use(destination, port.number);
+    const bare = port.number === 80 || httpPorts.length === 1;
+    return create(VirtualHostSchema, {
+      name: `${service.host}:${port.number}`,
+      domains: domainsOf(service, context).flatMap((name) =>
+        bare ? [name, `${name}:${port.number}`] : [`${name}:${port.number}`],
+      ),
+      routes: routesOf(service.host, use, context),
+    });
+  });
+  for (const port of service.ports) clusters.use({ host: service.host, labels: {} }, port.number);
+  return { virtualHosts, ...clusters.collected() };
+}
+
+/** HTTP to a host outside: its own name resolved, rules for it obeyed but for their clusters. */
+export function planEgress(egress: ConfigOf<"EgressRule">, context: PlanContext): Plan {
+  const host = egress.spec.service;
+  const ports = egress.spec.ports.filter(
+    ({ protocol }) => protocol === "http" || protocol === "http2" || protocol === "grpc",
+  );
+  const clusters = ports.map(({ port }) => {
+    const key = { host, port, labels: {} };
+    const cluster = clusterOf(key, undefined, context.rules, context.node);
+    cluster.discovery = Cluster_Discovery.ORIGINAL;
+    return { key, cluster };
+  });
+  const virtualHosts = ports.map(({ port }) =>
+    create(VirtualHostSchema, {
+      name: `${host}:${port}`,
+      domains: port === 80 || ports.length === 1 ? [host, `${host}:${port}`] : [`${host}:${port}`],
+      routes: routesOf(host, () => clusterName({ host, port, labels: {} }), context),
+    }),
+  );
+  return { virtualHosts, clusters, hosts: new Set([host]) };
+}
+
+function domainsOf(service: Service, { node, rules }: PlanContext): readonly string[] {
+  const names = callableNames(service.host, node.namespace, rules.domain);
+  const addresses = service.addresses.filter((address) => !address.includes("/"));
+  return [...names, ...addresses.map(authorityOf)];
+}
+
+/** By precedence, up to the first catch-all; without one, the default route closes the list. */
+function routesOf(host: string, use: UseCluster, { rules, node }: PlanContext) {
+  const routes = [];
+  for (const rule of rules.routeRules) {
+    const { destination, match } = rule.spec;
+    // Conditions on TCP connections hold for no HTTP request.
+    if (destination.host !== host || match.tcp !== undefined) continue;
+    if (!isSource(match.source, node)) continue;
+    routes.push(routeOf(rule, use));
+    if (isCatchAll(match)) return routes;
+  }
+  return [...routes, defaultRoute(use({ host, labels: {} }))];
+}
+
+/** Makes each cluster that is named once, and remembers which hosts were looked at. */
+class ClusterCollector {
+  readonly #context: PlanContext;
+  readonly #clusters = new Map<string, { key: ClusterKey; cluster: Cluster }>();
+  readonly #hosts = new Set<string>();
+
+  constructor(context: PlanContext) {
+    this.#context = context;
+  }
+
+  use(destination: ServiceRef, calledPort: number): string {
+    const { rules, catalog, node } = this.#context;
+    const service = catalog.service(destination.host);
+    const key: ClusterKey = {
+      host: destination.host,
+      labels: destination.labels,
+      port: portOf(service, calledPort),
+    };
+    const name = clusterName(key);
+    this.#hosts.add(destination.host);
+    if (!this.#clusters.has(name))
+      this.#clusters.set(name, { key, cluster: clusterOf(key, service, rules, node) });
+    return name;
+  }
+
+  collected(): Pick<Plan, "clusters" | "hosts"> {
+    return { clusters: [...this.#clusters.values()], hosts: this.#hosts };
+  }
+}
+
+/** The port that was called; where the service has no such port, its only HTTP port. */
+function portOf(service: Service | undefined, calledPort: number): number {
+  if (service === undefined || service.ports.some(({ number }) => number === calledPort))
+    return calledPort;
+  const [only, ...more] = service.ports.filter(isHttpPort);
+  return only !== undefined && more.length === 0 ? only.number : calledPort;
+}

@@ -1,0 +1,71 @@
+/**
+ * Resources with the hash of their content: what versions are made of, and what tells a change from
+ * a repetition.
+ */
+import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import {
+  type Cluster,
+  ClusterSchema,
+  type EndpointSet,
+  EndpointSetSchema,
+  type ProxySettings,
+  ProxySettingsSchema,
+  type VirtualHost,
+  VirtualHostSchema,
+} from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { compare } from "./catalog.ts";
+
+export interface Resource<M> {
+  readonly name: string;
+  readonly hash: string;
+  readonly message: M;
+}
+
+/** Everything that one proxy runs on; each list by rising name, each name once. */
+export interface Resources {
+  readonly version: string;
+  readonly settings: Resource<ProxySettings>;
+  readonly virtualHosts: readonly Resource<VirtualHost>[];
+  readonly clusters: readonly Resource<Cluster>[];
+  readonly endpointSets: readonly Resource<EndpointSet>[];
+}
+
+export function virtualHostResource(message: VirtualHost): Resource<VirtualHost> {
+  return { name: message.name, hash: hashOf(VirtualHostSchema, message), message };
+}
+
+export function clusterResource(message: Cluster): Resource<Cluster> {
+  return { name: message.name, hash: hashOf(ClusterSchema, message), message };
+}
+
+export function endpointSetResource(message: EndpointSet): Resource<EndpointSet> {
+  return { name: message.cluster, hash: hashOf(EndpointSetSchema, message), message };
+}
+
+export function settingsResource(message: ProxySettings): Resource<ProxySettings> {
+  return { name: "", hash: hashOf(ProxySettingsSchema, message), message };
+}
+
+/** Sorts, and gives the whole the hash of its parts as its version. */
+export function resourcesOf(parts: Omit<Resources, "version">): Resources {
+  const { settings } = parts;
+  const virtualHosts = byName(parts.virtualHosts);
+  const clusters = byName(parts.clusters);
+  const endpointSets = byName(parts.endpointSets);
+  const hasher = new Bun.CryptoHasher("sha256");
+  hasher.update(settings.hash);
+  for (const list of [virtualHosts, clusters, endpointSets]) {
+    hasher.update("\n");
+    for (const { hash } of list) hasher.update(hash);
+  }
+  const version = hasher.digest("hex").slice(0, 16);
+  return { version, settings, virtualHosts, clusters, endpointSets };
+}
+
+function byName<M>(resources: readonly Resource<M>[]): readonly Resource<M>[] {
+  return resources.toSorted((a, b) => compare(a.name, b.name));
+}
+
+function hashOf<D extends DescMessage>(schema: D, message: MessageShape<D>): string {
+  return Bun.CryptoHasher.hash("sha256", toBinary(schema, message), "hex").slice(0, 32);
+}

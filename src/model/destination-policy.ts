@@ -11,6 +11,13 @@ export interface DestinationPolicy {
   readonly source?: ServiceRef;
   readonly loadBalancing?: LoadBalancing;
   readonly circuitBreaker?: CircuitBreaker;
+  /** Further policies of the same document: in Istio 0.1 one for each set of labels. */
+  readonly others?: readonly DestinationPolicy[];
+}
+
+/** A document's policies, each for one set of labels. */
+export function policiesOf(policy: DestinationPolicy): readonly DestinationPolicy[] {
+  return [policy, ...(policy.others ?? [])];
 }
 
 export interface CircuitBreaker {

@@ -1,0 +1,139 @@
+/**
+ * A place in a document: a YAML node, the path that leads to it, and where problems with it go.
+ * Whatever reads a document passes places along, so that every problem knows its line.
+ */
+import { type Document, isAlias, isScalar, type LineCounter, type ParsedNode } from "yaml";
+import type { Position, Problem, Severity } from "../../core/problem.ts";
+
+export type YamlNode = ParsedNode | null | undefined;
+
+/** One file being read. */
+export interface Source {
+  readonly file: string;
+  readonly text: string;
+  readonly lines: LineCounter;
+  readonly problems: Problem[];
+}
+
+const aliasesMax = 100;
+const problemsMax = 1_000;
+
+/** One document of a file, while it is read. */
+export interface Reading {
+  readonly source: Source;
+  readonly document: Document.Parsed;
+  aliases: number;
+  errors: number;
+}
+
+export class Place {
+  readonly reading: Reading;
+  readonly path: string;
+  readonly node: YamlNode;
+  readonly #offset: number;
+
+  constructor(reading: Reading, path: string, node: YamlNode, offset: number) {
+    this.reading = reading;
+    this.path = path;
+    this.node = this.#resolve(node);
+    this.#offset = node?.range?.[0] ?? offset;
+  }
+
+  /** A field's value. `key` is where an empty value is reported. */
+  field(name: string, node: YamlNode, key: YamlNode): Place {
+    const path = this.path === "" ? name : `${this.path}.${name}`;
+    return new Place(this.reading, path, node, key?.range?.[0] ?? this.#offset);
+  }
+
+  /** An entry of a map whose keys the author chose. */
+  entry(key: string, node: YamlNode, keyNode: YamlNode): Place {
+    const plain = /^[A-Za-z_][\w-]*$/.test(key);
+    const path = plain ? `${this.path}.${key}` : `${this.path}[${JSON.stringify(key)}]`;
+    return new Place(this.reading, path, node, keyNode?.range?.[0] ?? this.#offset);
+  }
+
+  item(index: number, node: YamlNode): Place {
+    return new Place(this.reading, `${this.path}[${index}]`, node, this.#offset);
+  }
+
+  /** The same path, pointing at the key that was written. */
+  keyed(key: YamlNode): Place {
+    return new Place(this.reading, this.path, null, key?.range?.[0] ?? this.#offset);
+  }
+
+  get empty(): boolean {
+    const node = this.node;
+    return node === null || node === undefined || (isScalar(node) && node.value === null);
+  }
+
+  get position(): Position {
+    return positionAt(this.reading.source, this.#offset);
+  }
+
+  error(message: string, suggestion?: string): void {
+    this.reading.errors++;
+    this.#report("error", message, suggestion);
+  }
+
+  warn(message: string, suggestion?: string): void {
+    this.#report("warning", message, suggestion);
+  }
+
+  /** Reports a complaint of a check, if there is one. */
+  check(complaint: string | undefined): boolean {
+    if (complaint !== undefined) this.error(complaint);
+    return complaint === undefined;
+  }
+
+  #report(severity: Severity, message: string, suggestion: string | undefined): void {
+    const { source } = this.reading;
+    report(source, this.#offset, {
+      severity,
+      path: this.path,
+      message,
+      ...(suggestion && { suggestion }),
+    });
+  }
+
+  /** A document may refer back a bounded number of times. */
+  #resolve(node: YamlNode): YamlNode {
+    if (!isAlias(node)) return node;
+    if (++this.reading.aliases > aliasesMax) {
+      if (this.reading.aliases === aliasesMax + 1)
+        report(this.reading.source, node.range[0], {
+          severity: "error",
+          path: this.path,
+          message: `more than ${aliasesMax} aliases in one document`,
+        });
+      this.reading.errors++;
+      return null;
+    }
+    // Parsed documents hold parsed nodes only; the library's type for a resolved alias is wider.
+    return node.resolve(this.reading.document) as YamlNode;
+  }
+}
+
+export function report(
+  source: Source,
+  offset: number,
+  problem: Omit<Problem, "position" | "excerpt">,
+): void {
+  if (source.problems.length >= problemsMax) return;
+  const position = positionAt(source, offset);
+  source.problems.push({ ...problem, position, excerpt: lineOf(source, position.line) });
+}
+
+export function positionAt(source: Source, offset: number): Position {
+  const { line, col } = source.lines.linePos(Math.min(offset, source.text.length));
+  return { file: source.file, line: Math.max(1, line), column: Math.max(1, col) };
+}
+
+const excerptMax = 200;
+
+function lineOf(source: Source, line: number): string {
+  const start = source.lines.lineStarts[line - 1] ?? 0;
+  const end = source.text.indexOf("\n", start);
+  return source.text
+    .slice(start, Math.min(end === -1 ? source.text.length : end, start + excerptMax))
+    .replace(/\r$/, "");
+}

@@ -1,0 +1,96 @@
+/**
+ * Which names may be written: DNS labels, host names, wildcard hosts, labels of instances, header
+ * names. Each check answers what is wrong, in words that follow the value, or undefined.
+ * Spec tables: manager 1.2, 1.3, 1.11.
+ */
+
+/** Undefined: nothing is wrong. */
+export type Complaint = string | undefined;
+
+const lowerLabel = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const anyCaseLabel = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
+const labelSyntax = /^[-A-Za-z0-9_./]*$/;
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** The letters a DNS label may have: Istio 0.1 to 0.3 took lower case alone. */
+export type LetterCase = "lower" | "any";
+
+export function isDnsLabel(text: string, letters: LetterCase = "any"): boolean {
+  return text.length <= 63 && (letters === "lower" ? lowerLabel : anyCaseLabel).test(text);
+}
+
+export function checkDnsLabel(text: string, letters: LetterCase = "any"): Complaint {
+  if (text === "") return "must not be empty";
+  if (text.length > 63) return "is longer than 63 characters";
+  if (isDnsLabel(text, letters)) return undefined;
+  return letters === "lower"
+    ? "must be of lower-case letters, digits and inner dashes"
+    : "must be of letters, digits and inner dashes";
+}
+
+/** A name of an object: a DNS label in lower case; with `dots`, several. */
+export function checkObjectName(text: string, dots: boolean): Complaint {
+  if (!dots) return checkDnsLabel(text, "lower");
+  if (text.length > 253) return "is longer than 253 characters";
+  return checkLabels(text, "lower");
+}
+
+export function checkFqdn(text: string, letters: LetterCase = "any"): Complaint {
+  if (text === "") return "must not be empty";
+  if (text.length > 255) return "is longer than 255 characters";
+  return checkLabels(text, letters);
+}
+
+function checkLabels(text: string, letters: LetterCase): Complaint {
+  for (const label of text.split(".")) {
+    const complaint = checkDnsLabel(label, letters);
+    if (complaint !== undefined) return text === label ? complaint : `part "${label}" ${complaint}`;
+  }
+  return undefined;
+}
+
+/** "*", "*.example.com", "*-x.example.com", "*x.example.com", or a plain name. */
+export function checkWildcardDomain(text: string): Complaint {
+  if (text === "") return "must not be empty";
+  if (text.length > 255) return "is too long: more than 255 characters";
+  const dot = text.indexOf(".");
+  const first = dot === -1 ? text : text.slice(0, dot);
+  if (!isWildcardLabel(first)) return `has an invalid first part "${first}"`;
+  if (dot === -1) return undefined;
+  const rest = text.slice(dot + 1);
+  const complaint = checkLabels(rest, "any");
+  if (complaint === undefined) return undefined;
+  return `is invalid: ${rest.includes("*") ? "only the first part may have a wildcard" : complaint}`;
+}
+
+function isWildcardLabel(label: string): boolean {
+  if (label === "*") return true;
+  if (label.startsWith("*-")) return isDnsLabel(label.slice(2));
+  return isDnsLabel(label.startsWith("*") ? label.slice(1) : label);
+}
+
+/** One label of instances: "version: v1". */
+export function checkLabel(key: string, value: string): Complaint {
+  if (key === "") return "has an empty key";
+  if (!labelSyntax.test(key)) return `key "${key}" may have letters, digits and - _ . / only`;
+  if (!labelSyntax.test(value)) return `value "${value}" may have letters, digits and - _ . / only`;
+  return undefined;
+}
+
+/** RFC 9110 5.1; lower case, since rules compare names as bytes. */
+export function checkHeaderName(text: string): Complaint {
+  if (text === "") return "must not be empty";
+  if (!token.test(text)) return "is not a header name";
+  return text === text.toLowerCase() ? undefined : "must be in lower case";
+}
+
+/** A port's name: a DNS label. */
+export function checkPortName(text: string): Complaint {
+  return checkDnsLabel(text);
+}
+
+const methods = "GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE".split(" ");
+
+export function checkMethod(text: string): Complaint {
+  return methods.includes(text) ? undefined : `is not one of ${methods.join(", ")}`;
+}

@@ -15,17 +15,114 @@ export interface CommandEntry {
 const RULES = "Rules";
 const STATE = "State of the mesh";
 const OTHER = "Other";
+export const groups: readonly string[] = [RULES, STATE, OTHER];
+/** The group of commands that scripts call and people need not see. */
+export const HIDDEN = "";
 
 export const commands: readonly CommandEntry[] = [
+  {
+    name: "apply",
+    aliases: [],
+    group: RULES,
+    summary: "Create or update rules from files",
+    load: async () => (await import("./commands/apply.ts")).applyCommand,
+  },
+  {
+    name: "create",
+    aliases: [],
+    group: RULES,
+    summary: "Create rules that do not exist yet",
+    load: async () => (await import("./commands/create.ts")).createCommand,
+  },
+  {
+    name: "replace",
+    aliases: [],
+    group: RULES,
+    summary: "Replace rules that exist",
+    load: async () => (await import("./commands/replace.ts")).replaceCommand,
+  },
+  {
+    name: "get",
+    aliases: [],
+    group: RULES,
+    summary: "Show rules of a kind, or one as it was written",
+    load: async () => (await import("./commands/get.ts")).getCommand,
+  },
+  {
+    name: "list",
+    aliases: ["ls"],
+    group: RULES,
+    summary: "Show all rules",
+    load: async () => (await import("./commands/get.ts")).listCommand,
+  },
+  {
+    name: "delete",
+    aliases: ["rm"],
+    group: RULES,
+    summary: "Delete rules by name or by file",
+    load: async () => (await import("./commands/delete.ts")).deleteCommand,
+  },
+  {
+    name: "validate",
+    aliases: ["lint"],
+    group: RULES,
+    summary: "Check rule files without a manager",
+    load: async () => (await import("./commands/validate.ts")).validateCommand,
+  },
+  {
+    name: "diff",
+    aliases: [],
+    group: RULES,
+    summary: "Show what apply would change",
+    load: async () => (await import("./commands/diff.ts")).diffCommand,
+  },
+  {
+    name: "history",
+    aliases: [],
+    group: RULES,
+    summary: "Show earlier forms of a rule",
+    load: async () => (await import("./commands/history.ts")).historyCommand,
+  },
+  {
+    name: "rollback",
+    aliases: [],
+    group: RULES,
+    summary: "Put an earlier form of a rule back",
+    load: async () => (await import("./commands/history.ts")).rollbackCommand,
+  },
+  {
+    name: "services",
+    aliases: ["svc"],
+    group: STATE,
+    summary: "Show services and their instances",
+    load: async () => (await import("./commands/services.ts")).servicesCommand,
+  },
+  {
+    name: "proxies",
+    aliases: ["proxy-status", "ps"],
+    group: STATE,
+    summary: "Show proxies and whether they run on the latest configuration",
+    load: async () => (await import("./commands/proxies.ts")).proxiesCommand,
+  },
+  {
+    name: "config",
+    aliases: ["proxy-config", "pc"],
+    group: STATE,
+    summary: "Show what one proxy runs on, and which file each part came from",
+    load: async () => (await import("./commands/config.ts")).configCommand,
+  },
+  {
+    name: "check",
+    aliases: ["status"],
+    group: STATE,
+    summary: "Check the whole mesh, with a hint for each thing that is wrong",
+    load: async () => (await import("./commands/check.ts")).checkCommand,
+  },
   {
     name: "version",
     aliases: [],
     group: OTHER,
-    summary: "Versions of this binary, of the manager and of the proxies",
+    summary: "Show versions of this binary, of the manager and of the proxies",
     load: async () => (await import("./commands/version.ts")).versionCommand,
   },
 ];
-
-export const groups: readonly string[] = [RULES, STATE, OTHER];
-/** Commands that scripts call and people need not see. */
-export const HIDDEN = "";

@@ -1,0 +1,191 @@
+/** `mesh ctl config`: what one proxy runs on, each part with the file and line it came from. */
+import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { call, managerAt } from "../client.ts";
+import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
+import { managerFlags } from "../flag.ts";
+import { httpGet } from "../http-get.ts";
+import { clustersTable, endpointsTable, routesTable, type Table } from "../output/config-table.ts";
+import { jsonText, yamlText } from "../output/document.ts";
+import { shortHost } from "../output/rule-summary.ts";
+import { renderTable } from "../output/table.ts";
+import { findProxy, syncName } from "../proxy-reference.ts";
+
+const parts = ["all", "listeners", "routes", "clusters", "endpoints"] as const;
+const ADMIN_TIMEOUT_MS = 3_000;
+
+export const configCommand = defineCtlCommand({
+  args: {
+    admin: {
+      type: "string",
+      valueHint: "HOST:PORT",
+      description: "Ask a proxy's own admin port instead of the manager; then no PROXY is named",
+    },
+    host: { type: "string", valueHint: "NAME", description: "Only what is for this service" },
+    output: {
+      type: "enum",
+      alias: "o",
+      options: ["table", "wide", "json", "yaml"],
+      description: "How to print",
+    },
+    ...managerFlags,
+  },
+  restName: "PROXY PART",
+  details:
+    "PROXY is an id, the start of one, or a service with one proxy. PART is listeners, routes,\n" +
+    "clusters or endpoints (default: all but listeners). Routes are in order of evaluation: the\n" +
+    "first that matches is executed.",
+  examples: [
+    ["mesh ctl config productpage routes", "which rules decide, from which file and line"],
+    ["mesh ctl config productpage routes --host reviews", "only those for one service"],
+    ["mesh ctl config --admin 127.0.0.1:15000 endpoints", "straight from a proxy"],
+  ],
+  async run(args, context) {
+    const { io, rest } = context;
+    const words = [...rest];
+    const wanted = args.admin === undefined ? words.shift() : undefined;
+    if (args.admin === undefined && wanted === undefined)
+      throw usageError("which proxy?", "mesh ctl proxies lists them; or name an --admin HOST:PORT");
+    const part = parts.find((known) => known === (words[0] ?? "all"));
+    if (part === undefined || words.length > 1)
+      throw usageError(`${words.join(" ")} is not a part; parts are ${parts.join(", ")}`);
+    const found =
+      wanted === undefined
+        ? {
+            config: await fromAdmin(args.admin ?? ""),
+            title: `proxy at ${args.admin}`,
+            admin: args.admin ?? "",
+          }
+        : await fromManager(wanted, args.manager, context);
+    const config = onlyHost(found.config, args.host);
+    if (args.output === "json" || args.output === "yaml") {
+      const json = partJson(config, part);
+      io.stdout(args.output === "json" ? jsonText(json) : await yamlText(json));
+      return EXIT.ok;
+    }
+    io.stdout(`${context.paint.dim(`${found.title}, version ${config.version || "none"}`)}\n`);
+    const tables = await tablesOf(part, config, found.admin, args.output === "wide");
+    for (const { title, headers, rows } of tables) {
+      io.stdout(`\n${context.paint.bold(title)}\n`);
+      io.stdout(rows.length === 0 ? "none\n" : renderTable(headers, rows, context.paint));
+    }
+    return EXIT.ok;
+  },
+});
+
+interface Found {
+  readonly config: ProxyConfig;
+  readonly title: string;
+  readonly admin: string;
+}
+
+async function fromManager(
+  wanted: string,
+  flag: string | undefined,
+  { io }: CommandContext,
+): Promise<Found> {
+  const manager = managerAt(flag, io);
+  const { proxies } = await call(manager, manager.status.listProxies({}));
+  const proxy = findProxy(proxies, wanted);
+  const { config } = await call(manager, manager.status.getProxyConfig({ nodeId: proxy.nodeId }));
+  if (config === undefined)
+    throw new CtlError(`the manager has sent nothing to ${proxy.nodeId} yet`);
+  const service = shortHost(proxy.service);
+  const of = service === "" ? "" : ` of ${service}`;
+  const title = `proxy ${proxy.nodeId}${of}, ${syncName(proxy.sync)}`;
+  return { config, title, admin: proxy.adminAddress };
+}
+
+async function fromAdmin(address: string): Promise<ProxyConfig> {
+  const body = await askAdmin(address, "/config_dump");
+  try {
+    const dump: unknown = JSON.parse(body);
+    const inner = isRecord(dump) && isRecord(dump.config) ? dump.config : dump;
+    return fromJson(ProxyConfigSchema, inner as JsonValue, { ignoreUnknownFields: true });
+  } catch {
+    throw new CtlError(`what answers at ${address} is not the admin port of a mesh proxy`);
+  }
+}
+
+async function askAdmin(address: string, path: string): Promise<string> {
+  const base = /^https?:\/\//.test(address) ? address : `http://${address}`;
+  if (!URL.canParse(base)) throw usageError(`${JSON.stringify(address)} is not HOST:PORT`);
+  try {
+    const { status, body } = await httpGet(`${base}${path}`, { timeoutMs: ADMIN_TIMEOUT_MS });
+    if (status === 200) return body;
+    throw new CtlError(`the admin port at ${address} answered ${status} to ${path}`);
+  } catch (error) {
+    if (error instanceof CtlError) throw error;
+    throw new CtlError(
+      `no proxy answers at ${address}`,
+      EXIT.unreachable,
+      "the admin port is loopback only: ask on the proxy's own host",
+    );
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Leaves out what is not for a service whose name is or begins with `host`. */
+function onlyHost(config: ProxyConfig, host: string | undefined): ProxyConfig {
+  if (host === undefined) return config;
+  const fits = (name: string): boolean =>
+    name === host || name.startsWith(`${host}.`) || name.startsWith(`${host}:`);
+  const clusters = config.clusters.filter(({ service }) => fits(service));
+  const names = new Set(clusters.map(({ name }) => name));
+  return {
+    ...config,
+    virtualHosts: config.virtualHosts.filter(({ name }) => fits(name)),
+    clusters,
+    endpointSets: config.endpointSets.filter(({ cluster }) => names.has(cluster)),
+  };
+}
+
+function partJson(config: ProxyConfig, part: (typeof parts)[number]): unknown {
+  const json = toJson(ProxyConfigSchema, config, { alwaysEmitImplicit: true });
+  if (!isRecord(json)) return json;
+  switch (part) {
+    case "routes":
+      return json.virtualHosts;
+    case "clusters":
+      return json.clusters;
+    case "endpoints":
+      return json.endpointSets;
+    default:
+      return json;
+  }
+}
+
+async function tablesOf(
+  part: (typeof parts)[number],
+  config: ProxyConfig,
+  admin: string,
+  wide: boolean,
+): Promise<readonly Table[]> {
+  switch (part) {
+    case "listeners":
+      return [await listenersTable(admin)];
+    case "routes":
+      return [routesTable(config, wide)];
+    case "clusters":
+      return [clustersTable(config)];
+    case "endpoints":
+      return [endpointsTable(config)];
+    default:
+      return [routesTable(config, wide), clustersTable(config), endpointsTable(config)];
+  }
+}
+
+/** Listeners are the proxy's own flags, so only its admin port knows them. */
+async function listenersTable(admin: string): Promise<Table> {
+  if (admin === "")
+    throw new CtlError("the proxy told no admin address, and only there listeners are known");
+  const listeners: unknown = JSON.parse(await askAdmin(admin, "/listeners?format=json"));
+  const rows = (Array.isArray(listeners) ? listeners : []).map((listener: unknown) => {
+    const { name, address } = isRecord(listener) ? listener : {};
+    return [String(name ?? "-"), String(address ?? "-")];
+  });
+  return { title: "Listeners", headers: ["NAME", "ADDRESS"], rows };
+}

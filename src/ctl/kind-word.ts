@@ -1,0 +1,83 @@
+/**
+ * The words by which people name kinds: Istio 0.1's `route-rules`, 0.2's `routerules`, plain kinds
+ * and short forms; and references like `route-rule reviews` or `RouteRule/default/reviews`.
+ */
+import { didYouMean } from "./arguments.ts";
+import { type CtlError, usageError } from "./command.ts";
+import { nearest } from "./suggestion.ts";
+
+/** Kind, its word in messages (Istio 0.1's), and a short form. */
+const kinds: readonly (readonly [kind: string, word: string, short: string])[] = [
+  ["RouteRule", "route-rule", "rr"],
+  ["DestinationPolicy", "destination-policy", "dp"],
+  ["EgressRule", "egress-rule", "er"],
+  ["ServiceEntry", "service-entry", "se"],
+  ["WorkloadEntry", "workload-entry", "we"],
+  ["MeshConfig", "mesh-config", "mc"],
+];
+
+const byWord: ReadonlyMap<string, string> = new Map(
+  kinds.flatMap(([kind, word, short]) =>
+    [word, plural(word), short].flatMap((spelling) => [
+      [spelling, kind] as const,
+      [spelling.replaceAll("-", ""), kind] as const,
+    ]),
+  ),
+);
+
+/** What completion offers. */
+export const kindWords: readonly string[] = kinds.map(([, word]) => plural(word));
+
+/** "route-rule" of "RouteRule"; a kind that is not in the table stands for itself. */
+export function wordOf(kind: string): string {
+  return kinds.find(([known]) => known === kind)?.[1] ?? kind;
+}
+
+export function kindOf(word: string): string {
+  const kind = byWord.get(word.toLowerCase());
+  if (kind === undefined) throw unknownKind(word);
+  return kind;
+}
+
+function unknownKind(word: string): CtlError {
+  const near = nearest(word, byWord.keys());
+  const list = kinds.map(([, spelling]) => spelling).join(", ");
+  const hint = near === undefined ? "" : `${didYouMean(near)} `;
+  return usageError(`no kind is called ${JSON.stringify(word)}`, `${hint}kinds are ${list}`);
+}
+
+export interface Reference {
+  readonly kind: string;
+  readonly namespace: string;
+  /** Empty: all of the kind. */
+  readonly name: string;
+}
+
+/** `route-rule a b`, `route-rule/a`, `RouteRule/default/a dp/b`; mixed as people mix them. */
+export function parseReferences(words: readonly string[], namespace: string): Reference[] {
+  const references: Reference[] = [];
+  let kind: string | undefined;
+  let named = true;
+  for (const word of words) {
+    const parts = word.split("/");
+    if (parts.length > 3 || parts.includes(""))
+      throw usageError(`${JSON.stringify(word)} is not KIND/NAME or KIND/NAMESPACE/NAME`);
+    if (parts.length > 1) {
+      const [first, ...others] = parts;
+      const name = others.pop()!;
+      references.push({ kind: kindOf(first!), namespace: others[0] ?? namespace, name });
+    } else if (kind === undefined) {
+      kind = kindOf(word);
+      named = false;
+    } else {
+      references.push({ kind, namespace, name: word });
+      named = true;
+    }
+  }
+  if (!named && kind !== undefined) references.push({ kind, namespace, name: "" });
+  return references;
+}
+
+function plural(word: string): string {
+  return word.endsWith("y") ? `${word.slice(0, -1)}ies` : `${word}s`;
+}

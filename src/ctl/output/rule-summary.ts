@@ -1,0 +1,118 @@
+/**
+ * What a rule does in a few words for tables, from its spec in canonical JSON:
+ * "reviews", "end-user=jason → v2 + delay 2s". Tolerant: what it does not know it leaves out.
+ */
+type Json = Readonly<Record<string, unknown>>;
+
+export interface RuleSummary {
+  /** The service it is for. */
+  readonly destination: string;
+  readonly action: string;
+}
+
+export function summarize(kind: string, spec: unknown): RuleSummary {
+  const rule = record(spec);
+  switch (kind) {
+    case "RouteRule":
+      return { destination: serviceText(rule.destination), action: routeAction(rule) };
+    case "DestinationPolicy":
+      return { destination: serviceText(rule.destination), action: policyAction(rule) };
+    case "EgressRule":
+      return { destination: serviceText(rule.destination), action: portsText(rule.ports) };
+    case "ServiceEntry":
+      return { destination: list(rule.hosts).join(","), action: portsText(rule.ports) };
+    case "WorkloadEntry":
+      return { destination: text(rule.address), action: pairs(record(rule.labels)) };
+    default:
+      return { destination: "", action: "" };
+  }
+}
+
+function routeAction(rule: Json): string {
+  const parts: string[] = [];
+  const targets = list(rule.route).map((entry) => {
+    const { weight, labels, tags, destination } = record(entry);
+    const version = pairs(record(labels ?? tags ?? record(destination).labels));
+    const place = version === "" ? serviceText(destination) || "all" : version;
+    return weight === undefined || weight === 0 ? place : `${place} ${weight}%`;
+  });
+  const redirect = record(rule.redirect);
+  if (targets.length > 0) parts.push(targets.join(", "));
+  if (rule.redirect !== undefined)
+    parts.push(`redirect ${text(redirect.authority)}${text(redirect.uri)}`);
+  if (rule.rewrite !== undefined) parts.push("rewrite");
+  const fault = record(rule.httpFault);
+  if (fault.delay !== undefined) parts.push(`delay ${text(record(fault.delay).fixedDelay)}`);
+  if (fault.abort !== undefined) parts.push(`abort ${text(record(fault.abort).httpStatus)}`);
+  if (rule.mirror !== undefined) parts.push(`mirror ${serviceText(rule.mirror)}`);
+  if (rule.httpReqTimeout !== undefined)
+    parts.push(`timeout ${text(record(record(rule.httpReqTimeout).simpleTimeout).timeout)}`);
+  if (rule.httpReqRetries !== undefined)
+    parts.push(`${text(record(record(rule.httpReqRetries).simpleRetry).attempts)} retries`);
+  const condition = matchText(record(rule.match));
+  const action = parts.length === 0 ? "default" : parts.join(" + ");
+  return condition === "" ? action : `${condition} → ${action}`;
+}
+
+function matchText(match: Json): string {
+  const parts: string[] = [];
+  if (match.source !== undefined) parts.push(`from ${serviceText(match.source)}`);
+  const headers = record(record(match.request).headers ?? match.httpHeaders);
+  for (const [name, value] of Object.entries(headers)) {
+    const [kind, wanted] = Object.entries(record(value))[0] ?? ["", ""];
+    const sign = kind === "prefix" ? "^=" : kind === "regex" ? "~" : "=";
+    parts.push(`${name}${sign}${text(wanted)}`);
+  }
+  return parts.join(" ");
+}
+
+function policyAction(policy: Json): string {
+  const parts: string[] = [];
+  const balancing = text(record(policy.loadBalancing).name);
+  if (balancing !== "") parts.push(balancing);
+  const limits = record(record(policy.circuitBreaker).simpleCb);
+  for (const [name, value] of Object.entries(limits)) parts.push(`${name}=${text(value)}`);
+  return parts.join(" ");
+}
+
+function portsText(ports: unknown): string {
+  return list(ports)
+    .map(
+      (port) => `${text(record(port).port ?? record(port).number)}/${text(record(port).protocol)}`,
+    )
+    .join(", ");
+}
+
+/** "reviews" of { name }, { service } or a plain host name, with labels in brackets. */
+function serviceText(value: unknown): string {
+  if (typeof value === "string") return shortHost(value);
+  const { name, service, namespace, labels } = record(value);
+  const host = text(name) === "" ? shortHost(text(service)) : text(name);
+  const place = text(namespace) === "" ? host : `${host}.${text(namespace)}`;
+  const chosen = pairs(record(labels));
+  return chosen === "" ? place : `${place}[${chosen}]`;
+}
+
+/** "reviews.default" of "reviews.default.svc.cluster.local". */
+export function shortHost(host: string): string {
+  return host.replace(/\.svc\.cluster\.local$/, "");
+}
+
+function pairs(labels: Json): string {
+  const entries = Object.entries(labels);
+  const only = entries.length === 1 ? entries[0] : undefined;
+  if (only?.[0] === "version") return text(only[1]);
+  return entries.map(([key, value]) => `${key}=${text(value)}`).join(",");
+}
+
+function record(value: unknown): Json {
+  return typeof value === "object" && value !== null ? (value as Json) : {};
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function text(value: unknown): string {
+  return value === undefined || value === null ? "" : String(value);
+}

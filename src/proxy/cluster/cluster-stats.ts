@@ -1,0 +1,89 @@
+/**
+ * What operators ask about one cluster, under the names that Envoy's users know. All series of a
+ * cluster are made together when it is first used: a mesh has many clusters that a proxy never calls.
+ */
+import type { Counter, Gauge, MetricScope } from "../../telemetry/metrics.ts";
+
+export interface ClusterSeries {
+  readonly connections: Counter;
+  readonly connectionsActive: Gauge;
+  readonly connectFailures: Counter;
+  readonly connectTimeouts: Counter;
+  readonly connectionOverflow: Counter;
+  readonly requests: Counter;
+  readonly requestsActive: Gauge;
+  readonly requestTimeouts: Counter;
+  readonly perTryTimeouts: Counter;
+  readonly pendingActive: Gauge;
+  readonly pendingOverflow: Counter;
+  readonly retries: Counter;
+  readonly retriesSucceeded: Counter;
+  readonly retryOverflow: Counter;
+  readonly noneHealthy: Counter;
+  readonly ejections: Counter;
+  readonly ejectionsActive: Gauge;
+  readonly ejectionOverflow: Counter;
+  readonly membershipTotal: Gauge;
+  readonly membershipHealthy: Gauge;
+}
+
+export class ClusterStats {
+  readonly #cluster: string;
+  readonly #scope: MetricScope;
+  #series: ClusterSeries | undefined;
+  #members = 0;
+  #healthy = 0;
+
+  constructor(cluster: string, scope: MetricScope) {
+    this.#cluster = cluster;
+    this.#scope = scope;
+  }
+
+  /** The slots to count in. */
+  get series(): ClusterSeries {
+    return this.#series ?? this.#make();
+  }
+
+  /** Remembered until the first use of the cluster. */
+  membership(members: number, healthy: number): void {
+    this.#members = members;
+    this.#healthy = healthy;
+    this.#series?.membershipTotal.set(members);
+    this.#series?.membershipHealthy.set(healthy);
+  }
+
+  #make(): ClusterSeries {
+    const labels = { envoy_cluster_name: this.#cluster };
+    const counter = (name: string, help: string): Counter =>
+      this.#scope.counter(`envoy_cluster_${name}`, help, labels);
+    const gauge = (name: string, help: string): Gauge =>
+      this.#scope.gauge(`envoy_cluster_${name}`, help, labels);
+    this.#series = {
+      connections: counter("upstream_cx_total", "Connections opened."),
+      connectionsActive: gauge("upstream_cx_active", "Open connections."),
+      connectFailures: counter("upstream_cx_connect_fail", "Failed connection attempts."),
+      connectTimeouts: counter("upstream_cx_connect_timeout", "Connection attempts timed out."),
+      connectionOverflow: counter("upstream_cx_overflow", "Connections refused by the limit."),
+      requests: counter("upstream_rq_total", "Requests sent, retries included."),
+      requestsActive: gauge("upstream_rq_active", "Requests under way."),
+      requestTimeouts: counter("upstream_rq_timeout", "Requests that ran out of time."),
+      perTryTimeouts: counter("upstream_rq_per_try_timeout", "Tries that ran out of time."),
+      pendingActive: gauge("upstream_rq_pending_active", "Requests waiting for a connection."),
+      pendingOverflow: counter("upstream_rq_pending_overflow", "Requests refused by a limit."),
+      retries: counter("upstream_rq_retry", "Retries."),
+      retriesSucceeded: counter("upstream_rq_retry_success", "Retries that succeeded."),
+      retryOverflow: counter("upstream_rq_retry_overflow", "Retries refused by the limit."),
+      noneHealthy: counter("upstream_cx_none_healthy", "No endpoint was there to choose."),
+      ejections: counter("outlier_detection_ejections_enforced_total", "Endpoints ejected."),
+      ejectionsActive: gauge("outlier_detection_ejections_active", "Endpoints ejected now."),
+      ejectionOverflow: counter(
+        "outlier_detection_ejections_overflow",
+        "Ejections not made because of the maximum.",
+      ),
+      membershipTotal: gauge("membership_total", "Endpoints."),
+      membershipHealthy: gauge("membership_healthy", "Endpoints in rotation."),
+    };
+    this.membership(this.#members, this.#healthy);
+    return this.#series;
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The endpoints of one service port and subset, and how to use them: what a route refers to.
+ *
+ *   pick() ─▶ Endpoint ─▶ begin() ─▶ exchange ─▶ succeeded() or failed() ─▶ end()
+ *
+ * A Cluster is one configuration; its ClusterState (endpoints, counts in use, series) belongs to the
+ * name and is shared by the clusters of that name in all snapshots.
+ */
+import type { Random } from "../../core/random.ts";
+import type { ClusterStats } from "./cluster-stats.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { Limits, type Maxima, type Usage } from "./limits.ts";
+import { LoadBalancer, type LoadBalancerKind } from "./load-balancer.ts";
+import type { EndpointSpec, Membership } from "./membership.ts";
+import type { NameMembers } from "./name-members.ts";
+import type { OriginalDestinations } from "./original-destination.ts";
+import type { OutlierPolicy } from "./outlier.ts";
+import type { RequestStats } from "./request-stats.ts";
+
+export interface ClusterSettings {
+  /** "outbound|9080|version=v1|reviews.default.svc.cluster.local" */
+  readonly name: string;
+  readonly service: string;
+  readonly port: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly discovery: "endpoints" | "dns" | "original";
+  readonly protocol: "http" | "tcp";
+  readonly loadBalancer: LoadBalancerKind;
+  readonly connectTimeoutMs: number;
+  readonly maxima: Maxima;
+  readonly outlier: OutlierPolicy | undefined;
+  /** "RouteRule/default/a (rules/a.yaml:3)": who asked for it, for operators. */
+  readonly origins: readonly string[];
+}
+
+/** What belongs to the name of a cluster, in all snapshots. */
+export interface ClusterState {
+  readonly usage: Usage;
+  readonly membership: Membership;
+  readonly stats: ClusterStats;
+  /** For replies of our own, made before an endpoint was chosen. */
+  readonly localStats: RequestStats;
+  readonly names: NameMembers;
+  readonly originals: OriginalDestinations;
+}
+
+export class Cluster {
+  readonly name: string;
+  readonly settings: ClusterSettings;
+  readonly specs: readonly EndpointSpec[];
+  readonly state: ClusterState;
+  readonly limits: Limits;
+  readonly stats: ClusterStats;
+  readonly localStats: RequestStats;
+  readonly connectTimeoutMs: number;
+  /** Its endpoint is the authority of the request: pickOriginal() instead of pick(). */
+  readonly original: boolean;
+  readonly #membership: Membership;
+  readonly #random: Random;
+
+  constructor(
+    settings: ClusterSettings,
+    specs: readonly EndpointSpec[],
+    state: ClusterState,
+    random: Random,
+  ) {
+    this.name = settings.name;
+    this.settings = settings;
+    this.specs = specs;
+    this.state = state;
+    this.limits = new Limits(settings.maxima, state.usage, state.stats);
+    this.stats = state.stats;
+    this.localStats = state.localStats;
+    this.connectTimeoutMs = settings.connectTimeoutMs;
+    this.original = settings.discovery === "original";
+    this.#membership = state.membership;
+    this.#random = random;
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#membership.endpoints;
+  }
+
+  /** Where to send an exchange; another than `avoid` (the one just tried) if there is one. */
+  pick(avoid?: Endpoint): Endpoint | undefined {
+    return this.#membership.pick(avoid);
+  }
+
+  /**
+   * The endpoint that bytes[from, to), a valid authority, names; made at first sight, undefined
+   * when too many are known and all are in use.
+   */
+  pickOriginal(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    defaultPort: number,
+  ): Endpoint | undefined {
+    return this.state.originals.find(bytes, from, to, defaultPort);
+  }
+
+  /** An exchange takes the endpoint; end() gives it back, once. */
+  begin(endpoint: Endpoint): void {
+    endpoint.active++;
+  }
+
+  end(endpoint: Endpoint): void {
+    endpoint.active--;
+  }
+
+  /** The endpoint answered, and not with 5xx. */
+  succeeded(endpoint: Endpoint): void {
+    endpoint.consecutiveErrors = 0;
+  }
+
+  /** A 5xx, a failed connection, a reset or a timeout. */
+  failed(endpoint: Endpoint): void {
+    this.#membership.failed(endpoint);
+  }
+
+  /** Makes this configuration the one that its name's endpoints follow. */
+  activate(): void {
+    const { loadBalancer, outlier, discovery } = this.settings;
+    this.#membership.configure(new LoadBalancer(loadBalancer, this.#random), outlier);
+    if (discovery === "endpoints") this.#membership.replace(this.specs);
+    if (discovery === "dns") this.state.names.resolve(this.specs);
+    else this.state.names.stop();
+  }
+
+  /** Resolves when names have been resolved, or could not be, for the first time. */
+  ready(): Promise<void> {
+    return this.state.names.settled;
+  }
+
+  /** The name is gone: endpoints are removed, timers end. */
+  close(): void {
+    this.state.names.stop();
+    this.state.originals.close();
+    this.#membership.close();
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * When a failed try is worth another one: the conditions of a route's retry policy as a set of bits.
+ * As with Envoy, 5xx includes every failure that would end as a 5xx of our own. Whether the
+ * request can be sent again at all (method, body) is the data plane's to know.
+ */
+import type { Failure } from "../../core/failure.ts";
+
+export const RetryOn = {
+  serverError: 1,
+  connectFailure: 2,
+  refusedStream: 4,
+  reset: 8,
+  gatewayError: 16,
+} as const;
+
+export interface RetryPolicy {
+  /** Tries after the first. */
+  readonly attempts: number;
+  /** 0: the route's timeout alone. */
+  readonly perTryTimeoutMs: number;
+  /** Sum of RetryOn. */
+  readonly on: number;
+  /** Base of the jittered exponential backoff (core/backoff.ts). */
+  readonly backoffMs: number;
+}
+
+/** Whether a response with this status is to be dropped and tried again. */
+export function retriesStatus(policy: RetryPolicy, status: number): boolean {
+  if (status < 500 || status > 599) return false;
+  if ((policy.on & RetryOn.serverError) !== 0) return true;
+  return (policy.on & RetryOn.gatewayError) !== 0 && status >= 502 && status <= 504;
+}
+
+/** Whether a try that ended without a response is to be tried again. */
+export function retriesFailure(policy: RetryPolicy, failure: Failure): boolean {
+  if (failure.origin !== "upstream") return false;
+  if ((policy.on & RetryOn.serverError) !== 0) return true;
+  switch (failure.flag) {
+    case "UF":
+      return (policy.on & RetryOn.connectFailure) !== 0;
+    case "UC":
+    case "UR":
+      return (policy.on & RetryOn.reset) !== 0;
+    case "UT":
+    case "UPE":
+      return (policy.on & RetryOn.gatewayError) !== 0;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * All that the data plane knows at one moment, compiled: hosts, routes, clusters, settings.
+ *
+ *   compileSnapshot() ─▶ activate(former) ─▶ published ─▶ … ─▶ retire(), when its last user has gone
+ *
+ * Compiling touches nothing that is in use. activate() is called once, by whoever publishes, and
+ * moves what belongs to names (endpoints, name resolution) to the new configuration; endpoints that
+ * nobody names any more have their pools drained.
+ */
+import type { Cluster } from "../cluster/cluster.ts";
+import type { RequestStats } from "../cluster/request-stats.ts";
+import type { HostTable } from "../route/host-table.ts";
+import type { VirtualHost } from "../route/virtual-host.ts";
+
+export interface SnapshotSettings {
+  /** Where a request for a host that nobody knows goes; undefined: it is answered 404 NR. */
+  readonly unknownHost: Cluster | undefined;
+  /** Empty: none. */
+  readonly accessLogFile: string;
+  readonly accessLogJson: boolean;
+  readonly connectTimeoutMs: number;
+  readonly drainMs: number;
+}
+
+export interface SnapshotParts {
+  readonly version: string;
+  readonly settings: SnapshotSettings;
+  readonly hosts: HostTable<VirtualHost>;
+  readonly virtualHosts: readonly VirtualHost[];
+  /** By name; for operators and for the next compilation, never on the request path. */
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  /** For replies to requests without a virtual host. */
+  readonly localStats: RequestStats;
+}
+
+export class Snapshot {
+  readonly version: string;
+  readonly settings: SnapshotSettings;
+  readonly virtualHosts: readonly VirtualHost[];
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  readonly localStats: RequestStats;
+  readonly #hosts: HostTable<VirtualHost>;
+
+  constructor(parts: SnapshotParts) {
+    this.version = parts.version;
+    this.settings = parts.settings;
+    this.virtualHosts = parts.virtualHosts;
+    this.clusters = parts.clusters;
+    this.localStats = parts.localStats;
+    this.#hosts = parts.hosts;
+  }
+
+  /**
+   * Who serves the authority bytes[from, to) (host, or host:port), in any case. `defaultPort` is
+   * meant by an authority without port: 80, or the port at which a captured connection was aimed.
+   */
+  findVirtualHost(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    defaultPort: number,
+  ): VirtualHost | undefined {
+    return this.#hosts.find(bytes, from, to, defaultPort);
+  }
+
+  /** Makes it the configuration that endpoints follow; `former` was so until now. */
+  activate(former: Snapshot | undefined): void {
+    for (const cluster of this.clusters.values()) cluster.activate();
+    for (const [name, cluster] of former?.clusters ?? [])
+      if (!this.clusters.has(name)) cluster.close();
+  }
+
+  /** No exchange uses it any more, and another one is published. */
+  retire(): void {}
+
+  /** Resolves when clusters that follow DNS names have asked once. */
+  async ready(): Promise<void> {
+    await Promise.all([...this.clusters.values()].map((cluster) => cluster.ready()));
+  }
+}

@@ -3,6 +3,7 @@
  * registries delivered it.
  */
 import type { Service, ServiceInstance, ServicePort } from "../../model/service.ts";
+import { compare } from "../order.ts";
 
 export class Catalog {
   /** By rising host. */
@@ -29,10 +30,6 @@ export class Catalog {
 
 export function isHttpPort(port: ServicePort): boolean {
   return port.protocol === "HTTP" || port.protocol === "HTTP2" || port.protocol === "GRPC";
-}
-
-export function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function compareInstances(a: ServiceInstance, b: ServiceInstance): number {

@@ -13,7 +13,7 @@ import {
   type VirtualHost,
   VirtualHostSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import { compare } from "./catalog.ts";
+import { compare } from "../order.ts";
 
 export interface Resource<M> {
   readonly name: string;

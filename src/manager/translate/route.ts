@@ -13,7 +13,7 @@ import {
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { ConfigOf } from "../../model/config.ts";
 import type { RouteRule, RouteRuleMatch, ServiceRef, StringMatch } from "../../model/route-rule.ts";
-import { compare } from "./catalog.ts";
+import { compare } from "../order.ts";
 import { originOf } from "./origin.ts";
 
 /** The cluster of a destination of the port in question; the caller takes note of its use. */

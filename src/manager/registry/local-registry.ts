@@ -1,0 +1,205 @@
+/**
+ * Workloads that told us of themselves, each for as long as its lease is renewed.
+ *
+ *   register ─▶ live ── renew ──▶ live          withdraw, or no renewal for a ttl ─▶ gone
+ *
+ * A manager that restarts gives everybody it knew a whole new lease, so no endpoint vanishes
+ * because we were away; and where our own clock stood still (a stopped process, a laptop asleep),
+ * leases are extended by the gap. A service stays known for an hour after its last workload went:
+ * callers then get "no healthy upstream", not "never heard of it".
+ */
+import type { Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Service, ServiceInstance, ServicePort } from "../../model/service.ts";
+import { compare } from "../order.ts";
+import { fullHostName } from "../translate/host-name.ts";
+import type { Registry } from "./registry.ts";
+import { protocolOf } from "./workload-check.ts";
+import type { KnownService, WorkloadStore } from "./workload-store.ts";
+
+export const LOCAL_REGISTRY = "local";
+
+const WORKLOADS_MAX = 50_000;
+const SWEEP_MS = 500;
+const SERVICE_MEMORY_MS = 60 * 60_000;
+
+export interface LocalRegistryOptions {
+  readonly clock: Clock;
+  readonly domain: string;
+  readonly leaseMs: number;
+  readonly store: WorkloadStore;
+  readonly onChange: () => void;
+}
+
+interface Live {
+  readonly leaseId: string;
+  workload: Workload;
+  endsMs: number;
+}
+
+export class LocalRegistry {
+  readonly #options: LocalRegistryOptions;
+  readonly #byLease = new Map<string, Live>();
+  readonly #byWorkload = new Map<string, Live>();
+  readonly #services = new Map<string, KnownService>();
+  #sweptMs: number;
+  #cancelSweep: () => void;
+
+  constructor(options: LocalRegistryOptions) {
+    this.#options = options;
+    const { clock, store, leaseMs } = options;
+    this.#sweptMs = clock.nowMs();
+    for (const known of store.services()) this.#services.set(known.service.host, known);
+    for (const { leaseId, workload } of store.registrations())
+      this.#add({ leaseId, workload, endsMs: clock.nowMs() + leaseMs });
+    this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep());
+  }
+
+  /** A checked workload. Undefined: too many are registered. */
+  register(workload: Workload): string | undefined {
+    const former = this.#byWorkload.get(workload.id);
+    if (former === undefined && this.#byLease.size >= WORKLOADS_MAX) return undefined;
+    if (former !== undefined) this.#drop(former);
+    const { clock, store, leaseMs } = this.#options;
+    const live = { leaseId: crypto.randomUUID(), workload, endsMs: clock.nowMs() + leaseMs };
+    store.save(live);
+    this.#add(live);
+    this.#remember(this.#hostOf(workload));
+    this.#options.onChange();
+    return live.leaseId;
+  }
+
+  /** False: there is no such lease any more. */
+  renew(leaseId: string, healthy: boolean): boolean {
+    const live = this.#byLease.get(leaseId);
+    if (live === undefined) return false;
+    const { clock, store, leaseMs } = this.#options;
+    live.endsMs = clock.nowMs() + leaseMs;
+    if (live.workload.healthy !== healthy) {
+      live.workload = { ...live.workload, healthy };
+      store.save(live);
+      this.#options.onChange();
+    }
+    return true;
+  }
+
+  withdraw(leaseId: string): void {
+    const live = this.#byLease.get(leaseId);
+    if (live === undefined) return;
+    this.#drop(live);
+    this.#options.onChange();
+  }
+
+  /** Until the lease of a workload ends; 0: it has none. */
+  leaseRemainingMs(workloadId: string): number {
+    const live = this.#byWorkload.get(workloadId);
+    if (live === undefined) return 0;
+    return Math.max(1, Math.round(live.endsMs - this.#options.clock.nowMs()));
+  }
+
+  view(): Registry {
+    const live = [...this.#byWorkload.values()].sort((a, b) =>
+      compare(a.workload.id, b.workload.id),
+    );
+    const instances = live.map(({ workload }) => this.#instanceOf(workload));
+    const services = [...this.#services.values()].map(({ service }) => service);
+    return { services, instances, origins: new Map() };
+  }
+
+  close(): void {
+    this.#cancelSweep();
+    this.#options.store.close();
+  }
+
+  #add(live: Live): void {
+    this.#byLease.set(live.leaseId, live);
+    this.#byWorkload.set(live.workload.id, live);
+  }
+
+  #drop(live: Live): void {
+    this.#byLease.delete(live.leaseId);
+    this.#byWorkload.delete(live.workload.id);
+    this.#options.store.remove(live.leaseId);
+    this.#remember(this.#hostOf(live.workload));
+  }
+
+  /** What a service is follows from who stands for it; with nobody left, the last form stays. */
+  #remember(host: string): void {
+    const workloads = [...this.#byWorkload.values()]
+      .map(({ workload }) => workload)
+      .filter((workload) => this.#hostOf(workload) === host);
+    const former = this.#services.get(host);
+    const service = workloads.length === 0 ? former?.service : this.#serviceOf(host, workloads);
+    if (service === undefined) return;
+    const known = { service, seenMs: this.#options.clock.wallMs() };
+    this.#services.set(host, known);
+    this.#options.store.saveService(known);
+  }
+
+  #sweep(): void {
+    const { clock, onChange } = this.#options;
+    const now = clock.nowMs();
+    const stoodStillMs = now - this.#sweptMs - SWEEP_MS;
+    this.#sweptMs = now;
+    if (stoodStillMs > SWEEP_MS)
+      for (const live of this.#byLease.values()) live.endsMs += stoodStillMs;
+    const ended = [...this.#byLease.values()].filter(({ endsMs }) => endsMs <= now);
+    for (const live of ended) this.#drop(live);
+    if (this.#forgetServices() || ended.length > 0) onChange();
+    this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep());
+  }
+
+  #forgetServices(): boolean {
+    const before = this.#options.clock.wallMs() - SERVICE_MEMORY_MS;
+    const old = [...this.#services.values()].filter(({ seenMs }) => seenMs < before);
+    if (old.length === 0) return false;
+    const inUse = new Set(
+      [...this.#byWorkload.values()].map((live) => this.#hostOf(live.workload)),
+    );
+    const forgotten = old.filter(({ service }) => !inUse.has(service.host));
+    for (const { service } of forgotten) {
+      this.#services.delete(service.host);
+      this.#options.store.removeService(service.host);
+    }
+    return forgotten.length > 0;
+  }
+
+  #hostOf({ service, namespace }: Workload): string {
+    return fullHostName(service, namespace, this.#options.domain);
+  }
+
+  #serviceOf(host: string, workloads: readonly Workload[]): Service {
+    const ports = new Map<number, ServicePort>();
+    for (const workload of workloads.toSorted((a, b) => compare(a.id, b.id))) {
+      const number = workload.servicePort || workload.port;
+      const protocol = protocolOf(workload);
+      if (!ports.has(number))
+        ports.set(number, { name: `${protocol.toLowerCase()}-${number}`, number, protocol });
+    }
+    const labels = host.split(".");
+    return {
+      host,
+      namespace: labels[2] === "svc" ? (labels[1] ?? "") : (workloads[0]?.namespace ?? ""),
+      addresses: [],
+      ports: [...ports.values()].sort((a, b) => a.number - b.number),
+      resolution: "STATIC",
+      external: false,
+      registry: LOCAL_REGISTRY,
+    };
+  }
+
+  #instanceOf(workload: Workload): ServiceInstance {
+    const { id, address, port, servicePort, labels, locality, weight, healthy } = workload;
+    return {
+      host: this.#hostOf(workload),
+      address,
+      port,
+      servicePort: servicePort || port,
+      labels,
+      locality,
+      weight: weight || 1,
+      healthy,
+      workload: id,
+    };
+  }
+}

@@ -17,7 +17,9 @@ export function connectApi(address: string): ApiConnection {
   const sessionManager = new Http2SessionManager(baseUrl, {
     pingIntervalMs: 5_000,
     pingTimeoutMs: 3_000,
-    pingIdleConnection: true,
+    // On Bun a stream closes after its session, and the library then pings the destroyed session of
+    // a peer that froze, which throws out of a timer. Only idle connections are pinged that late.
+    pingIdleConnection: false,
   });
   const transport = createConnectTransport({ httpVersion: "2", baseUrl, sessionManager });
   return { transport, close: () => sessionManager.abort() };

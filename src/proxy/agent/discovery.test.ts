@@ -1,0 +1,130 @@
+/** What a proxy does with what a manager sends, and without a manager. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
+import { type ApiConnection, connectApi } from "../../api/client.ts";
+import { NodeSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { systemClock } from "../../core/clock.ts";
+import { Log } from "../../core/log.ts";
+import { seededRandom } from "../../core/random.ts";
+import { FakeManager } from "../../testing/fake-manager.ts";
+import { Discovery } from "./discovery.ts";
+
+let manager: FakeManager;
+let api: ApiConnection;
+let discovery: Discovery;
+let published: ProxyConfig[];
+
+beforeEach(async () => {
+  manager = await new FakeManager().start();
+  api = connectApi(manager.url);
+  published = [];
+});
+afterEach(async () => {
+  await discovery.stop();
+  api.close();
+  await manager.kill();
+});
+
+/** Configurations of a version that begins with "bad" are refused. */
+function follow(held?: ProxyConfig): void {
+  discovery = new Discovery({
+    transport: api.transport,
+    node: create(NodeSchema, { id: "reviews-1.default", service: "reviews" }),
+    held,
+    clock: systemClock,
+    random: seededRandom(1),
+    log: new Log("test", { level: "error" }),
+    accept: (config) => {
+      if (config.version.startsWith("bad")) return ["route r: no such cluster c"];
+      published.push(config);
+      return [];
+    },
+  });
+  discovery.start();
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 4000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${condition}`);
+    await Bun.sleep(2);
+  }
+}
+
+test("the first configuration is whole, differences follow, each is acknowledged", async () => {
+  manager.first = { config: { version: "v1", clusters: [{ name: "a" }, { name: "b" }] } };
+  follow();
+  await until(() => manager.acknowledged.length === 1);
+  manager.send({ baseVersion: "v1", config: { version: "v2" }, removedClusters: ["a"] });
+  await until(() => manager.acknowledged.length === 2);
+  expect(manager.watched[0]?.version).toBe("");
+  expect(manager.watched[0]?.node?.id).toBe("reviews-1.default");
+  expect(published.map(({ version, clusters }) => [version, clusters.length])).toEqual([
+    ["v1", 2],
+    ["v2", 1],
+  ]);
+  expect(manager.acknowledged.map((a) => [a.version, a.activeVersion, a.problems])).toEqual([
+    ["v1", "v1", []],
+    ["v2", "v2", []],
+  ]);
+  expect(discovery.status()).toMatchObject({ at: "following", version: "v2", updates: 2 });
+});
+
+test("a bad version is rejected with its problems; the last good one stays", async () => {
+  manager.first = { config: { version: "v1", clusters: [{ name: "a" }] } };
+  follow();
+  await until(() => published.length === 1);
+  manager.send({ baseVersion: "v1", config: { version: "bad2", clusters: [{ name: "b" }] } });
+  await until(() => manager.acknowledged.length === 2);
+  expect(manager.acknowledged[1]).toMatchObject({
+    version: "bad2",
+    problems: ["route r: no such cluster c"],
+    activeVersion: "v1",
+  });
+  expect(discovery.status()).toMatchObject({
+    version: "v1",
+    rejections: 1,
+    rejected: { version: "bad2", problems: ["route r: no such cluster c"] },
+  });
+  // The next difference may be based on what was sent, or on what is in force.
+  manager.send({ baseVersion: "bad2", config: { version: "v3" }, removedClusters: ["b"] });
+  await until(() => published.length === 2);
+  expect(published[1]?.clusters.map(({ name }) => name)).toEqual(["a"]);
+  manager.send({ baseVersion: "v3", config: { version: "bad4" } });
+  manager.send({ baseVersion: "v3", config: { version: "v5" } });
+  await until(() => published.length === 3);
+  expect(discovery.status()).toMatchObject({ version: "v5", rejected: undefined });
+});
+
+test("a killed manager changes nothing; a new one is resumed from the version held", async () => {
+  manager.first = { config: { version: "v1" } };
+  follow();
+  await until(() => manager.acknowledged.length === 1);
+  await manager.kill();
+  await until(() => discovery.status().at === "waiting");
+  expect(discovery.status()).toMatchObject({ version: "v1" });
+  manager.first = { baseVersion: "v1", config: { version: "v2" } };
+  await manager.start();
+  await until(() => published.length === 2);
+  expect(manager.watched.at(-1)?.version).toBe("v1");
+  expect(discovery.status()).toMatchObject({ at: "following", version: "v2" });
+  expect(discovery.status().reconnects).toBeGreaterThan(0);
+});
+
+test("what was on disk is what the stream resumes from", async () => {
+  manager.first = { baseVersion: "v7", config: { version: "v8", clusters: [{ name: "new" }] } };
+  follow(create(ProxyConfigSchema, { version: "v7", clusters: [{ name: "old" }] }));
+  await until(() => published.length === 1);
+  expect(manager.watched[0]?.version).toBe("v7");
+  expect(published[0]?.clusters.map(({ name }) => name)).toEqual(["old", "new"]);
+});
+
+test("a difference to a version that is not held asks for the whole", async () => {
+  manager.first = { baseVersion: "v5", config: { version: "v6" } };
+  follow();
+  await until(() => manager.watched.length === 1);
+  manager.first = { config: { version: "v6" } };
+  await until(() => published.length === 1);
+  expect(manager.watched.at(-1)?.version).toBe("");
+});

@@ -1,0 +1,166 @@
+/**
+ * Makes this workload known to the mesh for as long as its application answers and this proxy runs.
+ *
+ *   waiting ──application answers──▶ registered ──every TTL/3, at each change of health──▶ renew
+ *      ▲                                 │ NOT_FOUND: the lease ended, or the manager is a new one
+ *      └── fault: backoff ◀──────────────┘──withdraw()──▶ withdrawn
+ *
+ * A fault of the manager is no news about the workload: it is retried, and nothing else changes.
+ */
+import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { type Lease, RegistryService, type Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { backoffMs } from "../../core/backoff.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Log } from "../../core/log.ts";
+import type { Random } from "../../core/random.ts";
+
+const CALL_TIMEOUT_MS = 5000;
+const WITHDRAW_TIMEOUT_MS = 1000;
+const RETRY_BASE_MS = 100;
+const RETRY_MAX_MS = 2000;
+const TTL_MIN_MS = 300;
+
+export interface RegistrationOptions {
+  readonly transport: Transport;
+  /** `healthy` is ours to fill in. */
+  readonly workload: Workload;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface RegistrationStatus {
+  readonly at: "waiting" | "registered" | "withdrawn";
+  readonly healthy: boolean;
+  readonly faults: number;
+}
+
+export class Registration {
+  readonly #options: RegistrationOptions;
+  readonly #client: Client<typeof RegistryService>;
+  #at: RegistrationStatus["at"] = "waiting";
+  #healthy = false;
+  #lease: Lease | undefined;
+  /** A call is under way; what changed meanwhile is told by the next one. */
+  #busy: Promise<void> | undefined;
+  #stale = false;
+  #attempt = 0;
+  #faults = 0;
+  #cancelTimer: () => void = () => {};
+
+  constructor(options: RegistrationOptions) {
+    this.#options = options;
+    this.#client = createClient(RegistryService, options.transport);
+  }
+
+  status(): RegistrationStatus {
+    return { at: this.#at, healthy: this.#healthy, faults: this.#faults };
+  }
+
+  /** Whether the application answers, as last probed. */
+  setHealthy(healthy: boolean): void {
+    if (healthy === this.#healthy) return;
+    this.#healthy = healthy;
+    this.refresh();
+  }
+
+  /** Tells the manager at once: it may be a new one, which knows nothing of us. */
+  refresh(): void {
+    if (this.#at === "withdrawn") return;
+    if (this.#busy !== undefined) {
+      this.#stale = true;
+      return;
+    }
+    // An application that has never answered is not a member yet.
+    if (this.#lease === undefined && !this.#healthy) return;
+    this.#cancelTimer();
+    this.#stale = false;
+    this.#busy = this.#call();
+  }
+
+  /** Nobody new is sent here from when this resolves; a manager that is away is not waited for. */
+  async withdraw(): Promise<boolean> {
+    this.#at = "withdrawn";
+    this.#cancelTimer();
+    await this.#settled();
+    const leaseId = this.#lease?.id;
+    if (leaseId === undefined) return false;
+    try {
+      await this.#client.withdraw({ leaseId }, { timeoutMs: WITHDRAW_TIMEOUT_MS });
+      return true;
+    } catch (thrown) {
+      this.#options.log.warn("not withdrawn; the lease will end by itself", {
+        reason: reasonOf(thrown),
+      });
+      return false;
+    }
+  }
+
+  /** A successor has the registration now. */
+  abandon(): void {
+    this.#at = "withdrawn";
+    this.#cancelTimer();
+  }
+
+  /** The call under way has ended, or is not worth waiting for. */
+  #settled(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(WITHDRAW_TIMEOUT_MS, resolve);
+      void (this.#busy ?? Promise.resolve()).then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #call(): Promise<void> {
+    let waitMs: number;
+    try {
+      this.#lease = this.#lease === undefined ? await this.#register() : await this.#renew();
+      this.#attempt = 0;
+      waitMs = Math.max(this.#lease.ttlMs, TTL_MIN_MS) / 3;
+      if (this.#at === "waiting") this.#at = "registered";
+    } catch (thrown) {
+      waitMs = this.#failed(thrown);
+    }
+    this.#busy = undefined;
+    if (this.#at === "withdrawn") return;
+    if (this.#stale) this.refresh();
+    else this.#cancelTimer = this.#options.clock.after(waitMs, () => this.refresh());
+  }
+
+  async #register(): Promise<Lease> {
+    const workload = { ...this.#options.workload, healthy: this.#healthy };
+    const lease = await this.#client.register({ workload }, { timeoutMs: CALL_TIMEOUT_MS });
+    this.#options.log.info("registered", {
+      workload: workload.id,
+      service: workload.service,
+      address: `${workload.address}:${workload.port}`,
+    });
+    return lease;
+  }
+
+  async #renew(): Promise<Lease> {
+    const request = { leaseId: this.#lease!.id, healthy: this.#healthy };
+    const lease = await this.#client.renew(request, { timeoutMs: CALL_TIMEOUT_MS });
+    return { ...lease, id: lease.id === "" ? request.leaseId : lease.id };
+  }
+
+  /** Returns how long to wait before the next try. */
+  #failed(thrown: unknown): number {
+    this.#faults++;
+    if (ConnectError.from(thrown).code === Code.NotFound && this.#lease !== undefined) {
+      this.#lease = undefined;
+      return 0;
+    }
+    const log = this.#options.log;
+    const fields = { reason: reasonOf(thrown) };
+    if (this.#attempt === 0) log.warn("the registry does not answer; trying on", fields);
+    else log.debug("the registry still does not answer", fields);
+    return backoffMs(this.#attempt++, RETRY_BASE_MS, RETRY_MAX_MS, this.#options.random);
+  }
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

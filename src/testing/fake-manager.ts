@@ -1,0 +1,160 @@
+/**
+ * The manager's side of discovery and registration as a real gRPC server, whose test says what it
+ * sends and reads what it was told. Started again on the same port it knows nothing, as a new one.
+ */
+import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import {
+  type Acknowledgement,
+  type ConfigUpdateSchema,
+  DiscoveryService,
+  RegistryService,
+  type WatchRequest,
+  type Workload,
+} from "../api/gen/mesh/v1/discovery_pb.ts";
+
+type Update = MessageInitShape<typeof ConfigUpdateSchema>;
+
+/** One proxy's open stream. */
+class Watcher {
+  readonly #queue: Update[] = [];
+  #wake: () => void = () => {};
+  #closed = false;
+
+  send(update: Update): void {
+    this.#queue.push(update);
+    this.#wake();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  async *updates(): AsyncGenerator<Update> {
+    for (;;) {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        yield next;
+      }
+      if (this.#closed) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
+
+export class FakeManager {
+  /** The Watch requests so far, in order. */
+  readonly watched: WatchRequest[] = [];
+  readonly acknowledged: Acknowledgement[] = [];
+  /** "register reviews-1 healthy", "renew …", "withdraw …" */
+  readonly registry: string[] = [];
+  readonly workloads = new Map<string, Workload>();
+  /** Sent first on each new stream; undefined: nothing until `send`. */
+  first: Update | undefined;
+  leaseTtlMs = 600;
+  readonly #watchers = new Set<Watcher>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  #server: Http2Server | undefined;
+  #port = 0;
+  #leases = 0;
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  async start(): Promise<this> {
+    const server = createServer(connectNodeAdapter({ routes: (router) => this.#routes(router) }));
+    server.on("session", (session) => {
+      this.#sessions.add(session);
+      session.on("close", () => this.#sessions.delete(session));
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(this.#port, "127.0.0.1", resolve);
+    });
+    const address = server.address();
+    if (address !== null && typeof address === "object") this.#port = address.port;
+    this.#server = server;
+    return this;
+  }
+
+  /** As kill -9: every connection breaks, and what it knew is gone. */
+  async kill(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    this.#server = undefined;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const session of this.#sessions) session.destroy();
+    for (const watcher of this.#watchers) watcher.close();
+    this.#watchers.clear();
+    this.workloads.clear();
+    await closed;
+  }
+
+  /** To every stream that is open. */
+  send(update: Update): void {
+    for (const watcher of this.#watchers) watcher.send(update);
+  }
+
+  get streams(): number {
+    return this.#watchers.size;
+  }
+
+  #routes(router: ConnectRouter): void {
+    router.service(DiscoveryService, {
+      watch: (request, context) => this.#watch(request, context.signal),
+      acknowledge: (message) => {
+        this.acknowledged.push(message);
+        return {};
+      },
+    });
+    router.service(RegistryService, {
+      register: ({ workload }) => {
+        const id = `lease-${++this.#leases}`;
+        this.workloads.set(id, workload!);
+        this.registry.push(`register ${workload!.id} ${healthWord(workload!.healthy)}`);
+        return { id, ttlMs: this.leaseTtlMs };
+      },
+      renew: ({ leaseId, healthy }) => {
+        const workload = this.#workload(leaseId);
+        workload.healthy = healthy;
+        this.registry.push(`renew ${workload.id} ${healthWord(healthy)}`);
+        return { id: leaseId, ttlMs: this.leaseTtlMs };
+      },
+      withdraw: ({ leaseId }) => {
+        this.registry.push(`withdraw ${this.#workload(leaseId).id}`);
+        this.workloads.delete(leaseId);
+        return {};
+      },
+    });
+  }
+
+  async *#watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<Update> {
+    this.watched.push(request);
+    const watcher = new Watcher();
+    this.#watchers.add(watcher);
+    const close = (): void => watcher.close();
+    signal.addEventListener("abort", close);
+    if (this.first !== undefined) watcher.send(this.first);
+    try {
+      yield* watcher.updates();
+    } finally {
+      signal.removeEventListener("abort", close);
+      this.#watchers.delete(watcher);
+    }
+  }
+
+  #workload(lease: string): Workload {
+    const workload = this.workloads.get(lease);
+    if (workload === undefined) throw new ConnectError("no such lease", Code.NotFound);
+    return workload;
+  }
+}
+
+function healthWord(healthy: boolean): string {
+  return healthy ? "healthy" : "unhealthy";
+}

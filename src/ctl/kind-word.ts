@@ -60,22 +60,29 @@ export function parseReferences(words: readonly string[], namespace: string): Re
   let named = true;
   for (const word of words) {
     const parts = word.split("/");
-    if (parts.length > 3 || parts.includes(""))
+    if (parts.length > 3 || parts[0] === "" || parts.at(-1) === "")
       throw usageError(`${JSON.stringify(word)} is not KIND/NAME or KIND/NAMESPACE/NAME`);
     if (parts.length > 1) {
       const [first, ...others] = parts;
       const name = others.pop()!;
-      references.push({ kind: kindOf(first!), namespace: others[0] ?? namespace, name });
+      const of = kindOf(first!);
+      references.push({ kind: of, namespace: others[0] ?? namespaceOf(of, namespace), name });
     } else if (kind === undefined) {
       kind = kindOf(word);
       named = false;
     } else {
-      references.push({ kind, namespace, name: word });
+      references.push({ kind, namespace: namespaceOf(kind, namespace), name: word });
       named = true;
     }
   }
-  if (!named && kind !== undefined) references.push({ kind, namespace, name: "" });
+  if (!named && kind !== undefined)
+    references.push({ kind, namespace: namespaceOf(kind, namespace), name: "" });
   return references;
+}
+
+/** Settings of the whole mesh are in no namespace. */
+export function namespaceOf(kind: string, namespace: string): string {
+  return kind === "MeshConfig" ? "" : namespace;
 }
 
 function plural(word: string): string {

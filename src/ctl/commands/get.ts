@@ -4,7 +4,7 @@ import type { ConfigObject } from "../../api/gen/mesh/v1/config_pb.ts";
 import { call, type Manager, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { managerFlags, outputFlags, watchFlags } from "../flag.ts";
-import { parseReferences, type Reference, wordOf } from "../kind-word.ts";
+import { namespaceOf, parseReferences, type Reference, wordOf } from "../kind-word.ts";
 import { joinDocuments, jsonText, objectJson, parseSpec, sourceText } from "../output/document.ts";
 import { summarize } from "../output/rule-summary.ts";
 import { ageText, renderTable } from "../output/table.ts";
@@ -104,7 +104,7 @@ async function fetchObjects(
 
 export async function fetchOne(manager: Manager, reference: Reference): Promise<ConfigObject> {
   const { kind, name } = reference;
-  const namespace = reference.namespace === "" ? "default" : reference.namespace;
+  const namespace = namespaceOf(kind, reference.namespace || "default");
   try {
     return await manager.config.get({ kind, namespace, name });
   } catch (error) {

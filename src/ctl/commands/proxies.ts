@@ -72,8 +72,8 @@ function rejectionsText(proxies: readonly ProxyStatus[], mark: (text: string) =>
   return proxies
     .filter(({ problems }) => problems.length > 0)
     .map(({ nodeId, sentVersion, activeVersion, problems }) => {
-      const head = `${nodeId} ${mark("rejected")} ${sentVersion} and keeps ${activeVersion || "none"}:`;
-      return `\n${head}\n${problems.map((problem) => `  ${problem}\n`).join("")}`;
+      const kept = activeVersion === "" ? "has none" : `keeps ${activeVersion}`;
+      return `\n${nodeId} ${mark("rejected")} ${sentVersion} and ${kept}:\n${problems.map((problem) => `  ${problem}\n`).join("")}`;
     })
     .join("");
 }

@@ -2,15 +2,18 @@
  * Text that an operator wrote ─▶ configs and problems. Every dialect, many documents, all problems
  * at once, each with its position; a document with an error yields no config and hurts no other.
  */
+import { type Document, isMap, isSeq, LineCounter, parseAllDocuments, YAMLMap } from "yaml";
 import type { Problem } from "../core/problem.ts";
 import type { Config } from "../model/config.ts";
+import { type Envelope, readEnvelope } from "./envelope.ts";
+import { Place, type Reading, report, type Source, type YamlNode } from "./schema/place.ts";
 
 export interface ReadOptions {
   /** For positions only; the text is given. */
   readonly file: string;
   /** Of documents that name none. */
   readonly namespace: string;
-  /** Appended to short names as ".svc.<domain>". */
+  /** Appended to short names as ".svc.<domain>"; "cluster.local" if absent, nothing if empty. */
   readonly domain?: string;
 }
 
@@ -19,8 +22,162 @@ export interface ReadResult {
   readonly problems: readonly Problem[];
 }
 
+/** Characters of one file, and documents in it. */
+const limits = { text: 4 * 1024 * 1024, documents: 10_000 };
+
 export function readDocuments(text: string, options: ReadOptions): ReadResult {
-  void text;
-  void options;
-  return { configs: [], problems: [] };
+  const lines = new LineCounter();
+  const source: Source = { file: options.file, text, lines, problems: [] };
+  const configs: Config[] = [];
+  if (text.length > limits.text) {
+    complain(source, `is larger than ${limits.text / 1024 / 1024} MiB`);
+    return { configs, problems: source.problems };
+  }
+  const documents = parse(source);
+  if (documents.length > limits.documents)
+    complain(source, `has more than ${limits.documents} documents`);
+  const names = new Map<string, number>();
+  for (const document of documents.slice(0, limits.documents))
+    for (const { place, written } of objectsIn(document, source)) {
+      const config = readObject(place, written, { options, names });
+      if (config !== undefined) configs.push(config);
+    }
+  return { configs, problems: source.problems };
+}
+
+function complain(source: Source, message: string): void {
+  source.lines.addNewLine(0);
+  report(source, 0, { severity: "error", path: "", message });
+}
+
+/** The parser recurses: a text that nests deeper than the stack is refused, not fatal. */
+function parse(source: Source): readonly Document.Parsed[] {
+  try {
+    const parsed = parseAllDocuments(source.text, {
+      lineCounter: source.lines,
+      prettyErrors: false,
+      stringKeys: false,
+      logLevel: "silent",
+    });
+    return Array.isArray(parsed) ? parsed : [];
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    complain(source, "cannot be read: it nests too deeply");
+    return [];
+  }
+}
+
+interface Written {
+  readonly place: Place;
+  /** The object alone, as its author wrote it. */
+  readonly written: string;
+}
+
+/** A document is one object, or a `kind: List` of them; one that is empty is none. */
+function objectsIn(document: Document.Parsed, source: Source): readonly Written[] {
+  const reading: Reading = { source, document, aliases: 0, errors: 0 };
+  for (const { message, pos } of document.errors) {
+    reading.errors++;
+    report(source, pos[0], { severity: "error", path: "", message: sentence(message) });
+  }
+  const place = new Place(reading, "", document.contents, document.range[0]);
+  if (reading.errors > 0 || place.empty) return [];
+  const items = listItems(place.node);
+  if (items === undefined) return [{ place, written: textOf(document, source) }];
+  return items.map((node, i) => ({
+    place: new Place({ ...reading }, `items[${i}]`, node, document.range[0]),
+    written: nodeText(node, source),
+  }));
+}
+
+function listItems(node: YamlNode): readonly YamlNode[] | undefined {
+  if (isSeq(node)) return node.items as readonly YamlNode[];
+  if (!isMap(node)) return undefined;
+  const kind: unknown = node.get("kind");
+  const items: unknown = node.get("items");
+  const isList = typeof kind === "string" && kind.endsWith("List") && isSeq(items);
+  return isList ? (items.items as readonly YamlNode[]) : undefined;
+}
+
+function textOf(document: Document.Parsed, source: Source): string {
+  const [start, , end] = document.range;
+  return `${source.text
+    .slice(start, end)
+    .replace(/^(%.*\n)*---[^\n]*\n/, "")
+    .replace(/\n(---|\.\.\.)\s*$/, "\n")
+    .trim()}\n`;
+}
+
+/** An item of a list as a document of its own, without the list's indentation. */
+function nodeText(node: YamlNode, source: Source): string {
+  if (!node?.range) return "";
+  const [start, , end] = node.range;
+  const text = source.text.slice(start, end);
+  if (!(node instanceof YAMLMap) || node.flow === true) return `${text.trim()}\n`;
+  const { col } = source.lines.linePos(start);
+  const margin = new RegExp(`^ {0,${Math.max(0, col - 1)}}`);
+  const lines = text.trimEnd().split("\n");
+  return `${lines.map((line, i) => (i === 0 ? line : line.replace(margin, ""))).join("\n")}\n`;
+}
+
+function sentence(message: string): string {
+  const [first = ""] = message.split("\n");
+  return first.charAt(0).toLowerCase() + first.slice(1);
+}
+
+interface Scope {
+  readonly options: ReadOptions;
+  /** How often a name was made up. */
+  readonly names: Map<string, number>;
+}
+
+function readObject(place: Place, written: string, { options, names }: Scope): Config | undefined {
+  const envelope = readEnvelope(place, {
+    namespace: options.namespace,
+    nameFor: (kind, host) => madeUpName(names, kind, host),
+  });
+  if (envelope === undefined) return undefined;
+  if (envelope.spec.empty) {
+    envelope.spec.error("must not be empty");
+    return undefined;
+  }
+  const spec = envelope.readable.read(envelope.spec, {
+    era: envelope.era,
+    namespace: envelope.meta.namespace,
+    domain: options.domain ?? "cluster.local",
+    labels: envelope.meta.labels,
+  });
+  if (spec === undefined || place.reading.errors > 0) return undefined;
+  return toConfig(envelope, spec, place, envelope.bare ? named(envelope, written) : written);
+}
+
+/** A spec that stood alone, in the envelope that keeps the name that was made up for it. */
+function named({ readable, meta }: Envelope, text: string): string {
+  const lines = text.trimEnd().split("\n");
+  const spec = lines.map((line) => (line === "" ? "" : `  ${line}`)).join("\n");
+  return `type: ${readable.type}\nname: ${meta.name}\nspec:\n${spec}\n`;
+}
+
+function toConfig(
+  { readable, apiVersion, meta }: Envelope,
+  spec: NonNullable<ReturnType<typeof readable.read>>,
+  place: Place,
+  text: string,
+): Config {
+  // The inventory pairs each kind with the reader of its spec.
+  return { kind: readable.kind, apiVersion, meta, origin: place.position, spec, text } as Config;
+}
+
+/** "reviews", and "reviews-2" for the next of that kind in the same file. */
+function madeUpName(names: Map<string, number>, kind: string, host: string): string {
+  const first =
+    host
+      .split(".")[0]
+      ?.toLowerCase()
+      .replace(/[^a-z0-9-]/g, "") ?? "";
+  const name = first.replace(/^-+|-+$/g, "").slice(0, 50) || "rule";
+  const key = `${kind}/${name}`;
+  const count = (names.get(key) ?? 0) + 1;
+  names.set(key, count);
+  return count === 1 ? name : `${name}-${count}`;
 }

@@ -3,7 +3,10 @@
  * destinations that nobody knows, policies on versions that nothing routes to.
  */
 import type { Problem } from "../core/problem.ts";
-import type { Config } from "../model/config.ts";
+import { type Config, type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
+import { policiesOf } from "../model/destination-policy.ts";
+import type { RouteRuleMatch, ServiceRef, StringMatch } from "../model/route-rule.ts";
+import { nearest } from "./suggest.ts";
 
 export interface Known {
   /** Full host names of the registries. Absent: unknown, so that no reference is judged. */
@@ -12,7 +15,193 @@ export interface Known {
 
 /** Problems between the objects of one whole set (what is stored, with what is being put). */
 export function validateSet(configs: readonly Config[], known: Known): readonly Problem[] {
-  void configs;
-  void known;
-  return [];
+  return [
+    ...duplicates(configs),
+    ...unknownHosts(configs, known),
+    ...unreachable(ofKind(configs, "RouteRule")),
+    ...unroutedPolicies(configs),
+    ...egressConflicts(ofKind(configs, "EgressRule")),
+    ...severalMeshConfigs(ofKind(configs, "MeshConfig")),
+  ];
+}
+
+function ofKind<K extends ConfigKind>(configs: readonly Config[], kind: K): ConfigOf<K>[] {
+  return configs.filter((config): config is ConfigOf<K> => config.kind === kind);
+}
+
+function problem(
+  config: Config,
+  severity: Problem["severity"],
+  rest: Pick<Problem, "path" | "message" | "suggestion">,
+): Problem {
+  return { severity, position: config.origin, ...rest };
+}
+
+function place({ origin: { file, line } }: Config): string {
+  return `${file}:${line}`;
+}
+
+function duplicates(configs: readonly Config[]): readonly Problem[] {
+  const first = new Map<string, Config>();
+  return configs.flatMap((config) => {
+    const key = configKey(config);
+    const other = first.get(key);
+    if (other === undefined) {
+      first.set(key, config);
+      return [];
+    }
+    const message = `${key} is also at ${place(other)}`;
+    return [problem(config, "error", { path: "metadata.name", message })];
+  });
+}
+
+/** Names that rules lead to or start from, and where each stands in its spec. */
+function references(config: Config): readonly (readonly [path: string, ref: ServiceRef])[] {
+  if (config.kind === "RouteRule") {
+    const { destination, route, mirror, match } = config.spec;
+    return [
+      ["spec.destination", destination],
+      ...route.map(({ destination: to }, i) => [`spec.route[${i}].destination`, to] as const),
+      ...(mirror ? [["spec.mirror", mirror] as const] : []),
+      ...(match.source ? [["spec.match.source", match.source] as const] : []),
+    ];
+  }
+  if (config.kind !== "DestinationPolicy") return [];
+  const { destination, source } = config.spec;
+  return [["spec.destination", destination], ...(source ? [["spec.source", source] as const] : [])];
+}
+
+function unknownHosts(configs: readonly Config[], known: Known): readonly Problem[] {
+  if (known.hosts === undefined) return [];
+  const hosts = new Set([...known.hosts, ...declaredHosts(configs)]);
+  const patterns = [...hosts].filter((host) => host.startsWith("*"));
+  const isKnown = ({ host }: ServiceRef): boolean =>
+    host === "" || hosts.has(host) || patterns.some((one) => host.endsWith(one.slice(1)));
+  return configs.flatMap((config) => {
+    const seen = new Set<string>();
+    return references(config).flatMap(([path, ref]) => {
+      if (isKnown(ref) || seen.has(ref.host)) return [];
+      seen.add(ref.host);
+      const near = nearestHost(ref.host, hosts);
+      const suggestion = near === undefined ? {} : { suggestion: `did you mean ${near}?` };
+      const message = `no service ${ref.host} is known`;
+      return [problem(config, "warning", { path, message, ...suggestion })];
+    });
+  });
+}
+
+/** The full name of a short one, else what is spelled alike. */
+function nearestHost(host: string, hosts: ReadonlySet<string>): string | undefined {
+  return [...hosts].find((one) => one.startsWith(`${host}.`)) ?? nearest(host, hosts);
+}
+
+function declaredHosts(configs: readonly Config[]): readonly string[] {
+  return configs.flatMap((config) => {
+    if (config.kind === "ServiceEntry") return config.spec.hosts;
+    return config.kind === "EgressRule" ? [config.spec.service] : [];
+  });
+}
+
+/** Rules of one destination that stand behind one that takes every request they could match. */
+function unreachable(rules: readonly ConfigOf<"RouteRule">[]): readonly Problem[] {
+  const byHost = Map.groupBy(rules, ({ spec }) => spec.destination.host);
+  return [...byHost.values()].flatMap((group) => {
+    const order = group.toSorted(
+      (a, b) => b.spec.precedence - a.spec.precedence || (configKey(a) < configKey(b) ? -1 : 1),
+    );
+    return order.flatMap((rule, i) => {
+      const before = order
+        .slice(0, i)
+        .find(
+          ({ spec }) => takesAll(spec.match) && covers(spec.match.source, rule.spec.match.source),
+        );
+      if (before === undefined) return [];
+      const message = `is never reached: ${configKey(before)} (${place(before)}) matches every request before it`;
+      const suggestion = `give it a precedence above ${before.spec.precedence}`;
+      return [problem(rule, "warning", { path: "spec.precedence", message, suggestion })];
+    });
+  });
+}
+
+function takesAll({ uri, scheme, method, authority, headers, tcp }: RouteRuleMatch): boolean {
+  const others = [scheme, method, authority, ...Object.values(headers)];
+  return tcp === undefined && others.every((one) => one === undefined) && isAnyPath(uri);
+}
+
+function isAnyPath(uri: StringMatch | undefined): boolean {
+  if (uri === undefined) return true;
+  if (uri.kind === "prefix") return uri.value === "/";
+  return uri.kind === "regex" && (uri.value === ".*" || uri.value === "/.*");
+}
+
+/** Every caller that `narrow` means is meant by `wide`. */
+function covers(wide: ServiceRef | undefined, narrow: ServiceRef | undefined): boolean {
+  if (wide === undefined) return true;
+  if (narrow === undefined || (wide.host !== "" && wide.host !== narrow.host)) return false;
+  return Object.entries(wide.labels).every(([key, value]) => narrow.labels[key] === value);
+}
+
+/** A policy on labels acts on the cluster that a rule makes of those labels, and else on none. */
+function unroutedPolicies(configs: readonly Config[]): readonly Problem[] {
+  const routed = new Set(
+    ofKind(configs, "RouteRule").flatMap(({ spec }) =>
+      [
+        ...spec.route.map(({ destination }) => destination),
+        ...(spec.mirror ? [spec.mirror] : []),
+      ].map(clusterOf),
+    ),
+  );
+  return ofKind(configs, "DestinationPolicy").flatMap((config) =>
+    policiesOf(config.spec)
+      .filter(({ destination }) => Object.keys(destination.labels).length > 0)
+      .filter(({ destination }) => !routed.has(clusterOf(destination)))
+      .map(({ destination }) =>
+        problem(config, "warning", {
+          path: "spec.destination.labels",
+          message: `has no effect: no route rule names ${labelText(destination)} of ${destination.host}`,
+        }),
+      ),
+  );
+}
+
+function clusterOf(ref: ServiceRef): string {
+  return `${ref.host}|${labelText(ref)}`;
+}
+
+function labelText({ labels }: ServiceRef): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(",");
+}
+
+/** Of two rules for one domain, or for one port of a block, the one with the smaller key acts. */
+function egressConflicts(rules: readonly ConfigOf<"EgressRule">[]): readonly Problem[] {
+  const first = new Map<string, Config>();
+  return rules
+    .toSorted((a, b) => (configKey(a) < configKey(b) ? -1 : 1))
+    .flatMap((rule) => {
+      const { service, ports } = rule.spec;
+      const claims = ports.map(({ port, protocol }) =>
+        protocol === "tcp" || protocol === "mongo" ? `${service}:${port}` : service,
+      );
+      const claim = claims.find((one) => first.has(one));
+      for (const one of claims) if (!first.has(one)) first.set(one, rule);
+      if (claim === undefined) return [];
+      const other = first.get(claim)!;
+      const message = `is left out: ${configKey(other)} (${place(other)}) already claims ${claim}`;
+      return [problem(rule, "warning", { path: "spec.destination.service", message })];
+    });
+}
+
+function severalMeshConfigs(configs: readonly ConfigOf<"MeshConfig">[]): readonly Problem[] {
+  const [first, ...others] = configs;
+  return others
+    .filter((config) => configKey(config) !== configKey(first!))
+    .map((config) =>
+      problem(config, "error", {
+        path: "",
+        message: `a mesh has one MeshConfig: ${place(first!)}`,
+      }),
+    );
 }

@@ -72,9 +72,8 @@ function isWildcardLabel(label: string): boolean {
 /** One label of instances: "version: v1". */
 export function checkLabel(key: string, value: string): Complaint {
   if (key === "") return "has an empty key";
-  if (!labelSyntax.test(key)) return `key "${key}" may have letters, digits and - _ . / only`;
-  if (!labelSyntax.test(value)) return `value "${value}" may have letters, digits and - _ . / only`;
-  return undefined;
+  const bad = [key, value].find((text) => !labelSyntax.test(text));
+  return bad === undefined ? undefined : `"${bad}" may have letters, digits and - _ . / only`;
 }
 
 /** RFC 9110 5.1; lower case, since rules compare names as bytes. */

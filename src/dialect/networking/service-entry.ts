@@ -47,8 +47,9 @@ export interface Holder {
 export function readServiceEntry(place: Place, holder: Holder): ServiceEntry | undefined {
   const entry = written(place);
   if (entry === undefined) return undefined;
-  if (!entry.has("hosts") || (entry.hosts ?? []).length + place.reading.errors === 0)
-    entry.at(entry.has("hosts") ? "hosts" : undefined).error("must have at least one host");
+  if (!entry.has("hosts")) entry.at().error("must have at least one host");
+  else if (entry.hosts?.length === 0 && place.reading.errors === 0)
+    entry.at("hosts").error("must have at least one host");
   const resolution = entry.resolution ?? "NONE";
   const ports = readPorts(entry.ports ?? []);
   checkAddresses(entry, resolution);
@@ -149,6 +150,8 @@ function checkDynamic(entry: Written, holder: Holder): void {
 }
 
 function warnAbout(entry: Written, resolution: Resolution): void {
+  if (entry.ports?.some(({ protocol }) => protocol === "TCP") && !entry.addresses?.length)
+    entry.at("ports").warn("TCP without addresses is told apart by its port alone");
   if (entry.has("workloadSelector") && resolution === "NONE")
     entry.at("workloadSelector").warn("has no effect with resolution NONE", "use STATIC");
   if (entry.has("exportTo") && entry.exportTo?.[0] !== "*")

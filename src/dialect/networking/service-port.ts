@@ -1,4 +1,4 @@
-/** The ports of a ServiceEntry, and what an absent protocol means. Spec tables: manager 1.15, 2.3. */
+/** Ports of a ServiceEntry, and what an absent protocol means. Spec tables: manager 1.15, 2.3. */
 import type { Protocol, ServicePort } from "../../model/service.ts";
 import { checkPortName } from "../../model/validate-name.ts";
 import { message, type Reader, type ValueOf } from "../schema/message.ts";

@@ -25,7 +25,7 @@ export type Message<F extends Fields> = {
 };
 
 /** Other spellings of fields, from earlier versions: `{ tags: "labels" }`. */
-export type Aliases<F extends Fields> = Readonly<Record<string, keyof F & string>>;
+type Aliases<F extends Fields> = Readonly<Record<string, keyof F & string>>;
 
 export function message<F extends Fields>(fields: F, aliases: Aliases<F> = {}): Reader<Message<F>> {
   return (place) => {

@@ -1,0 +1,93 @@
+/**
+ * Every kind that may be written: those we read, those that we know and cannot read yet, and the
+ * groups of others that stand beside them in people's files.
+ */
+import type { ConfigKind, ConfigOf } from "../model/config.ts";
+import { readMeshConfig } from "./mesh-config.ts";
+import { readServiceEntry } from "./networking/service-entry.ts";
+import { readWorkloadEntry } from "./networking/workload-entry.ts";
+import { readDestinationPolicy } from "./routing/destination-policy.ts";
+import { readEgressRule } from "./routing/egress-rule.ts";
+import { checkIngressRule } from "./routing/ingress-rule.ts";
+import { readRouteRule } from "./routing/route-rule.ts";
+import type { Context } from "./routing/service-ref.ts";
+import type { Place } from "./schema/place.ts";
+
+/** What a reader of a spec is told about the object around it. */
+export interface Holding extends Context {
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+interface ReadableOf<K extends ConfigKind> {
+  readonly kind: K;
+  readonly read: (spec: Place, holding: Holding) => ConfigOf<K>["spec"] | undefined;
+}
+
+/** A kind without a form behind it: judged, then left out. */
+interface Judged {
+  readonly kind: "IngressRule";
+  readonly read: (spec: Place, holding: Holding) => undefined;
+}
+
+export type Readable = ({ [K in ConfigKind]: ReadableOf<K> }[ConfigKind] | Judged) & {
+  /** The first is the one we write. */
+  readonly apiVersions: readonly string[];
+  /** `type:` in the rule DSL of Istio 0.1. */
+  readonly type?: string;
+};
+
+const configIstio = ["config.istio.io/v1alpha2", "config.istio.io/v1beta1"];
+const networking = ["v1", "v1beta1", "v1alpha3"].map((version) => `networking.istio.io/${version}`);
+
+export const readable: readonly Readable[] = [
+  { kind: "RouteRule", apiVersions: configIstio, type: "route-rule", read: readRouteRule },
+  {
+    kind: "DestinationPolicy",
+    apiVersions: configIstio,
+    type: "destination-policy",
+    read: readDestinationPolicy,
+  },
+  { kind: "EgressRule", apiVersions: configIstio, read: readEgressRule },
+  { kind: "IngressRule", apiVersions: configIstio, type: "ingress-rule", read: checkIngressRule },
+  { kind: "ServiceEntry", apiVersions: networking, read: readServiceEntry },
+  { kind: "WorkloadEntry", apiVersions: networking, read: readWorkloadEntry },
+  { kind: "MeshConfig", apiVersions: ["mesh.istio.io/v1alpha1"], read: readMeshConfig },
+];
+
+/** Groups whose kinds are rules of this mesh, supported or not. */
+export const meshGroups: readonly string[] = [
+  "config.istio.io",
+  "networking.istio.io",
+  "security.istio.io",
+  "authentication.istio.io",
+  "rbac.istio.io",
+  "telemetry.istio.io",
+  "extensions.istio.io",
+  "install.istio.io",
+  "mesh.istio.io",
+  "gateway.networking.k8s.io",
+];
+
+/** Kinds of those groups that somebody may have, by what will read them. */
+export const unsupported: ReadonlySet<string> = new Set(
+  `VirtualService DestinationRule Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
+   ExternalService PeerAuthentication AuthorizationPolicy RequestAuthentication Telemetry
+   WasmPlugin TrafficExtension Policy MeshPolicy ServiceRole ServiceRoleBinding RbacConfig
+   ClusterRbacConfig HTTPAPISpec HTTPAPISpecBinding QuotaSpec QuotaSpecBinding
+   EndUserAuthenticationPolicySpec EndUserAuthenticationPolicySpecBinding rule handler instance
+   attributemanifest adapter template checknothing reportnothing denier listchecker listentry
+   logentry metric quota memquota redisquota prometheus stdio statsd fluentd kubernetes
+   kubernetesenv kubernetesenvs opa rbac authorization stackdriver servicecontrol tracespan
+   apikey circonus noop solarwinds IstioOperator GatewayClass HTTPRoute GRPCRoute TCPRoute
+   TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
+    .trim()
+    .split(/\s+/),
+);
+
+/** Objects of a platform: none of our business, and common in files that hold rules too. */
+export function isForeign(apiVersion: string): boolean {
+  const slash = apiVersion.indexOf("/");
+  if (slash === -1) return /^v\d+((alpha|beta)\d+)?$/.test(apiVersion);
+  const group = apiVersion.slice(0, slash);
+  return !meshGroups.includes(group) && (!group.includes(".") || !group.endsWith(".istio.io"));
+}

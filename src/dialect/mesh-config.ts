@@ -1,0 +1,88 @@
+/**
+ * Settings of the whole mesh: a document of MeshConfig's fields, or `kind: MeshConfig`. All fields
+ * of all releases are known; what we do not obey (yet) says so. Spec table: manager 3.
+ */
+import { defaultMeshSettings, type MeshSettings } from "../model/mesh-settings.ts";
+import { checkConnectTimeout, checkDrainDuration } from "../model/validate-duration.ts";
+import { type Fields, ignored, message, type Reader } from "./schema/message.ts";
+import type { Place } from "./schema/place.ts";
+import { duration, integer, oneOf, text } from "./schema/scalar.ts";
+
+const unused = ignored("is not obeyed (yet)");
+
+function unusedFields(names: string): Readonly<Record<string, Reader<never>>> {
+  return Object.fromEntries(names.split(/\s+/).map((name) => [name, unused]));
+}
+
+/** The longest that Istio ever allowed; 0.x stopped at 30 s. */
+const connectTimeoutMax = 3_600n * 1_000_000_000n;
+
+const proxyConfig = message({
+  drainDuration: duration(checkDrainDuration),
+  terminationDrainDuration: duration(checkDrainDuration),
+  ...unusedFields(
+    `configPath binaryPath serviceCluster parentShutdownDuration discoveryAddress
+     discoveryRefreshDelay zipkinAddress connectTimeout statsdUdpAddress proxyAdminPort
+     availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength concurrency
+     proxyBootstrapTemplatePath interceptionMode statusPort tracing tracingServiceName sds
+     envoyAccessLogService envoyMetricsService envoyMetricsServiceAddress proxyMetadata
+     extraStatTags gatewayTopology proxyStatsMatcher readinessProbe image privateKeyProvider
+     holdApplicationUntilProxyStarts caCertificatesPem runtimeValues proxyHeaders
+     connectionSettings fileFlushInterval fileFlushMinSizeKb statsCompression`.trim(),
+  ),
+});
+
+const silent: Reader<never> = () => undefined;
+
+const fields = {
+  outboundTrafficPolicy: message({
+    mode: oneOf("REGISTRY_ONLY", "ALLOW_ANY"),
+    egressProxy: unused,
+  }),
+  accessLogFile: text,
+  accessLogEncoding: oneOf("TEXT", "JSON"),
+  connectTimeout: duration((value) => checkConnectTimeout(value, connectTimeoutMax)),
+  defaultConfig: proxyConfig,
+  proxyListenPort: integer({ least: 0, most: 65_535 }),
+  ...unusedFields(
+    `egressProxyAddress mixerAddress mixerCheckServer mixerReportServer disablePolicyChecks
+     proxyHttpPort proxyInboundListenPort ingressClass ingressService ingressSelector
+     ingressControllerMode authPolicy rdsRefreshDelay enableTracing accessLogFormat
+     mtlsExcludedServices enableClientSidePolicyCheck sdsUdsPath sdsRefreshDelay
+     enableSdsTokenMount sdsUseK8sSaJwt trustDomain trustDomainAliases caCertificates
+     configSources enableAutoMtls inboundTrafficPolicy localityLbSetting rootNamespace
+     dnsRefreshRate disableMixerHttpReports h2UpgradePolicy inboundClusterStatName
+     outboundClusterStatName enablePrometheusMerge verifyCertificateAtClient ca
+     extensionProviders defaultProviders discoverySelectors pathNormalization
+     defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy meshMTLS
+     tlsDefaults serviceSettings hboneIdleTimeout serviceScopeConfigs protocolDetectionTimeout
+     tcpKeepalive thriftConfig policyCheckFailOpen sidecarToTelemetrySessionAffinity
+     reportBatchMaxEntries reportBatchMaxTime certificates enableEnvoyAccessLogService
+     defaultServiceExportTo defaultVirtualServiceExportTo defaultDestinationRuleExportTo
+     disableEnvoyListenerLog authCertsPath discoveryAddress zipkinAddress
+     includeRequestHeadersInJaegerTraces accessLogPath`.trim(),
+  ),
+} satisfies Fields;
+
+const written = message({ ...fields, apiVersion: silent, kind: silent, metadata: silent });
+
+/** Names that make a document without a kind one of these. */
+export const meshConfigFields: ReadonlySet<string> = new Set(Object.keys(fields));
+
+/** Undefined after the problems have been reported. */
+export function readMeshConfig(place: Place): MeshSettings | undefined {
+  const config = written(place);
+  if (config === undefined) return undefined;
+  const proxy = config.defaultConfig;
+  return {
+    outboundTrafficPolicy:
+      config.outboundTrafficPolicy?.mode ?? defaultMeshSettings.outboundTrafficPolicy,
+    accessLogFile: config.accessLogFile ?? defaultMeshSettings.accessLogFile,
+    accessLogEncoding: config.accessLogEncoding ?? defaultMeshSettings.accessLogEncoding,
+    connectTimeoutMs: config.connectTimeout ?? defaultMeshSettings.connectTimeoutMs,
+    drainDurationMs:
+      proxy?.terminationDrainDuration ??
+      proxy?.drainDuration ??
+      defaultMeshSettings.drainDurationMs,
+  };
+}

@@ -1,11 +1,12 @@
 /**
- * bun run bench [h1] [memory] [--rounds N] [--seconds N] [--connections 1,8] [--only mesh,nginx]
+ * bun run bench [h1] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8] [--only …]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
  */
 import { parseArgs } from "node:util";
 import { benchH1 } from "./h1.ts";
 import { benchMemory } from "./memory.ts";
+import { benchSlow } from "./slow.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -25,6 +26,7 @@ const options = {
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   h1: () => benchH1(options),
   memory: () => benchMemory(),
+  slow: () => benchSlow(),
 };
 const wanted = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
 for (const name of wanted) {

@@ -42,12 +42,21 @@ export interface ClusterState {
   readonly localStats: RequestStats;
   readonly names: NameMembers;
   readonly originals: OriginalDestinations;
+  readonly lifetime: ClusterLifetime;
+}
+
+/** Whom the state follows, and how many snapshots use it. */
+export interface ClusterLifetime {
+  followed: Cluster | undefined;
+  specs: readonly EndpointSpec[];
+  snapshots: number;
+  /** The series of the cluster disappear. */
+  readonly end: () => void;
 }
 
 export class Cluster {
   readonly name: string;
   readonly settings: ClusterSettings;
-  readonly specs: readonly EndpointSpec[];
   readonly state: ClusterState;
   readonly limits: Limits;
   readonly stats: ClusterStats;
@@ -58,15 +67,9 @@ export class Cluster {
   readonly #membership: Membership;
   readonly #random: Random;
 
-  constructor(
-    settings: ClusterSettings,
-    specs: readonly EndpointSpec[],
-    state: ClusterState,
-    random: Random,
-  ) {
+  constructor(settings: ClusterSettings, state: ClusterState, random: Random) {
     this.name = settings.name;
     this.settings = settings;
-    this.specs = specs;
     this.state = state;
     this.limits = new Limits(settings.maxima, state.usage, state.stats);
     this.stats = state.stats;
@@ -78,7 +81,7 @@ export class Cluster {
   }
 
   get endpoints(): readonly Endpoint[] {
-    return this.#membership.endpoints;
+    return this.original ? this.state.originals.endpoints : this.#membership.endpoints;
   }
 
   /** Where to send an exchange; another than `avoid` (the one just tried) if there is one. */
@@ -118,13 +121,19 @@ export class Cluster {
     this.#membership.failed(endpoint);
   }
 
-  /** Makes this configuration the one that its name's endpoints follow. */
-  activate(): void {
-    const { loadBalancer, outlier, discovery } = this.settings;
-    this.#membership.configure(new LoadBalancer(loadBalancer, this.#random), outlier);
-    if (discovery === "endpoints") this.#membership.replace(this.specs);
-    if (discovery === "dns") this.state.names.resolve(this.specs);
-    else this.state.names.stop();
+  /** Makes this configuration the one that the endpoints of its name follow. */
+  activate(specs: readonly EndpointSpec[]): void {
+    const { lifetime, names } = this.state;
+    if (lifetime.followed === this && lifetime.specs === specs) return;
+    if (lifetime.followed !== this) {
+      const { loadBalancer, outlier } = this.settings;
+      this.#membership.configure(new LoadBalancer(loadBalancer, this.#random), outlier);
+    }
+    lifetime.followed = this;
+    lifetime.specs = specs;
+    if (this.settings.discovery === "dns") return names.resolve(specs);
+    names.stop();
+    this.#membership.replace(this.original ? [] : specs);
   }
 
   /** Resolves when names have been resolved, or could not be, for the first time. */
@@ -136,6 +145,7 @@ export class Cluster {
   close(): void {
     this.state.names.stop();
     this.state.originals.close();
-    this.#membership.close();
+    this.#membership.replace([]);
+    this.state.lifetime.followed = undefined;
   }
 }

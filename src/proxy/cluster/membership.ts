@@ -101,11 +101,6 @@ export class Membership {
     else this.#parts.stats.series.ejectionOverflow.increment();
   }
 
-  /** The cluster's name is gone. */
-  close(): void {
-    this.replace([]);
-  }
-
   #endpointFor(spec: EndpointSpec): Endpoint {
     const stats = this.#parts.statsOf(spec.labels.version ?? "");
     const facts = { labels: spec.labels, workload: spec.workload, locality: spec.locality };

@@ -1,26 +1,146 @@
 /**
  * From what the manager sent to what the data plane follows: every name is resolved once, and every
  * problem is reported, all at once. The caller keeps its last good snapshot where there are any.
+ *
+ * What did not change is not compiled again: a cluster of equal content is the former object, and so
+ * is a virtual host of equal content all of whose clusters are former objects. Changed endpoints
+ * are not a change of the cluster: Snapshot.activate() hands them over.
  */
-import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import type { Clock } from "../../core/clock.ts";
+import { type DescMessage, equals, type MessageShape } from "@bufbuild/protobuf";
+import {
+  type Cluster as ClusterResource,
+  ClusterSchema,
+  EndpointSetSchema,
+  type ProxyConfig,
+  ProxySettings_LogEncoding,
+  ProxySettings_OutboundPolicy,
+} from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../../core/problem.ts";
-import type { Random } from "../../core/random.ts";
-import type { Metrics } from "../../telemetry/metrics.ts";
-import type { ResolveName } from "../cluster/name-members.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import {
+  type ClusterParts,
+  makeCluster,
+  makePassthroughCluster,
+  PASSTHROUGH,
+} from "../cluster/make-cluster.ts";
+import type { EndpointSpec } from "../cluster/membership.ts";
+import { RequestStats } from "../cluster/request-stats.ts";
+import { CONNECT_TIMEOUT_MS, compileClusterSettings, compileEndpoints } from "./compile-cluster.ts";
+import { compileHosts } from "./compile-host.ts";
+import { ProblemList } from "./problem-list.ts";
+import { Snapshot, type SnapshotSettings } from "./snapshot.ts";
 
-export interface CompileParts {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly metrics: Metrics;
-  readonly resolve: ResolveName;
-  /** Whose proxy this is, for metrics: the local service and its version; may be "". */
-  readonly source: { readonly service: string; readonly version: string };
+export interface CompileParts extends Omit<ClusterParts, "reporter"> {
   /** What is published now; its clusters and endpoints are taken over. */
   readonly former: Snapshot | undefined;
 }
 
-export function compileSnapshot(_config: ProxyConfig, _parts: CompileParts): Snapshot | Problem[] {
-  return [];
+const DRAIN_MS = 45_000;
+
+export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snapshot | Problem[] {
+  const file = config.version === "" ? "proxy config" : `proxy config ${config.version}`;
+  const problems = new ProblemList({ file, line: 0, column: 0 }, "");
+  const clusters = compileClusters(config, parts, problems);
+  const members = compileMembers(config, clusters, parts.former, problems);
+  const hosts = compileHosts(config.virtualHosts, clusters, parts.former, problems);
+  if (problems.problems.length > 0) return problems.problems;
+  return new Snapshot({
+    version: config.version,
+    config,
+    settings: compileSettings(config, clusters.get(PASSTHROUGH)),
+    hosts: hosts.table,
+    virtualHosts: hosts.virtualHosts,
+    clusters,
+    members,
+    localStats: parts.former?.localStats ?? makeLocalStats(parts),
+  });
+}
+
+function compileClusters(
+  config: ProxyConfig,
+  parts: CompileParts,
+  problems: ProblemList,
+): Map<string, Cluster> {
+  const formerResources = byName(parts.former?.config.clusters ?? []);
+  const formerTimeoutMs = parts.former?.config.settings?.connectTimeoutMs ?? 0;
+  const timeoutMs = config.settings?.connectTimeoutMs ?? 0;
+  const clusters = new Map<string, Cluster>();
+  for (const resource of config.clusters) {
+    const here = problems.at(`clusters[${resource.name}]`, resource.origins[0]);
+    if (clusters.has(resource.name)) here.add("another cluster has this name");
+    const former = parts.former?.clusters.get(resource.name);
+    const same =
+      former !== undefined &&
+      timeoutMs === formerTimeoutMs &&
+      isSame(ClusterSchema, formerResources.get(resource.name), resource);
+    if (same) clusters.set(resource.name, former);
+    else {
+      const settings = compileClusterSettings(resource, timeoutMs, here);
+      const keeps = former?.settings.service === settings.service;
+      const state = keeps ? former?.state : undefined;
+      clusters.set(settings.name, makeCluster(settings, { ...parts, reporter: "source" }, state));
+    }
+  }
+  const anywhere = ProxySettings_OutboundPolicy.ALLOW_ANY;
+  if (config.settings?.outboundPolicy === anywhere && !clusters.has(PASSTHROUGH))
+    clusters.set(PASSTHROUGH, compilePassthrough(timeoutMs, parts));
+  return clusters;
+}
+
+function compilePassthrough(timeoutMs: number, parts: CompileParts): Cluster {
+  const connectTimeoutMs = timeoutMs || CONNECT_TIMEOUT_MS;
+  const former = parts.former?.clusters.get(PASSTHROUGH);
+  if (former?.connectTimeoutMs === connectTimeoutMs) return former;
+  return makePassthroughCluster(connectTimeoutMs, { ...parts, reporter: "source" }, former?.state);
+}
+
+/** Endpoints of each cluster; the former list where the set did not change. */
+function compileMembers(
+  config: ProxyConfig,
+  clusters: ReadonlyMap<string, Cluster>,
+  former: Snapshot | undefined,
+  problems: ProblemList,
+): Map<string, readonly EndpointSpec[]> {
+  const formerSets = new Map(former?.config.endpointSets.map((set) => [set.cluster, set]));
+  const members = new Map<string, readonly EndpointSpec[]>();
+  for (const set of config.endpointSets) {
+    const here = problems.at(`endpoint_sets[${set.cluster}]`);
+    if (!clusters.has(set.cluster)) here.add(`no cluster is named "${set.cluster}"`);
+    if (members.has(set.cluster)) here.add("another endpoint set is for this cluster");
+    const kept = former?.members.get(set.cluster);
+    const same = kept !== undefined && isSame(EndpointSetSchema, formerSets.get(set.cluster), set);
+    members.set(set.cluster, same ? kept : compileEndpoints(set, here));
+  }
+  return members;
+}
+
+function compileSettings(
+  { settings }: ProxyConfig,
+  unknownHost: Cluster | undefined,
+): SnapshotSettings {
+  return {
+    unknownHost,
+    accessLogFile: settings?.accessLogFile ?? "",
+    accessLogJson: settings?.accessLogEncoding === ProxySettings_LogEncoding.JSON,
+    connectTimeoutMs: settings?.connectTimeoutMs || CONNECT_TIMEOUT_MS,
+    drainMs: settings?.drainMs || DRAIN_MS,
+  };
+}
+
+function makeLocalStats({ metrics, source }: CompileParts): RequestStats {
+  const { service, version } = source;
+  const labels = { reporter: "source", source: service, sourceVersion: version } as const;
+  return new RequestStats({ ...labels, service: "unknown", version: "" }, metrics);
+}
+
+function byName(resources: readonly ClusterResource[]): Map<string, ClusterResource> {
+  return new Map(resources.map((resource) => [resource.name, resource]));
+}
+
+function isSame<D extends DescMessage>(
+  schema: D,
+  a: MessageShape<D> | undefined,
+  b: MessageShape<D>,
+): boolean {
+  return a !== undefined && (a === b || equals(schema, a, b));
 }

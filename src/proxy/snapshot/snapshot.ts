@@ -7,7 +7,9 @@
  * moves what belongs to names (endpoints, name resolution) to the new configuration; endpoints that
  * nobody names any more have their pools drained.
  */
+import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import type { EndpointSpec } from "../cluster/membership.ts";
 import type { RequestStats } from "../cluster/request-stats.ts";
 import type { HostTable } from "../route/host-table.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
@@ -24,28 +26,38 @@ export interface SnapshotSettings {
 
 export interface SnapshotParts {
   readonly version: string;
+  /** What it was compiled from. */
+  readonly config: ProxyConfig;
   readonly settings: SnapshotSettings;
   readonly hosts: HostTable<VirtualHost>;
   readonly virtualHosts: readonly VirtualHost[];
   /** By name; for operators and for the next compilation, never on the request path. */
   readonly clusters: ReadonlyMap<string, Cluster>;
+  /** Endpoints, or names of them, by cluster. */
+  readonly members: ReadonlyMap<string, readonly EndpointSpec[]>;
   /** For replies to requests without a virtual host. */
   readonly localStats: RequestStats;
 }
 
+const none: readonly EndpointSpec[] = [];
+
 export class Snapshot {
   readonly version: string;
+  readonly config: ProxyConfig;
   readonly settings: SnapshotSettings;
   readonly virtualHosts: readonly VirtualHost[];
   readonly clusters: ReadonlyMap<string, Cluster>;
+  readonly members: ReadonlyMap<string, readonly EndpointSpec[]>;
   readonly localStats: RequestStats;
   readonly #hosts: HostTable<VirtualHost>;
 
   constructor(parts: SnapshotParts) {
     this.version = parts.version;
+    this.config = parts.config;
     this.settings = parts.settings;
     this.virtualHosts = parts.virtualHosts;
     this.clusters = parts.clusters;
+    this.members = parts.members;
     this.localStats = parts.localStats;
     this.#hosts = parts.hosts;
   }
@@ -65,13 +77,21 @@ export class Snapshot {
 
   /** Makes it the configuration that endpoints follow; `former` was so until now. */
   activate(former: Snapshot | undefined): void {
-    for (const cluster of this.clusters.values()) cluster.activate();
+    for (const cluster of this.clusters.values()) {
+      cluster.state.lifetime.snapshots++;
+      cluster.activate(this.members.get(cluster.name) ?? none);
+    }
     for (const [name, cluster] of former?.clusters ?? [])
-      if (!this.clusters.has(name)) cluster.close();
+      if (this.clusters.get(name)?.state !== cluster.state) cluster.close();
   }
 
   /** No exchange uses it any more, and another one is published. */
-  retire(): void {}
+  retire(): void {
+    for (const { state } of this.clusters.values()) {
+      state.lifetime.snapshots--;
+      if (state.lifetime.snapshots === 0) state.lifetime.end();
+    }
+  }
 
   /** Resolves when clusters that follow DNS names have asked once. */
   async ready(): Promise<void> {

@@ -1,0 +1,135 @@
+/**
+ * Makes a cluster with the state that belongs to its name. The compiler of snapshots uses it, and
+ * the inbound side for its one local application.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Random } from "../../core/random.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import { Cluster, type ClusterSettings, type ClusterState } from "./cluster.ts";
+import { ClusterStats } from "./cluster-stats.ts";
+import { UNLIMITED, Usage } from "./limits.ts";
+import { LoadBalancer } from "./load-balancer.ts";
+import { type EndpointSpec, Membership } from "./membership.ts";
+import { NameMembers, type ResolveName } from "./name-members.ts";
+import { OriginalDestinations } from "./original-destination.ts";
+import { RequestStats } from "./request-stats.ts";
+
+export interface ClusterParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+  readonly resolve: ResolveName;
+  /** Who calls, for metrics: the local service and its version; may be "". */
+  readonly source: { readonly service: string; readonly version: string };
+  readonly reporter: "source" | "destination";
+}
+
+/** `former`: the state of the cluster that had the name until now. */
+export function makeCluster(
+  settings: ClusterSettings,
+  parts: ClusterParts,
+  former?: ClusterState,
+): Cluster {
+  return new Cluster(settings, former ?? makeState(settings, parts), parts.random);
+}
+
+export interface LocalApplication {
+  readonly hostname: string;
+  readonly port: number;
+  readonly service: string;
+  readonly version: string;
+  readonly connectTimeoutMs: number;
+}
+
+/** The cluster of the inbound side: "inbound|9080||reviews", with the application in it. */
+export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cluster {
+  const labels = app.version === "" ? {} : { version: app.version };
+  const cluster = makeCluster(
+    {
+      name: `inbound|${app.port}||${app.service}`,
+      service: app.service,
+      port: app.port,
+      labels,
+      discovery: "endpoints",
+      protocol: "http",
+      loadBalancer: "round-robin",
+      connectTimeoutMs: app.connectTimeoutMs,
+      maxima: unlimited,
+      outlier: undefined,
+      origins: [],
+    },
+    parts,
+  );
+  const spec: EndpointSpec = {
+    address: app.hostname,
+    port: app.port,
+    weight: 1,
+    labels,
+    workload: "",
+    locality: "",
+  };
+  cluster.activate([spec]);
+  return cluster;
+}
+
+/** The name under which Istio's users know the cluster of hosts that no service has. */
+export const PASSTHROUGH = "PassthroughCluster";
+
+export function makePassthroughCluster(
+  connectTimeoutMs: number,
+  parts: ClusterParts,
+  former?: ClusterState,
+): Cluster {
+  const settings: ClusterSettings = {
+    name: PASSTHROUGH,
+    service: PASSTHROUGH,
+    port: 0,
+    labels: {},
+    discovery: "original",
+    protocol: "http",
+    loadBalancer: "round-robin",
+    connectTimeoutMs,
+    maxima: unlimited,
+    outlier: undefined,
+    origins: [],
+  };
+  return makeCluster(settings, parts, former);
+}
+
+const unlimited = {
+  connections: UNLIMITED,
+  pending: UNLIMITED,
+  requests: UNLIMITED,
+  retries: UNLIMITED,
+  requestsPerConnection: UNLIMITED,
+} as const;
+
+function makeState(settings: ClusterSettings, parts: ClusterParts): ClusterState {
+  const scope = parts.metrics.scope();
+  const versions = new Map<string, RequestStats>();
+  const statsOf = (version: string): RequestStats => {
+    let stats = versions.get(version);
+    if (stats === undefined) {
+      const { reporter, source } = parts;
+      const from = { source: source.service, sourceVersion: source.version };
+      stats = new RequestStats({ reporter, ...from, service: settings.service, version }, scope);
+      versions.set(version, stats);
+    }
+    return stats;
+  };
+  const stats = new ClusterStats(settings.name, scope);
+  const membership = new Membership(
+    { clock: parts.clock, stats, statsOf },
+    new LoadBalancer(settings.loadBalancer, parts.random),
+    settings.outlier,
+  );
+  return {
+    usage: new Usage(),
+    membership,
+    stats,
+    localStats: statsOf(settings.labels.version ?? ""),
+    names: new NameMembers(parts, membership),
+    originals: new OriginalDestinations(statsOf),
+    lifetime: { followed: undefined, specs: [], snapshots: 0, end: () => scope.retire() },
+  };
+}

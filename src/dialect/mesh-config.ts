@@ -3,16 +3,42 @@
  * of all releases are known; what we do not obey (yet) says so. Spec table: manager 3.
  */
 import { defaultMeshSettings, type MeshSettings } from "../model/mesh-settings.ts";
-import { checkConnectTimeout, checkDrainDuration } from "../model/validate-duration.ts";
+import { checkProxyAddress } from "../model/validate-address.ts";
+import {
+  checkConnectTimeout,
+  checkDrainDuration,
+  checkRefreshDelay,
+} from "../model/validate-duration.ts";
 import { type Fields, ignored, message, type Reader } from "./schema/message.ts";
 import type { Place } from "./schema/place.ts";
-import { duration, integer, oneOf, text } from "./schema/scalar.ts";
+import { checkedText, duration, integer, oneOf, text } from "./schema/scalar.ts";
 
-const unused = ignored("is not obeyed (yet)");
+const why = "is not obeyed (yet)";
+const unused = ignored(why);
 
 function unusedFields(names: string): Readonly<Record<string, Reader<never>>> {
-  return Object.fromEntries(names.split(/\s+/).map((name) => [name, unused]));
+  return Object.fromEntries(
+    names
+      .trim()
+      .split(/\s+/)
+      .map((name) => [name, unused]),
+  );
 }
+
+/** Judged as it always was, so that a mistake shows, and then without effect. */
+function judged<T>(read: Reader<T>): Reader<never> {
+  return (place) => {
+    if (read(place) !== undefined) place.warn(why);
+    return undefined;
+  };
+}
+
+const address = judged(
+  checkedText((value) => (value === "" ? undefined : checkProxyAddress(value))),
+);
+const refreshDelay = judged(duration(checkRefreshDelay));
+const authPolicy = judged(oneOf("NONE", "MUTUAL_TLS"));
+const given = judged(checkedText((value) => (value === "" ? "must not be empty" : undefined)));
 
 /** The longest that Istio ever allowed; 0.x stopped at 30 s. */
 const connectTimeoutMax = 3_600n * 1_000_000_000n;
@@ -20,15 +46,26 @@ const connectTimeoutMax = 3_600n * 1_000_000_000n;
 const proxyConfig = message({
   drainDuration: duration(checkDrainDuration),
   terminationDrainDuration: duration(checkDrainDuration),
+  parentShutdownDuration: judged(duration(checkDrainDuration)),
+  configPath: given,
+  binaryPath: given,
+  serviceCluster: given,
+  discoveryAddress: address,
+  zipkinAddress: address,
+  statsdUdpAddress: address,
+  discoveryRefreshDelay: refreshDelay,
+  connectTimeout: judged(duration(checkConnectTimeout)),
+  proxyAdminPort: judged(integer({ least: 1, most: 65_535 })),
+  statusPort: judged(integer({ least: 0, most: 65_535 })),
+  concurrency: judged(integer({ least: 0 })),
+  controlPlaneAuthPolicy: authPolicy,
   ...unusedFields(
-    `configPath binaryPath serviceCluster parentShutdownDuration discoveryAddress
-     discoveryRefreshDelay zipkinAddress connectTimeout statsdUdpAddress proxyAdminPort
-     availabilityZone controlPlaneAuthPolicy customConfigFile statNameLength concurrency
-     proxyBootstrapTemplatePath interceptionMode statusPort tracing tracingServiceName sds
-     envoyAccessLogService envoyMetricsService envoyMetricsServiceAddress proxyMetadata
-     extraStatTags gatewayTopology proxyStatsMatcher readinessProbe image privateKeyProvider
-     holdApplicationUntilProxyStarts caCertificatesPem runtimeValues proxyHeaders
-     connectionSettings fileFlushInterval fileFlushMinSizeKb statsCompression`.trim(),
+    `availabilityZone customConfigFile statNameLength proxyBootstrapTemplatePath interceptionMode
+     tracing tracingServiceName sds envoyAccessLogService envoyMetricsService
+     envoyMetricsServiceAddress proxyMetadata extraStatTags gatewayTopology proxyStatsMatcher
+     readinessProbe image privateKeyProvider holdApplicationUntilProxyStarts caCertificatesPem
+     runtimeValues proxyHeaders connectionSettings fileFlushInterval fileFlushMinSizeKb
+     statsCompression`,
   ),
 });
 
@@ -43,11 +80,17 @@ const fields = {
   accessLogEncoding: oneOf("TEXT", "JSON"),
   connectTimeout: duration((value) => checkConnectTimeout(value, connectTimeoutMax)),
   defaultConfig: proxyConfig,
-  proxyListenPort: integer({ least: 0, most: 65_535 }),
+  proxyListenPort: judged(integer({ least: 0, most: 65_535 })),
+  egressProxyAddress: address,
+  mixerAddress: address,
+  discoveryAddress: address,
+  zipkinAddress: address,
+  authPolicy,
+  rdsRefreshDelay: refreshDelay,
   ...unusedFields(
-    `egressProxyAddress mixerAddress mixerCheckServer mixerReportServer disablePolicyChecks
+    `mixerCheckServer mixerReportServer disablePolicyChecks
      proxyHttpPort proxyInboundListenPort ingressClass ingressService ingressSelector
-     ingressControllerMode authPolicy rdsRefreshDelay enableTracing accessLogFormat
+     ingressControllerMode enableTracing accessLogFormat
      mtlsExcludedServices enableClientSidePolicyCheck sdsUdsPath sdsRefreshDelay
      enableSdsTokenMount sdsUseK8sSaJwt trustDomain trustDomainAliases caCertificates
      configSources enableAutoMtls inboundTrafficPolicy localityLbSetting rootNamespace
@@ -59,8 +102,8 @@ const fields = {
      tcpKeepalive thriftConfig policyCheckFailOpen sidecarToTelemetrySessionAffinity
      reportBatchMaxEntries reportBatchMaxTime certificates enableEnvoyAccessLogService
      defaultServiceExportTo defaultVirtualServiceExportTo defaultDestinationRuleExportTo
-     disableEnvoyListenerLog authCertsPath discoveryAddress zipkinAddress
-     includeRequestHeadersInJaegerTraces accessLogPath`.trim(),
+     disableEnvoyListenerLog authCertsPath
+     includeRequestHeadersInJaegerTraces accessLogPath`,
   ),
 } satisfies Fields;
 

@@ -116,7 +116,8 @@ function unreachable(rules: readonly ConfigOf<"RouteRule">[]): readonly Problem[
           ({ spec }) => takesAll(spec.match) && covers(spec.match.source, rule.spec.match.source),
         );
       if (before === undefined) return [];
-      const message = `is never reached: ${configKey(before)} (${place(before)}) matches every request before it`;
+      const first = `${configKey(before)} (${place(before)})`;
+      const message = `is never reached: ${first} matches every request before it`;
       const suggestion = `give it a precedence above ${before.spec.precedence}`;
       return [problem(rule, "warning", { path: "spec.precedence", message, suggestion })];
     });

@@ -60,7 +60,8 @@ export function checkWildcardDomain(text: string): Complaint {
   const rest = text.slice(dot + 1);
   const complaint = checkLabels(rest, "any");
   if (complaint === undefined) return undefined;
-  return `is invalid: ${rest.includes("*") ? "only the first part may have a wildcard" : complaint}`;
+  const why = rest.includes("*") ? "only the first part may have a wildcard" : complaint;
+  return `is invalid: ${why}`;
 }
 
 function isWildcardLabel(label: string): boolean {

@@ -1,0 +1,230 @@
+/**
+ * Validation of rules, services and settings as the releases of Istio tested it. Kinds that a
+ * person writes go through the reader of documents, in the envelope of their era; the rest are
+ * judged by the check that the reader uses.
+ */
+import { readFileSync } from "node:fs";
+import { isError } from "../../core/problem.ts";
+import { readDocuments } from "../../dialect/read.ts";
+import {
+  checkEgressService,
+  checkHost,
+  checkIpAddress,
+  checkPort,
+  checkProxyAddress,
+  checkSubnet,
+} from "../../model/validate-address.ts";
+import {
+  checkConnectTimeout,
+  checkDrainDuration,
+  checkDuration,
+  checkParentAndDrain,
+  checkRefreshDelay,
+  parseDuration,
+} from "../../model/validate-duration.ts";
+import {
+  checkFqdn,
+  checkHeaderName,
+  checkLabel,
+  checkPortName,
+  checkWildcardDomain,
+} from "../../model/validate-name.ts";
+import { checkEndpointAddress, checkInstance, checkService } from "../../model/validate-service.ts";
+import { toEndpoint, toService, type VectorObject, type VectorService } from "./manager-vectors.ts";
+import { type Suite, Verdicts } from "./suite.ts";
+
+/** Releases contradict each other on purpose. */
+type Era = "0.1" | "0.3" | "0.8" | "now" | "crd";
+
+interface Vector {
+  readonly name: string;
+  readonly kind: string;
+  readonly valid: boolean;
+  readonly object: unknown;
+  readonly yaml?: string;
+  readonly line?: number;
+  readonly args?: { readonly namespace?: string; readonly labels?: Record<string, string> };
+}
+
+/** True: valid. */
+type Judge = (vector: Vector, era: Era) => boolean;
+
+const files: readonly (readonly [file: string, era: Era])[] = [
+  ["pilot-0.1.6__model_validation_test", "0.1"],
+  ["pilot-master__model_validation_test", "0.3"],
+  ["istio-0.8.0__pilot_pkg_model_validation_test", "0.8"],
+  ["istio-master__pkg_config_validation_validation_test", "now"],
+  ["istio-master__pkg_config_validation_agent_validation_test", "now"],
+  ["api-master__crd_schema", "crd"],
+];
+
+export const validationSuites: readonly Suite[] = files.map(([name, era]) => ({
+  file: `manager/validation/${name}.json`,
+  run: async (path) => {
+    const verdicts = new Verdicts();
+    const { vectors } = JSON.parse(readFileSync(path, "utf8")) as { vectors: readonly Vector[] };
+    for (const vector of vectors) judge(vector, era, verdicts);
+    return verdicts.result();
+  },
+}));
+
+function judge(vector: Vector, era: Era, verdicts: Verdicts): void {
+  const name = `${vector.kind}: ${vector.name}`;
+  const later = laterKind(vector, era);
+  if (later !== undefined) return verdicts.skip(name, later);
+  const departure = departures.find(({ applies }) => applies(vector, era));
+  if (departure !== undefined) return verdicts.skip(name, `departs: ${departure.why}`);
+  const check = Object.hasOwn(judges, vector.kind) ? judges[vector.kind] : undefined;
+  if (check === undefined) return verdicts.skip(name, `kind ${vector.kind}: later issue`);
+  const valid = check(vector, era);
+  const text = JSON.stringify(vector.object ?? vector.yaml);
+  const why = `is ${valid ? "accepted" : "refused"}: ${text}`;
+  verdicts.judge(name, valid === vector.valid ? undefined : why);
+}
+
+/** Names that mean another thing in later releases, or in settings that we do not read yet. */
+function laterKind({ kind, object }: Vector, era: Era): string | undefined {
+  const isGatewayPort = kind === "Port" && typeof object === "object";
+  if (isGatewayPort) return "port of a Gateway: later issue";
+  if (era !== "now" && era !== "crd") return undefined;
+  const headers = kind === "HTTPHeaderName" || kind === "CorsPolicy";
+  if (headers) return "headers of a VirtualService: later issue";
+  const settings = kind === "MeshConfig" || kind === "ProxyConfig";
+  return settings ? "settings of current releases: later issue" : undefined;
+}
+
+interface Departure {
+  readonly why: string;
+  readonly applies: (vector: Vector, era: Era) => boolean;
+}
+
+const departures: readonly Departure[] = [
+  {
+    why: "settings are laid over defaults, so that none is required (manager 3)",
+    applies: ({ kind, object }) =>
+      (kind === "MeshConfig" || kind === "ProxyConfig") && JSON.stringify(object) === "{}",
+  },
+  {
+    why: "v1alpha2 learned tcp and mongo in 0.3, and one apiVersion has one meaning (manager 1.8)",
+    applies: ({ kind, object, valid }, era) =>
+      era === "0.3" &&
+      kind === "EgressRulePort" &&
+      !valid &&
+      /tcp|mongo/.test(JSON.stringify(object)),
+  },
+];
+
+const service = { name: "reviews" };
+
+const judges: Readonly<Record<string, Judge>> = {
+  RouteRule: ({ object }, era) => reads("RouteRule", object, era),
+  DestinationPolicy: ({ object }, era) => reads("DestinationPolicy", object, era),
+  EgressRule: ({ object }, era) => reads("EgressRule", object, era),
+  IngressRule: ({ object }, era) => reads("IngressRule", object, era),
+  IstioService: ({ object }, era) =>
+    reads("RouteRule", { destination: service, match: { source: object } }, era),
+  MatchCondition: ({ object }, era) =>
+    reads("RouteRule", { destination: service, match: object }, era),
+  CorsPolicy: ({ object }, era) =>
+    reads("RouteRule", { destination: service, corsPolicy: object }, era),
+  EgressRulePort: ({ object }, era) =>
+    ["example.com", "10.0.0.0/8"].some((to) =>
+      reads("EgressRule", { destination: { service: to }, ports: [object] }, era),
+    ),
+  EgressRuleService: ({ object }) => checkEgressService(text(object)) === undefined,
+  EgressRuleDomain: ({ object }) => checkWildcardDomain(text(object)) === undefined,
+  MeshConfig: ({ object }) => isFine(JSON.stringify({ kind: "MeshConfig", ...record(object) })),
+  ProxyConfig: ({ object }) =>
+    isFine(JSON.stringify({ kind: "MeshConfig", defaultConfig: object })),
+  ServiceEntry: (vector, era) => networking("ServiceEntry", vector, era),
+  WorkloadEntry: (vector, era) => networking("WorkloadEntry", vector, era),
+  Service: ({ object }) => checkService(toService(object as VectorService)).length === 0,
+  ServiceInstance: ({ object }) => {
+    const instance = object as VectorObject;
+    const of = instance.service as VectorService | undefined;
+    return checkInstance(toEndpoint(instance), of && toService(of)).length === 0;
+  },
+  NetworkEndpoint: ({ object }) => {
+    const { family, address } = object as { family?: number; address?: string };
+    return checkEndpointAddress(address ?? "", family === 1 ? "unix" : "ip") === undefined;
+  },
+  LabelsValidate: ({ object }) => labelsAreFine(object),
+  TagsValidate: ({ object }) => labelsAreFine(object),
+  FQDN: ({ object }, era) => checkFqdn(text(object), letters(era)) === undefined,
+  Host: ({ object }) => checkHost(text(object)) === undefined,
+  WildcardDomain: ({ object }, era) =>
+    checkWildcardDomain(text(object)) === undefined &&
+    (era !== "now" || checkIpAddress(text(object)) !== undefined),
+  HTTPHeaderName: ({ object }) => checkHeaderName(text(object)) === undefined,
+  PortName: ({ object }) => checkPortName(text(object)) === undefined,
+  Port: ({ object }) => checkPort(Number(object)) === undefined,
+  ProxyAddress: ({ object }) => checkProxyAddress(text(object)) === undefined,
+  IPAddress: ({ object }) => checkIpAddress(text(object)) === undefined,
+  IPSubnet: ({ object }) => text(object).includes("/") && checkSubnet(text(object)) === undefined,
+  TrustDomain: ({ object }) => checkFqdn(text(object)) === undefined,
+  Duration: ({ object }) => lasts(object, checkDuration),
+  RefreshDelay: ({ object }) => lasts(object, checkRefreshDelay),
+  ConnectTimeout: ({ object }, era) =>
+    lasts(object, (value) =>
+      checkConnectTimeout(value, era === "now" ? 3_600n * 10n ** 9n : undefined),
+    ),
+  DrainDuration: ({ object }) => lasts(record(object).drain, checkDrainDuration),
+  ParentAndDrain: ({ object }) => {
+    const [parent, drain] = [record(object).parent, record(object).drain].map((value) =>
+      parseDuration(text(value)),
+    );
+    return parent !== undefined && drain !== undefined
+      ? checkParentAndDrain(parent, drain).length === 0
+      : false;
+  },
+};
+
+function reads(kind: string, spec: unknown, era: Era): boolean {
+  const types: Record<string, string> = {
+    RouteRule: "route-rule",
+    DestinationPolicy: "destination-policy",
+    IngressRule: "ingress-rule",
+  };
+  const document =
+    era === "0.1"
+      ? { type: types[kind], name: "case", spec }
+      : { apiVersion: "config.istio.io/v1alpha2", kind, metadata: { name: "case" }, spec };
+  return isFine(JSON.stringify(document));
+}
+
+function networking(kind: string, { object, yaml, args }: Vector, era: Era): boolean {
+  if (yaml !== undefined) return isFine(yaml.replace(/^_err:.*\n/gm, ""));
+  const apiVersion = `networking.istio.io/${era === "now" ? "v1" : "v1alpha3"}`;
+  const labels = args?.labels ?? {};
+  const metadata = { name: "case", labels };
+  return isFine(JSON.stringify({ apiVersion, kind, metadata, spec: object }));
+}
+
+/** A document that yields its config, or is left out with a warning, and has no error. */
+function isFine(document: string): boolean {
+  const options = { file: "case.yaml", namespace: "default" };
+  return !readDocuments(document, options).problems.some(isError);
+}
+
+function lasts(value: unknown, check: (nanoseconds: bigint) => string | undefined): boolean {
+  const read = typeof value === "string" ? parseDuration(value) : undefined;
+  return read !== undefined && check(read) === undefined;
+}
+
+function labelsAreFine(object: unknown): boolean {
+  return Object.entries(record(object)).every(
+    ([key, value]) => checkLabel(key, String(value)) === undefined,
+  );
+}
+
+function letters(era: Era): "lower" | "any" {
+  return era === "0.1" || era === "0.3" ? "lower" : "any";
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}

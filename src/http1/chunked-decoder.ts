@@ -1,11 +1,15 @@
 /**
  * Decodes the chunked transfer coding (RFC 9112 7.1) in place, at any split, strictly.
  *
- * Two ways to drive it. `next` yields the data without its framing. `relay` yields ranges that may be
- * sent on as they are: chunk framing included, extensions left out, so that a read nearly always is
- * one range; the last chunk is included, the trailer section and the final CRLF are not.
+ * Two ways to drive it. `next` yields the data without its framing. `relay` yields ranges that may
+ * be sent on as they are: sizes, data and the last chunk, without extensions, so that a read nearly
+ * always is one range; the trailer section and the final empty line are the caller's to write. Use
+ * one of them for a whole body.
  */
-import type { Failure } from "../core/failure.ts";
+import { type Failure, Failures } from "../core/failure.ts";
+import { ExtensionScanner } from "./chunk-extension.ts";
+import { Ascii, hexValue } from "./octet.ts";
+import { TrailerSection } from "./trailer-section.ts";
 
 export const ChunkEvent = {
   /** All octets up to `to` were taken; more must come. */
@@ -32,6 +36,28 @@ export const defaultChunkLimits: ChunkLimits = {
   trailerBytesMax: 8 * 1024,
 };
 
+/**
+ *   sizeStart ─▶ size ─┬───────────────▶ sizeLf ─┬▶ data ─▶ dataCr ─▶ dataLf ─▶ sizeStart
+ *                      └─▶ extension ─────▲      └▶ trailers ─▶ done      (size 0)
+ */
+const State = {
+  sizeStart: 0,
+  size: 1,
+  extension: 2,
+  sizeLf: 3,
+  data: 4,
+  dataCr: 5,
+  dataLf: 6,
+  trailers: 7,
+  done: 8,
+  failed: 9,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+/** Far below 2^53, so that sums of sizes stay exact; leading zeros stay few. */
+const sizeMax = 2 ** 48;
+const digitsMax = 16;
+
 export class ChunkedDecoder {
   readonly limits: ChunkLimits;
   event: ChunkEvent = ChunkEvent.more;
@@ -40,30 +66,201 @@ export class ChunkedDecoder {
   /** Data octets so far. */
   bodyBytes = 0;
   failure: Failure | undefined = undefined;
+  /** What exactly was wrong, in constant words for the log. */
+  detail = "";
+  /** Extensions were left out. */
+  droppedExtensions = false;
+
+  readonly #extension = new ExtensionScanner();
+  readonly #trailers: TrailerSection;
+  #state: State = State.sizeStart;
+  #remaining = 0;
+  #digits = 0;
+  #extensionBytes = 0;
+  #allExtensionBytes = 0;
+  #fromUpstream = false;
+
+  constructor(limits: ChunkLimits = defaultChunkLimits) {
+    this.limits = limits;
+    this.#trailers = new TrailerSection(limits.trailerBytesMax);
+  }
+
+  /** Begins a new body; `fromUpstream` decides whose failure a malformed one is. */
+  reset(fromUpstream = false): void {
+    this.event = ChunkEvent.more;
+    this.bodyBytes = 0;
+    this.failure = undefined;
+    this.detail = "";
+    this.droppedExtensions = false;
+    this.#state = State.sizeStart;
+    this.#remaining = 0;
+    this.#digits = 0;
+    this.#extensionBytes = 0;
+    this.#allExtensionBytes = 0;
+    this.#fromUpstream = fromUpstream;
+    this.#trailers.reset();
+  }
+
   /**
    * At ChunkEvent.end: the trailer lines that may be sent on, each with its CRLF, in
    * [0, trailersLength). Fields that may not be trailers are left out (RFC 9110 6.5.1).
    */
-  trailers: Uint8Array = new Uint8Array(0);
-  trailersLength = 0;
-  droppedTrailers = 0;
-
-  constructor(limits: ChunkLimits = defaultChunkLimits) {
-    this.limits = limits;
+  get trailers(): Uint8Array {
+    return this.#trailers.lines;
   }
 
-  /** Begins a new body. `badChunk` and `badTrailer` say whose fault a malformed one is. */
-  reset(): void {
-    this.event = ChunkEvent.more;
+  get trailersLength(): number {
+    return this.#trailers.length;
+  }
+
+  get droppedTrailers(): number {
+    return this.#trailers.dropped;
   }
 
   /** Advances over [at, to); returns the offset reached and sets `event`. */
-  next(_bytes: Uint8Array, _at: number, to: number): number {
-    return to;
+  next(bytes: Uint8Array, at: number, to: number): number {
+    let next = at;
+    while (next < to) {
+      if (this.#state === State.data) {
+        this.dataStart = next;
+        next = this.#takeData(next, to);
+        this.dataEnd = next;
+        this.event = ChunkEvent.data;
+        return next;
+      }
+      next = this.#advance(bytes, next, to);
+      if (this.#state >= State.done) return next;
+    }
+    this.event = ChunkEvent.more;
+    return next;
   }
 
   /** As `next`, with ranges of raw octets to send on: see above. */
-  relay(_bytes: Uint8Array, _at: number, to: number): number {
-    return to;
+  relay(bytes: Uint8Array, at: number, to: number): number {
+    let next = at;
+    // Extensions and trailers are not sent on: a range ends where one begins.
+    while (next < to && (this.#state === State.extension || this.#state === State.trailers)) {
+      next = this.#advance(bytes, next, to);
+      if (this.#state >= State.done) return next;
+    }
+    const start = next;
+    while (next < to && this.#state !== State.extension && this.#state !== State.trailers) {
+      next = this.#state === State.data ? this.#takeData(next, to) : this.#advance(bytes, next, to);
+      if (this.#state === State.failed) return next;
+    }
+    this.dataStart = start;
+    this.dataEnd = next;
+    this.event = next > start ? ChunkEvent.data : ChunkEvent.more;
+    return next;
+  }
+
+  #takeData(at: number, to: number): number {
+    const taken = Math.min(to - at, this.#remaining);
+    this.#remaining -= taken;
+    this.bodyBytes += taken;
+    if (this.#remaining === 0) this.#state = State.dataCr;
+    return at + taken;
+  }
+
+  /** Over framing, to where the state changes to one that the callers handle, or to `to`. */
+  #advance(bytes: Uint8Array, from: number, to: number): number {
+    let at = from;
+    while (at < to) {
+      const octet = bytes[at]!;
+      switch (this.#state) {
+        case State.sizeStart:
+        case State.size:
+          // The octet that begins an extension is not sent on, so it is not taken here.
+          if (this.#takeSize(octet) >= State.extension) return at + (octet === Ascii.cr ? 1 : 0);
+          at++;
+          break;
+        case State.extension:
+          return this.#takeExtension(bytes, at, to);
+        case State.sizeLf:
+          if (octet !== Ascii.lf) return this.#fail(at, "bare CR after a chunk size");
+          this.#state = this.#remaining === 0 ? State.trailers : State.data;
+          return at + 1;
+        case State.dataCr:
+          if (octet !== Ascii.cr) return this.#fail(at, "chunk data without its CRLF");
+          this.#state = State.dataLf;
+          at++;
+          break;
+        case State.dataLf:
+          if (octet !== Ascii.lf) return this.#fail(at, "chunk data without its CRLF");
+          this.#state = State.sizeStart;
+          at++;
+          break;
+        case State.trailers:
+          return this.#takeTrailers(bytes, at, to);
+        default:
+          return at;
+      }
+    }
+    return at;
+  }
+
+  /** The state after the octet. */
+  #takeSize(octet: number): State {
+    const value = hexValue[octet]!;
+    if (value !== 255) {
+      if (this.#state === State.sizeStart) this.#beginSize();
+      this.#remaining = this.#remaining * 16 + value;
+      if (++this.#digits > digitsMax || this.#remaining >= sizeMax) {
+        this.#fail(0, "chunk size too large", Failures.contentTooLarge);
+      }
+    } else if (this.#state === State.sizeStart) {
+      this.#fail(0, "chunk size is not a hexadecimal number");
+    } else if (octet === Ascii.cr) this.#state = State.sizeLf;
+    else if (octet === Ascii.semicolon || octet === Ascii.space || octet === Ascii.tab) {
+      this.#state = State.extension;
+      this.#extension.reset();
+      this.#extensionBytes = 0;
+    } else this.#fail(0, "chunk size is not followed by CRLF");
+    return this.#state;
+  }
+
+  #beginSize(): void {
+    this.#state = State.size;
+    this.#remaining = 0;
+    this.#digits = 0;
+  }
+
+  #takeExtension(bytes: Uint8Array, from: number, to: number): number {
+    let at = from;
+    while (at < to) {
+      if (this.#extension.push(bytes[at]!)) {
+        this.#allExtensionBytes++;
+        if (++this.#extensionBytes > this.limits.extensionBytesMax) {
+          return this.#fail(at, "chunk extension too long");
+        }
+        if (this.#allExtensionBytes > this.limits.extensionsBytesMax) {
+          return this.#fail(at, "too many chunk extensions");
+        }
+        at++;
+      } else if (bytes[at] === Ascii.cr && this.#extension.isComplete) {
+        this.droppedExtensions = true;
+        this.#state = State.size;
+        return at;
+      } else return this.#fail(at, "malformed chunk extension");
+    }
+    return at;
+  }
+
+  #takeTrailers(bytes: Uint8Array, from: number, to: number): number {
+    const at = this.#trailers.push(bytes, from, to);
+    if (at < 0) return this.#fail(from, this.#trailers.detail, Failures.badTrailer);
+    if (this.#trailers.complete) {
+      this.#state = State.done;
+      this.event = ChunkEvent.end;
+    }
+    return at;
+  }
+
+  #fail(at: number, detail: string, failure: Failure = Failures.badChunk): number {
+    this.#state = State.failed;
+    this.event = ChunkEvent.failed;
+    this.failure = this.#fromUpstream ? Failures.upstreamBadResponse : failure;
+    this.detail = detail;
+    return at;
   }
 }

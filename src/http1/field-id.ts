@@ -1,8 +1,8 @@
 /**
  * The field names that the proxy itself reads, as small numbers.
  *
- * The scanner compares names once, here; whoever reads a head afterwards compares numbers. A name is
- * found by a hash of its length, first, middle and last octet, and then compared octet by octet,
+ * The scanner compares names once, here; whoever reads a head afterwards compares numbers. A name
+ * is found by a hash of its length, first, middle and last octet, and then compared octet by octet,
  * without regard to case; "_" is never "-" (RFC 9110 5.1).
  */
 export const FieldId = {

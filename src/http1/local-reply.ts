@@ -1,10 +1,45 @@
-/** Replies that the proxy makes itself, as prepared octets. */
-import type { Failure } from "../core/failure.ts";
-
 /**
- * The whole reply to a failure: status line, x-mesh-reason, a short text for people, and connection:
- * close where `closes`. `detail` follows the reason in the text: a rule or limit, no secrets.
+ * Replies that the proxy makes itself, as prepared octets: a status line, why in x-mesh-reason, a
+ * short text for people, and connection: close where the connection cannot go on.
  */
-export function failureReply(_failure: Failure, _closes: boolean, _detail = ""): Uint8Array {
-  return new Uint8Array(0);
+import type { Failure } from "../core/failure.ts";
+import { reasonPhrase } from "./reason-phrase.ts";
+
+export interface LocalReply {
+  /** 200 to 599. */
+  readonly status: number;
+  /** For x-mesh-reason: stable words, in lower case with hyphens; "" leaves the field out. */
+  readonly reason: string;
+  /** The rule or limit that decided, or any text; no secrets. */
+  readonly detail?: string;
+  readonly closes: boolean;
+  /** The answer to HEAD: the same fields, no content. */
+  readonly bodiless?: boolean;
+  /** More field lines, each with its CRLF: location, retry-after. */
+  readonly fields?: string;
+}
+
+export function localReply(reply: LocalReply): Uint8Array {
+  const { status, reason, detail = "", closes, bodiless = false, fields = "" } = reply;
+  const mayHaveContent = status !== 204 && status !== 304;
+  const said = [reason, detail].filter((part) => part !== "").join(": ");
+  const body = mayHaveContent && said !== "" ? `${printable(said)}\n` : "";
+  const head = [
+    `HTTP/1.1 ${status} ${reasonPhrase(status)}`,
+    ...(reason === "" ? [] : [`x-mesh-reason: ${printable(reason)}`]),
+    ...(body === "" ? [] : ["content-type: text/plain"]),
+    ...(mayHaveContent ? [`content-length: ${body.length}`] : []),
+    ...(closes ? ["connection: close"] : []),
+  ].join("\r\n");
+  return new TextEncoder().encode(`${head}\r\n${fields}\r\n${bodiless ? "" : body}`);
+}
+
+/** The reply to a failure that has a status. */
+export function failureReply(failure: Failure, closes: boolean, detail = ""): Uint8Array {
+  return localReply({ status: failure.http, reason: failure.reason, detail, closes });
+}
+
+/** Keeps a text from ending a line or a field; one octet a character. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?");
 }

@@ -1,11 +1,10 @@
 /**
  * What a scan found in the head of one message: numbers and offsets, never strings or copies.
  *
- * One object is made per worker and direction and reused for every message: everything in it is valid
- * until the next scan into it. Offsets index `bytes`, the array that was scanned; a range is [start,
- * end). A range that is absent has start -1 and end -1. Field i lies at `nameStart[i]` to
- * `valueEnd[i]`, its line ends where line i + 1 begins, and the empty line begins at
- * `nameStart[fieldCount]`.
+ * One object is made per worker and direction and reused for every message: what it says is valid
+ * until the next scan into it. Offsets index `bytes`, the array that was scanned. A range is
+ * [start, end); one that is absent has start -1 and end -1. Line i of the fields begins at
+ * `nameStart[i]` and ends where line i + 1 begins; the empty line is at `nameStart[fieldCount]`.
  */
 import type { Failure } from "../core/failure.ts";
 import { type FieldId, fieldIdCount } from "./field-id.ts";
@@ -115,12 +114,15 @@ export class MessageHead {
   readonly valueStart: Int32Array;
   readonly valueEnd: Int32Array;
   /**
-   * 1 where the field is not to be forwarded. The scan sets it for hop-by-hop fields, for those that
-   * Connection names, and for those that the message may not carry; the data plane may set more.
+   * 1 where the field is not to be forwarded. The scan sets it for hop-by-hop fields, for those
+   * that Connection names, and for those that the message may not carry; the data plane may set
+   * more.
    */
   readonly dropped: Uint8Array;
   /** FieldId → index of the first field with that name, or -1. */
   readonly firstOf: Int16Array = new Int16Array(fieldIdCount).fill(-1);
+  /** Bit i is set where a field with the id i, below 32, came more than once. */
+  repeated = 0;
 
   constructor(limits: HeadLimits = defaultHeadLimits) {
     this.limits = limits;
@@ -131,6 +133,23 @@ export class MessageHead {
     this.valueStart = new Int32Array(slots);
     this.valueEnd = new Int32Array(slots);
     this.dropped = new Uint8Array(slots);
+  }
+
+  /** Keeps every field with this id from being forwarded. */
+  drop(id: FieldId): void {
+    for (let i = this.firstOf[id]!; i !== -1; i = this.nextOf(id, i)) this.dropped[i] = 1;
+  }
+
+  /** Whether a field with this id came. */
+  has(id: FieldId): boolean {
+    return this.firstOf[id] !== -1;
+  }
+
+  /** Notes why the head is refused, and returns the negative number that a scan then returns. */
+  refuse(failure: Failure, detail: string): number {
+    this.failure = failure;
+    this.detail = detail;
+    return -1;
   }
 
   /** The index of the next field with this id after `index`, or -1. */
@@ -148,12 +167,23 @@ export class MessageHead {
   /** A range as text, one character an octet (latin1). Allocates: not for the fast path. */
   text(from: number, to: number): string {
     if (from < 0) return "";
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + from, to - from).latin1Slice();
+    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + from, to - from).toString(
+      "latin1",
+    );
   }
 
   /** The value of field i as text. Allocates: not for the fast path. */
   valueText(i: number): string {
     return this.text(this.valueStart[i]!, this.valueEnd[i]!);
+  }
+
+  /** The values of all fields with this id, joined by commas. Allocates. */
+  valuesText(id: FieldId): string {
+    const values: string[] = [];
+    for (let i = this.firstOf[id]!; i !== -1; i = this.nextOf(id, i)) {
+      values.push(this.valueText(i));
+    }
+    return values.join(",");
   }
 
   #isNamed(i: number, name: Uint8Array): boolean {

@@ -1,8 +1,8 @@
 /**
  * What each octet may be, as one table of bit sets, so that a scan costs one load and one mask.
  *
- * The classes are RFC 9110 5.5 and 5.6.2 and RFC 9112 3.2 as a strict intermediary reads them: no
- * octet above 0x7e in a target, no control character in a field value except HTAB.
+ * The classes are those of RFC 9110 5.5 and 5.6.2 and RFC 9112 3.2 as a strict intermediary reads
+ * them: no octet above 0x7e in a target, no control character in a field value except HTAB.
  */
 export const Octet = {
   /** tchar: methods, field names, codings, connection options. */
@@ -16,7 +16,8 @@ export const Octet = {
   /** Inside the brackets of an IP literal. */
   literal: 16,
   digit: 32,
-  hex: 64,
+  /** Inside a target before its query: as `target`, except "?". */
+  path: 64,
   /** Inside a quoted-string, except "\" and the quote: qdtext. */
   quoted: 128,
 } as const;
@@ -60,12 +61,12 @@ function buildClasses(): Uint8Array {
   add(`${letters}${digits}-._~!$&'()*+,;=%`, Octet.host);
   add("0123456789abcdefABCDEF:.vV", Octet.literal);
   add(digits, Octet.digit);
-  add("0123456789abcdefABCDEF", Octet.hex);
   for (let octet = 0x20; octet <= 0xff; octet++) {
     if (octet === 0x7f) continue;
     table[octet]! |= Octet.value;
     if (octet !== Ascii.quote && octet !== Ascii.backslash) table[octet]! |= Octet.quoted;
-    if (octet > 0x20 && octet < 0x7f && octet !== Ascii.hash) table[octet]! |= Octet.target;
+    if (octet === 0x20 || octet > 0x7e || octet === Ascii.hash) continue;
+    table[octet]! |= octet === Ascii.question ? Octet.target : Octet.target | Octet.path;
   }
   table[Ascii.tab]! |= Octet.value | Octet.quoted;
   return table;

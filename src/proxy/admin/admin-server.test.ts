@@ -1,0 +1,164 @@
+/** The admin port and the readiness port, as an operator and as a hostile web page see them. */
+import { afterAll, beforeEach, expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
+import { ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { Log } from "../../core/log.ts";
+import { adminAnswer, openAdmin, openReadiness } from "./admin-server.ts";
+import { pages } from "./inventory.ts";
+import type { ProxyView } from "./proxy-view.ts";
+
+let ready = true;
+let told: string[] = [];
+beforeEach(() => {
+  ready = true;
+  told = [];
+});
+
+const config = create(ProxyConfigSchema, {
+  version: "v7",
+  virtualHosts: [
+    {
+      name: "reviews.default.svc.cluster.local",
+      domains: ["reviews", "reviews:9080"],
+      routes: [
+        {
+          name: "canary",
+          origin: { file: "rules/a.yaml", line: 3, column: 1, object: "RouteRule/default/canary" },
+          action: {
+            case: "forward",
+            value: {
+              clusters: [
+                { cluster: "v1", weight: 90 },
+                { cluster: "v2", weight: 10 },
+              ],
+            },
+          },
+        },
+        { action: { case: "redirect", value: { code: 301 } } },
+      ],
+    },
+  ],
+});
+
+const view: ProxyView = {
+  node: { id: "a-1", service: "a", namespace: "default", labels: {}, version: "0.1.0" },
+  log: new Log("test", { level: "info" }),
+  startedMs: 0,
+  uptimeMs: () => 61_000,
+  listeners: () => [{ name: "outbound", address: "127.0.0.1:15001" }],
+  config: () => config,
+  snapshot: () => undefined,
+  configSource: () => "disk",
+  discovery: () => undefined,
+  registration: () => ({ at: "registered", healthy: true, faults: 0 }),
+  readiness: () => (ready ? { ready, reason: "LIVE" } : { ready, reason: "waiting for rules" }),
+  metrics: () => '# HELP a A.\n# TYPE a counter\na{x="1"} 5\na{x="2"} 0\nb 2\n',
+  failHealthcheck: (failed) => told.push(`fail ${failed}`),
+  drain: () => told.push("drain"),
+  quit: () => told.push("quit"),
+};
+
+const admin = openAdmin({ hostname: "127.0.0.1", port: 0 }, view);
+const readiness = openReadiness({ hostname: "127.0.0.1", port: 0 }, view);
+afterAll(() => Promise.all([admin.stop(), readiness.stop()]));
+
+const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
+  fetch(`http://127.0.0.1:${admin.port}${path}`, init);
+const body = async (path: string, init?: RequestInit): Promise<string> =>
+  await (await ask(path, init)).text();
+
+test("the index names every page", async () => {
+  const index = await body("/");
+  for (const { path } of pages) expect(index).toContain(` ${path} `);
+});
+
+test("/config_dump has the whole configuration, with the place where each rule was written", async () => {
+  const dump = JSON.parse(await body("/config_dump"));
+  expect(dump).toMatchObject({ version: "v7", source: "disk", node: { id: "a-1" } });
+  expect(dump.config.virtualHosts[0].routes[0].origin).toEqual({
+    file: "rules/a.yaml",
+    line: 3,
+    column: 1,
+    object: "RouteRule/default/canary",
+  });
+});
+
+test("/routes reads in order of evaluation", async () => {
+  expect(await body("/routes")).toBe(
+    "reviews.default.svc.cluster.local: reviews, reviews:9080\n" +
+      "  1. canary -> 90% v1, 10% v2 (rules/a.yaml:3:1 RouteRule/default/canary)\n" +
+      "  2. (unnamed) -> redirect\n",
+  );
+  expect(JSON.parse(await body("/routes?format=json"))[0].routes[0].name).toBe("canary");
+});
+
+test("/listeners in both forms", async () => {
+  expect(await body("/listeners")).toBe("outbound::127.0.0.1:15001\n");
+  expect(JSON.parse(await body("/listeners?format=json"))).toEqual([
+    { name: "outbound", address: "127.0.0.1:15001" },
+  ]);
+});
+
+test("/stats is the metrics without their descriptions, filtered", async () => {
+  expect(await body("/stats")).toBe('a{x="1"}: 5\na{x="2"}: 0\nb: 2\n');
+  expect(await body("/stats?filter=^a&usedonly")).toBe('a{x="1"}: 5\n');
+  expect((await ask("/stats?filter=(")).status).toBe(400);
+  expect((await ask("/stats/prometheus")).headers.get("content-type")).toContain("version=0.0.4");
+});
+
+test("/ready and /healthz/ready say 503 and why", async () => {
+  const url = `http://127.0.0.1:${readiness.port}/healthz/ready`;
+  expect((await fetch(url)).status).toBe(200);
+  ready = false;
+  expect(await (await fetch(url)).text()).toBe("waiting for rules\n");
+  expect((await fetch(url)).status).toBe(503);
+  expect((await ask("/ready")).status).toBe(503);
+  expect((await fetch(url.replace("/healthz/ready", "/config_dump"))).status).toBe(404);
+});
+
+test("/logging changes the level by POST only", async () => {
+  expect((await ask("/logging?level=debug", { method: "POST" })).status).toBe(200);
+  expect(view.log.level).toBe("debug");
+  expect(await body("/logging")).toBe("level: debug\n");
+  expect((await ask("/logging?level=loud", { method: "POST" })).status).toBe(400);
+  view.log.level = "info";
+});
+
+test("what changes something is done by POST only", async () => {
+  for (const path of ["/drain", "/quitquitquit", "/healthcheck/fail", "/healthcheck/ok"]) {
+    const refused = await ask(path);
+    expect([refused.status, refused.headers.get("allow")]).toEqual([405, "POST"]);
+    expect((await ask(path, { method: "POST" })).ok).toBe(true);
+  }
+  expect(told).toEqual(["drain", "quit", "fail true", "fail false"]);
+});
+
+test("a name that a web page points at loopback is refused, and so is a foreign page's POST", async () => {
+  const rebound = await ask("/config_dump", { headers: { host: "evil.example" } });
+  expect(rebound.status).toBe(403);
+  const forged = await ask("/quitquitquit", {
+    method: "POST",
+    headers: { origin: "https://evil.example" },
+  });
+  expect(forged.status).toBe(403);
+  expect(told).toEqual([]);
+});
+
+test.each([
+  ["localhost:15000", 200],
+  ["mesh.localhost", 200],
+  ["[::1]:15000", 200],
+  ["127.0.0.1", 200],
+  ["127.0.0.1.evil.example", 403],
+  ["localhost.evil.example:15000", 403],
+  ["", 403],
+])("Host: %s is answered %i", (host, status) => {
+  const request = new Request("http://127.0.0.1/ready", { headers: { host } });
+  expect(adminAnswer(request, view).status).toBe(status);
+});
+
+test("an unknown page is 404 and shows what there is", async () => {
+  const answer = await ask("/nonsense");
+  expect(answer.status).toBe(404);
+  expect(await answer.text()).toContain("/config_dump");
+});

@@ -1,0 +1,7 @@
+/** All pages of the admin port, in the order of its index. */
+import { configPages } from "./config-pages.ts";
+import { controlPages } from "./control-pages.ts";
+import type { Page } from "./page.ts";
+import { statePages } from "./state-pages.ts";
+
+export const pages: readonly Page[] = [...configPages, ...statePages, ...controlPages];

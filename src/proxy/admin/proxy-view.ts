@@ -1,0 +1,54 @@
+/** What the admin port may ask of the running proxy, and what it may tell it to do. */
+import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { Log } from "../../core/log.ts";
+import type { DiscoveryStatus } from "../agent/discovery.ts";
+import type { RegistrationStatus } from "../agent/registration.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
+
+export interface ListenerView {
+  /** "outbound", "inbound", "admin", "readiness" */
+  readonly name: string;
+  /** "127.0.0.1:15001" */
+  readonly address: string;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** In words: what is awaited, or "LIVE". */
+  readonly reason: string;
+}
+
+/** Who this proxy is, as `/server_info` says it. */
+export interface NodeView {
+  readonly id: string;
+  readonly service: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly version: string;
+}
+
+export interface ProxyView {
+  readonly node: NodeView;
+  readonly log: Log;
+  readonly startedMs: number;
+  uptimeMs(): number;
+  listeners(): readonly ListenerView[];
+  /** What is in force: the manager's, with static upstreams laid over. */
+  config(): ProxyConfig | undefined;
+  snapshot(): Snapshot | undefined;
+  /** Where the configuration in force came from. */
+  configSource(): "manager" | "disk" | "static" | "none";
+  /** Undefined: there is no manager. */
+  discovery(): DiscoveryStatus | undefined;
+  /** Undefined: this proxy serves nothing. */
+  registration(): RegistrationStatus | undefined;
+  readiness(): Readiness;
+  /** In the Prometheus text format. */
+  metrics(): string;
+  /** Makes it say that it is not ready, or lets it say so again. */
+  failHealthcheck(failed: boolean): void;
+  /** Leaves the mesh: no new callers, connections end after their exchange. It keeps running. */
+  drain(): void;
+  /** As SIGTERM. */
+  quit(): void;
+}

@@ -1,5 +1,108 @@
-/** `mesh manager`: flags in, a running manager until SIGTERM, an exit code out. */
+/** `mesh manager`: flags in, a running manager until SIGTERM or SIGINT, an exit code out. */
+import { join } from "node:path";
+import { type ApiServer, serveApi } from "../api/serve.ts";
+import { systemClock } from "../core/clock.ts";
+import { Log } from "../core/log.ts";
+import { type Address, MANAGER_HELP, type ManagerFlags, parseManagerFlags } from "./flags.ts";
+import { Manager } from "./manager.ts";
+import { ManagerMetrics } from "./metrics.ts";
+import { forgetfulWorkloadStore, SqliteWorkloadStore } from "./registry/workload-store.ts";
+import { apiRoutes } from "./rpc/routes.ts";
+import { DirectoryStore } from "./store/directory-store.ts";
+import { MemoryStore } from "./store/memory-store.ts";
+import { SqliteStore } from "./store/sqlite-store.ts";
+import { serveFetch } from "./web/serve-fetch.ts";
+import { webApp } from "./web/web-app.ts";
+
 export async function runManager(argv: readonly string[]): Promise<number> {
-  void argv;
-  return 0;
+  const parsed = parseManagerFlags(argv, process.env);
+  switch (parsed.at) {
+    case "help":
+      process.stdout.write(MANAGER_HELP);
+      return 0;
+    case "problems":
+      for (const problem of parsed.problems) process.stderr.write(`mesh manager: ${problem}\n`);
+      return 2;
+    case "flags":
+      return await serve(parsed.flags);
+    default:
+      return parsed satisfies never;
+  }
+}
+
+/** What is open, to be closed in the opposite order. */
+type Closable = { close(): Promise<void> | void };
+
+async function serve(flags: ManagerFlags): Promise<number> {
+  const log = new Log("manager", { level: flags.logLevel });
+  const open: Closable[] = [];
+  try {
+    const ready = await start(flags, log, open);
+    const stopped = stopSignal();
+    process.stdout.write(`${ready}\n`);
+    log.info("stopping", { signal: await stopped });
+    return 0;
+  } catch (cause) {
+    process.stderr.write(`mesh manager: ${cause instanceof Error ? cause.message : cause}\n`);
+    return 1;
+  } finally {
+    for (const closable of open.reverse()) await closable.close();
+  }
+}
+
+/** Returns the line that says where everything is. */
+async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<string> {
+  const manager = await openManager(flags, log);
+  open.push(manager);
+  const { fetch } = webApp(manager);
+  const api = await serveApi({ ...flags.listen, routes: apiRoutes(manager), fetch });
+  open.push(api);
+  const words = [`mesh manager ready: api ${addressOf(api)}`];
+  if (flags.http !== undefined) {
+    const http = serveFetch(flags.http, fetch);
+    open.push(http);
+    words.push(`dashboard http://${addressOf(http)}/`);
+  }
+  if (flags.metrics !== undefined) {
+    const metrics = new ManagerMetrics(manager);
+    const server = serveFetch(flags.metrics, (request) => metrics.fetch(request));
+    open.push(server);
+    words.push(`metrics http://${addressOf(server)}/metrics`);
+  }
+  words.push(`data ${flags.dataDir === "" ? "in memory" : flags.dataDir}`);
+  return words.join(", ");
+}
+
+async function openManager(flags: ManagerFlags, log: Log): Promise<Manager> {
+  const { dataDir, configDirs: paths, namespace, domain, leaseMs } = flags;
+  const clock = systemClock;
+  const store =
+    dataDir === "" ? new MemoryStore(clock) : new SqliteStore(join(dataDir, "mesh.db"), clock);
+  const workloads =
+    dataDir === ""
+      ? forgetfulWorkloadStore
+      : new SqliteWorkloadStore(join(dataDir, "workloads.db"));
+  const files =
+    paths.length === 0 ? {} : { files: new DirectoryStore({ paths, namespace, domain }) };
+  return await Manager.open({
+    clock,
+    log,
+    store,
+    ...files,
+    workloads,
+    domain,
+    namespace,
+    leaseMs,
+  });
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      process.once(signal, () => resolve(signal));
+  });
+}
+
+function addressOf({ hostname, port }: Address | ApiServer): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -23,6 +23,11 @@ export class Catalog {
     return this.#byHost.get(host);
   }
 
+  /** That have instances. */
+  hosts(): Iterable<string> {
+    return this.#instances.keys();
+  }
+
   instances(host: string): readonly ServiceInstance[] {
     return this.#instances.get(host) ?? [];
   }

@@ -49,7 +49,8 @@ export function planService(service: Service, context: PlanContext): Plan {
     });
   });
   for (const port of service.ports) clusters.use({ host: service.host, labels: {} }, port.number);
-  return { virtualHosts, ...clusters.collected() };
+  const { clusters: used, hosts } = clusters.collected();
+  return { virtualHosts, clusters: used, hosts: new Set([service.host, ...hosts]) };
 }
 
 /** HTTP to a host outside: its own name resolved, rules for it obeyed but for their clusters. */

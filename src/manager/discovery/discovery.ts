@@ -1,0 +1,113 @@
+/**
+ * All streams of all proxies. On a new world every stream is offered its part of it; equal parts
+ * are one object, made once.
+ */
+import type { Acknowledgement, ConfigUpdate, Node } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Log } from "../../core/log.ts";
+import { fullHostName } from "../translate/host-name.ts";
+import type { Resources } from "../translate/resource.ts";
+import type { NodeView } from "../translate/source.ts";
+import { Translator, type World } from "../translate/translator.ts";
+import { ProxyStream } from "./proxy-stream.ts";
+
+export interface DiscoveryOptions {
+  readonly clock: Clock;
+  readonly domain: string;
+  readonly log: Log;
+  /** A proxy came, went or answered. */
+  readonly onChange: () => void;
+}
+
+/** Versions that are remembered, so that a proxy which reconnects is sent a difference. */
+const VERSIONS_MAX = 64;
+
+export class Discovery {
+  readonly #options: DiscoveryOptions;
+  readonly #translator: Translator;
+  readonly #streams = new Map<string, ProxyStream>();
+  readonly #versions = new Map<string, Resources>();
+
+  constructor(options: DiscoveryOptions) {
+    this.#options = options;
+    this.#translator = new Translator(options.domain);
+  }
+
+  /** By node id. */
+  get streams(): ReadonlyMap<string, ProxyStream> {
+    return this.#streams;
+  }
+
+  publish(world: World): void {
+    this.#translator.update(world);
+    for (const stream of this.#streams.values()) stream.offer(this.resourcesOf(stream.node));
+  }
+
+  /** What a proxy like this one is to run on. */
+  resourcesOf(node: Node): Resources {
+    const resources = this.#translator.resources(this.#viewOf(node));
+    this.#versions.delete(resources.version);
+    this.#versions.set(resources.version, resources);
+    if (this.#versions.size > VERSIONS_MAX)
+      this.#versions.delete(this.#versions.keys().next().value ?? "");
+    return resources;
+  }
+
+  /** Updates for one proxy until it goes. A second stream of the same node ends the first. */
+  async *watch(node: Node, version: string, signal: AbortSignal): AsyncGenerator<ConfigUpdate> {
+    const { clock, log, onChange } = this.#options;
+    // First what it is to have: a version may be known only because it is also the current one.
+    const resources = this.resourcesOf(node);
+    const stream = new ProxyStream(node, version, this.#versions.get(version), clock);
+    this.#streams.get(node.id)?.close();
+    this.#streams.set(node.id, stream);
+    const close = (): void => stream.close();
+    signal.addEventListener("abort", close);
+    log.info("proxy connected", { node: node.id, service: node.service, holds: version });
+    try {
+      stream.offer(resources);
+      onChange();
+      for (;;) {
+        const update = await stream.next();
+        if (update === undefined) return;
+        yield update;
+        onChange();
+      }
+    } finally {
+      signal.removeEventListener("abort", close);
+      stream.close();
+      if (this.#streams.get(node.id) === stream) this.#streams.delete(node.id);
+      log.info("proxy gone", { node: node.id });
+      onChange();
+    }
+  }
+
+  /** False: no such proxy is connected, or it answers something old. */
+  acknowledge(acknowledgement: Acknowledgement): boolean {
+    const { nodeId, version, problems } = acknowledgement;
+    const known = this.#streams.get(nodeId)?.acknowledge(acknowledgement) ?? false;
+    if (known && problems.length > 0)
+      this.#options.log.warn("proxy rejected its configuration", {
+        node: nodeId,
+        version,
+        problems: problems.slice(0, 5).join("; "),
+      });
+    if (known) this.#options.onChange();
+    return known;
+  }
+
+  close(): void {
+    for (const stream of this.#streams.values()) stream.close();
+  }
+
+  #viewOf({ service, namespace, labels }: Node): NodeView {
+    const { domain } = this.#options;
+    const host = fullHostName(service, namespace, domain);
+    return { service: host, namespace: namespace || namespaceOf(host), labels };
+  }
+}
+
+function namespaceOf(host: string): string {
+  const [, namespace, svc] = host.split(".");
+  return svc === "svc" && namespace !== undefined ? namespace : "default";
+}

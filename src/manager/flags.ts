@@ -1,0 +1,146 @@
+/** `mesh manager`'s command line: flags, or every problem with them at once. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { isLoopback } from "../api/serve.ts";
+import type { Level } from "../core/log.ts";
+
+export interface Address {
+  readonly hostname: string;
+  /** 0 picks one. */
+  readonly port: number;
+}
+
+export interface ManagerFlags {
+  readonly listen: Address;
+  /** Absent: no dashboard port. */
+  readonly http: Address | undefined;
+  readonly metrics: Address | undefined;
+  /** Empty: everything is in memory. */
+  readonly dataDir: string;
+  readonly configDirs: readonly string[];
+  readonly domain: string;
+  readonly namespace: string;
+  readonly leaseMs: number;
+  readonly logLevel: Level;
+}
+
+export const MANAGER_HELP = `usage: mesh manager [flags]
+
+Keeps services and rules, and configures every proxy.
+
+  --listen ADDR       the API: Connect, gRPC and gRPC-Web (127.0.0.1:15010)
+  --http ADDR|off     dashboard and REST, to read (127.0.0.1:8080)
+  --metrics ADDR|off  its own metrics (127.0.0.1:15014)
+  --data-dir DIR      where rules and their history are kept
+                      ($STATE_DIRECTORY, else ~/.local/state/mesh)
+  --in-memory         keep nothing
+  -f, --config-dir P  rules and static registry in a file or directory; watched; repeatable
+  --domain NAME       the suffix of host names (cluster.local)
+  --namespace NAME    of documents that name none (default)
+  --lease SECONDS     how long a workload is known without renewing (10)
+  --log-level LEVEL   debug, info, warn or error (info)
+
+Port 0 picks one. Plaintext addresses must be loopback.
+`;
+
+const OPTIONS = {
+  listen: { type: "string", default: "127.0.0.1:15010" },
+  http: { type: "string", default: "127.0.0.1:8080" },
+  metrics: { type: "string", default: "127.0.0.1:15014" },
+  "data-dir": { type: "string" },
+  "in-memory": { type: "boolean", default: false },
+  "config-dir": { type: "string", short: "f", multiple: true, default: [] as string[] },
+  domain: { type: "string", default: "cluster.local" },
+  namespace: { type: "string", default: "default" },
+  lease: { type: "string", default: "10" },
+  "log-level": { type: "string", default: "info" },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
+const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+
+export type ManagerFlagsResult =
+  | { readonly at: "flags"; readonly flags: ManagerFlags }
+  | { readonly at: "help" }
+  | { readonly at: "problems"; readonly problems: readonly string[] };
+
+export function parseManagerFlags(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): ManagerFlagsResult {
+  const problems = unknownFlags(argv);
+  if (problems.length > 0) return { at: "problems", problems };
+  const parsed = parse(argv);
+  if (typeof parsed === "string") return { at: "problems", problems: [parsed] };
+  if (parsed.help) return { at: "help" };
+  const address = (flag: "listen" | "http" | "metrics", loopback: boolean): Address => {
+    const found = parseAddress(parsed[flag]);
+    if (found === undefined)
+      problems.push(`--${flag}: ${JSON.stringify(parsed[flag])} is not HOST:PORT`);
+    else if (loopback && !isLoopback(found.hostname))
+      problems.push(
+        `--${flag}: ${parsed[flag]} is not loopback, and plaintext proves nobody's identity; ` +
+          `use 127.0.0.1 and a tunnel`,
+      );
+    return found ?? { hostname: "", port: 0 };
+  };
+  const level = LEVELS.find((known) => known === parsed["log-level"]);
+  if (level === undefined) problems.push(`--log-level: one of ${LEVELS.join(", ")}`);
+  const leaseSeconds = Number(parsed.lease);
+  if (!(leaseSeconds >= 1 && leaseSeconds <= 3_600))
+    problems.push("--lease: 1 to 3600 seconds are possible");
+  for (const flag of ["domain", "namespace"] as const)
+    if (!NAME.test(parsed[flag]))
+      problems.push(`--${flag}: ${JSON.stringify(parsed[flag])} is not a name`);
+  const dataDir = parsed["data-dir"] ?? defaultDataDir(environment);
+  const flags: ManagerFlags = {
+    listen: address("listen", true),
+    http: parsed.http === "off" ? undefined : address("http", true),
+    metrics: parsed.metrics === "off" ? undefined : address("metrics", false),
+    dataDir: parsed["in-memory"] ? "" : dataDir,
+    configDirs: parsed["config-dir"],
+    domain: parsed.domain,
+    namespace: parsed.namespace,
+    leaseMs: Math.round(leaseSeconds * 1_000),
+    logLevel: level ?? "info",
+  };
+  return problems.length > 0 ? { at: "problems", problems } : { at: "flags", flags };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options: OPTIONS, strict: true }).values;
+  } catch (cause) {
+    return cause instanceof Error ? cause.message : String(cause);
+  }
+}
+
+/** Each with the flag that may have been meant. */
+function unknownFlags(argv: readonly string[]): string[] {
+  const known = Object.keys(OPTIONS);
+  return argv
+    .filter((word) => word.startsWith("--") && word.length > 2)
+    .map((word) => word.slice(2).split("=")[0] ?? "")
+    .filter((name) => !known.includes(name))
+    .map((name) => {
+      const near = known.find((flag) => flag.startsWith(name) || name.startsWith(flag));
+      return `--${name}: no such flag${near === undefined ? "" : `; did you mean --${near}?`}`;
+    });
+}
+
+/** "127.0.0.1:15010", "localhost:0", "[::1]:15010" */
+function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3] ?? -1);
+  const hostname = match?.[1] ?? match?.[2];
+  if (hostname === undefined || port < 0 || port > 65_535) return undefined;
+  return { hostname, port };
+}
+
+function defaultDataDir(environment: Readonly<Record<string, string | undefined>>): string {
+  const { STATE_DIRECTORY, XDG_STATE_HOME } = environment;
+  if (STATE_DIRECTORY) return STATE_DIRECTORY;
+  return join(XDG_STATE_HOME || join(homedir(), ".local", "state"), "mesh");
+}

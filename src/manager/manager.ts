@@ -1,0 +1,134 @@
+/**
+ * The one place that knows: puts configuration and registries together, has them translated, and
+ * tells every proxy. Whoever serves it (sockets, or a transport in memory) comes from outside.
+ *
+ *   store, files ─▶ configuration ┐
+ *                                 ├─ debounce ─▶ world ─▶ discovery ─▶ proxies
+ *   leases, entries ─▶ registry ──┘
+ */
+import type { Clock } from "../core/clock.ts";
+import type { Log } from "../core/log.ts";
+import { formatProblem, type Problem } from "../core/problem.ts";
+import { Configuration } from "./configuration.ts";
+import { Debounce } from "./debounce.ts";
+import { Discovery } from "./discovery/discovery.ts";
+import { LocalRegistry } from "./registry/local-registry.ts";
+import { mergeRegistries, type Registry } from "./registry/registry.ts";
+import { staticRegistryOf } from "./registry/static-registry.ts";
+import type { WorkloadStore } from "./registry/workload-store.ts";
+import type { ReadOnlyStore, Store } from "./store/store.ts";
+import { Catalog } from "./translate/catalog.ts";
+import { ruleSetOf } from "./translate/rule-set.ts";
+
+export interface ManagerOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: Store;
+  readonly files?: ReadOnlyStore;
+  readonly workloads: WorkloadStore;
+  /** "cluster.local" */
+  readonly domain: string;
+  /** Of documents that name none. */
+  readonly namespace: string;
+  readonly leaseMs: number;
+}
+
+const QUIET_MS = 15;
+const LATEST_MS = 100;
+const EVENT_MS = 200;
+
+export class Manager {
+  readonly options: ManagerOptions;
+  readonly configuration: Configuration;
+  readonly local: LocalRegistry;
+  readonly discovery: Discovery;
+  readonly #changes: Debounce;
+  readonly #news: Debounce;
+  readonly #listeners = new Set<() => void>();
+  #registry: Registry = { services: [], instances: [], origins: new Map() };
+  #reported: readonly Problem[] = [];
+
+  static async open(options: ManagerOptions): Promise<Manager> {
+    let changed = (): void => {};
+    const { store, files } = options;
+    const configuration = await Configuration.open(store, files, () => changed());
+    const manager = new Manager(options, configuration);
+    changed = () => manager.#changes.cause();
+    return manager;
+  }
+
+  private constructor(options: ManagerOptions, configuration: Configuration) {
+    const { clock, log, domain, leaseMs, workloads } = options;
+    this.options = options;
+    this.configuration = configuration;
+    const run = (): void => this.#publish();
+    this.#changes = new Debounce({ clock, quietMs: QUIET_MS, latestMs: LATEST_MS, run });
+    const tell = (): void => this.#tell();
+    this.#news = new Debounce({ clock, quietMs: EVENT_MS, latestMs: EVENT_MS, run: tell });
+    const onChange = (): void => this.#changes.cause();
+    this.local = new LocalRegistry({ clock, domain, leaseMs, store: workloads, onChange });
+    this.discovery = new Discovery({
+      clock,
+      domain,
+      log: log.child("discovery"),
+      onChange: () => this.#news.cause(),
+    });
+    this.#publish();
+  }
+
+  /** Services and instances of all registries, as last published. */
+  get registry(): Registry {
+    return this.#registry;
+  }
+
+  /** What validation may take for known. */
+  get hosts(): ReadonlySet<string> {
+    return new Set(this.#registry.services.map(({ host }) => host));
+  }
+
+  /** Does not wait for more changes: what was committed is on its way when this returns. */
+  flush(): void {
+    this.#changes.flush();
+  }
+
+  /** Calls back, not too often, when something that operators can see changed. */
+  onNews(listener: () => void): () => void {
+    const entry = (): void => listener();
+    this.#listeners.add(entry);
+    return () => this.#listeners.delete(entry);
+  }
+
+  async close(): Promise<void> {
+    this.#changes.close();
+    this.#news.close();
+    this.discovery.close();
+    this.local.close();
+    await this.configuration.close();
+  }
+
+  #publish(): void {
+    const configs = this.configuration.configs();
+    this.#registry = mergeRegistries([staticRegistryOf(configs), this.local.view()]);
+    const { services, instances } = this.#registry;
+    this.discovery.publish({
+      rules: ruleSetOf(configs, this.options.domain),
+      catalog: new Catalog(services, instances),
+    });
+    this.#report(this.configuration.problems);
+    this.#news.cause();
+  }
+
+  /** Problems of files, each once. */
+  #report(problems: readonly Problem[]): void {
+    const known = new Set(this.#reported.map(formatProblem));
+    this.#reported = problems;
+    for (const problem of problems) {
+      const line = formatProblem(problem);
+      if (!known.has(line)) this.options.log[problem.severity === "error" ? "error" : "warn"](line);
+    }
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * What operators do with configuration. A request is judged as a whole, with what is stored: every
+ * problem is reported, and with one error nothing changes.
+ */
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import {
+  AppliedObject_Change,
+  ApplyMode,
+  type ApplyRequest,
+  type ConfigService,
+} from "../../api/gen/mesh/v1/config_pb.ts";
+import { problemToMessage } from "../../api/problem.ts";
+import { isError, type Problem } from "../../core/problem.ts";
+import { readDocuments } from "../../dialect/read.ts";
+import { validateSet } from "../../dialect/validate-set.ts";
+import { type Config, configKey } from "../../model/config.ts";
+import type { Manager } from "../manager.ts";
+import type { StoreChange, StoredConfig, StoreKey } from "../store/store.ts";
+import { historyMessage, objectMessage } from "./config-message.ts";
+
+const DOCUMENTS_MAX = 10_000;
+const HISTORY_MAX = 1_000;
+
+interface Reference {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What a change does to one object. */
+interface Outcome {
+  readonly key: StoreKey;
+  readonly config: Config;
+  readonly former: StoredConfig | undefined;
+  readonly change: AppliedObject_Change;
+}
+
+export function configService(manager: Manager): ServiceImpl<typeof ConfigService> {
+  const { configuration } = manager;
+  return {
+    async apply(request) {
+      const { configs, problems } = readAll(manager, request);
+      if (problems.some(isError)) return { problems: problems.map(problemToMessage) };
+      checkMode(manager, request.mode, configs);
+      const all = [...problems, ...problemsOfSet(manager, configs)];
+      if (all.some(isError)) return { problems: all.map(problemToMessage) };
+      const outcomes = configs.map((config) => outcomeOf(manager, config));
+      const changes = outcomes.flatMap(changeOf);
+      const revision = request.dryRun
+        ? configuration.revision
+        : await commit(manager, changes, request.author);
+      return {
+        objects: outcomes.map((outcome) => appliedMessage(outcome, revision)),
+        problems: all.map(problemToMessage),
+        revision: BigInt(revision),
+      };
+    },
+
+    get(reference) {
+      return objectMessage(existing(manager, reference));
+    },
+
+    list({ kind, namespace }) {
+      const objects = configuration
+        .list()
+        .filter(({ config }) => kind === "" || config.kind === kind)
+        .filter(({ config }) => namespace === "" || config.meta.namespace === namespace)
+        .map(objectMessage);
+      return { objects, revision: BigInt(configuration.revision) };
+    },
+
+    async delete(request) {
+      const found = request.objects.map((reference) => existing(manager, reference));
+      const outcomes = found.map((stored) => deletionOf(manager, stored));
+      const revision = request.dryRun
+        ? configuration.revision
+        : await commit(manager, outcomes.flatMap(changeOf), request.author);
+      return {
+        objects: outcomes.map((outcome) => appliedMessage(outcome, revision)),
+        revision: BigInt(revision),
+      };
+    },
+
+    async history(request) {
+      const key = keyOf(request);
+      const limit = Math.min(request.limit || 50, HISTORY_MAX);
+      const entries = await configuration.store.history(key, limit);
+      if (entries.length === 0) existing(manager, request);
+      return { entries: entries.map(historyMessage) };
+    },
+
+    async rollback(request) {
+      const outcome = await rollbackOf(manager, keyOf(request), Number(request.revision));
+      const problems = problemsOfSet(manager, outcome.change === DELETED ? [] : [outcome.config]);
+      if (problems.some(isError)) return { problems: problems.map(problemToMessage) };
+      const revision = request.dryRun
+        ? configuration.revision
+        : await commit(manager, changeOf(outcome), request.author);
+      return {
+        objects: [appliedMessage(outcome, revision)],
+        problems: problems.map(problemToMessage),
+        revision: BigInt(revision),
+      };
+    },
+  };
+}
+
+const { CREATED, UPDATED, UNCHANGED, DELETED } = AppliedObject_Change;
+
+function readAll(
+  { options, configuration }: Manager,
+  { documents, namespace }: ApplyRequest,
+): { configs: Config[]; problems: Problem[] } {
+  if (documents.length > DOCUMENTS_MAX)
+    throw new ConnectError(`more than ${DOCUMENTS_MAX} documents`, Code.ResourceExhausted);
+  const problems: Problem[] = [];
+  const configs = new Map<StoreKey, Config>();
+  for (const { file, text } of documents) {
+    const read = readDocuments(text, {
+      file,
+      namespace: namespace || options.namespace,
+      domain: options.domain,
+    });
+    problems.push(...read.problems);
+    for (const config of read.configs) {
+      const key = configKey(config);
+      const first = configs.get(key);
+      const owner = configuration.fileOf(key);
+      if (first !== undefined) problems.push(nameProblem(config, `${key} is given twice`));
+      else if (owner !== undefined)
+        problems.push(nameProblem(config, `${key} is kept in ${owner}: change it there`));
+      configs.set(key, config);
+    }
+  }
+  return { configs: [...configs.values()], problems };
+}
+
+function nameProblem(config: Config, message: string): Problem {
+  return { severity: "error", position: config.origin, path: "metadata.name", message };
+}
+
+function checkMode({ configuration }: Manager, mode: ApplyMode, configs: readonly Config[]): void {
+  const keys = configs.map(configKey);
+  const there = keys.filter((key) => configuration.get(key) !== undefined);
+  if (mode === ApplyMode.CREATE && there.length > 0)
+    throw new ConnectError(`already there: ${there.join(", ")}`, Code.AlreadyExists);
+  const missing = keys.filter((key) => configuration.get(key) === undefined);
+  if (mode === ApplyMode.REPLACE && missing.length > 0)
+    throw new ConnectError(`not there: ${missing.join(", ")}`, Code.NotFound);
+}
+
+/** Of the objects that are being put, with everything that stays as it is. */
+function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly Problem[] {
+  const mine = new Map(configs.map((config) => [configKey(config), config]));
+  const rest = manager.configuration.configs().filter((config) => !mine.has(configKey(config)));
+  const before = new Set(
+    validateSet(manager.configuration.configs(), { hosts: manager.hosts }).map(identityOf),
+  );
+  return validateSet([...rest, ...configs], { hosts: manager.hosts }).filter(
+    (problem) =>
+      !before.has(identityOf(problem)) ||
+      configs.some(({ origin }) => origin.file === problem.position.file),
+  );
+}
+
+function identityOf({ position, path, message }: Problem): string {
+  return `${position.file}:${position.line}:${position.column}:${path}:${message}`;
+}
+
+function outcomeOf({ configuration }: Manager, config: Config): Outcome {
+  const key = configKey(config);
+  const former = configuration.get(key);
+  const change =
+    former === undefined ? CREATED : isSame(former.config, config) ? UNCHANGED : UPDATED;
+  return { key, config, former, change };
+}
+
+function isSame(a: Config, b: Config): boolean {
+  return (
+    a.text === b.text &&
+    a.apiVersion === b.apiVersion &&
+    Bun.deepEquals(a.meta, b.meta) &&
+    Bun.deepEquals(a.spec, b.spec)
+  );
+}
+
+function deletionOf({ configuration }: Manager, former: StoredConfig): Outcome {
+  const key = configKey(former.config);
+  const owner = configuration.fileOf(key);
+  if (owner !== undefined)
+    throw new ConnectError(`${key} is kept in ${owner}: delete it there`, Code.FailedPrecondition);
+  return { key, config: former.config, former, change: DELETED };
+}
+
+async function rollbackOf(
+  { configuration }: Manager,
+  key: StoreKey,
+  revision: number,
+): Promise<Outcome> {
+  const owner = configuration.fileOf(key);
+  if (owner !== undefined)
+    throw new ConnectError(`${key} is kept in ${owner}: change it there`, Code.FailedPrecondition);
+  const history = await configuration.store.history(key, Number.MAX_SAFE_INTEGER);
+  const entry = revision === 0 ? history[1] : history.find((past) => past.revision === revision);
+  if (entry === undefined) {
+    const what = revision === 0 ? "no earlier form" : `no revision ${revision}`;
+    throw new ConnectError(`${key} has ${what}`, Code.NotFound);
+  }
+  const former = configuration.get(key);
+  const { config } = entry;
+  if (entry.change === "deleted")
+    return { key, config, former, change: former === undefined ? UNCHANGED : DELETED };
+  const change =
+    former === undefined ? CREATED : isSame(former.config, config) ? UNCHANGED : UPDATED;
+  return { key, config, former, change };
+}
+
+function changeOf({ key, config, former, change }: Outcome): StoreChange[] {
+  const expected = former?.revision ?? 0;
+  switch (change) {
+    case CREATED:
+    case UPDATED:
+      return [{ put: config, expected }];
+    case DELETED:
+      return [{ delete: key, expected }];
+    default:
+      return [];
+  }
+}
+
+async function commit(
+  manager: Manager,
+  changes: readonly StoreChange[],
+  author: string,
+): Promise<number> {
+  const { configuration } = manager;
+  if (changes.length === 0) return configuration.revision;
+  const result = await configuration.store.commit(changes, author.slice(0, 200));
+  if (!result.ok)
+    throw new ConnectError(
+      result.conflicts
+        .map(({ key, expected, actual }) => `${key} is at revision ${actual}, not ${expected}`)
+        .join("; "),
+      Code.Aborted,
+    );
+  manager.flush();
+  return result.revision;
+}
+
+function appliedMessage({ config, former, change }: Outcome, revision: number) {
+  const { kind, meta } = config;
+  const at = change === UNCHANGED ? (former?.revision ?? 0) : revision;
+  return {
+    kind,
+    namespace: meta.namespace,
+    name: meta.name,
+    change,
+    revision: BigInt(at),
+    previousText: former?.config.text ?? "",
+  };
+}
+
+function existing(manager: Manager, reference: Reference): StoredConfig {
+  const key = keyOf(reference);
+  const stored = manager.configuration.get(key);
+  if (stored === undefined) throw new ConnectError(`${key} does not exist`, Code.NotFound);
+  return stored;
+}
+
+function keyOf({ kind, namespace, name }: Reference): StoreKey {
+  return `${kind}/${namespace || "default"}/${name}`;
+}

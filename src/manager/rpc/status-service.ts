@@ -1,0 +1,104 @@
+/** What operators can ask about the state of the mesh. */
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import {
+  type ProxyStatus,
+  ProxyStatus_Sync,
+  ProxyStatusSchema,
+  type ServiceStatus,
+  ServiceStatusSchema,
+  type StatusService,
+} from "../../api/gen/mesh/v1/config_pb.ts";
+import { MESH_VERSION } from "../../core/version.ts";
+import type { ProxyStream, Sync } from "../discovery/proxy-stream.ts";
+import type { Manager } from "../manager.ts";
+import { compare } from "../order.ts";
+import { proxyConfigOf } from "../translate/translate.ts";
+
+export function statusService(manager: Manager): ServiceImpl<typeof StatusService> {
+  return {
+    listServices: () => ({ services: [...serviceStatuses(manager)] }),
+    listProxies: () => ({ proxies: [...proxyStatuses(manager)] }),
+    getProxyConfig({ nodeId }) {
+      const stream = streamOf(manager, nodeId);
+      const resources = stream.wanted ?? manager.discovery.resourcesOf(stream.node);
+      return { config: proxyConfigOf(resources), status: proxyStatus(stream) };
+    },
+    getVersion: () => ({
+      version: MESH_VERSION,
+      storeRevision: BigInt(manager.configuration.revision),
+    }),
+  };
+}
+
+/** By rising host. */
+export function serviceStatuses(manager: Manager): readonly ServiceStatus[] {
+  const { services, instances, origins } = manager.registry;
+  const byHost = Map.groupBy(instances, ({ host }) => host);
+  return services
+    .toSorted((a, b) => compare(a.host, b.host))
+    .map((service) => {
+      const { host, registry, ports, addresses } = service;
+      const origin = origins.get(host);
+      return create(ServiceStatusSchema, {
+        host,
+        registry,
+        ports: ports.map(({ name, number, protocol }) => ({ name, number, protocol })),
+        instances: (byHost.get(host) ?? []).map(({ workload, address, port, labels, healthy }) => ({
+          workload,
+          address,
+          port,
+          labels: { ...labels },
+          healthy,
+          leaseRemainingMs: manager.local.leaseRemainingMs(workload),
+        })),
+        address: addresses[0] ?? "",
+        ...(origin !== undefined && { source: { ...origin } }),
+      });
+    });
+}
+
+/** By rising node id. */
+export function proxyStatuses(manager: Manager): readonly ProxyStatus[] {
+  return [...manager.discovery.streams.values()]
+    .map(proxyStatus)
+    .sort((a, b) => compare(a.nodeId, b.nodeId));
+}
+
+const SYNC: Readonly<Record<Sync, ProxyStatus_Sync>> = {
+  synced: ProxyStatus_Sync.SYNCED,
+  stale: ProxyStatus_Sync.STALE,
+  rejected: ProxyStatus_Sync.REJECTED,
+  "not-sent": ProxyStatus_Sync.NOT_SENT,
+};
+
+function proxyStatus({ node, status }: ProxyStream): ProxyStatus {
+  return create(ProxyStatusSchema, {
+    nodeId: node.id,
+    service: node.service,
+    namespace: node.namespace,
+    address: node.address,
+    adminAddress: node.adminAddress,
+    meshVersion: node.meshVersion,
+    labels: node.labels,
+    sync: SYNC[status.sync],
+    sentVersion: status.sentVersion,
+    activeVersion: status.activeVersion,
+    problems: [...status.problems],
+    connectedMs: BigInt(status.connectedMs),
+    acknowledgedMs: BigInt(status.acknowledgedMs),
+  });
+}
+
+/** By its whole id, or by the part before the dash where that says it alone: "reviews-v2". */
+function streamOf({ discovery: { streams } }: Manager, nodeId: string): ProxyStream {
+  const exact = streams.get(nodeId);
+  if (exact !== undefined) return exact;
+  const [only, ...more] = [...streams.values()].filter(
+    ({ node }) => nodeId !== "" && (node.id.startsWith(nodeId) || node.service === nodeId),
+  );
+  if (only !== undefined && more.length === 0) return only;
+  if (only === undefined) throw new ConnectError(`no proxy ${nodeId} is connected`, Code.NotFound);
+  const ids = [only, ...more].map(({ node }) => node.id).sort(compare);
+  throw new ConnectError(`${nodeId} may be any of ${ids.join(", ")}`, Code.InvalidArgument);
+}

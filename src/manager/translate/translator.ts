@@ -1,0 +1,182 @@
+/**
+ * Translation that keeps what did not change. Proxies that no rule can tell apart share one view;
+ * in a view each service has its plan, kept until a host that it looked at changes; endpoint sets
+ * are kept across views, so a changed endpoint costs one set.
+ *
+ *   update(world) ─▶ drops what the change touches        resources(node) ─▶ view, made on demand
+ */
+
+import { type Config, configKey } from "../../model/config.ts";
+import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
+import { Catalog } from "./catalog.ts";
+import { type ClusterKey, clusterName, endpointSetOf } from "./cluster.ts";
+import { formatLabels } from "./labels.ts";
+import { planEgress, planService } from "./plan.ts";
+import { endpointSetResource, type Resource, type Resources } from "./resource.ts";
+import { type RuleSet, ruleSetOf } from "./rule-set.ts";
+import { isSource, type NodeView } from "./source.ts";
+import { hashPlan } from "./translate.ts";
+
+export interface World {
+  readonly rules: RuleSet;
+  readonly catalog: Catalog;
+}
+
+interface View {
+  /** Any one of the proxies that share it. */
+  readonly node: NodeView;
+  /** By "service/<host>" or the egress rule's key. */
+  readonly plans: Map<string, HashedPlan>;
+  resources: Resources | undefined;
+  /** The update in which it was last asked for. */
+  usedAt: number;
+}
+
+/** A view that nobody asked for during so many updates is dropped. */
+const UNUSED_UPDATES_MAX = 16;
+
+export class Translator {
+  readonly #views = new Map<string, View>();
+  readonly #viewKeys = new Map<string, string>();
+  readonly #endpointSets = new Map<string, Resource<Resources["endpointSets"][0]["message"]>>();
+  #world: World;
+  #settings: Resources["settings"];
+  #updates = 0;
+
+  constructor(domain: string) {
+    this.#world = { rules: ruleSetOf([], domain), catalog: new Catalog([], []) };
+    this.#settings = settingsOf(this.#world.rules.settings);
+  }
+
+  update(world: World): void {
+    const former = this.#world;
+    this.#world = world;
+    this.#updates++;
+    this.#viewKeys.clear();
+    const endpoints = changedInstances(former.catalog, world.catalog);
+    this.#dropEndpointSets(endpoints);
+    if (!Bun.deepEquals(former.rules.settings, world.rules.settings)) {
+      this.#settings = settingsOf(world.rules.settings);
+      this.#views.clear();
+      return;
+    }
+    const owners = changedOwners(former.rules, world.rules);
+    const looked = changedHosts(former, world);
+    for (const [key, view] of this.#views) {
+      view.resources = undefined;
+      if (this.#updates - view.usedAt > UNUSED_UPDATES_MAX) this.#views.delete(key);
+      for (const [owner, plan] of view.plans)
+        if (owners.has(owner) || !looked.isDisjointFrom(plan.hosts)) view.plans.delete(owner);
+    }
+  }
+
+  resources(node: NodeView): Resources {
+    const key = this.#viewKey(node);
+    let view = this.#views.get(key);
+    if (view === undefined) {
+      view = { node, plans: new Map(), resources: undefined, usedAt: 0 };
+      this.#views.set(key, view);
+    }
+    view.usedAt = this.#updates;
+    view.resources ??= this.#assemble(view);
+    return view.resources;
+  }
+
+  #assemble(view: View): Resources {
+    const { rules, catalog } = this.#world;
+    const context = { rules, catalog, node: view.node };
+    const keep = (owner: string, make: () => HashedPlan): HashedPlan => {
+      const kept = view.plans.get(owner) ?? make();
+      view.plans.set(owner, kept);
+      return kept;
+    };
+    const plans = [
+      ...catalog.services.map((service) =>
+        keep(serviceOwner(service.host), () => hashPlan(planService(service, context))),
+      ),
+      ...rules.egressRules.map((egress) =>
+        keep(configKey(egress), () => hashPlan(planEgress(egress, context))),
+      ),
+    ];
+    return assemble(plans, this.#settings, (key) => this.#endpointSet(key));
+  }
+
+  #endpointSet(key: ClusterKey): Resource<Resources["endpointSets"][0]["message"]> {
+    const name = clusterName(key);
+    let set = this.#endpointSets.get(name);
+    if (set === undefined) {
+      const instances = this.#world.catalog.instances(key.host);
+      set = endpointSetResource(endpointSetOf(key, instances));
+      this.#endpointSets.set(name, set);
+    }
+    return set;
+  }
+
+  #dropEndpointSets(hosts: ReadonlySet<string>): void {
+    if (hosts.size === 0) return;
+    for (const name of this.#endpointSets.keys())
+      if (hosts.has(name.slice(name.lastIndexOf("|") + 1))) this.#endpointSets.delete(name);
+  }
+
+  /** Namespace, and the objects with a source that speak of this node. */
+  #viewKey(node: NodeView): string {
+    const identity = `${node.namespace}|${node.service}|${formatLabels(node.labels)}`;
+    let key = this.#viewKeys.get(identity);
+    if (key === undefined) {
+      const { routeRules, destinationPolicies } = this.#world.rules;
+      const spoken = [
+        ...routeRules.filter(({ spec: { match } }) => isSpoken(match.source, node)),
+        ...destinationPolicies.filter(({ spec: { source } }) => isSpoken(source, node)),
+      ];
+      key = [node.namespace, ...spoken.map(configKey).sort()].join("|");
+      this.#viewKeys.set(identity, key);
+    }
+    return key;
+  }
+}
+
+function isSpoken(source: Parameters<typeof isSource>[0], node: NodeView): boolean {
+  return source !== undefined && isSource(source, node);
+}
+
+function serviceOwner(host: string): string {
+  return `service/${host}`;
+}
+
+/** Services whose own rules changed, and egress rules that did or whose destination's rules did. */
+function changedOwners(former: RuleSet, now: RuleSet): ReadonlySet<string> {
+  const owners = new Set<string>();
+  const hosts = new Set<string>();
+  for (const { spec } of difference(former.routeRules, now.routeRules))
+    hosts.add(spec.destination.host);
+  for (const host of hosts) owners.add(serviceOwner(host));
+  for (const egress of difference(former.egressRules, now.egressRules))
+    owners.add(configKey(egress));
+  for (const egress of now.egressRules)
+    if (hosts.has(egress.spec.service)) owners.add(configKey(egress));
+  return owners;
+}
+
+/** Hosts whose service or policies changed: of interest to every plan that looked at them. */
+function changedHosts(former: World, now: World): ReadonlySet<string> {
+  const hosts = new Set<string>();
+  const { destinationPolicies } = now.rules;
+  for (const { spec } of difference(former.rules.destinationPolicies, destinationPolicies))
+    hosts.add(spec.destination.host);
+  for (const { host } of [...former.catalog.services, ...now.catalog.services])
+    if (!Bun.deepEquals(former.catalog.service(host), now.catalog.service(host))) hosts.add(host);
+  return hosts;
+}
+
+function changedInstances(former: Catalog, now: Catalog): ReadonlySet<string> {
+  const hosts = new Set<string>();
+  for (const host of new Set([...former.hosts(), ...now.hosts()]))
+    if (!Bun.deepEquals(former.instances(host), now.instances(host))) hosts.add(host);
+  return hosts;
+}
+
+/** What is only in one of the lists. Stored configs keep their identity as long as they stay. */
+function difference<C extends Config>(a: readonly C[], b: readonly C[]): readonly C[] {
+  const [inA, inB] = [new Set<C>(a), new Set<C>(b)];
+  return [...inA.symmetricDifference(inB)];
+}

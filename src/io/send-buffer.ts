@@ -3,8 +3,9 @@
  *
  *   write ─▶ kernel, and the rest here ── drain ─▶ flush ─▶ kernel ── empty ─▶ the pending FIN or end
  *
- * The owner pauses the producer while `isFull` (above the high mark) and lets it run again when
- * flush has brought `waiting` to the low mark or below. Nothing is allocated until a write is short.
+ * Bun's `end` drops what the kernel did not take, so the end of a connection goes through here. The
+ * owner pauses the producer while `isFull` and lets it run again when flush has made it `isLow`.
+ * Nothing is allocated until a write is short; blocks come from a pool shared by all connections.
  */
 import type { TcpSocket } from "./socket.ts";
 
@@ -20,12 +21,62 @@ export const SEND_CLOSED = -1;
 /** Returned by write: `maxBytes` would be passed; nothing of these bytes was taken. */
 export const SEND_OVERFLOW = -2;
 
-export class SendBuffer {
-  readonly #limits: SendLimits;
-  #waiting = 0;
+const BLOCK_BYTES = 65_536;
 
-  constructor(limits: SendLimits) {
-    this.#limits = limits;
+interface Block {
+  readonly bytes: Uint8Array;
+  /** What is waiting in it: bytes[from, to). */
+  from: number;
+  to: number;
+  next: Block | undefined;
+}
+
+/** The limits, and the blocks that connections take in turn. One for each thread and purpose. */
+export class SendPool {
+  readonly limits: SendLimits;
+  readonly #sparesMax: number;
+  #spare: Block | undefined;
+  #spares = 0;
+
+  /** Keeps up to `spareBytesMax` for reuse; 4 MiB unless told. */
+  constructor(limits: SendLimits, spareBytesMax = 4 << 20) {
+    this.limits = limits;
+    this.#sparesMax = Math.floor(spareBytesMax / BLOCK_BYTES);
+  }
+
+  get spareBytes(): number {
+    return this.#spares * BLOCK_BYTES;
+  }
+
+  take(): Block {
+    const block = this.#spare;
+    if (block === undefined)
+      return { bytes: new Uint8Array(BLOCK_BYTES), from: 0, to: 0, next: undefined };
+    this.#spare = block.next;
+    this.#spares--;
+    block.next = undefined;
+    return block;
+  }
+
+  giveBack(block: Block): void {
+    if (this.#spares === this.#sparesMax) return;
+    block.from = 0;
+    block.to = 0;
+    block.next = this.#spare;
+    this.#spare = block;
+    this.#spares++;
+  }
+}
+
+export class SendBuffer {
+  readonly #pool: SendPool;
+  #first: Block | undefined;
+  #last: Block | undefined;
+  #waiting = 0;
+  #after: "nothing" | "shutdown" | "end" = "nothing";
+
+  constructor(pool: SendPool) {
+    this.#pool = pool;
   }
 
   /** Bytes held here. */
@@ -33,38 +84,89 @@ export class SendBuffer {
     return this.#waiting;
   }
 
+  /** Above the high mark: the producer is to pause. */
   get isFull(): boolean {
-    return this.#waiting > this.#limits.highBytes;
+    return this.#waiting > this.#pool.limits.highBytes;
   }
 
-  /** May the producer that was paused go on? */
+  /** At the low mark or below: a paused producer may go on. */
   get isLow(): boolean {
-    return this.#waiting <= this.#limits.lowBytes;
+    return this.#waiting <= this.#pool.limits.lowBytes;
   }
 
   /** Returns the bytes now waiting (0: the kernel took all), SEND_CLOSED or SEND_OVERFLOW. */
   write<C>(socket: TcpSocket<C>, bytes: Uint8Array, offset: number, length: number): number {
+    if (this.#waiting !== 0) return this.#hold(bytes, offset, length);
     const taken = socket.write(bytes, offset, length);
-    return taken === length ? 0 : SEND_CLOSED;
+    if (taken === length) return 0;
+    if (taken < 0) return SEND_CLOSED;
+    return this.#hold(bytes, offset + taken, length - taken);
   }
 
   /** For `drain`: hands on what it can; returns the bytes still waiting, or SEND_CLOSED. */
-  flush<C>(_socket: TcpSocket<C>): number {
-    return this.#waiting;
+  flush<C>(socket: TcpSocket<C>): number {
+    for (let block = this.#first; block !== undefined; block = this.#first) {
+      const length = block.to - block.from;
+      const taken = socket.write(block.bytes, block.from, length);
+      if (taken < 0) return SEND_CLOSED;
+      this.#waiting -= taken;
+      block.from += taken;
+      if (taken < length) return this.#waiting;
+      this.#first = block.next;
+      this.#pool.giveBack(block);
+    }
+    this.#last = undefined;
+    if (this.#after === "shutdown") socket.shutdown();
+    else if (this.#after === "end") socket.end();
+    this.#after = "nothing";
+    return 0;
   }
 
-  /** FIN once all is sent; receiving goes on. */
+  /** FIN once all is sent; receiving goes on. No write may follow. */
   shutdown<C>(socket: TcpSocket<C>): void {
-    socket.shutdown();
+    if (this.#waiting === 0) socket.shutdown();
+    else if (this.#after === "nothing") this.#after = "shutdown";
   }
 
-  /** Close both ways once all is sent. */
+  /** Closes both ways once all is sent. No write may follow. */
   end<C>(socket: TcpSocket<C>): void {
-    socket.end();
+    if (this.#waiting === 0) socket.end();
+    else this.#after = "end";
   }
 
   /** Forgets what is waiting and gives the memory back: the socket is gone. */
   clear(): void {
+    for (let block = this.#first; block !== undefined; ) {
+      const { next } = block;
+      this.#pool.giveBack(block);
+      block = next;
+    }
+    this.#first = undefined;
+    this.#last = undefined;
     this.#waiting = 0;
+    this.#after = "nothing";
+  }
+
+  #hold(bytes: Uint8Array, offset: number, length: number): number {
+    if (this.#waiting + length > this.#pool.limits.maxBytes) return SEND_OVERFLOW;
+    this.#waiting += length;
+    const end = offset + length;
+    for (let at = offset; at < end; ) {
+      let block = this.#last;
+      if (block === undefined || block.to === BLOCK_BYTES) block = this.#append();
+      const n = Math.min(end - at, BLOCK_BYTES - block.to);
+      block.bytes.set(bytes.subarray(at, at + n), block.to);
+      block.to += n;
+      at += n;
+    }
+    return this.#waiting;
+  }
+
+  #append(): Block {
+    const block = this.#pool.take();
+    if (this.#last === undefined) this.#first = block;
+    else this.#last.next = block;
+    this.#last = block;
+    return block;
   }
 }

@@ -138,7 +138,7 @@ export class FakeUpstream {
   }
 
   #receive(socket: Bun.Socket<Peer>, bytes: Uint8Array): void {
-    const text = Buffer.from(bytes).latin1Slice();
+    const text = Buffer.from(bytes).toString("latin1");
     this.received += text;
     for (const { head, body } of frameRequests(socket.data.frames, text)) {
       const [method = "", target = ""] = head.slice(0, head.indexOf("\r\n")).split(" ");

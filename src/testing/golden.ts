@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 
 /** `path`: usually `${import.meta.dir}/x.golden/case.txt`. A missing file is a failure. */
 export function expectGolden(path: string, actual: string): void {
-  if (process.env["GOLDEN"] === "write") {
+  if (process.env.GOLDEN === "write") {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, actual);
   }

@@ -183,7 +183,7 @@ export class RawClient {
 
   #receive(bytes: Uint8Array): void {
     this.#note(() => {
-      this.#received += Buffer.from(bytes).latin1Slice();
+      this.#received += Buffer.from(bytes).toString("latin1");
       this.#bytesReceived += bytes.length;
     });
   }

@@ -1,0 +1,52 @@
+/**
+ * Socket options that Bun cannot set. Each returns whether the system did it: without them the
+ * proxy works, only less well, so nobody fails because of a false.
+ */
+import { libc } from "./libc.ts";
+
+// Numbers of Linux: asm-generic/socket.h, netinet/tcp.h.
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const TCP_DEFER_ACCEPT = 9;
+const TCP_USER_TIMEOUT = 18;
+
+/** Bun listens with 512, too few for a burst; the kernel caps `backlog` at net.core.somaxconn. */
+export function setBacklog(listenerFd: number, backlog: number): boolean {
+  return libc()?.listen(listenerFd, backlog) === 0;
+}
+
+/** Accept wakes up with the first bytes, or after `seconds`: one wake-up less a connection. */
+export function setDeferAccept(listenerFd: number, seconds: number): boolean {
+  return setInt(listenerFd, IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds);
+}
+
+/** How long sent bytes may stay unacknowledged before the kernel gives the connection up. */
+export function setUserTimeout(fd: number, ms: number): boolean {
+  return setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+}
+
+export function isNoDelay(fd: number): boolean {
+  const value = new Int32Array(1);
+  return libc()?.getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, value, sizeOf(value)) === 0
+    ? value[0] !== 0
+    : false;
+}
+
+/** The user at the other end of a unix socket; undefined: unknown. */
+export function peerUser(unixSocketFd: number): number | undefined {
+  const credentials = new Int32Array(3); // pid, uid, gid
+  const size = sizeOf(credentials);
+  return libc()?.getsockopt(unixSocketFd, SOL_SOCKET, SO_PEERCRED, credentials, size) === 0
+    ? credentials[1]
+    : undefined;
+}
+
+function setInt(fd: number, level: number, option: number, value: number): boolean {
+  return libc()?.setsockopt(fd, level, option, Int32Array.of(value), 4) === 0;
+}
+
+function sizeOf(value: Int32Array): Int32Array {
+  return Int32Array.of(value.byteLength);
+}

@@ -4,43 +4,43 @@
  */
 import type { Problem } from "../core/problem.ts";
 
-interface FlagRow {
-  /** What stands for the value in --help; empty: a switch. */
-  readonly value: string;
-  readonly about: string;
+/** `value` is what stands for it in --help; empty: a switch. */
+type FlagRow = readonly [value: string, about: string, extra?: FlagExtra];
+
+interface FlagExtra {
   readonly repeatable?: true;
   readonly short?: string;
 }
 
 // biome-ignore format: a table reads as a table
 const rows = {
-  service:               { value: "NAME", about: "service that this proxy stands for: reviews, reviews.default or its full host name" },
-  namespace:             { value: "NAME", about: "namespace of short names (default)" },
-  labels:                { value: "K=V,…", about: "labels of this workload: version=v1,app=reviews", repeatable: true },
-  "app-port":            { value: "PORT", about: "where the application listens, on loopback" },
-  app:                   { value: "HOST:PORT", about: "the same with a host" },
-  "service-port":        { value: "PORT", about: "the port that callers name (the application's)" },
-  protocol:              { value: "http|tcp", about: "what the application speaks (http)" },
-  advertise:             { value: "ADDRESS", about: "address at which other proxies reach this one" },
-  outbound:              { value: "HOST:PORT", about: "what the application calls through (127.0.0.1:15001)" },
-  inbound:               { value: "HOST:PORT", about: "what other proxies call (0.0.0.0:15006)" },
-  admin:                 { value: "HOST:PORT", about: "administration, loopback only (127.0.0.1:15000)" },
-  readiness:             { value: "HOST:PORT", about: "/healthz/ready (0.0.0.0:15021)" },
-  manager:               { value: "URL", about: "manager to follow, or none (http://127.0.0.1:15010)" },
-  upstream:              { value: "SVC=HOST:PORT", about: "a static upstream, whatever the manager says", repeatable: true },
-  standalone:            { value: "", about: "no manager: read rules and services from -f" },
-  file:                  { value: "PATH", about: "file or directory of rules, with --standalone", repeatable: true, short: "f" },
-  "state-dir":           { value: "DIR", about: "where the last good configuration is kept" },
-  domain:                { value: "NAME", about: "suffix of full host names (cluster.local)" },
-  mode:                  { value: "sidecar", about: "what this proxy is" },
-  id:                    { value: "ID", about: "this workload's id, unique in the mesh (made up)" },
-  "access-log":          { value: "FILE", about: "one line for each exchange; /dev/stdout, a file or none" },
-  "access-log-encoding": { value: "TEXT|JSON", about: "form of these lines (TEXT)" },
-  "log-level":           { value: "LEVEL", about: "debug, info, warn or error (info)" },
-  "drain-seconds":       { value: "SECONDS", about: "time for running exchanges when stopping (5)" },
-  concurrency:           { value: "N", about: "threads; only 1 so far" },
-  restart:               { value: "", about: "take the ports over from the proxy that has them, without a failed request" },
-  help:                  { value: "", about: "this text", short: "h" },
+  service:               ["NAME", "the service it stands for: reviews, reviews.default, …"],
+  namespace:             ["NAME", "namespace of short names (default)"],
+  labels:                ["K=V,…", "of this workload: version=v1,app=reviews", { repeatable: true }],
+  "app-port":            ["PORT", "where the application listens, on loopback"],
+  app:                   ["HOST:PORT", "the same with a host"],
+  "service-port":        ["PORT", "the port that callers name (the application's)"],
+  protocol:              ["http|tcp", "what the application speaks (http)"],
+  advertise:             ["ADDRESS", "address at which other proxies reach this one"],
+  outbound:              ["HOST:PORT", "what the application calls through (127.0.0.1:15001)"],
+  inbound:               ["HOST:PORT", "what other proxies call (0.0.0.0:15006)"],
+  admin:                 ["HOST:PORT", "administration, loopback only (127.0.0.1:15000)"],
+  readiness:             ["HOST:PORT", "/healthz/ready (0.0.0.0:15021)"],
+  manager:               ["URL", "manager to follow, or none (http://127.0.0.1:15010)"],
+  upstream:              ["SVC=HOST:PORT", "a static upstream, whatever the manager says", { repeatable: true }],
+  standalone:            ["", "no manager: read rules and services from -f"],
+  file:                  ["PATH", "file or directory of rules, with --standalone", { repeatable: true, short: "f" }],
+  "state-dir":           ["DIR", "where the last good configuration is kept"],
+  domain:                ["NAME", "suffix of full host names (cluster.local)"],
+  mode:                  ["sidecar", "what this proxy is"],
+  id:                    ["ID", "this workload's id, unique in the mesh (made up)"],
+  "access-log":          ["FILE", "one line for each exchange; /dev/stdout, a file or none"],
+  "access-log-encoding": ["TEXT|JSON", "form of these lines (TEXT)"],
+  "log-level":           ["LEVEL", "debug, info, warn or error (info)"],
+  "drain-seconds":       ["SECONDS", "time for running exchanges when stopping (5)"],
+  concurrency:           ["N", "threads; only 1 so far"],
+  restart:               ["", "take the ports over from the proxy that has them"],
+  help:                  ["", "this text", { short: "h" }],
 } as const satisfies Readonly<Record<string, FlagRow>>;
 
 export type FlagName = keyof typeof rows;
@@ -78,21 +78,21 @@ export function scanFlags(argv: readonly string[]): FlagScan {
       if (equals === -1 && words[at + 1]?.startsWith("-") === false) at++;
       continue;
     }
-    const row: FlagRow = rows[name];
+    const [placeholder, , { repeatable } = {}]: FlagRow = rows[name];
     let value = equals === -1 ? undefined : word.slice(equals + 1);
-    if (row.value === "") {
+    if (placeholder === "") {
       if (value !== undefined) problems.push(flagProblem(written, "takes no value"));
       value = "";
     } else if (value === undefined) {
       value = words[++at];
     }
     if (value === undefined) {
-      problems.push(flagProblem(written, `needs a value: ${row.value}`));
+      problems.push(flagProblem(written, `needs a value: ${placeholder}`));
       continue;
     }
     const former = values.get(name);
     if (former === undefined) values.set(name, [value]);
-    else if (row.repeatable === true) former.push(value);
+    else if (repeatable === true) former.push(value);
     else problems.push(flagProblem(written, "is given twice"));
   }
   return { values, command: end === -1 ? [] : argv.slice(end + 1), problems };
@@ -100,9 +100,9 @@ export function scanFlags(argv: readonly string[]): FlagScan {
 
 function flagNamed(written: string): FlagName | undefined {
   for (const name of flagNames()) {
-    const row: FlagRow = rows[name];
+    const [, , { short } = {}]: FlagRow = rows[name];
     if (written === `--${name}`) return name;
-    if (row.short !== undefined && written === `-${row.short}`) return name;
+    if (short !== undefined && written === `-${short}`) return name;
   }
   return undefined;
 }
@@ -137,9 +137,9 @@ function editDistance(a: string, b: string): number {
 
 export function proxyUsage(): string {
   const lines = flagNames().map((name) => {
-    const row: FlagRow = rows[name];
-    const short = row.short === undefined ? "    " : `-${row.short}, `;
-    return `  ${short}${`--${name} ${row.value}`.padEnd(34)} ${row.about}`;
+    const [value, about, { short } = {}]: FlagRow = rows[name];
+    const letter = short === undefined ? "    " : `-${short}, `;
+    return `  ${letter}${`--${name} ${value}`.padEnd(32)} ${about}`;
   });
   return `${usageHead}\nFlags (a port of 0 picks a free one):\n${lines.join("\n")}\n${usageTail}`;
 }

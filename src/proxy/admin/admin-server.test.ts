@@ -72,7 +72,7 @@ test("the index names every page", async () => {
   for (const { path } of pages) expect(index).toContain(` ${path} `);
 });
 
-test("/config_dump has the whole configuration, with the place where each rule was written", async () => {
+test("/config_dump is the whole configuration, with the file and line of each rule", async () => {
   const dump = JSON.parse(await body("/config_dump"));
   expect(dump).toMatchObject({ version: "v7", source: "disk", node: { id: "a-1" } });
   expect(dump.config.virtualHosts[0].routes[0].origin).toEqual({
@@ -133,7 +133,7 @@ test("what changes something is done by POST only", async () => {
   expect(told).toEqual(["drain", "quit", "fail true", "fail false"]);
 });
 
-test("a name that a web page points at loopback is refused, and so is a foreign page's POST", async () => {
+test("a name that a web page points at loopback is refused, and its POST too", async () => {
   const rebound = await ask("/config_dump", { headers: { host: "evil.example" } });
   expect(rebound.status).toBe(403);
   const forged = await ask("/quitquitquit", {

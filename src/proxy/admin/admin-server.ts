@@ -1,7 +1,7 @@
 /**
  * The admin port (15000) and the readiness port (15021). Admin is for the operator on this host: it
- * is bound to loopback, answers only to names of loopback (a web page may point a name of its own at
- * 127.0.0.1), and takes no request that a foreign page makes. Readiness says one bit to anybody.
+ * is bound to loopback, answers only to names of loopback (a web page may point a name of its own
+ * at 127.0.0.1), and takes no request that a foreign page makes. Readiness says one bit to anybody.
  */
 import type { HostPort } from "../flags.ts";
 import { pages } from "./inventory.ts";

@@ -73,7 +73,8 @@ function routes(view: ProxyView, query: URLSearchParams): Response {
     ...own.map((route, i) => {
       const to = route.action.case === "forward" ? targets(route.action.value.clusters) : "";
       const action = to === "" ? (route.action.case ?? "nothing") : to;
-      return `  ${i + 1}. ${route.name || "(unnamed)"} -> ${action}${inBrackets(placeOf(route.origin))}`;
+      const place = inBrackets(placeOf(route.origin));
+      return `  ${i + 1}. ${route.name || "(unnamed)"} -> ${action}${place}`;
     }),
   ]);
   return text(lines.join("\n"));

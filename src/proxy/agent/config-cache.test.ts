@@ -41,7 +41,7 @@ test("a file cut at any byte, or with a byte changed, counts as none", async () 
   }
 });
 
-test("a directory that cannot be made is a rejection, and the next store is tried again", async () => {
+test("a directory that cannot be made is a rejection; the next store is tried again", async () => {
   const file = join(directory, "in-the-way");
   writeFileSync(file, "");
   const cache = new ConfigCache(join(file, "state"), "a");

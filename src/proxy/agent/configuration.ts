@@ -3,7 +3,7 @@
  *
  *   manager ─┐
  *   disk ────┼─▶ under --upstream ─▶ compile ──problems──▶ refused, the former stays
- *   static ──┘                          └──snapshot──▶ published, and on disk if it is the manager's
+ *   static ──┘                          └──snapshot──▶ published; the manager's also on disk
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";

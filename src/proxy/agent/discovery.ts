@@ -1,7 +1,7 @@
 /**
  * Follows the manager: one Watch stream, kept open for as long as the proxy runs.
  *
- *   connecting ──▶ following ──stream ends──▶ waiting ──backoff──▶ connecting (with the version held)
+ *   connecting ──▶ following ──stream ends──▶ waiting ──backoff──▶ connecting, version in hand
  *
  * Each version is offered to `accept`; what it answers goes back as acknowledgement or rejection.
  * A rejected version changes nothing: the last good one stays in force.

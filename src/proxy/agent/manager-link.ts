@@ -1,0 +1,132 @@
+/**
+ * All that ties this proxy to a manager: configuration comes from it, and it is told of the
+ * workload. Loaded only where there is a manager, since its libraries are a good part of an idle
+ * proxy's memory.
+ *
+ *   application ◀─probe─ AppProbe ─▶ Registration ─┐
+ *                                                  ├─▶ manager
+ *   Configuration ◀──── Discovery ◀────────────────┘
+ */
+import { create } from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import { NodeSchema, type Workload, WorkloadSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Log } from "../../core/log.ts";
+import type { Random } from "../../core/random.ts";
+import type { HostPort, ProxyFlags } from "../flags.ts";
+import { AppProbe } from "./app-probe.ts";
+import type { Configuration } from "./configuration.ts";
+import { Discovery, type DiscoveryStatus } from "./discovery.ts";
+import { Registration, type RegistrationStatus } from "./registration.ts";
+
+export interface ManagerLinkParts {
+  readonly flags: ProxyFlags;
+  readonly nodeId: string;
+  readonly version: string;
+  /** Where other proxies reach this one; absent where it serves nothing. */
+  readonly inbound: HostPort | undefined;
+  readonly adminAddress: string;
+  readonly configuration: Configuration;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** A way to call the manager, and how to give it up. */
+export interface ManagerConnection {
+  readonly transport: Transport;
+  close(): void | Promise<void>;
+}
+
+export async function connectManager(url: string): Promise<ManagerConnection> {
+  const { connectApi } = await import("../../api/client.ts");
+  return connectApi(url);
+}
+
+export class ManagerLink {
+  readonly #connection: ManagerConnection;
+  readonly #discovery: Discovery;
+  readonly #registration: Registration | undefined;
+  readonly #probe: AppProbe | undefined;
+
+  constructor(connection: ManagerConnection, parts: ManagerLinkParts) {
+    this.#connection = connection;
+    const { flags, configuration, clock, random, log } = parts;
+    const { transport } = connection;
+    const calls = { transport, clock, random, log };
+    this.#discovery = new Discovery({
+      ...calls,
+      node: create(NodeSchema, nodeOf(parts)),
+      held: configuration.received,
+      accept: (config) => configuration.accept(config),
+      // A manager that was started again may not know the workload any more.
+      onConnected: () => this.#registration?.refresh(),
+    });
+    if (parts.inbound === undefined || flags.app === undefined) return;
+    const registration = new Registration({ ...calls, workload: workloadOf(parts, parts.inbound) });
+    this.#registration = registration;
+    this.#probe = new AppProbe(flags.app, clock, (healthy) => registration.setHealthy(healthy));
+  }
+
+  /** Listeners must be bound: from here on callers may come. */
+  start(): void {
+    this.#discovery.start();
+    this.#probe?.start();
+  }
+
+  discovery(): DiscoveryStatus {
+    return this.#discovery.status();
+  }
+
+  registration(): RegistrationStatus | undefined {
+    return this.#registration?.status();
+  }
+
+  /** True: there was a registration, and it has ended. */
+  async withdraw(): Promise<boolean> {
+    this.#probe?.stop();
+    return (await this.#registration?.withdraw()) ?? false;
+  }
+
+  /** A successor goes on under the same id. */
+  abandon(): void {
+    this.#probe?.stop();
+    this.#registration?.abandon();
+  }
+
+  async close(): Promise<void> {
+    this.#probe?.stop();
+    this.#registration?.abandon();
+    await this.#discovery.stop();
+    await this.#connection.close();
+  }
+}
+
+function nodeOf(parts: ManagerLinkParts) {
+  const { flags, nodeId, version, inbound, adminAddress } = parts;
+  return {
+    id: nodeId,
+    service: flags.service,
+    namespace: flags.namespace,
+    labels: { ...flags.labels },
+    address: inbound?.hostname ?? "",
+    meshVersion: version,
+    adminAddress,
+  };
+}
+
+function workloadOf(parts: ManagerLinkParts, inbound: HostPort): Workload {
+  const { flags, nodeId } = parts;
+  return create(WorkloadSchema, {
+    id: nodeId,
+    service: flags.service,
+    namespace: flags.namespace,
+    address: inbound.hostname,
+    port: inbound.port,
+    servicePort: flags.servicePort,
+    protocol: flags.protocol,
+    labels: { ...flags.labels },
+    weight: 1,
+    node: nodeOf(parts),
+  });
+}

@@ -1,0 +1,51 @@
+/**
+ * Who this proxy is in the mesh: an id, an address that others reach, and a key for its files.
+ *
+ * Where it serves, the id follows from the address, so that a proxy that is started again (after a
+ * crash, or as a successor on the same ports) replaces its former registration.
+ */
+import { networkInterfaces } from "node:os";
+import type { Random } from "../../core/random.ts";
+import type { ProxyFlags } from "../flags.ts";
+
+/** "reviews-1x8k2m.default" */
+export function nodeId(flags: ProxyFlags, inboundAddress: string, random: Random): string {
+  if (flags.id !== undefined) return flags.id;
+  const short = flags.service === "" ? "proxy" : flags.service.split(".")[0];
+  const salt = inboundAddress === "" ? String(random()) : inboundAddress;
+  return `${short}-${digest(`${flags.service} ${salt}`)}.${flags.namespace}`;
+}
+
+/**
+ * As told; else where the inbound port is bound; else loopback if the manager is on this host, as
+ * on a laptop; else the first address of this host that is not loopback.
+ */
+export function advertisedAddress(flags: ProxyFlags): string {
+  if (flags.advertise !== undefined) return flags.advertise;
+  const { hostname } = flags.inbound;
+  if (hostname !== "0.0.0.0" && hostname !== "::") return hostname;
+  if (flags.standalone || flags.manager === undefined || isLoopback(flags.manager)) {
+    return "127.0.0.1";
+  }
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const own = all.find(({ family, internal }) => family === "IPv4" && !internal);
+  return own?.address ?? "127.0.0.1";
+}
+
+/** The same for each start with the same flags, different for two proxies side by side. */
+export function stateKey(flags: ProxyFlags): string {
+  const { service, namespace, id = "", app, inbound, outbound } = flags;
+  const ports = [inbound.port, outbound.port, app?.port ?? 0].join("-");
+  const name = service === "" ? namespace : service.split(".").slice(0, 2).join(".");
+  return `${name}-${ports}-${digest(`${service} ${namespace} ${id} ${app?.hostname ?? ""}`)}`;
+}
+
+function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url);
+  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
+}
+
+/** Six letters and digits. */
+function digest(text: string): string {
+  return Bun.hash.wyhash(text).toString(36).slice(-6).padStart(6, "0");
+}

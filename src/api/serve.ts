@@ -13,12 +13,14 @@ import { createServer as createHttp2Server } from "node:http2";
 import { createServer as createTcpServer, isIP, type Server, type Socket } from "node:net";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Clock } from "../core/clock.ts";
 import { type FetchHandler, nodeHandler } from "./fetch-handler.ts";
 
 export interface ServeOptions {
   readonly hostname: string;
   /** 0 picks one. */
   readonly port: number;
+  readonly clock: Clock;
   readonly routes: (router: ConnectRouter) => void;
   /** What the routes do not answer. */
   readonly fetch: FetchHandler;
@@ -56,7 +58,12 @@ export async function serveApi(options: ServeOptions): Promise<ApiServer> {
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
     socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
-    sniff(socket, (isHttp2) => (isHttp2 ? http2 : http1).emit("connection", socket));
+    const cancel = options.clock.after(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
+    socket.on("close", cancel);
+    sniff(socket, (isHttp2) => {
+      cancel();
+      (isHttp2 ? http2 : http1).emit("connection", socket);
+    });
   });
   const { hostname, port } = await listen(server, options);
   return {
@@ -84,7 +91,6 @@ export function isLoopbackAuthority(authority: string | undefined): boolean {
 
 function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
   let seen = Buffer.alloc(0);
-  socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
   const onData = (chunk: Buffer): void => {
     seen = Buffer.concat([seen, chunk]);
     const length = Math.min(seen.length, PREFACE.length);
@@ -92,8 +98,6 @@ function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
     if (maybe && length < PREFACE.length) return;
     socket.off("data", onData);
     socket.pause();
-    socket.setTimeout(0);
-    socket.removeAllListeners("timeout");
     socket.unshift(seen);
     decide(maybe);
     socket.resume();

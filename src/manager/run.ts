@@ -55,7 +55,12 @@ async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<s
   const manager = await openManager(flags, log);
   open.push(manager);
   const { fetch } = webApp(manager);
-  const api = await serveApi({ ...flags.listen, routes: apiRoutes(manager), fetch });
+  const api = await serveApi({
+    ...flags.listen,
+    clock: systemClock,
+    routes: apiRoutes(manager),
+    fetch,
+  });
   open.push(api);
   const words = [`mesh manager ready: api ${addressOf(api)}`];
   if (flags.http !== undefined) {

@@ -35,7 +35,7 @@ function migrate(database: Database, path: string, migrations: readonly string[]
   const version = row?.user_version ?? 0;
   if (version > migrations.length)
     throw new Error(
-      `${path} is of schema ${version}, and this binary knows ${migrations.length}: use a newer one`,
+      `${path} is of schema ${version}, and this binary knows only ${migrations.length}`,
     );
   database
     .transaction(() => {

@@ -43,12 +43,12 @@ export function clusterOf(
   rules: RuleSet,
   node: NodeView,
 ): Cluster {
-  const policy = rules.destinationPolicies.find(
-    ({ spec }) =>
-      spec.destination.host === key.host &&
-      equalLabels(spec.destination.labels, key.labels) &&
-      isSource(spec.source, node),
-  );
+  const found = rules.policies
+    .get(key.host)
+    ?.find(
+      ({ policy: { destination, source } }) =>
+        equalLabels(destination.labels, key.labels) && isSource(source, node),
+    );
   const port = service?.ports.find(({ number }) => number === key.port);
   return create(ClusterSchema, {
     name: clusterName(key),
@@ -57,10 +57,10 @@ export function clusterOf(
     labels: sortedLabels(key.labels),
     discovery: discoveryOf(service),
     protocol: port === undefined || isHttpPort(port) ? Cluster_Protocol.HTTP : Cluster_Protocol.TCP,
-    loadBalancer: BALANCERS[policy?.spec.loadBalancing ?? "ROUND_ROBIN"],
+    loadBalancer: BALANCERS[found?.policy.loadBalancing ?? "ROUND_ROBIN"],
     connectTimeoutMs: rules.settings.connectTimeoutMs,
-    ...limitsOf(policy?.spec.circuitBreaker),
-    origins: policy === undefined ? [] : [originOf(policy)],
+    ...limitsOf(found?.policy.circuitBreaker),
+    origins: found === undefined ? [] : [originOf(found.config)],
   });
 }
 

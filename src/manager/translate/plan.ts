@@ -84,11 +84,10 @@ function domainsOf(service: Service, { node, rules }: PlanContext): readonly str
 /** By precedence, up to the first catch-all; without one, the default route closes the list. */
 function routesOf(host: string, use: UseCluster, { rules, node }: PlanContext) {
   const routes = [];
-  for (const rule of rules.routeRules) {
-    const { destination, match } = rule.spec;
+  for (const rule of rules.routeRules.get(host) ?? []) {
+    const { match } = rule.spec;
     // Conditions on TCP connections hold for no HTTP request.
-    if (destination.host !== host || match.tcp !== undefined) continue;
-    if (!isSource(match.source, node)) continue;
+    if (match.tcp !== undefined || !isSource(match.source, node)) continue;
     routes.push(routeOf(rule, use));
     if (isCatchAll(match)) return routes;
   }

@@ -3,13 +3,15 @@
  * side of a translation.
  */
 import { type Config, type ConfigOf, configKey } from "../../model/config.ts";
+import { type DestinationPolicy, policiesOf } from "../../model/destination-policy.ts";
 import { defaultMeshSettings, type MeshSettings } from "../../model/mesh-settings.ts";
+import { compare } from "../order.ts";
 
 export interface RuleSet {
-  /** By falling precedence, then by rising key. */
-  readonly routeRules: readonly ConfigOf<"RouteRule">[];
-  /** By rising key: the first that fits a cluster is the only one. */
-  readonly destinationPolicies: readonly ConfigOf<"DestinationPolicy">[];
+  /** Of a destination, by falling precedence, then by rising key. */
+  readonly routeRules: ReadonlyMap<string, readonly ConfigOf<"RouteRule">[]>;
+  /** Of a destination, by rising key: the first that fits a cluster is the only one. */
+  readonly policies: ReadonlyMap<string, readonly KeyedPolicy[]>;
   /** By rising key: a domain belongs to the first that names it. */
   readonly egressRules: readonly ConfigOf<"EgressRule">[];
   readonly settings: MeshSettings;
@@ -17,17 +19,26 @@ export interface RuleSet {
   readonly domain: string;
 }
 
+/** One policy of a document, with the document. */
+export interface KeyedPolicy {
+  readonly config: ConfigOf<"DestinationPolicy">;
+  readonly policy: DestinationPolicy;
+}
+
 export function ruleSetOf(configs: readonly Config[], domain: string): RuleSet {
   const keyed = configs
     .map((config) => ({ config, key: configKey(config) }))
-    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .sort((a, b) => compare(a.key, b.key))
     .map(({ config }) => config);
   const routeRules = keyed
     .filter((config) => config.kind === "RouteRule")
     .sort((a, b) => b.spec.precedence - a.spec.precedence);
+  const policies = keyed
+    .filter((config) => config.kind === "DestinationPolicy")
+    .flatMap((config) => policiesOf(config.spec).map((policy) => ({ config, policy })));
   return {
-    routeRules,
-    destinationPolicies: keyed.filter((config) => config.kind === "DestinationPolicy"),
+    routeRules: Map.groupBy(routeRules, ({ spec }) => spec.destination.host),
+    policies: Map.groupBy(policies, ({ policy }) => policy.destination.host),
     egressRules: keyed.filter((config) => config.kind === "EgressRule"),
     settings: keyed.find((config) => config.kind === "MeshConfig")?.spec ?? defaultMeshSettings,
     domain,

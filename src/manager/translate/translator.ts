@@ -7,6 +7,9 @@
  */
 
 import { type Config, configKey } from "../../model/config.ts";
+import { policiesOf } from "../../model/destination-policy.ts";
+import type { ServiceRef } from "../../model/route-rule.ts";
+import { compare } from "../order.ts";
 import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
 import { type ClusterKey, clusterName, endpointSetOf } from "./cluster.ts";
@@ -41,6 +44,7 @@ export class Translator {
   readonly #endpointSets = new Map<string, Resource<Resources["endpointSets"][0]["message"]>>();
   #world: World;
   #settings: Resources["settings"];
+  #sourced: readonly Sourced[] = [];
   #updates = 0;
 
   constructor(domain: string) {
@@ -53,6 +57,7 @@ export class Translator {
     this.#world = world;
     this.#updates++;
     this.#viewKeys.clear();
+    this.#sourced = sourcedOf(world.rules);
     const endpoints = changedInstances(former.catalog, world.catalog);
     this.#dropEndpointSets(endpoints);
     if (!Bun.deepEquals(former.rules.settings, world.rules.settings)) {
@@ -123,20 +128,32 @@ export class Translator {
     const identity = `${node.namespace}|${node.service}|${formatLabels(node.labels)}`;
     let key = this.#viewKeys.get(identity);
     if (key === undefined) {
-      const { routeRules, destinationPolicies } = this.#world.rules;
-      const spoken = [
-        ...routeRules.filter(({ spec: { match } }) => isSpoken(match.source, node)),
-        ...destinationPolicies.filter(({ spec: { source } }) => isSpoken(source, node)),
-      ];
-      key = [node.namespace, ...spoken.map(configKey).sort()].join("|");
+      const spoken = this.#sourced.filter(({ source }) => isSource(source, node));
+      key = [node.namespace, ...spoken.map(({ name }) => name)].join("|");
       this.#viewKeys.set(identity, key);
     }
     return key;
   }
 }
 
-function isSpoken(source: Parameters<typeof isSource>[0], node: NodeView): boolean {
-  return source !== undefined && isSource(source, node);
+interface Sourced {
+  readonly name: string;
+  readonly source: ServiceRef;
+}
+
+/** What speaks of some callers only; two callers of whom the same speaks are one view. */
+function sourcedOf({ routeRules, policies }: RuleSet): readonly Sourced[] {
+  const rules = [...routeRules.values()].flat().map((config) => ({
+    name: configKey(config),
+    source: config.spec.match.source,
+  }));
+  const others = [...policies.values()].flat().map(({ config, policy }) => ({
+    name: `${configKey(config)}/${formatLabels(policy.destination.labels)}`,
+    source: policy.source,
+  }));
+  return [...rules, ...others]
+    .flatMap(({ name, source }) => (source === undefined ? [] : [{ name, source }]))
+    .sort((a, b) => compare(a.name, b.name));
 }
 
 function serviceOwner(host: string): string {
@@ -147,8 +164,8 @@ function serviceOwner(host: string): string {
 function changedOwners(former: RuleSet, now: RuleSet): ReadonlySet<string> {
   const owners = new Set<string>();
   const hosts = new Set<string>();
-  for (const { spec } of difference(former.routeRules, now.routeRules))
-    hosts.add(spec.destination.host);
+  const [before, after] = [all(former.routeRules), all(now.routeRules)];
+  for (const { spec } of difference(before, after)) hosts.add(spec.destination.host);
   for (const host of hosts) owners.add(serviceOwner(host));
   for (const egress of difference(former.egressRules, now.egressRules))
     owners.add(configKey(egress));
@@ -160,9 +177,13 @@ function changedOwners(former: RuleSet, now: RuleSet): ReadonlySet<string> {
 /** Hosts whose service or policies changed: of interest to every plan that looked at them. */
 function changedHosts(former: World, now: World): ReadonlySet<string> {
   const hosts = new Set<string>();
-  const { destinationPolicies } = now.rules;
-  for (const { spec } of difference(former.rules.destinationPolicies, destinationPolicies))
-    hosts.add(spec.destination.host);
+  const [before, after] = [all(former.rules.policies), all(now.rules.policies)];
+  const configs = difference(
+    before.map(({ config }) => config),
+    after.map(({ config }) => config),
+  );
+  for (const { spec } of configs)
+    for (const { destination } of policiesOf(spec)) hosts.add(destination.host);
   for (const { host } of [...former.catalog.services, ...now.catalog.services])
     if (!Bun.deepEquals(former.catalog.service(host), now.catalog.service(host))) hosts.add(host);
   return hosts;
@@ -173,6 +194,10 @@ function changedInstances(former: Catalog, now: Catalog): ReadonlySet<string> {
   for (const host of new Set([...former.hosts(), ...now.hosts()]))
     if (!Bun.deepEquals(former.instances(host), now.instances(host))) hosts.add(host);
   return hosts;
+}
+
+function all<T>(lists: ReadonlyMap<string, readonly T[]>): readonly T[] {
+  return [...lists.values()].flat();
 }
 
 /** What is only in one of the lists. Stored configs keep their identity as long as they stay. */

@@ -34,7 +34,8 @@ export async function benchSlow(): Promise<void> {
     const ended = await slow.close();
     console.log(
       `p99 of good clients: alone ${alone.toFixed(2)} ms, beside ${SLOW_CONNECTIONS} slow ones`,
-      `${beside.toFixed(2)} ms: ratio ${(beside / alone).toFixed(2)}; memory +${memory.toFixed(1)} MB`,
+      `${beside.toFixed(2)} ms: ratio ${(beside / alone).toFixed(2)};`,
+      `memory +${memory.toFixed(1)} MB`,
     );
     console.log(`the slow ones: ${[...ended].map(([how, n]) => `${n} ${how}`).join(", ")}`);
   } finally {

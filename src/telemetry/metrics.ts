@@ -3,15 +3,13 @@
  *
  * Names and labels are resolved once, when a snapshot is compiled; a request then only adds to a
  * slot. Each thread has its own registry and is its only writer, so nothing is locked or lost; a
- * scrape reads the registries of all threads and sums them (prometheus.ts). Exact up to 2^53.
+ * scrape reads the registries of all threads and sums them (prometheus.ts). Exact up to 2^53. The
+ * memory is reserved at once and costs nothing until it is written.
  */
-export type Labels = Readonly<Record<string, string>>;
+import { assert } from "../core/assert.ts";
+import { HISTOGRAM_SLOTS, Histogram } from "./histogram.ts";
 
-/** Milliseconds; Envoy's default bounds. The last bucket, +Inf, is implied. */
-export const BUCKETS_MS: readonly number[] = [
-  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000,
-  600_000, 1_800_000, 3_600_000,
-];
+export type Labels = Readonly<Record<string, string>>;
 
 export class Counter {
   readonly values: Float64Array;
@@ -45,26 +43,6 @@ export class Gauge extends Counter {
   }
 }
 
-export class Histogram {
-  readonly values: Float64Array;
-  /** First of the buckets; the sum follows them. */
-  readonly slot: number;
-
-  constructor(values: Float64Array, slot: number) {
-    this.values = values;
-    this.slot = slot;
-  }
-
-  observe(ms: number): void {
-    this.values[this.slot + BUCKETS_MS.length + 1]! += ms;
-  }
-}
-
-export interface MetricsOptions {
-  /** Above it new series are counted as overflow and share one series per family. */
-  readonly seriesMax?: number;
-}
-
 /** The series that one snapshot uses; retire it with the snapshot. */
 export interface MetricScope {
   /** The same name and labels give the same series, in every scope. `help` of the first wins. */
@@ -72,36 +50,224 @@ export interface MetricScope {
   gauge(name: string, help: string, labels?: Labels): Gauge;
   /** Observes milliseconds. */
   histogram(name: string, help: string, labels?: Labels): Histogram;
-  /** Series that no other scope uses disappear from the scrape, and their slots are reused. */
+  /**
+   * Series that no other scope uses disappear from the scrape and their slots are reused, so nothing
+   * may write to them any more.
+   */
   retire(): void;
 }
 
+export interface MetricsOptions {
+  /** Above it new series are counted as overflow and share one series a family; 50,000 unless told. */
+  readonly seriesMax?: number;
+}
+
+/** What a scrape reads: plain data, which another thread may be sent. */
+export interface MetricsView {
+  readonly values: Float64Array;
+  readonly families: readonly FamilyView[];
+}
+
+export interface FamilyView {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: MetricKind;
+  readonly series: readonly { readonly labels: string; readonly slot: number }[];
+}
+
+export type MetricKind = "counter" | "gauge" | "histogram";
+
+type Instrument = Counter | Gauge | Histogram;
+
+interface Series {
+  /** As Prometheus writes them: `a="b",c="d"`, sorted by name; "" for none. */
+  readonly labels: string;
+  readonly instrument: Instrument;
+  readonly family: Family;
+  users: number;
+}
+
+interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: MetricKind;
+  readonly series: Map<string, Series>;
+}
+
+const SERIES_MAX = 50_000;
+const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
+const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+const OVERFLOW_LABELS: Labels = { overflow: "true" };
+
 export class Metrics implements MetricScope {
-  readonly values: Float64Array = new Float64Array(new SharedArrayBuffer(1 << 20));
-  #next = 0;
+  readonly values: Float64Array;
+  readonly #families = new Map<string, Family>();
+  readonly #seriesMax: number;
+  readonly #freeSlots: number[] = [];
+  readonly #freeRuns: number[] = [];
+  readonly #own: Scope;
+  readonly #refreshers: (() => void)[] = [];
+  readonly #overflow: Counter;
+  #nextSlot = 0;
+  #seriesCount = 0;
 
-  constructor(_options: MetricsOptions = {}) {}
-
-  counter(_name: string, _help: string, _labels: Labels = {}): Counter {
-    return new Counter(this.values, this.#next++);
+  constructor(options: MetricsOptions = {}) {
+    this.#seriesMax = options.seriesMax ?? SERIES_MAX;
+    // One series more for each family that may overflow.
+    const slots = (2 * this.#seriesMax + 1_000) * HISTOGRAM_SLOTS;
+    this.values = new Float64Array(new SharedArrayBuffer(slots * Float64Array.BYTES_PER_ELEMENT));
+    this.#own = new Scope(this);
+    this.#overflow = this.counter(
+      "mesh_metric_series_refused_total",
+      'Series that were not made because there were too many; they count as overflow="true".',
+    );
   }
 
-  gauge(_name: string, _help: string, _labels: Labels = {}): Gauge {
-    return new Gauge(this.values, this.#next++);
+  counter(name: string, help: string, labels: Labels = {}): Counter {
+    return this.#own.counter(name, help, labels);
   }
 
-  histogram(_name: string, _help: string, _labels: Labels = {}): Histogram {
-    this.#next += BUCKETS_MS.length + 2;
-    return new Histogram(this.values, this.#next - BUCKETS_MS.length - 2);
+  gauge(name: string, help: string, labels: Labels = {}): Gauge {
+    return this.#own.gauge(name, help, labels);
   }
 
-  /** The registry itself is for what lives as long as the process; scopes are for snapshots. */
-  retire(): void {}
+  histogram(name: string, help: string, labels: Labels = {}): Histogram {
+    return this.#own.histogram(name, help, labels);
+  }
 
+  /** For the series of one snapshot; the registry's own methods are for the process's lifetime. */
   scope(): MetricScope {
-    return this;
+    return new Scope(this);
   }
 
-  /** Called before each scrape, to bring gauges up to date. */
-  beforeScrape(_callback: () => void): void {}
+  retire(): void {
+    this.#own.retire();
+  }
+
+  /** Series in use. */
+  get seriesCount(): number {
+    return this.#seriesCount;
+  }
+
+  /** Called before each view is taken, to bring gauges up to date. */
+  beforeScrape(refresh: () => void): void {
+    this.#refreshers.push(refresh);
+  }
+
+  view(): MetricsView {
+    for (const refresh of this.#refreshers) refresh();
+    const families = [...this.#families.values()].map(({ name, help, kind, series }) => ({
+      name,
+      help,
+      kind,
+      series: Array.from(series.values(), (one) => ({
+        labels: one.labels,
+        slot: one.instrument.slot,
+      })),
+    }));
+    return { values: this.values, families };
+  }
+
+  /** For Scope: the series, made if it is new, with no user counted yet. */
+  resolve(kind: MetricKind, name: string, help: string, labels: Labels): Series {
+    const family = this.#family(kind, name, help);
+    const text = formatLabels(labels);
+    const found = family.series.get(text);
+    if (found !== undefined) return found;
+    if (this.#seriesCount < this.#seriesMax) return this.#add(family, text);
+    this.#overflow.increment();
+    const overflow = formatLabels(OVERFLOW_LABELS);
+    return family.series.get(overflow) ?? this.#add(family, overflow);
+  }
+
+  /** For Scope: nobody uses the series any more. */
+  remove(series: Series): void {
+    const { family, instrument, labels } = series;
+    family.series.delete(labels);
+    if (family.series.size === 0) this.#families.delete(family.name);
+    this.#seriesCount--;
+    const free = family.kind === "histogram" ? this.#freeRuns : this.#freeSlots;
+    free.push(instrument.slot);
+  }
+
+  #family(kind: MetricKind, name: string, help: string): Family {
+    let family = this.#families.get(name);
+    if (family === undefined) {
+      assert(METRIC_NAME.test(name), `${name} is a metric name`);
+      family = { name, help, kind, series: new Map() };
+      this.#families.set(name, family);
+    }
+    assert(family.kind === kind, `${name} is a ${family.kind} everywhere`);
+    return family;
+  }
+
+  #add(family: Family, labels: string): Series {
+    const instrument = this.#instrument(family.kind);
+    const series: Series = { labels, instrument, family, users: 0 };
+    family.series.set(labels, series);
+    this.#seriesCount++;
+    return series;
+  }
+
+  #instrument(kind: MetricKind): Instrument {
+    const size = kind === "histogram" ? HISTOGRAM_SLOTS : 1;
+    const slot = (kind === "histogram" ? this.#freeRuns : this.#freeSlots).pop() ?? this.#nextSlot;
+    if (slot === this.#nextSlot) this.#nextSlot += size;
+    assert(this.#nextSlot <= this.values.length, "there are slots for seriesMax and overflow");
+    this.values.fill(0, slot, slot + size);
+    if (kind === "histogram") return new Histogram(this.values, slot);
+    return kind === "gauge" ? new Gauge(this.values, slot) : new Counter(this.values, slot);
+  }
+}
+
+class Scope implements MetricScope {
+  readonly #metrics: Metrics;
+  readonly #used = new Set<Series>();
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics;
+  }
+
+  counter(name: string, help: string, labels: Labels = {}): Counter {
+    return this.#use("counter", name, help, labels) as Counter;
+  }
+
+  gauge(name: string, help: string, labels: Labels = {}): Gauge {
+    return this.#use("gauge", name, help, labels) as Gauge;
+  }
+
+  histogram(name: string, help: string, labels: Labels = {}): Histogram {
+    return this.#use("histogram", name, help, labels) as Histogram;
+  }
+
+  retire(): void {
+    for (const series of this.#used) if (--series.users === 0) this.#metrics.remove(series);
+    this.#used.clear();
+  }
+
+  #use(kind: MetricKind, name: string, help: string, labels: Labels): Instrument {
+    const series = this.#metrics.resolve(kind, name, help, labels);
+    if (!this.#used.has(series)) {
+      this.#used.add(series);
+      series.users++;
+    }
+    return series.instrument;
+  }
+}
+
+/** `a="b",c="d"`, sorted by name, values escaped as the text format asks. */
+export function formatLabels(labels: Labels): string {
+  return Object.keys(labels)
+    .sort()
+    .map((name) => {
+      assert(LABEL_NAME.test(name), `${name} is a label name`);
+      return `${name}="${escapeLabelValue(labels[name]!)}"`;
+    })
+    .join(",");
+}
+
+function escapeLabelValue(value: string): string {
+  return /[\\"\n]/.test(value)
+    ? value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
+    : value;
 }

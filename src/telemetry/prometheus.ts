@@ -1,8 +1,87 @@
 /** The Prometheus text format, 0.0.4, of one registry or of several threads' registries summed. */
-import type { Metrics } from "./metrics.ts";
+import { BUCKETS_MS } from "./histogram.ts";
+import type { FamilyView, Metrics, MetricsView } from "./metrics.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-export function renderPrometheus(_registries: readonly Metrics[]): string {
-  return "";
+/** Where one series has its slot, in one registry. */
+interface Place {
+  readonly values: Float64Array;
+  readonly slot: number;
+}
+
+interface Merged {
+  readonly family: FamilyView;
+  readonly series: Map<string, Place[]>;
+}
+
+/** Families by name, series by labels: two scrapes differ only in values. */
+export function renderPrometheus(registries: readonly (Metrics | MetricsView)[]): string {
+  const views = registries.map((one) => ("view" in one ? one.view() : one));
+  const lines: string[] = [];
+  for (const { family, series } of merge(views)) {
+    lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`);
+    lines.push(`# TYPE ${family.name} ${family.kind}`);
+    for (const labels of [...series.keys()].sort()) {
+      const places = series.get(labels)!;
+      if (family.kind === "histogram") pushHistogram(lines, family.name, labels, places);
+      else pushSample(lines, family.name, labels, sum(places, 0));
+    }
+  }
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
+}
+
+function merge(views: readonly MetricsView[]): Merged[] {
+  const families = new Map<string, Merged>();
+  for (const { values, families: own } of views) {
+    for (const family of own) {
+      let merged = families.get(family.name);
+      if (merged === undefined) {
+        merged = { family, series: new Map() };
+        families.set(family.name, merged);
+      }
+      for (const { labels, slot } of family.series) {
+        const places = merged.series.get(labels);
+        if (places === undefined) merged.series.set(labels, [{ values, slot }]);
+        else places.push({ values, slot });
+      }
+    }
+  }
+  return [...families.values()].sort((a, b) => (a.family.name < b.family.name ? -1 : 1));
+}
+
+function pushHistogram(
+  lines: string[],
+  name: string,
+  labels: string,
+  places: readonly Place[],
+): void {
+  const before = labels === "" ? "" : `${labels},`;
+  let count = 0;
+  for (let bucket = 0; bucket <= BUCKETS_MS.length; bucket++) {
+    count += sum(places, bucket);
+    const bound = BUCKETS_MS[bucket] ?? "+Inf";
+    pushSample(lines, `${name}_bucket`, `${before}le="${bound}"`, count);
+  }
+  pushSample(lines, `${name}_sum`, labels, sum(places, BUCKETS_MS.length + 1));
+  pushSample(lines, `${name}_count`, labels, count);
+}
+
+function pushSample(lines: string[], name: string, labels: string, value: number): void {
+  lines.push(labels === "" ? `${name} ${format(value)}` : `${name}{${labels}} ${format(value)}`);
+}
+
+function sum(places: readonly Place[], offset: number): number {
+  let total = 0;
+  for (const { values, slot } of places) total += values[slot + offset]!;
+  return total;
+}
+
+function format(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return "+Inf";
+  return value === Number.NEGATIVE_INFINITY ? "-Inf" : String(value);
+}
+
+function escapeHelp(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }

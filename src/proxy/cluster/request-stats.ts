@@ -4,7 +4,8 @@
  * are first counted, and the number of statuses is bounded, since an upstream chooses them.
  */
 import type { Failure } from "../../core/failure.ts";
-import type { Counter, Histogram, Labels, MetricScope } from "../../telemetry/metrics.ts";
+import type { Histogram } from "../../telemetry/histogram.ts";
+import type { Counter, Labels, MetricScope } from "../../telemetry/metrics.ts";
 
 export interface RequestLabels {
   /** Which proxy speaks: the caller's or the callee's. */

@@ -3,6 +3,8 @@
  * `apiVersion/kind/metadata/spec`; `type/name/spec` (Istio 0.1); and the spec alone, as the manual
  * of 0.1 prints it.
  */
+
+import { didYouMean } from "../core/suggestion.ts";
 import type { ConfigMeta } from "../model/config.ts";
 import { checkLabel, checkObjectName } from "../model/validate-name.ts";
 import { isForeign, type Readable, readable, unsupported } from "./inventory.ts";
@@ -18,7 +20,6 @@ import {
 } from "./schema/message.ts";
 import type { Place } from "./schema/place.ts";
 import { text } from "./schema/scalar.ts";
-import { didYouMean } from "./suggest.ts";
 
 export interface Envelope {
   readonly readable: Readable;

@@ -36,8 +36,8 @@ export type Readable = ({ [K in ConfigKind]: ReadableOf<K> }[ConfigKind] | Judge
   readonly type?: string;
 };
 
-const configIstio = ["config.istio.io/v1alpha2", "config.istio.io/v1beta1"];
-const networking = ["v1", "v1beta1", "v1alpha3"].map((version) => `networking.istio.io/${version}`);
+const configIstio = ["v1alpha2", "v1alpha1", "v1beta1"].map((one) => `config.istio.io/${one}`);
+const networking = ["v1", "v1beta1", "v1alpha3"].map((one) => `networking.istio.io/${one}`);
 
 export const readable: readonly Readable[] = [
   { kind: "RouteRule", apiVersions: configIstio, type: "route-rule", read: readRouteRule },

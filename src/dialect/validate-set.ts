@@ -3,10 +3,10 @@
  * destinations that nobody knows, policies on versions that nothing routes to.
  */
 import type { Problem } from "../core/problem.ts";
+import { nearest } from "../core/suggestion.ts";
 import { type Config, type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
 import { policiesOf } from "../model/destination-policy.ts";
 import type { RouteRuleMatch, ServiceRef, StringMatch } from "../model/route-rule.ts";
-import { nearest } from "./suggest.ts";
 
 export interface Known {
   /** Full host names of the registries. Absent: unknown, so that no reference is judged. */

@@ -1,7 +1,10 @@
 /** Every suite that reads vectors, and why the files that none reads wait. */
+import { discoverySuites } from "./manager-discovery.ts";
+import { routeSuites } from "./manager-routes.ts";
+import { validationSuites } from "./manager-validation.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [];
+export const suites: readonly Suite[] = [...validationSuites, ...routeSuites, ...discoverySuites];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */
 export const unread: readonly (readonly [prefix: string, why: string])[] = [

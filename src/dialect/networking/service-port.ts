@@ -1,10 +1,11 @@
 /** Ports of a ServiceEntry, and what an absent protocol means. Spec tables: manager 1.15, 2.3. */
+
+import { didYouMean } from "../../core/suggestion.ts";
 import type { Protocol, ServicePort } from "../../model/service.ts";
 import { checkPortName } from "../../model/validate-name.ts";
 import { message, type Reader, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { integer, text } from "../schema/scalar.ts";
-import { didYouMean } from "../suggest.ts";
 import { portNumber } from "./workload-entry.ts";
 
 /** Spellings in upper case ─▶ what we know them as. */

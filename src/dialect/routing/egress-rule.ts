@@ -1,10 +1,11 @@
 /** EgressRule of `config.istio.io/v1alpha2`: hosts outside of the mesh. Spec table: manager 1.8. */
+
+import { didYouMean } from "../../core/suggestion.ts";
 import type { EgressPort, EgressRule } from "../../model/egress-rule.ts";
 import { checkEgressService, isCidr } from "../../model/validate-address.ts";
 import { list, message, type Reader, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { flag, integer, text } from "../schema/scalar.ts";
-import { didYouMean } from "../suggest.ts";
 import { serviceRef } from "./service-ref.ts";
 
 const protocols = ["http", "https", "http2", "grpc", "tcp", "mongo"] as const;

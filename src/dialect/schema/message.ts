@@ -5,7 +5,7 @@
  * was written: `value.at("weight").error(…)`.
  */
 import { isMap, isScalar, isSeq, type Pair, type ParsedNode } from "yaml";
-import { didYouMean } from "../suggest.ts";
+import { didYouMean } from "../../core/suggestion.ts";
 import type { Place, YamlNode } from "./place.ts";
 
 /** Reads one node; undefined after it has reported why not. */

@@ -1,5 +1,6 @@
 /** Readers of single values, by the rules of proto-JSON, and combinators that narrow them. */
 import { isMap, isScalar, isSeq } from "yaml";
+import { didYouMean } from "../../core/suggestion.ts";
 import {
   checkDuration,
   type Nanoseconds,
@@ -7,7 +8,6 @@ import {
   toMs,
 } from "../../model/validate-duration.ts";
 import type { Complaint } from "../../model/validate-name.ts";
-import { didYouMean } from "../suggest.ts";
 import type { Reader } from "./message.ts";
 import type { Place } from "./place.ts";
 

@@ -1,0 +1,301 @@
+/**
+ * Our configuration in the words of Envoy's v1 format, and how far it means the same as a recorded
+ * one. Clusters are named `host|port|labels`; the originals by host, port name and labels, or by
+ * the SHA-1 of that.
+ */
+import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { routeInV1, type V1Route } from "./manager-envoy-route.ts";
+import type { MockRegistry } from "./manager-vectors.ts";
+
+export interface Answer {
+  readonly node: string;
+  /** The route table: a port, or "http_proxy" for all. */
+  readonly routes: string;
+}
+
+export interface V1VirtualHost {
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly routes: readonly V1Route[];
+}
+
+export interface V1Cluster {
+  readonly name: string;
+  readonly service_name?: string;
+  readonly type: string;
+  readonly lb_type: string;
+  readonly ssl_context?: object;
+  readonly max_requests_per_connection?: number;
+  readonly circuit_breakers?: { readonly default?: Readonly<Record<string, number>> };
+  readonly outlier_detection?: Readonly<Record<string, number>>;
+}
+
+interface FaultConfig {
+  readonly abort?: { readonly abort_percent: number; readonly http_status: number };
+  readonly delay?: { readonly fixed_delay_percent: number; readonly fixed_duration_ms: number };
+  readonly headers?: readonly object[];
+  readonly upstream_cluster: string;
+}
+
+export interface Listener {
+  readonly address: string;
+  readonly filters: readonly {
+    readonly config?: { readonly filters?: readonly { name: string; config: FaultConfig }[] };
+  }[];
+}
+
+export interface Golden {
+  readonly era: "0.1" | "0.3" | "0.8";
+  readonly config: ProxyConfig;
+  readonly registry: MockRegistry;
+  /** What differs on purpose, collected on the way. */
+  readonly departures: Set<string>;
+}
+
+const reasons = {
+  tls: "HTTPS ports are not proxied as HTTP until TLS is originated: later issue",
+  egressProxy: "external services are called directly, not by an egress proxy (manager 1.8)",
+  bareName: "a name without port means port 80, since one listener serves all (manager 4.3)",
+  resolved: "external services are resolved by the proxy (manager 1.8)",
+};
+
+export function compareHosts(
+  hosts: readonly V1VirtualHost[],
+  table: string,
+  golden: Golden,
+): readonly string[] {
+  const differences: string[] = [];
+  const wanted = new Set<string>();
+  for (const host of hosts) {
+    const key = keyOfHost(host.name, golden);
+    if (key === undefined) {
+      differences.push(`no service of ${host.name} is known`);
+      continue;
+    }
+    if (isTls(host.name, key.port)) {
+      golden.departures.add(reasons.tls);
+      continue;
+    }
+    const name = `${key.host}:${key.port}`;
+    wanted.add(name);
+    const ours = golden.config.virtualHosts.find((one) => one.name === name);
+    if (ours === undefined) differences.push(`no virtual host ${name}`);
+    else
+      differences.push(
+        ...compareDomains(host, ours.domains, key.port, golden),
+        ...compareRoutes(
+          host,
+          ours.routes.map((route) => routeInV1(route)),
+          golden,
+        ),
+      );
+  }
+  const extra = golden.config.virtualHosts
+    .map(({ name }) => name)
+    .filter((name) => table === "http_proxy" || name.endsWith(`:${table}`))
+    .filter((name) => !wanted.has(name));
+  return [...differences, ...extra.map((name) => `a virtual host ${name} too many`)];
+}
+
+/** "world|http", or "*.example.com:80" of an egress rule. */
+function keyOfHost(name: string, { registry }: Golden) {
+  const ways = ["HTTP", "HTTP2", "GRPC", "HTTPS"].map((protocol) =>
+    name.replace(/:(\d+)$/, `|external-${protocol}-$1`),
+  );
+  return [name, ...ways].map((way) => registry.keyOf(way)).find((key) => key !== undefined);
+}
+
+function isTls(name: string, port: number): boolean {
+  return port === 443 || name.endsWith("|https");
+}
+
+function compareDomains(
+  host: V1VirtualHost,
+  ours: readonly string[],
+  port: number,
+  golden: Golden,
+): readonly string[] {
+  const bare = (domain: string) => !/:\d+$/.test(domain);
+  const wanted = host.domains.filter((domain) => port === 80 || !bare(domain));
+  if (wanted.length < host.domains.length) golden.departures.add(reasons.bareName);
+  const given = ours.filter((domain) => port === 80 || !bare(domain));
+  return differ(`domains of ${host.name}`, wanted.toSorted(), given.toSorted());
+}
+
+function compareRoutes(
+  host: V1VirtualHost,
+  ours: readonly V1Route[],
+  golden: Golden,
+): readonly string[] {
+  const wanted = host.routes.map((route) => normal(route, golden));
+  const given = ours.map((route) => aligned(route, golden));
+  if (wanted.length !== given.length) return differ(`routes of ${host.name}`, wanted, given);
+  return wanted.flatMap((route, i) => differ(`route ${i} of ${host.name}`, route, given[i]));
+}
+
+/** A recorded route without what belongs to the mixer, its clusters by our names. */
+function normal(route: V1Route, golden: Golden): V1Route {
+  const { opaque_config: _, decorator: __, cluster, weighted_clusters: many, ...rest } = route;
+  const external = golden.registry.isExternal(route.host_rewrite ?? "");
+  if (external) golden.departures.add(reasons.egressProxy);
+  const { host_rewrite: ___, ...direct } = rest;
+  const named = external ? direct : rest;
+  const clusters =
+    many?.clusters.map(({ name, weight }) => ({ name: golden.registry.nameOf(name), weight })) ??
+    (cluster === undefined ? undefined : [{ name: golden.registry.nameOf(cluster), weight: 100 }]);
+  const { timeout_ms: timeout = 0, headers = [], retry_policy: retry, ...others } = named;
+  return {
+    ...others,
+    ...(others.shadow && { shadow: { cluster: golden.registry.nameOf(others.shadow.cluster) } }),
+    ...(others.cors && { cors: normalCors(others.cors) }),
+    headers: headers.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    timeout_ms: timeout,
+    ...(retry && { retry_policy: { ...retry, retry_on: "as rules say" } }),
+    ...(clusters && { weighted_clusters: { clusters } }),
+  };
+}
+
+function normalCors(cors: NonNullable<V1Route["cors"]>): NonNullable<V1Route["cors"]> {
+  const { enabled: _, ...rest } = cors;
+  const list = (value: unknown) => String(value ?? "").split(/[, ]+/);
+  return {
+    ...rest,
+    allow_methods: list(cors.allow_methods),
+    allow_headers: list(cors.allow_headers),
+    expose_headers: list(cors.expose_headers),
+    allow_credentials: String(cors.allow_credentials ?? false) === "true",
+    ...(cors.max_age !== undefined && { max_age: Number(cors.max_age) }),
+  };
+}
+
+/** Ours, with what only we add taken for granted, and listed as a departure. */
+function aligned(route: V1Route, golden: Golden): V1Route {
+  const { retry_policy: retry, timeout_ms: timeout = 0, ...rest } = route;
+  const added = retry?.retry_on === "connect-failure,refused-stream";
+  if (added) golden.departures.add("requests never processed are tried again (manager 8, 9)");
+  const byDefault = timeout === 15_000;
+  if (byDefault && golden.era !== "0.1")
+    golden.departures.add("rules without a timeout wait 15 s, as the manual says (manager 1.3)");
+  return {
+    ...rest,
+    ...(rest.cors && { cors: normalCors(rest.cors) }),
+    timeout_ms: byDefault ? 0 : timeout,
+    ...(retry && !added && { retry_policy: { ...retry, retry_on: "as rules say" } }),
+  };
+}
+
+export function compareClusters(clusters: readonly V1Cluster[], golden: Golden): readonly string[] {
+  const wanted = new Set<string>();
+  const differences = clusters
+    .filter(({ name }) => name.startsWith("out."))
+    .flatMap((cluster) => {
+      const key = golden.registry.keyOf(cluster.service_name ?? cluster.name.slice(4));
+      if (key === undefined) return [`no service of ${cluster.name} is known`];
+      wanted.add(key.name);
+      if (cluster.ssl_context !== undefined) {
+        golden.departures.add(reasons.tls);
+        return [];
+      }
+      const ours = golden.config.clusters.find((one) => golden.registry.ourName(one) === key.name);
+      if (ours === undefined) return [`no cluster ${key.name}`];
+      return differ(`cluster ${key.name}`, clusterWanted(cluster, golden), clusterInV1(ours));
+    });
+  const extra = golden.config.clusters
+    .filter((one) => !wanted.has(golden.registry.ourName(one)))
+    .filter((one) => !isSpare(one, golden));
+  return [...differences, ...extra.map(({ name }) => `a cluster ${name} too many`)];
+}
+
+/** All instances of a port: there whether a route leads to them or not. */
+function isSpare({ labels }: OurCluster, { departures }: Golden): boolean {
+  if (Object.keys(labels).length > 0) return false;
+  departures.add("each port has a cluster of all its instances, used or not (manager 4.3)");
+  return true;
+}
+
+function clusterWanted(cluster: V1Cluster, golden: Golden) {
+  const key = golden.registry.keyOf(cluster.service_name ?? cluster.name.slice(4));
+  const external = key !== undefined && golden.registry.isExternal(key.host);
+  if (external && cluster.type !== "strict_dns") golden.departures.add(reasons.resolved);
+  if (external && golden.era === "0.1") golden.departures.add(reasons.egressProxy);
+  return {
+    type: external ? "strict_dns" : cluster.type,
+    lb_type: cluster.type === "original_dst" ? undefined : cluster.lb_type,
+    max_requests_per_connection: cluster.max_requests_per_connection,
+    limits: cluster.circuit_breakers && { ...envoyDefaults, ...cluster.circuit_breakers.default },
+    outlier: cluster.outlier_detection,
+  };
+}
+
+/** What Envoy did with limits that were not given. */
+const envoyDefaults = {
+  max_connections: 1_024,
+  max_pending_requests: 1_024,
+  max_requests: 1_024,
+  max_retries: 3,
+};
+
+type OurCluster = ProxyConfig["clusters"][number];
+
+const types = ["", "sds", "strict_dns", "original_dst"];
+const balancers = ["", "round_robin", "random", "least_request"];
+
+function clusterInV1({ discovery, loadBalancer, circuitBreaker, outlier }: OurCluster) {
+  return {
+    type: types[discovery],
+    lb_type: types[discovery] === "original_dst" ? undefined : balancers[loadBalancer],
+    max_requests_per_connection: circuitBreaker?.maxRequestsPerConnection,
+    limits: circuitBreaker && {
+      max_connections: circuitBreaker.maxConnections,
+      max_pending_requests: circuitBreaker.maxPendingRequests,
+      max_requests: circuitBreaker.maxRequests,
+      max_retries: circuitBreaker.maxRetries,
+    },
+    outlier: outlier && {
+      consecutive_5xx: outlier.consecutiveErrors,
+      interval_ms: outlier.intervalMs,
+      base_ejection_time_ms: outlier.baseEjectionMs,
+      max_ejection_percent: outlier.maxEjectionPercent,
+    },
+  };
+}
+
+/** Each recorded fault of an outbound listener is one of ours, on a route to the same cluster. */
+export function compareFaults(listeners: readonly Listener[], golden: Golden): readonly string[] {
+  golden.departures.add("of listeners only the faults are compared; the rest: later issue");
+  const wanted = listeners
+    .filter(({ address }) => address.startsWith("tcp://0.0.0.0:"))
+    .flatMap(({ filters }) => filters.flatMap(({ config }) => config?.filters ?? []))
+    .filter(({ name }) => name === "fault")
+    .map(({ config }) => ({
+      cluster: golden.registry.nameOf(config.upstream_cluster),
+      headers: config.headers ?? [],
+      delay: [config.delay?.fixed_delay_percent ?? 0, config.delay?.fixed_duration_ms ?? 0],
+      abort: [config.abort?.abort_percent ?? 0, config.abort?.http_status ?? 0],
+    }));
+  const given = golden.config.virtualHosts.flatMap(({ routes }) =>
+    routes.flatMap((route) => {
+      const { fault } = route;
+      if (fault === undefined) return [];
+      const { headers, weighted_clusters: to } = routeInV1(route);
+      return (to?.clusters ?? []).map(({ name }) => ({
+        cluster: name,
+        headers,
+        delay: [fault.delayPercent, fault.delayMs],
+        abort: [fault.abortPercent, fault.abortStatus],
+      }));
+    }),
+  );
+  const sorted = (list: readonly object[]) => list.map((one) => JSON.stringify(one)).toSorted();
+  return differ("faults", sorted(wanted), sorted(given));
+}
+
+function differ(what: string, wanted: unknown, given: unknown): readonly string[] {
+  if (Bun.deepEquals(prune(wanted), prune(given))) return [];
+  return [`${what}: ${JSON.stringify(given)}, not ${JSON.stringify(wanted)}`];
+}
+
+/** As JSON: undefined is absent. */
+function prune(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value ?? null));
+}

@@ -1,6 +1,6 @@
 /**
  * What operators ask about one cluster, under the names that Envoy's users know. All series of a
- * cluster are made together when it is first used: a mesh has many clusters that a proxy never calls.
+ * cluster are made together when it is first used: a mesh has many that a proxy never calls.
  */
 import type { Counter, Gauge, MetricScope } from "../../telemetry/metrics.ts";
 

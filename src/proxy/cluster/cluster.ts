@@ -3,8 +3,8 @@
  *
  *   pick() ─▶ Endpoint ─▶ begin() ─▶ exchange ─▶ succeeded() or failed() ─▶ end()
  *
- * A Cluster is one configuration; its ClusterState (endpoints, counts in use, series) belongs to the
- * name and is shared by the clusters of that name in all snapshots.
+ * A Cluster is one configuration; its ClusterState (endpoints, counts in use, series) belongs to
+ * the name and is shared by the clusters of that name in all snapshots.
  */
 import type { Random } from "../../core/random.ts";
 import type { ClusterStats } from "./cluster-stats.ts";

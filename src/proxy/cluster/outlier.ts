@@ -1,6 +1,6 @@
 /**
  * When an endpoint that fails is taken out of rotation, and for how long. As Envoy does it: errors
- * in a row, base time × times ejected; each whole interval without ejection takes one off the times.
+ * in a row, base time × times ejected; each whole interval without ejection takes one off.
  */
 import type { Endpoint } from "./endpoint.ts";
 

@@ -26,7 +26,7 @@ export class RequestStats {
   #byStatus: (Counter | undefined)[] | undefined;
   #statuses = 0;
   readonly #byFailure = new Map<Failure, Map<string, Counter>>();
-  #duration: Histogram | undefined;
+  #duration: ReturnType<MetricScope["histogram"]> | undefined;
   #requestBytes: Counter | undefined;
   #responseBytes: Counter | undefined;
 

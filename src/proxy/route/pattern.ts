@@ -1,5 +1,6 @@
 /**
- * A regular expression (RE2 syntax) that matches a whole text in linear time, whatever a peer sends.
+ * A regular expression (RE2 syntax) that matches a whole text in linear time, whatever a peer
+ * sends.
  *
  * The engine is re2js. It costs microseconds where the native one costs a twentieth, so a pattern
  * that cannot backtrack far (at most one unbounded repetition, of one character class, and no
@@ -27,8 +28,14 @@ export function compilePattern(source: string, ignoreCase: boolean): Pattern | s
 }
 
 /** Literals, escaped punctuation, simple classes and ".", of which one may be repeated. */
-const SIMPLE =
-  /^(?:[A-Za-z0-9_\-/~ ,:;=@%&!"'<>#`]|\\[.\-/+*?()[\]{}^$|]|\\d|\[\^?[A-Za-z0-9_/\-.~]+\]|\.|[+*])*$/;
+const SIMPLE = new RegExp(
+  `^(?:${[
+    "[A-Za-z0-9_\\-/~ ,:;=@%&!\"'<>#]",
+    "\\\\[.\\-/+*?()[\\]{}^$|d]",
+    "\\[\\^?[A-Za-z0-9_/\\-.~]+\\]",
+    "[.+*]",
+  ].join("|")})*$`,
+);
 
 /** Undefined where the pattern is not of the simple kind. */
 function nativePattern(source: string, ignoreCase: boolean): Pattern | undefined {

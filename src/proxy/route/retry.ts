@@ -1,5 +1,5 @@
 /**
- * When a failed try is worth another one: the conditions of a route's retry policy as a set of bits.
+ * When a failed try is worth another one: the conditions of a route's retry policy, a set of bits.
  * As with Envoy, 5xx includes every failure that would end as a 5xx of our own. Whether the
  * request can be sent again at all (method, body) is the data plane's to know.
  */

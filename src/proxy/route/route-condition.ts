@@ -2,7 +2,7 @@
  * All conditions of one route on a request head, decided on its bytes.
  *
  * A field that is there more than once holds if one of its values does, or all of them joined by
- * commas. A query parameter is compared as it was received, not decoded; the first of a name counts.
+ * commas. A query parameter is compared as it came, not decoded; the first of a name counts.
  */
 import { FieldId, fieldIdOf } from "../../http1/field-id.ts";
 import type { MessageHead } from "../../http1/message-head.ts";

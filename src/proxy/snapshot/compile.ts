@@ -2,8 +2,8 @@
  * From what the manager sent to what the data plane follows: every name is resolved once, and every
  * problem is reported, all at once. The caller keeps its last good snapshot where there are any.
  *
- * What did not change is not compiled again: a cluster of equal content is the former object, and so
- * is a virtual host of equal content all of whose clusters are former objects. Changed endpoints
+ * What did not change is not compiled again: a cluster of equal content is the former object, and
+ * so is a virtual host of equal content all of whose clusters are former objects. Changed endpoints
  * are not a change of the cluster: Snapshot.activate() hands them over.
  */
 import { type DescMessage, equals, type MessageShape } from "@bufbuild/protobuf";

@@ -1,7 +1,7 @@
 /**
  * All that the data plane knows at one moment, compiled: hosts, routes, clusters, settings.
  *
- *   compileSnapshot() ─▶ activate(former) ─▶ published ─▶ … ─▶ retire(), when its last user has gone
+ *   compileSnapshot() ─▶ activate(former) ─▶ published ─▶ … ─▶ retire() after its last user
  *
  * Compiling touches nothing that is in use. activate() is called once, by whoever publishes, and
  * moves what belongs to names (endpoints, name resolution) to the new configuration; endpoints that

@@ -1,0 +1,276 @@
+/**
+ * The HTTP/1.1 forwarding engine of one thread: listeners, connections, pools, and the snapshot
+ * that says where requests go.
+ *
+ *   publish(snapshot) ─▶ listenOutbound / listenInbound ─▶ … ─▶ drain(ms) ─▶ close()
+ */
+import { create } from "@bufbuild/protobuf";
+import { ProxyConfigSchema } from "../api/gen/mesh/v1/proxy_config_pb.ts";
+import { assert } from "../core/assert.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Failure } from "../core/failure.ts";
+import { GenerationCell } from "../core/generation.ts";
+import type { Log } from "../core/log.ts";
+import type { Random } from "../core/random.ts";
+import { SendPool } from "../io/send-buffer.ts";
+import type { TcpSocket } from "../io/socket.ts";
+import { TcpConnector } from "../io/tcp-connector.ts";
+import { listenTcp, type TcpListener } from "../io/tcp-listener.ts";
+import { TimerWheel } from "../io/timer-wheel.ts";
+import type { AccessLog } from "../telemetry/access-log.ts";
+import type { Gauge, Metrics } from "../telemetry/metrics.ts";
+import { makeLocalCluster } from "./cluster/make-cluster.ts";
+import type { ListenerFacts } from "./exchange/downstream-side.ts";
+import { Environment } from "./exchange/environment.ts";
+import { fixedRoute } from "./exchange/fixed-route.ts";
+import { ForwardedExchange } from "./exchange/forwarded-exchange.ts";
+import { defaultEngineLimits, type EngineLimits } from "./exchange/limits.ts";
+import { recordRefusal } from "./exchange/record.ts";
+import {
+  DownstreamConnection,
+  type DownstreamOwner,
+  downstreamHandlers,
+} from "./listener/downstream.ts";
+import { OwnAddresses } from "./listener/own-addresses.ts";
+import { compileSnapshot } from "./snapshot/compile.ts";
+import type { Snapshot } from "./snapshot/snapshot.ts";
+import { upstreamHandlers } from "./upstream/connection.ts";
+import { type ConnectionPool, WaitingUsers } from "./upstream/pool.ts";
+
+export interface EngineOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** What to begin with; undefined: every request is answered 503 until the first publish(). */
+  readonly snapshot?: Snapshot | undefined;
+  readonly accessLog?: AccessLog | undefined;
+  readonly limits?: Partial<EngineLimits> | undefined;
+}
+
+export interface ListenAddress {
+  readonly hostname: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly reusePort?: boolean;
+  /** A listening socket to take over. */
+  readonly fd?: number;
+}
+
+export interface OutboundOptions extends ListenAddress {
+  /** The port meant by a Host without one; 80 unless told. */
+  readonly defaultPort?: number;
+}
+
+export interface InboundOptions extends ListenAddress {
+  readonly app: { readonly hostname: string; readonly port: number };
+  readonly service: string;
+  readonly version: string;
+}
+
+export interface EngineStats {
+  readonly downstreamConnections: number;
+  /** Connections with a request under way. */
+  readonly exchanges: number;
+  readonly upstreamConnections: number;
+  readonly upstreamIdle: number;
+  readonly draining: boolean;
+}
+
+/** Exchange objects kept for reuse. */
+const SPARE_EXCHANGES_MAX = 1_024;
+
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #env: Environment;
+  readonly #pools = new Set<ConnectionPool>();
+  readonly #connections = new Set<DownstreamConnection>();
+  readonly #spare: ForwardedExchange[] = [];
+  readonly #listeners: TcpListener[] = [];
+  readonly #own = new OwnAddresses();
+  readonly #generations: GenerationCell<Snapshot>;
+  readonly #connectionsActive: Gauge;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const limits = { ...defaultEngineLimits, ...options.limits };
+    const { clock, random, metrics } = options;
+    const timers = new TimerWheel(clock);
+    const snapshot = options.snapshot ?? emptySnapshot(options);
+    snapshot.activate(undefined);
+    this.#generations = new GenerationCell(snapshot, (former) => former.snapshot.retire());
+    const sendPool = new SendPool({
+      lowBytes: limits.sendBufferBytes / 2,
+      highBytes: limits.sendBufferBytes,
+      maxBytes: limits.sendBufferBytesMax,
+    });
+    this.#env = new Environment({
+      limits,
+      clock,
+      random,
+      timers,
+      generations: this.#generations,
+      sendPool,
+      pools: {
+        connector: new TcpConnector(upstreamHandlers, timers),
+        timers,
+        sendPool,
+        idleMs: limits.upstreamIdleMs,
+        waiting: new WaitingUsers(),
+        pools: this.#pools,
+      },
+      isOwnAddress: (address, port) => this.#own.has(address, port),
+    });
+    this.#env.accessLog = options.accessLog;
+    this.#env.ready = options.snapshot !== undefined;
+    this.#env.tick();
+    this.#connectionsActive = metrics.gauge(
+      "envoy_http_downstream_cx_active",
+      "Open downstream connections.",
+    );
+  }
+
+  /** The snapshot that new exchanges begin with. */
+  get snapshot(): Snapshot {
+    return this.#generations.current.snapshot;
+  }
+
+  /** New exchanges begin with it; those that run keep theirs. */
+  publish(snapshot: Snapshot): void {
+    const former = this.snapshot;
+    snapshot.activate(former);
+    this.#generations.publish(snapshot);
+    this.#env.ready = true;
+  }
+
+  /** Undefined: no access log. */
+  set accessLog(log: AccessLog | undefined) {
+    this.#env.accessLog = log;
+  }
+
+  /** Throws ListenError. */
+  listenOutbound(options: OutboundOptions): TcpListener {
+    return this.#listen(options, {
+      name: "outbound",
+      defaultPort: options.defaultPort ?? 80,
+      route: undefined,
+    });
+  }
+
+  /** Everything goes to the application. Throws ListenError. */
+  listenInbound(options: InboundOptions): TcpListener {
+    const { clock, random, metrics } = this.#options;
+    const { service, version } = options;
+    const connectTimeoutMs = this.#env.limits.connectTimeoutMs;
+    const cluster = makeLocalCluster(
+      { ...options.app, service, version, connectTimeoutMs },
+      {
+        clock,
+        random,
+        metrics,
+        resolve: async () => [],
+        source: { service: "", version: "" },
+        reporter: "destination",
+      },
+    );
+    return this.#listen(options, {
+      name: "inbound",
+      defaultPort: options.app.port,
+      route: fixedRoute("inbound", cluster),
+    });
+  }
+
+  stats(): EngineStats {
+    let exchanges = 0;
+    for (const connection of this.#connections) if (connection.busy) exchanges++;
+    let open = 0;
+    let idle = 0;
+    for (const pool of this.#pools) {
+      open += pool.open;
+      idle += pool.idle;
+    }
+    return {
+      downstreamConnections: this.#connections.size,
+      exchanges,
+      upstreamConnections: open,
+      upstreamIdle: idle,
+      draining: this.#env.draining,
+    };
+  }
+
+  /** Accepts no more; `connection: close` from now on. Resolves when all are gone, or in time. */
+  drain(deadlineMs: number): Promise<void> {
+    for (const listener of this.#listeners.splice(0)) listener.stop();
+    this.#env.draining = true;
+    this.#env.tick();
+    const { nowMs, limits } = this.#env;
+    const grace = Math.min(limits.drainGraceMs, deadlineMs * 0.8);
+    for (const connection of this.#connections) connection.drainBy(nowMs + grace);
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(deadlineMs, resolve);
+      this.#onEmpty = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    for (const listener of this.#listeners.splice(0)) listener.stop();
+    for (const connection of [...this.#connections]) connection.abort();
+    for (const pool of [...this.#pools]) pool.drain();
+  }
+
+  #listen(address: ListenAddress, facts: ListenerFacts): TcpListener {
+    const owner: DownstreamOwner = {
+      env: this.#env,
+      facts,
+      takeExchange: () => this.#spare.pop() ?? new ForwardedExchange(this.#env),
+      giveBack: (exchange) => {
+        exchange.reset();
+        if (this.#spare.length < SPARE_EXCHANGES_MAX) this.#spare.push(exchange);
+      },
+      connectionClosed: (connection) => this.#closed(connection),
+      refused: (connection, failure, detail) => this.#refused(connection, failure, detail),
+    };
+    const handlers = downstreamHandlers((socket) => this.#accept(socket, owner));
+    const listener = listenTcp(address, handlers);
+    this.#listeners.push(listener);
+    this.#own.add(listener.hostname, listener.port);
+    return listener;
+  }
+
+  #accept(socket: TcpSocket<DownstreamConnection>, owner: DownstreamOwner): void {
+    if (this.#connections.size >= this.#env.limits.downstreamConnectionsMax) {
+      socket.terminate();
+      return;
+    }
+    this.#env.tick();
+    const connection = new DownstreamConnection(owner, socket);
+    socket.data = connection;
+    this.#connections.add(connection);
+    this.#connectionsActive.increment();
+    connection.accepted();
+  }
+
+  #closed(connection: DownstreamConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#connectionsActive.decrement();
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #refused(connection: DownstreamConnection, failure: Failure, detail: string): void {
+    recordRefusal(this.#env, connection, failure, detail);
+  }
+}
+
+function emptySnapshot({ clock, random, metrics }: EngineOptions): Snapshot {
+  const source = { service: "", version: "" };
+  const parts = { clock, random, metrics, source, resolve: async () => [], former: undefined };
+  const snapshot = compileSnapshot(create(ProxyConfigSchema), parts);
+  assert(!Array.isArray(snapshot), "an empty configuration has no problems");
+  return snapshot;
+}

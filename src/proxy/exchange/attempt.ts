@@ -1,0 +1,143 @@
+/**
+ * One try: an endpoint, a connection to it, the request sent; and what follows when a try fails.
+ *
+ *   runTry ─▶ endpoint ─▶ idle connection ─▶ sent
+ *      ▲          │            └─ none ─▶ connecting, or waiting for one ─▶ upstreamOpened ─▶ sent
+ *      │          ▼
+ *      └── again? ◀── tryFailed ── else ──▶ reply
+ */
+import { backoffMs } from "../../core/backoff.ts";
+import { type Failure, Failures } from "../../core/failure.ts";
+import { isIdempotent } from "../../http1/method.ts";
+import type { Endpoint } from "../cluster/endpoint.ts";
+import { retriesFailure } from "../route/retry.ts";
+import { type ConnectionPool, poolOf } from "../upstream/pool.ts";
+import { type Exchange, Phase, Wake } from "./exchange.ts";
+import { abortExchange, dropUpstream, endRetry, endTry } from "./finish.ts";
+import { replyFailure } from "./reply.ts";
+import { rescan, sendRequest } from "./request-head.ts";
+import { armTimer } from "./timing.ts";
+
+const BACKOFF_DOUBLINGS = 10;
+
+/** Begins a try; it, or the exchange, may have ended on return. */
+export function runTry(ex: Exchange): void {
+  const failure = beginTry(ex);
+  if (failure !== undefined) tryFailed(ex, failure);
+  else if (ex.downstream !== undefined) armTimer(ex);
+}
+
+/** Why it could not even be sent; undefined: it is under way. */
+function beginTry(ex: Exchange): Failure | undefined {
+  const cluster = ex.cluster!;
+  const endpoint = pick(ex);
+  if (endpoint === undefined) {
+    cluster.stats.series.noneHealthy.increment();
+    return Failures.noUpstream;
+  }
+  if (!cluster.limits.tryAcquireRequest()) return Failures.overflow;
+  cluster.begin(endpoint);
+  ex.endpoint = endpoint;
+  ex.trying = true;
+  ex.attempts++;
+  ex.tryDeadlineMs = ex.perTryTimeoutMs === 0 ? 0 : ex.env.nowMs + ex.perTryTimeoutMs;
+  return useConnection(ex, poolOf(endpoint, ex.env.pools));
+}
+
+function useConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined {
+  const idle = ex.repeated || ex.connects ? undefined : pool.take(ex);
+  if (idle === undefined) return openConnection(ex, pool);
+  ex.upstream = idle;
+  ex.reused = true;
+  return sendRequest(ex);
+}
+
+function openConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined {
+  const { cluster, env } = ex;
+  const { limits } = cluster!;
+  if (env.isOwnAddress(pool.endpoint.address, pool.endpoint.port)) return Failures.loop;
+  if (!limits.tryAcquirePending()) return Failures.overflow;
+  ex.pending = true;
+  ex.reused = false;
+  ex.phase = Phase.head;
+  if (limits.tryAcquireConnection()) ex.upstream = pool.connect(cluster!, ex);
+  else env.pools.waiting.add(limits.usage, ex);
+  return undefined;
+}
+
+/** For one that waits: a connection of its cluster is idle, or there is room for a new one. */
+export function tryAgainToConnect(ex: Exchange): void {
+  const cluster = ex.cluster!;
+  ex.pending = false;
+  cluster.limits.releasePending();
+  let endpoint = ex.endpoint!;
+  for (const other of cluster.endpoints)
+    if (!ex.connects && poolOf(other, ex.env.pools).idle > 0) endpoint = other;
+  if (endpoint !== ex.endpoint) {
+    cluster.end(ex.endpoint!);
+    cluster.begin(endpoint);
+    ex.endpoint = endpoint;
+  }
+  const failure = useConnection(ex, poolOf(endpoint, ex.env.pools));
+  if (failure !== undefined) tryFailed(ex, failure);
+  else if (ex.acceptsBody) ex.downstream?.resumeInput();
+}
+
+function pick(ex: Exchange): Endpoint | undefined {
+  const cluster = ex.cluster!;
+  if (!cluster.original) return cluster.pick(ex.attempts === 0 ? undefined : ex.endpoint);
+  const head = rescan(ex);
+  return cluster.pickOriginal(
+    head.bytes,
+    head.authorityStart,
+    head.authorityEnd,
+    ex.downstream!.listener.defaultPort,
+  );
+}
+
+/** A try came to nothing: another one, or the end of the exchange. */
+export function tryFailed(ex: Exchange, failure: Failure): void {
+  const silent = ex.phase === Phase.head && ex.partial === undefined && ex.interims === 0;
+  const stale = ex.reused && silent && isConnectionLoss(failure);
+  const { cluster, endpoint } = ex;
+  dropUpstream(ex);
+  if (failure.origin === "upstream" && !stale && ex.trying) cluster!.failed(endpoint!);
+  endTry(ex);
+  ex.acceptsBody = false;
+  ex.partial = undefined;
+  if (ex.responded) return abortExchange(ex, failure);
+  if (stale && !ex.repeated && isReplayable(ex) && isIdempotent(ex.method)) {
+    ex.repeated = true;
+    ex.attempts--;
+    return runTry(ex);
+  }
+  const policy = ex.route?.retry;
+  if (policy !== undefined && retriesFailure(policy, failure) && retryLater(ex)) return;
+  replyFailure(ex, failure);
+}
+
+/** Arranges for another try, after its backoff; false: there is none left, or none possible. */
+export function retryLater(ex: Exchange): boolean {
+  const { env, cluster, route } = ex;
+  if (ex.retriesLeft <= 0 || !isReplayable(ex)) return false;
+  endRetry(ex);
+  if (!cluster!.limits.tryAcquireRetry()) return false;
+  ex.retriesLeft--;
+  ex.retrying = true;
+  ex.phase = Phase.head;
+  const base = route?.retry?.backoffMs || 25;
+  ex.wakeMs = env.nowMs + backoffMs(ex.attempts - 1, base, base * BACKOFF_DOUBLINGS, env.random);
+  ex.wake = Wake.retry;
+  ex.tryDeadlineMs = 0;
+  armTimer(ex);
+  return true;
+}
+
+/** The whole request can be sent once more. */
+function isReplayable(ex: Exchange): boolean {
+  return !ex.bodySent || ex.replay?.complete === true;
+}
+
+function isConnectionLoss(failure: Failure): boolean {
+  return failure === Failures.upstreamGone || failure === Failures.upstreamReset;
+}

@@ -1,0 +1,163 @@
+/**
+ * What is to become of a request: its virtual host, its route, and what the route says, in order:
+ * preflight, delay, abort, redirect or direct answer, else a cluster and the first try.
+ */
+import { type Failure, Failures } from "../../core/failure.ts";
+import { type MessageHead, TargetForm } from "../../http1/message-head.ts";
+import { isIdempotent } from "../../http1/method.ts";
+import { corsLines } from "../filter/cors.ts";
+import { Mirrored } from "../filter/mirror.ts";
+import { Overrides } from "../filter/override.ts";
+import { isPreflight } from "../route/cors.ts";
+import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
+import { runTry } from "./attempt.ts";
+import { type Exchange, Wake } from "./exchange.ts";
+import { ReplayBuffer } from "./replay-buffer.ts";
+import { replyFailure, replyRoute, replyRule } from "./reply.ts";
+import { rescan, writeRequestHead } from "./request-head.ts";
+import { armTimer, startRouteTimeout } from "./timing.ts";
+
+const NO_BYTES = new Uint8Array(0);
+const CRLF = new Uint8Array([13, 10]);
+const LOCATION = new TextEncoder().encode("location: ");
+const overrides = new Overrides();
+
+/** For an exchange whose head is in env.requestHead. */
+export function dispatch(ex: Exchange): void {
+  const head = ex.env.requestHead;
+  const failure = findRoute(ex, head);
+  if (failure !== undefined) return replyFailure(ex, failure);
+  const route = ex.route!;
+  if (route.cors !== undefined && applyCors(ex, head)) return;
+  if (route.fault !== undefined && delays(ex, route.fault)) return;
+  act(ex, route, head);
+}
+
+/** The injected delay has passed. */
+export function dispatchDelayed(ex: Exchange): void {
+  ex.delayed = true;
+  act(ex, ex.route!, rescan(ex));
+}
+
+function findRoute(ex: Exchange, head: MessageHead): Failure | undefined {
+  const { listener } = ex.downstream!;
+  if (listener.route !== undefined) {
+    ex.route = listener.route;
+    return ex.connects ? Failures.methodRefused : undefined;
+  }
+  if (!ex.env.ready) return Failures.notReady;
+  if (head.authorityStart === -1) return Failures.noRoute;
+  if (head.schemeIsHttps) return Failures.noRoute;
+  const { snapshot } = ex.generation!;
+  const { authorityStart: from, authorityEnd: to } = head;
+  const host = snapshot.findVirtualHost(head.bytes, from, to, listener.defaultPort);
+  if (host !== undefined) {
+    ex.route = host.match(head, false);
+    if (ex.route === undefined) return Failures.noRoute;
+    if (ex.websocket && !ex.route.websocket) return Failures.upgradeRefused;
+    return undefined;
+  }
+  const unknown = snapshot.settings.unknownHost;
+  const proxied = ex.connects || head.form === TargetForm.absolute;
+  if (unknown === undefined || !proxied) return Failures.noRoute;
+  ex.route = ex.env.passthroughRoute(unknown);
+  return undefined;
+}
+
+/** True: the preflight is answered. */
+function applyCors(ex: Exchange, head: MessageHead): boolean {
+  const preflight = isPreflight(head);
+  const lines = corsLines(ex.route!.cors!, head, preflight);
+  ex.responseFields = lines;
+  if (!preflight || lines === undefined) return false;
+  replyRoute(ex, 200, lines, NO_BYTES);
+  return true;
+}
+
+function delays(ex: Exchange, fault: Fault): boolean {
+  const { env } = ex;
+  if (fault.delayMs === 0 || env.random() >= fault.delayFraction) return false;
+  ex.wake = Wake.afterDelay;
+  ex.wakeMs = env.nowMs + fault.delayMs;
+  armTimer(ex);
+  return true;
+}
+
+function act(ex: Exchange, route: Route, head: MessageHead): void {
+  const { fault, action } = route;
+  if (fault !== undefined && fault.abortStatus !== 0 && ex.env.random() < fault.abortFraction) {
+    return replyRule(ex, Failures.faultAbort, fault.abortStatus);
+  }
+  switch (action.at) {
+    case "redirect":
+      return redirect(ex, action.redirect, head);
+    case "direct":
+      return replyRoute(
+        ex,
+        action.direct.status,
+        ex.responseFields ?? NO_BYTES,
+        action.direct.body,
+      );
+    case "forward":
+      ex.cluster = action.clusters.choose(
+        action.clusters.entries.length === 1 ? 0 : ex.env.random(),
+      );
+      return forward(ex, route, head);
+  }
+}
+
+function redirect(ex: Exchange, to: Redirect, head: MessageHead): void {
+  const { targets } = ex.env;
+  const length = targets.location(to, head, false);
+  if (length < 0) return replyFailure(ex, Failures.targetTooLong);
+  const fields = ex.responseFields ?? NO_BYTES;
+  const lines = Buffer.concat([LOCATION, targets.out.subarray(0, length), CRLF, fields]);
+  replyRoute(ex, to.status, lines, NO_BYTES);
+}
+
+function forward(ex: Exchange, route: Route, head: MessageHead): void {
+  overrides.read(head);
+  ex.timeoutMs = overrides.timeoutMs === -1 ? route.timeoutMs : overrides.timeoutMs;
+  const { retry } = route;
+  if (retry !== undefined) {
+    ex.retriesLeft = overrides.retries === -1 ? retry.attempts : overrides.retries;
+    ex.perTryTimeoutMs = retry.perTryTimeoutMs;
+  }
+  if (route.rewrite?.uri !== undefined) {
+    const { targets } = ex.env;
+    const length = targets.target(route.rewrite, head);
+    if (length < 0) return replyFailure(ex, Failures.targetTooLong);
+    ex.target = targets.out.slice(0, length);
+  }
+  if (!ex.requestDone && (retry !== undefined || isIdempotent(ex.method)) && !ex.connects)
+    ex.replay = new ReplayBuffer(ex.env.limits.replayBytesMax);
+  if (ex.requestDone) startRouteTimeout(ex);
+  if (route.mirror !== undefined) beginMirror(ex, route.mirror, head);
+  runTry(ex);
+}
+
+function beginMirror(ex: Exchange, mirror: Mirror, head: MessageHead): void {
+  const { env } = ex;
+  if (ex.connects || ex.websocket || env.random() >= mirror.fraction) return;
+  const copy = Mirrored.begin(env, mirror.cluster);
+  if (copy === undefined) return;
+  const { output } = env;
+  output.begin(0);
+  writeRequestHead(ex, output, head);
+  if (output.end() < 0) return copy.abandon();
+  const shadow = shadowed(output.out, output.at);
+  output.begin(0);
+  copy.body(shadow, 0, shadow.length);
+  if (ex.requestDone) copy.bodyDone();
+  ex.copy = copy;
+}
+
+/** The head with "-shadow" after the name in Host, before a port. */
+function shadowed(bytes: Uint8Array, length: number): Uint8Array {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1");
+  const changed = text.replace(
+    /^(host:[ \t]*)(\[[^\]]*\]|[^:\r\n \t]*)/im,
+    (_, name: string, host: string) => `${name}${host}-shadow`,
+  );
+  return Buffer.from(changed, "latin1");
+}

@@ -1,0 +1,69 @@
+/** The connection that a request came on, as its exchange sees it. */
+import type { SendPool } from "../../io/send-buffer.ts";
+import type { Route } from "../route/route.ts";
+import { SocketSide } from "../upstream/socket-side.ts";
+import type { Environment } from "./environment.ts";
+
+/** What all connections of one listener have in common. */
+export interface ListenerFacts {
+  readonly name: "outbound" | "inbound";
+  /** The port meant by a Host without one. */
+  readonly defaultPort: number;
+  /** Every request takes it; undefined: the snapshot says. */
+  readonly route: Route | undefined;
+}
+
+/** What becomes of the connection after an exchange. */
+export const After = {
+  /** Another request may follow. */
+  keep: 0,
+  /** Orderly: the client gets everything, even if it is still sending. */
+  close: 1,
+  /** At once, so that the client cannot take what it has for the whole. */
+  abort: 2,
+} as const;
+export type After = (typeof After)[keyof typeof After];
+
+export abstract class DownstreamSide extends SocketSide {
+  readonly env: Environment;
+  readonly listener: ListenerFacts;
+  /** What was received and not used yet: input[inputAt, inputEnd). */
+  input: Uint8Array | undefined = undefined;
+  inputAt = 0;
+  inputEnd = 0;
+  #remoteName = "";
+  #localName = "";
+
+  constructor(env: Environment, listener: ListenerFacts) {
+    super();
+    this.env = env;
+    this.listener = listener;
+  }
+
+  /** "10.0.0.7:51234", made when a log first asks. */
+  get remoteName(): string {
+    if (this.#remoteName === "" && this.socket !== undefined)
+      this.#remoteName = joined(this.socket.remoteAddress, this.socket.remotePort);
+    return this.#remoteName;
+  }
+
+  get localName(): string {
+    if (this.#localName === "" && this.socket !== undefined)
+      this.#localName = joined(this.socket.localAddress, this.socket.localPort);
+    return this.#localName;
+  }
+
+  protected override get sendPool(): SendPool {
+    return this.env.sendPool;
+  }
+
+  /** The exchange takes request bytes (again). */
+  abstract resumeInput(): void;
+
+  /** The exchange is over, and not to be touched any more. */
+  abstract exchangeDone(after: After): void;
+}
+
+function joined(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

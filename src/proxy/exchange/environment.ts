@@ -1,0 +1,82 @@
+/**
+ * What all connections and exchanges of one engine share. The scratch objects (heads, output) hold
+ * good within one event only: whoever needs a head later scans it again.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { GenerationCell } from "../../core/generation.ts";
+import type { Random } from "../../core/random.ts";
+import { MessageHead } from "../../http1/message-head.ts";
+import type { SendPool } from "../../io/send-buffer.ts";
+import type { TimerWheel } from "../../io/timer-wheel.ts";
+import type { AccessLog } from "../../telemetry/access-log.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Route } from "../route/route.ts";
+import { TargetWriter } from "../route/target-writer.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { PoolParts } from "../upstream/pool.ts";
+import { fixedRoute } from "./fixed-route.ts";
+import type { EngineLimits } from "./limits.ts";
+import { Staging } from "./staging.ts";
+
+export interface EnvironmentParts {
+  readonly limits: EngineLimits;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: TimerWheel;
+  readonly generations: GenerationCell<Snapshot>;
+  readonly sendPool: SendPool;
+  readonly pools: PoolParts;
+  /** Whether an endpoint is one of our own listeners. */
+  readonly isOwnAddress: (address: string, port: number) => boolean;
+}
+
+export class Environment {
+  readonly limits: EngineLimits;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: TimerWheel;
+  readonly generations: GenerationCell<Snapshot>;
+  readonly sendPool: SendPool;
+  readonly pools: PoolParts;
+  readonly isOwnAddress: (address: string, port: number) => boolean;
+  readonly requestHead: MessageHead;
+  readonly responseHead: MessageHead;
+  readonly output = new Staging();
+  readonly targets: TargetWriter;
+  accessLog: AccessLog | undefined = undefined;
+  /** Whose head `requestHead` holds. */
+  scannedFor: unknown = undefined;
+  /** Of the event under way. */
+  nowMs = 0;
+  draining = false;
+  /** There is a snapshot. */
+  ready = false;
+  mirrors = 0;
+  #passthrough: { readonly cluster: Cluster; readonly route: Route } | undefined = undefined;
+
+  constructor(parts: EnvironmentParts) {
+    this.limits = parts.limits;
+    this.clock = parts.clock;
+    this.random = parts.random;
+    this.timers = parts.timers;
+    this.generations = parts.generations;
+    this.sendPool = parts.sendPool;
+    this.pools = parts.pools;
+    this.isOwnAddress = parts.isOwnAddress;
+    this.requestHead = new MessageHead(parts.limits.head);
+    this.targets = new TargetWriter(parts.limits.head.startLineBytesMax * 2);
+    this.responseHead = new MessageHead(parts.limits.head);
+  }
+
+  /** Reads the clock, once for each event. */
+  tick(): void {
+    this.nowMs = this.clock.nowMs();
+  }
+
+  /** The route of requests to hosts outside the mesh. */
+  passthroughRoute(cluster: Cluster): Route {
+    if (this.#passthrough?.cluster !== cluster)
+      this.#passthrough = { cluster, route: fixedRoute("passthrough", cluster) };
+    return this.#passthrough.route;
+  }
+}

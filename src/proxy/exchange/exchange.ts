@@ -1,0 +1,191 @@
+/**
+ * One request and its response: plain state, reused from exchange to exchange. What happens to it
+ * is in the modules beside, in the order of a request's life:
+ *
+ *   dispatch ─▶ attempt ⇄ (retry) ─▶ request-body ─▶ response ─▶ finish
+ *                                 └─▶ tunnel
+ */
+import type { Failure } from "../../core/failure.ts";
+import type { Generation } from "../../core/generation.ts";
+import { ChunkedDecoder } from "../../http1/chunked-decoder.ts";
+import type { HeadBuffer } from "../../http1/head-buffer.ts";
+import { Framing } from "../../http1/message-head.ts";
+import { MethodId } from "../../http1/method.ts";
+import type { ConnectCause } from "../../io/tcp-connector.ts";
+import type { AccessRecord } from "../../telemetry/access-record.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Endpoint } from "../cluster/endpoint.ts";
+import type { Route } from "../route/route.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { UpstreamConnection, UpstreamUser } from "../upstream/connection.ts";
+import type { DownstreamSide } from "./downstream-side.ts";
+import type { Environment } from "./environment.ts";
+import type { ReplayBuffer } from "./replay-buffer.ts";
+
+/** Where the response is. */
+export const Phase = { head: 0, body: 1, tunnel: 2, done: 3 } as const;
+export type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** What a waiting exchange does when its time has come. */
+export const Wake = { nothing: 0, afterDelay: 1, retry: 2 } as const;
+export type Wake = (typeof Wake)[keyof typeof Wake];
+
+/** A second user of the request's bytes. */
+export interface RequestCopy {
+  body(bytes: Uint8Array, from: number, to: number): void;
+  bodyDone(): void;
+  abandon(): void;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+export abstract class Exchange implements UpstreamUser {
+  readonly env: Environment;
+  /** Undefined between exchanges. */
+  downstream: DownstreamSide | undefined = undefined;
+  generation: Generation<Snapshot> | undefined = undefined;
+  route: Route | undefined = undefined;
+  cluster: Cluster | undefined = undefined;
+  /** Of the try under way, or of the last one. */
+  endpoint: Endpoint | undefined = undefined;
+  upstream: UpstreamConnection | undefined = undefined;
+
+  // The request.
+  /** The head lies at [headStart, headEnd). */
+  bytes: Uint8Array = NO_BYTES;
+  headStart = 0;
+  headEnd = 0;
+  method: MethodId = MethodId.other;
+  minorVersion = 1;
+  /** The client keeps its connection. */
+  keepsAlive = false;
+  websocket = false;
+  connects = false;
+  requestFraming: Framing = Framing.none;
+  requestRemaining = 0;
+  requestBytes = 0;
+  requestDone = false;
+  /** Request bytes have a place to go. */
+  acceptsBody = false;
+  /** Some of the body was handed to an upstream. */
+  bodySent = false;
+  /** Rewritten path and query. */
+  target: Uint8Array | undefined = undefined;
+  replay: ReplayBuffer | undefined = undefined;
+  copy: RequestCopy | undefined = undefined;
+  #requestChunks: ChunkedDecoder | undefined = undefined;
+
+  // The tries.
+  attempts = 0;
+  /** A try holds its place among the cluster's requests. */
+  trying = false;
+  pending = false;
+  retrying = false;
+  /** The try under way is on a connection that answered an exchange before. */
+  reused = false;
+  /** A stale pooled connection was forgiven, once: only a new one will do. */
+  repeated = false;
+  retriesLeft = 0;
+  perTryTimeoutMs = 0;
+
+  // The response.
+  phase: Phase = Phase.head;
+  partial: HeadBuffer | undefined = undefined;
+  responseFraming: Framing = Framing.none;
+  responseRemaining = 0;
+  responseBytes = 0;
+  /** Final status that the downstream got; 0: none yet. */
+  status = 0;
+  /** A byte of the final response was handed to the downstream. */
+  responded = false;
+  interims = 0;
+  upstreamKeepsAlive = false;
+  /** Send data without chunk framing, or with our own: the two sides differ. */
+  reframes = false;
+  /** The response ends with the connection. */
+  closes = false;
+  /** Lines that the response gets besides its own. */
+  responseFields: Uint8Array | undefined = undefined;
+  #responseChunks: ChunkedDecoder | undefined = undefined;
+
+  // Time.
+  startMs = 0;
+  /** When the last try had been sent; 0: not yet. */
+  sentMs = 0;
+  serviceMs = -1;
+  progressMs = 0;
+  timeoutMs = 0;
+  deadlineMs = 0;
+  tryDeadlineMs = 0;
+  wakeMs = 0;
+  wake: Wake = Wake.nothing;
+
+  failure: Failure | undefined = undefined;
+  /** Which rule or limit did it, or why the transport failed. */
+  detail = "";
+  /** The injected delay was served: for the access log. */
+  delayed = false;
+  record: AccessRecord | undefined = undefined;
+
+  constructor(env: Environment) {
+    this.env = env;
+  }
+
+  get requestChunks(): ChunkedDecoder {
+    this.#requestChunks ??= new ChunkedDecoder(this.env.limits.chunk);
+    return this.#requestChunks;
+  }
+
+  get responseChunks(): ChunkedDecoder {
+    this.#responseChunks ??= new ChunkedDecoder(this.env.limits.chunk);
+    return this.#responseChunks;
+  }
+
+  /** Back to the state of a new one. What tries and responses set is set again by theirs. */
+  reset(): void {
+    this.downstream = undefined;
+    this.generation = undefined;
+    this.route = undefined;
+    this.cluster = undefined;
+    this.endpoint = undefined;
+    this.bytes = NO_BYTES;
+    this.target = undefined;
+    this.replay = undefined;
+    this.copy = undefined;
+    this.partial = undefined;
+    this.responseFields = undefined;
+    this.failure = undefined;
+    this.detail = "";
+    this.record = undefined;
+    this.delayed = false;
+    this.requestBytes = 0;
+    this.responseBytes = 0;
+    this.attempts = 0;
+    this.repeated = false;
+    this.bodySent = false;
+    this.retriesLeft = 0;
+    this.perTryTimeoutMs = 0;
+    this.phase = Phase.head;
+    this.responseFraming = Framing.none;
+    this.status = 0;
+    this.responded = false;
+    this.interims = 0;
+    this.reframes = false;
+    this.closes = false;
+    this.sentMs = 0;
+    this.serviceMs = -1;
+    this.deadlineMs = 0;
+    this.tryDeadlineMs = 0;
+    this.wakeMs = 0;
+    this.wake = Wake.nothing;
+    this.acceptsBody = false;
+  }
+
+  abstract upstreamOpened(): void;
+  abstract upstreamFailed(cause: ConnectCause): void;
+  abstract upstreamData(bytes: Uint8Array): void;
+  abstract upstreamDrained(): void;
+  abstract upstreamEnded(): void;
+  abstract upstreamClosed(reset: boolean): void;
+  abstract upstreamVacancy(): void;
+}

@@ -1,0 +1,60 @@
+/**
+ * Every bound of the HTTP/1.1 engine, with its default. Nothing that a peer controls is without
+ * one. Milliseconds and bytes; 0 switches a timeout off.
+ */
+import { type ChunkLimits, defaultChunkLimits } from "../../http1/chunked-decoder.ts";
+import { defaultHeadLimits, type HeadLimits } from "../../http1/message-head.ts";
+
+export interface EngineLimits {
+  /** From accept, or from the first byte of a later head, to its last byte. */
+  readonly headTimeoutMs: number;
+  /** A downstream connection without a request. */
+  readonly keepAliveIdleMs: number;
+  /** A pooled upstream connection; below the 30 s and more of usual servers. */
+  readonly upstreamIdleMs: number;
+  /** An exchange that moves no byte in either direction. */
+  readonly stallTimeoutMs: number;
+  /** A tunnel (WebSocket, CONNECT) that moves no byte. */
+  readonly tunnelIdleMs: number;
+  /** Where a cluster says nothing. */
+  readonly connectTimeoutMs: number;
+  /** After an error reply: how long to read, so that the client sees the reply and no reset. */
+  readonly lingerMs: number;
+  readonly lingerBytesMax: number;
+  readonly downstreamConnectionsMax: number;
+  /** Of requests and responses. */
+  readonly head: HeadLimits;
+  readonly chunk: ChunkLimits;
+  /** Bytes of one side held for a peer that does not read; above it the producer is paused. */
+  readonly sendBufferBytes: number;
+  /** No side is ever held more; a receive brings up to 512 KiB after the producer was paused. */
+  readonly sendBufferBytesMax: number;
+  /** While draining: how long a connection without a request may still bring one. */
+  readonly drainGraceMs: number;
+  /** Request bytes kept for a further try. */
+  readonly replayBytesMax: number;
+  /** Interim (1xx) responses of one exchange. */
+  readonly interimMax: number;
+  /** Mirrored requests under way in the whole engine. */
+  readonly mirrorsMax: number;
+}
+
+export const defaultEngineLimits: EngineLimits = {
+  headTimeoutMs: 10_000,
+  keepAliveIdleMs: 60_000,
+  upstreamIdleMs: 20_000,
+  stallTimeoutMs: 300_000,
+  tunnelIdleMs: 3_600_000,
+  connectTimeoutMs: 5_000,
+  lingerMs: 1_000,
+  lingerBytesMax: 256 * 1024,
+  downstreamConnectionsMax: 60_000,
+  head: defaultHeadLimits,
+  chunk: defaultChunkLimits,
+  sendBufferBytes: 64 * 1024,
+  sendBufferBytesMax: 2 * 1024 * 1024,
+  drainGraceMs: 5_000,
+  replayBytesMax: 64 * 1024,
+  interimMax: 32,
+  mirrorsMax: 256,
+};

@@ -1,0 +1,82 @@
+/** What remains of an exchange: metrics always, a line in the access log where there is one. */
+import { type Failure, Failures } from "../../core/failure.ts";
+import { FieldId } from "../../http1/field-id.ts";
+import { RecordText, type RecordTextKind } from "../../telemetry/access-record.ts";
+import type { DownstreamSide } from "./downstream-side.ts";
+import type { Environment } from "./environment.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Fields whose values the log shows. */
+const recorded: readonly (readonly [FieldId, RecordTextKind])[] = [
+  [FieldId.userAgent, RecordText.userAgent],
+  [FieldId.xForwardedFor, RecordText.forwardedFor],
+  [FieldId.xRequestId, RecordText.requestId],
+  [FieldId.traceparent, RecordText.traceParent],
+];
+
+export function recordMetrics(ex: Exchange): void {
+  const { endpoint, cluster, generation } = ex;
+  const stats = endpoint?.stats ?? cluster?.localStats ?? generation?.snapshot.localStats;
+  if (stats === undefined) return;
+  stats.record(ex.status, ex.failure, ex.env.nowMs - ex.startMs);
+  if (ex.requestBytes !== 0 || ex.responseBytes !== 0)
+    stats.recordBytes(ex.requestBytes, ex.responseBytes);
+}
+
+/** Copies the texts of the request while its head is there. */
+export function beginRecord(ex: Exchange): void {
+  const { env, downstream } = ex;
+  const record = env.accessLog!.acquire();
+  const head = env.requestHead;
+  ex.record = record;
+  record.startMs = env.clock.wallMs();
+  record.protocol = head.minorVersion;
+  record.copy(RecordText.method, head.bytes, head.start, head.methodEnd);
+  record.copy(RecordText.path, head.bytes, head.pathStart, Math.max(head.pathEnd, head.queryEnd));
+  record.copy(RecordText.authority, head.bytes, head.authorityStart, head.authorityEnd);
+  for (let i = 0; i < recorded.length; i++) {
+    const [id, kind] = recorded[i]!;
+    const field = head.firstOf[id]!;
+    if (field !== -1) record.copy(kind, head.bytes, head.valueStart[field]!, head.valueEnd[field]!);
+  }
+  record.downstreamRemoteAddress = downstream!.remoteName;
+  record.downstreamLocalAddress = downstream!.localName;
+}
+
+export function writeRecord(ex: Exchange): void {
+  const { env, record, endpoint } = ex;
+  if (record === undefined) return;
+  record.durationMs = env.nowMs - ex.startMs;
+  record.status = ex.status;
+  record.bytesReceived = ex.requestBytes;
+  record.bytesSent = ex.responseBytes;
+  record.upstreamServiceMs = ex.serviceMs;
+  record.attempts = ex.attempts;
+  record.failure = ex.failure ?? (ex.delayed ? Failures.faultDelay : undefined);
+  record.details = ex.detail === "" && ex.failure === undefined ? "via_upstream" : ex.detail;
+  record.upstreamCluster = ex.cluster?.name ?? "";
+  record.upstreamHost = endpoint?.authority ?? "";
+  record.routeName = ex.route?.name ?? "";
+  ex.record = undefined;
+  env.accessLog?.write(record);
+}
+
+/** A request that was refused before it had an exchange. */
+export function recordRefusal(
+  env: Environment,
+  downstream: DownstreamSide,
+  failure: Failure,
+  detail: string,
+): void {
+  env.generations.current.snapshot.localStats.record(failure.http, failure, 0);
+  const { accessLog } = env;
+  if (accessLog === undefined) return;
+  const record = accessLog.acquire();
+  record.startMs = env.clock.wallMs();
+  record.status = failure.http;
+  record.failure = failure;
+  record.details = detail;
+  record.downstreamRemoteAddress = downstream.remoteName;
+  record.downstreamLocalAddress = downstream.localName;
+  accessLog.write(record);
+}

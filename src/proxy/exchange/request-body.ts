@@ -1,0 +1,80 @@
+/** The request body on its way to the upstream, decoded only as far as its end has to be found. */
+
+import type { Failure } from "../../core/failure.ts";
+import { ChunkEvent } from "../../http1/chunked-decoder.ts";
+import { Framing } from "../../http1/message-head.ts";
+import { type Exchange, Phase } from "./exchange.ts";
+import { armTimer, startRouteTimeout } from "./timing.ts";
+
+const CRLF = new Uint8Array([13, 10]);
+
+/**
+ * Passes on what is in the downstream's input, up to the end of the request; the caller flushes.
+ * Returns why the request is malformed, if it is.
+ */
+export function takeBody(ex: Exchange): Failure | undefined {
+  const downstream = ex.downstream!;
+  const { input } = downstream;
+  if (input === undefined || downstream.inputAt >= downstream.inputEnd) return undefined;
+  switch (ex.requestFraming) {
+    case Framing.length:
+      takeLength(ex, input);
+      return undefined;
+    case Framing.chunked:
+      return takeChunks(ex, input);
+    case Framing.tunnel:
+      pass(ex, input, downstream.inputAt, downstream.inputEnd);
+      downstream.inputAt = downstream.inputEnd;
+      return undefined;
+    default:
+      return undefined;
+  }
+}
+
+function takeLength(ex: Exchange, input: Uint8Array): void {
+  const downstream = ex.downstream!;
+  const from = downstream.inputAt;
+  const to = Math.min(downstream.inputEnd, from + ex.requestRemaining);
+  ex.requestRemaining -= to - from;
+  downstream.inputAt = to;
+  pass(ex, input, from, to);
+  if (ex.requestRemaining === 0) requestDone(ex);
+}
+
+function takeChunks(ex: Exchange, input: Uint8Array): Failure | undefined {
+  const downstream = ex.downstream!;
+  const chunks = ex.requestChunks;
+  for (;;) {
+    downstream.inputAt = chunks.relay(input, downstream.inputAt, downstream.inputEnd);
+    switch (chunks.event) {
+      case ChunkEvent.data:
+        pass(ex, input, chunks.dataStart, chunks.dataEnd);
+        break;
+      case ChunkEvent.end:
+        if (chunks.trailersLength > 0) pass(ex, chunks.trailers, 0, chunks.trailersLength);
+        pass(ex, CRLF, 0, 2);
+        requestDone(ex);
+        return undefined;
+      case ChunkEvent.failed:
+        return chunks.failure;
+      default:
+        return undefined;
+    }
+  }
+}
+
+function pass(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
+  ex.bodySent = true;
+  ex.requestBytes += to - from;
+  ex.replay?.add(bytes, from, to);
+  ex.copy?.body(bytes, from, to);
+  ex.env.output.stage(ex.upstream!, bytes, from, to);
+}
+
+function requestDone(ex: Exchange): void {
+  ex.requestDone = true;
+  ex.sentMs = ex.env.nowMs;
+  ex.copy?.bodyDone();
+  startRouteTimeout(ex);
+  if (ex.phase === Phase.head) armTimer(ex);
+}

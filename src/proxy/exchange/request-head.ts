@@ -1,0 +1,69 @@
+/** The request as the upstream gets it: head with edits, then what of the body is here already. */
+import { type Failure, Failures } from "../../core/failure.ts";
+import { FieldId } from "../../http1/field-id.ts";
+import type { HeadWriter } from "../../http1/head-writer.ts";
+import { Framing, type MessageHead } from "../../http1/message-head.ts";
+import { scanRequestHead } from "../../http1/request-head.ts";
+import { type Exchange, Phase } from "./exchange.ts";
+import { takeBody } from "./request-body.ts";
+
+const HOST = new TextEncoder().encode("host: ");
+const CRLF = new TextEncoder().encode("\r\n");
+
+/** The head of this exchange's request: still there from its arrival, or scanned once more. */
+export function rescan(ex: Exchange): MessageHead {
+  const { env } = ex;
+  if (env.scannedFor !== ex) {
+    scanRequestHead(ex.bytes, ex.headStart, ex.headEnd, env.requestHead);
+    env.scannedFor = ex;
+  }
+  return env.requestHead;
+}
+
+/** Sends the request over ex.upstream. */
+export function sendRequest(ex: Exchange): Failure | undefined {
+  const { env, replay } = ex;
+  const upstream = ex.upstream!;
+  const { output } = env;
+  output.begin(0);
+  writeRequestHead(ex, output, rescan(ex));
+  if (output.end() < 0) {
+    output.begin(0);
+    return Failures.headTooLarge;
+  }
+  ex.phase = Phase.head;
+  ex.upstreamKeepsAlive = true;
+  if (replay !== undefined && replay.length > 0)
+    output.stage(upstream, replay.bytes, 0, replay.length);
+  if (ex.requestDone) ex.sentMs = env.nowMs;
+  else {
+    ex.acceptsBody = !ex.websocket;
+    takeBody(ex);
+  }
+  output.flush(upstream);
+  if (upstream.isFull) ex.downstream!.pause();
+  return undefined;
+}
+
+/** Everything but the empty line. The Host of a mirrored request is changed by its caller. */
+export function writeRequestHead(ex: Exchange, output: HeadWriter, head: MessageHead): void {
+  const { requestFields, rewrite } = ex.route!;
+  const authority = rewrite?.authority;
+  if (authority !== undefined) {
+    const field = head.firstOf[FieldId.host]!;
+    if (field === -1) head.firstOf[FieldId.host] = 0;
+    else head.dropped[field] = 1;
+    ex.env.scannedFor = undefined;
+  }
+  if (ex.target === undefined) output.request(head);
+  else output.requestTo(head, ex.target);
+  output.fields(head);
+  if (authority !== undefined) {
+    output.add(HOST);
+    output.add(authority);
+    output.add(CRLF);
+  }
+  if (requestFields.length > 0) output.add(requestFields);
+  if (ex.requestFraming === Framing.chunked) output.chunked();
+  if (ex.websocket) output.upgrade();
+}

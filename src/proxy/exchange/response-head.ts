@@ -1,0 +1,46 @@
+/** The response head as the downstream gets it. */
+
+import { FieldId } from "../../http1/field-id.ts";
+import { Framing, type MessageHead } from "../../http1/message-head.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Stages the head and decides how the body is framed for this downstream. */
+export function writeResponseHead(ex: Exchange, head: MessageHead): void {
+  const { output, draining } = ex.env;
+  output.response(head);
+  output.fields(head);
+  if (ex.responseFields !== undefined) output.add(ex.responseFields);
+  if (ex.websocket && head.status === 101) output.upgrade();
+  switch (head.framing) {
+    case Framing.chunked:
+      if (ex.minorVersion === 1) output.chunked();
+      else ex.reframes = ex.closes = true;
+      break;
+    case Framing.untilClose:
+      if (ex.minorVersion === 1) {
+        output.chunked();
+        ex.reframes = true;
+      } else ex.closes = true;
+      break;
+    case Framing.tunnel:
+      output.end();
+      return;
+    default:
+  }
+  // An answer before the end of the request is nearly always a refusal of the rest.
+  if (!ex.requestDone && head.status >= 300) ex.closes = true;
+  if (!ex.keepsAlive || ex.closes || draining) {
+    ex.closes = true;
+    output.close();
+  }
+  output.end();
+}
+
+/** 100, 102, 103: passed on as it came. */
+export function writeInterim(ex: Exchange, head: MessageHead): void {
+  const { output } = ex.env;
+  head.drop(FieldId.transferEncoding);
+  output.response(head);
+  output.fields(head);
+  output.end();
+}

@@ -1,0 +1,236 @@
+/**
+ * What the upstream sends: interim heads, the head, the body, towards the downstream.
+ *
+ *   head ─(1xx)─▶ head ─▶ body ─▶ done ─▶ finish
+ *                   │                ▲
+ *                   ├── no body ─────┘
+ *                   └── 101, CONNECT ─▶ tunnel
+ */
+import { type Failure, Failures } from "../../core/failure.ts";
+import { chunkEnd, lastChunk, writeChunkSize } from "../../http1/chunk-writer.ts";
+import { ChunkEvent } from "../../http1/chunked-decoder.ts";
+import { HeadBuffer } from "../../http1/head-buffer.ts";
+import { Framing } from "../../http1/message-head.ts";
+import { scanResponseHead } from "../../http1/response-head.ts";
+import { retriesStatus } from "../route/retry.ts";
+import { retryLater, tryFailed } from "./attempt.ts";
+import { type Exchange, Phase } from "./exchange.ts";
+import { abortExchange, dropUpstream, endTry, finishAnswered } from "./finish.ts";
+import { writeInterim, writeResponseHead } from "./response-head.ts";
+import { beginTunnel } from "./tunnel.ts";
+
+/** Bytes from the upstream. */
+export function takeResponse(ex: Exchange, bytes: Uint8Array): void {
+  const { env } = ex;
+  const downstream = ex.downstream!;
+  const to = bytes.length;
+  env.output.begin(0);
+  ex.progressMs = env.nowMs;
+  let at = 0;
+  while (at < to && at >= 0) {
+    switch (ex.phase) {
+      case Phase.head:
+        at = takeHead(ex, bytes, at, to);
+        break;
+      case Phase.body:
+        at = takeBody(ex, bytes, at, to);
+        break;
+      case Phase.tunnel:
+        ex.responseBytes += to - at;
+        env.output.stage(downstream, bytes, at, to);
+        at = to;
+        break;
+      case Phase.done:
+        // Bytes that answer nothing: whoever sends them is not to be trusted with another request.
+        ex.upstreamKeepsAlive = false;
+        at = to;
+    }
+  }
+  if (at < 0) return;
+  env.output.flush(downstream);
+  if (ex.phase === Phase.done) finishAnswered(ex);
+  else if (downstream.isFull) ex.upstream?.pause();
+}
+
+/** FIN from the upstream: the end of a response that is framed so, or too early. */
+export function endResponse(ex: Exchange): void {
+  const { env } = ex;
+  if (ex.phase === Phase.body && ex.responseFraming === Framing.untilClose) {
+    env.output.begin(0);
+    if (ex.reframes) env.output.add(lastChunk);
+    env.output.flush(ex.downstream!);
+    ex.phase = Phase.done;
+    ex.upstreamKeepsAlive = false;
+    finishAnswered(ex);
+  } else if (ex.phase === Phase.head) tryFailed(ex, Failures.upstreamGone);
+  else abortExchange(ex, Failures.upstreamGone);
+}
+
+/** The offset past what was used; negative: the exchange has ended or is tried again. */
+function takeHead(ex: Exchange, bytes: Uint8Array, at: number, to: number): number {
+  const head = ex.env.responseHead;
+  head.requestMethod = ex.method;
+  head.upgradeWasSent = ex.websocket;
+  const { partial } = ex;
+  if (partial === undefined) {
+    const end = scanResponseHead(bytes, at, to, head);
+    if (end > 0) return headDone(ex, end, to);
+    if (end < 0) return refuse(ex, head.detail);
+    ex.partial = new HeadBuffer(ex.env.limits.head);
+    return takeHeadPart(ex, ex.partial, bytes, { at, to });
+  }
+  return takeHeadPart(ex, partial, bytes, { at, to });
+}
+
+function takeHeadPart(
+  ex: Exchange,
+  partial: HeadBuffer,
+  bytes: Uint8Array,
+  range: { readonly at: number; readonly to: number },
+): number {
+  const { at, to } = range;
+  const next = partial.push(bytes, at, to);
+  if (next < 0) return refuse(ex, partial.detail);
+  if (!partial.complete) return next;
+  ex.partial = undefined;
+  const head = ex.env.responseHead;
+  const end = scanResponseHead(partial.bytes, 0, partial.length, head);
+  if (end <= 0) return refuse(ex, head.detail);
+  return headDone(ex, next, to);
+}
+
+function refuse(ex: Exchange, detail: string): number {
+  ex.detail = detail;
+  ex.env.output.begin(0);
+  tryFailed(ex, Failures.upstreamBadResponse);
+  return -1;
+}
+
+/** A head was scanned; body bytes follow from `next` on. */
+function headDone(ex: Exchange, next: number, to: number): number {
+  const { env, cluster, endpoint } = ex;
+  const head = env.responseHead;
+  if (head.status < 200 && head.status !== 101) return interim(ex, next);
+  if (ex.sentMs !== 0) ex.serviceMs = env.nowMs - ex.sentMs;
+  if (head.status >= 500) {
+    cluster!.failed(endpoint!);
+    const policy = ex.route!.retry;
+    if (policy !== undefined && retriesStatus(policy, head.status) && retryStatus(ex, next, to))
+      return -1;
+  } else cluster!.succeeded(endpoint!);
+  ex.tryDeadlineMs = 0;
+  ex.status = head.status;
+  ex.responded = true;
+  ex.responseFraming = head.framing;
+  ex.upstreamKeepsAlive = head.keepsAlive;
+  writeResponseHead(ex, head);
+  if (env.output.overflowed) return refuse(ex, "response head too large");
+  switch (head.framing) {
+    case Framing.none:
+      ex.phase = Phase.done;
+      break;
+    case Framing.length:
+      ex.responseRemaining = head.contentLength;
+      ex.phase = head.contentLength === 0 ? Phase.done : Phase.body;
+      break;
+    case Framing.chunked:
+      ex.responseChunks.reset(true);
+      ex.phase = Phase.body;
+      break;
+    case Framing.untilClose:
+      ex.phase = Phase.body;
+      break;
+    case Framing.tunnel:
+      env.output.flush(ex.downstream!);
+      beginTunnel(ex);
+  }
+  return next;
+}
+
+/** Drops this answer, to try again; false: no further try, so the answer is passed on. */
+function retryStatus(ex: Exchange, next: number, to: number): boolean {
+  const head = ex.env.responseHead;
+  const whole =
+    head.framing === Framing.none ||
+    (head.framing === Framing.length && head.contentLength === to - next);
+  const reusable = whole && head.keepsAlive && ex.requestDone;
+  if (!retryLater(ex)) return false;
+  const { upstream } = ex;
+  if (reusable) ex.upstream = undefined;
+  else dropUpstream(ex);
+  endTry(ex);
+  if (reusable) upstream!.release(ex.env.nowMs);
+  ex.acceptsBody = false;
+  ex.env.output.begin(0);
+  return true;
+}
+
+function interim(ex: Exchange, next: number): number {
+  if (++ex.interims > ex.env.limits.interimMax) return refuse(ex, "too many interim responses");
+  if (ex.minorVersion === 1) writeInterim(ex, ex.env.responseHead);
+  return next;
+}
+
+function takeBody(ex: Exchange, bytes: Uint8Array, at: number, to: number): number {
+  const { output } = ex.env;
+  switch (ex.responseFraming) {
+    case Framing.length: {
+      const end = Math.min(to, at + ex.responseRemaining);
+      ex.responseRemaining -= end - at;
+      ex.responseBytes += end - at;
+      output.stage(ex.downstream!, bytes, at, end);
+      if (ex.responseRemaining === 0) ex.phase = Phase.done;
+      return end;
+    }
+    case Framing.chunked:
+      return takeChunks(ex, bytes, at, to);
+    default:
+      ex.responseBytes += to - at;
+      if (ex.reframes) stageChunk(ex, bytes, at, to);
+      else output.stage(ex.downstream!, bytes, at, to);
+      return to;
+  }
+}
+
+function takeChunks(ex: Exchange, bytes: Uint8Array, at: number, to: number): number {
+  const chunks = ex.responseChunks;
+  const { output } = ex.env;
+  const downstream = ex.downstream!;
+  let next = at;
+  for (;;) {
+    next = ex.reframes ? chunks.next(bytes, next, to) : chunks.relay(bytes, next, to);
+    switch (chunks.event) {
+      case ChunkEvent.data:
+        ex.responseBytes += chunks.dataEnd - chunks.dataStart;
+        output.stage(downstream, bytes, chunks.dataStart, chunks.dataEnd);
+        break;
+      case ChunkEvent.end:
+        if (!ex.reframes) {
+          if (chunks.trailersLength > 0)
+            output.stage(downstream, chunks.trailers, 0, chunks.trailersLength);
+          output.stage(downstream, chunkEnd, 0, 2);
+        }
+        ex.phase = Phase.done;
+        return next;
+      case ChunkEvent.failed:
+        return brokenBody(ex, chunks.failure ?? Failures.upstreamBadResponse);
+      default:
+        return next;
+    }
+  }
+}
+
+function brokenBody(ex: Exchange, failure: Failure): number {
+  ex.env.output.begin(0);
+  abortExchange(ex, failure);
+  return -1;
+}
+
+function stageChunk(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
+  const { output } = ex.env;
+  const downstream = ex.downstream!;
+  if (output.at + 32 > output.out.length) output.flush(downstream);
+  output.at = writeChunkSize(output.out, output.at, to - from);
+  output.stage(downstream, bytes, from, to);
+  output.stage(downstream, chunkEnd, 0, 2);
+}

@@ -1,0 +1,20 @@
+/** Cross-origin rules of a route: the lines of an answer to a preflight, or to any other request. */
+import type { MessageHead } from "../../http1/message-head.ts";
+import type { CorsPolicy } from "../route/cors.ts";
+
+const encoder = new TextEncoder();
+const ALLOW_ORIGIN = encoder.encode("access-control-allow-origin: ");
+const CRLF = encoder.encode("\r\n");
+
+/** The lines of an answer to an allowed Origin; undefined: there is none, or it is not allowed. */
+export function corsLines(
+  policy: CorsPolicy,
+  head: MessageHead,
+  preflight: boolean,
+): Uint8Array | undefined {
+  const field = policy.allowedOrigin(head);
+  if (field === -1) return undefined;
+  const origin = head.bytes.subarray(head.valueStart[field]!, head.valueEnd[field]!);
+  const lines = preflight ? policy.preflightFields : policy.responseFields;
+  return Buffer.concat([ALLOW_ORIGIN, origin, CRLF, lines]);
+}

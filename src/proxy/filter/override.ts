@@ -1,0 +1,45 @@
+/**
+ * What a caller may say about its own request: x-envoy-upstream-rq-timeout-ms instead of the
+ * route's timeout, x-envoy-max-retries instead of its retries. Read here, and not passed on.
+ */
+import { FieldId } from "../../http1/field-id.ts";
+import type { MessageHead } from "../../http1/message-head.ts";
+
+const encoder = new TextEncoder();
+const TIMEOUT = encoder.encode("x-envoy-upstream-rq-timeout-ms");
+const RETRIES = encoder.encode("x-envoy-max-retries");
+const DIGITS_MAX = 9;
+
+/** Both -1 where the request says nothing. */
+export class Overrides {
+  timeoutMs = -1;
+  retries = -1;
+
+  read(head: MessageHead): void {
+    this.timeoutMs = -1;
+    this.retries = -1;
+    const { fieldCount, fieldId, nameStart, nameEnd } = head;
+    for (let i = 0; i < fieldCount; i++) {
+      if (fieldId[i] !== FieldId.other) continue;
+      const length = nameEnd[i]! - nameStart[i]!;
+      if (length !== TIMEOUT.length && length !== RETRIES.length) continue;
+      if (head.find(TIMEOUT, i) === i) this.timeoutMs = take(head, i, this.timeoutMs);
+      else if (head.find(RETRIES, i) === i) this.retries = take(head, i, this.retries);
+    }
+  }
+}
+
+/** The field's number, else what was there before; the field is dropped either way. */
+function take(head: MessageHead, field: number, before: number): number {
+  head.dropped[field] = 1;
+  const from = head.valueStart[field]!;
+  const to = head.valueEnd[field]!;
+  if (from === to || to - from > DIGITS_MAX) return before;
+  let value = 0;
+  for (let at = from; at < to; at++) {
+    const digit = head.bytes[at]! - 48;
+    if (digit < 0 || digit > 9) return before;
+    value = value * 10 + digit;
+  }
+  return value;
+}

@@ -1,0 +1,256 @@
+/**
+ * One downstream HTTP/1.1 connection: finds the heads of its requests and gives each to an
+ * exchange, one after another.
+ *
+ *   head ──▶ exchange ──keep──▶ head
+ *     │         ├──close──▶ lingering ──▶ closed      lingering: what the client still sends is
+ *     │         └──abort──▶ closed                    read, so that it gets our reply, no reset
+ *     └─refused─▶ lingering
+ *
+ * Input that nobody can use yet (the next request, a body before its upstream is there) stays where
+ * it is, and the socket is paused: that is the bound on pipelining.
+ */
+import { type Failure, Failures } from "../../core/failure.ts";
+import { HeadBuffer } from "../../http1/head-buffer.ts";
+import { failureReply } from "../../http1/local-reply.ts";
+import { scanRequestHead } from "../../http1/request-head.ts";
+import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
+import { After, DownstreamSide, type ListenerFacts } from "../exchange/downstream-side.ts";
+import type { Environment } from "../exchange/environment.ts";
+import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
+
+/** What the engine does for its connections. */
+export interface DownstreamOwner {
+  readonly env: Environment;
+  readonly facts: ListenerFacts;
+  takeExchange(): ForwardedExchange;
+  giveBack(exchange: ForwardedExchange): void;
+  connectionClosed(connection: DownstreamConnection): void;
+  /** A request that was refused before it had an exchange. */
+  refused(connection: DownstreamConnection, failure: Failure, detail: string): void;
+}
+
+export class DownstreamConnection extends DownstreamSide {
+  readonly #owner: DownstreamOwner;
+  #exchange: ForwardedExchange | undefined = undefined;
+  #partial: HeadBuffer | undefined = undefined;
+  #processing = false;
+  #lingering = false;
+  #lingered = 0;
+  #requests = 0;
+  /** The client has sent FIN. */
+  #ended = false;
+
+  constructor(owner: DownstreamOwner, socket: TcpSocket<unknown>) {
+    super(owner.env, owner.facts);
+    this.#owner = owner;
+    this.socket = socket;
+  }
+
+  get busy(): boolean {
+    return this.#exchange !== undefined;
+  }
+
+  /** Nothing was asked yet, or everything was answered. */
+  get idle(): boolean {
+    return this.#exchange === undefined && this.#partial === undefined && !this.#lingering;
+  }
+
+  data(bytes: Uint8Array): void {
+    this.env.tick();
+    if (this.#lingering) return this.#linger(bytes.length);
+    if (this.input === undefined) {
+      this.input = bytes;
+      this.inputAt = 0;
+      this.inputEnd = bytes.length;
+    } else {
+      const rest = this.input.subarray(this.inputAt, this.inputEnd);
+      this.input = Buffer.concat([rest, bytes]);
+      this.inputAt = 0;
+      this.inputEnd = this.input.length;
+    }
+    this.#process();
+  }
+
+  drained(): void {
+    this.env.tick();
+    if (this.flush() < 0) return;
+    if (this.#exchange !== undefined) this.#exchange.downstreamDrained();
+    else if (this.isLow && this.input !== undefined) this.#process();
+  }
+
+  ended(): void {
+    this.env.tick();
+    this.#ended = true;
+    if (this.#exchange !== undefined) this.#exchange.downstreamEnded();
+    else this.end();
+  }
+
+  closed(): void {
+    this.env.tick();
+    this.forget();
+    this.input = undefined;
+    this.#partial = undefined;
+    const exchange = this.#exchange;
+    exchange?.downstreamClosed();
+    this.env.timers.release(this);
+    this.#owner.connectionClosed(this);
+  }
+
+  override expire(): void {
+    this.env.tick();
+    if (this.#exchange !== undefined) this.#exchange.expire();
+    else if (this.waiting > 0) this.abort();
+    else if (this.#lingering) this.end();
+    else if (this.#partial !== undefined) this.#refuse(Failures.headTimeout, "");
+    else this.#becomeLingering();
+  }
+
+  override resumeInput(): void {
+    if (this.input !== undefined) {
+      if (!this.#processing) this.#process();
+    } else this.resume();
+  }
+
+  override exchangeDone(after: After): void {
+    const exchange = this.#exchange!;
+    this.#exchange = undefined;
+    this.#requests++;
+    this.#owner.giveBack(exchange);
+    if (this.socket === undefined) return;
+    if (after === After.abort) return this.abort();
+    if (after === After.close) return this.#becomeLingering();
+    this.env.timers.armAt(this, this.env.nowMs + this.env.limits.keepAliveIdleMs);
+    if (this.#processing) return;
+    if (this.input !== undefined) this.#process();
+    else this.resume();
+  }
+
+  /** Just accepted: the first head has its limit from now on. */
+  accepted(): void {
+    this.env.timers.armAt(this, this.env.nowMs + this.env.limits.headTimeoutMs);
+  }
+
+  /** The proxy ends: no request is expected after `deadlineMs`. */
+  drainBy(deadlineMs: number): void {
+    if (this.#exchange === undefined && !this.#lingering) this.env.timers.armAt(this, deadlineMs);
+  }
+
+  /** Uses as much of the input as can be used now. */
+  #process(): void {
+    this.#processing = true;
+    while (this.input !== undefined && this.inputAt < this.inputEnd) {
+      const exchange = this.#exchange;
+      if (this.#lingering) {
+        this.input = undefined;
+        break;
+      }
+      if (exchange === undefined) {
+        if (this.isFull) break;
+        this.#takeHead(this.input);
+      } else if (exchange.acceptsBody && !exchange.requestDone) {
+        const { upstream } = exchange;
+        if (upstream === undefined || upstream.isFull) break;
+        exchange.input();
+      } else break;
+    }
+    this.#processing = false;
+    if (this.input === undefined || this.inputAt < this.inputEnd) {
+      if (this.input !== undefined) this.pause();
+      return;
+    }
+    this.input = undefined;
+    if (this.paused && this.#exchange?.upstream?.isFull !== true) this.resume();
+  }
+
+  #takeHead(input: Uint8Array): void {
+    const partial = this.#partial;
+    if (partial !== undefined) return this.#takeHeadPart(partial, input);
+    const head = this.env.requestHead;
+    this.env.scannedFor = undefined;
+    const end = scanRequestHead(input, this.inputAt, this.inputEnd, head);
+    if (end > 0) {
+      this.inputAt = end;
+      this.#begin(input);
+    } else if (end < 0) this.#refuse(head.failure!, head.detail);
+    else {
+      this.#partial = new HeadBuffer(this.env.limits.head);
+      this.env.timers.armAt(this, this.#headDeadline());
+      this.#takeHeadPart(this.#partial, input);
+    }
+  }
+
+  #takeHeadPart(partial: HeadBuffer, input: Uint8Array): void {
+    const next = partial.push(input, this.inputAt, this.inputEnd);
+    if (next < 0) return this.#refuse(partial.failure!, partial.detail);
+    this.inputAt = next;
+    if (!partial.complete) return;
+    this.#partial = undefined;
+    const head = this.env.requestHead;
+    this.env.scannedFor = undefined;
+    const { bytes } = partial;
+    if (scanRequestHead(bytes, 0, partial.length, head) > 0) this.#begin(bytes);
+    else this.#refuse(head.failure ?? Failures.badRequestLine, head.detail);
+  }
+
+  /** From accept for the first head, from its first byte for a later one. */
+  #headDeadline(): number {
+    if (this.#requests === 0 && this.deadlineMs !== 0) return this.deadlineMs;
+    return this.env.nowMs + this.env.limits.headTimeoutMs;
+  }
+
+  #begin(bytes: Uint8Array): void {
+    const exchange = this.#owner.takeExchange();
+    this.#exchange = exchange;
+    exchange.begin(this, bytes);
+  }
+
+  #refuse(failure: Failure, detail: string): void {
+    const reply = failureReply(failure, true, detail);
+    this.#owner.refused(this, failure, detail);
+    this.send(reply, 0, reply.length);
+    this.#partial = undefined;
+    this.#becomeLingering();
+  }
+
+  /** FIN after what is sent; what still comes is read and dropped, within limits. */
+  #becomeLingering(): void {
+    this.#lingering = true;
+    this.input = undefined;
+    if (this.#ended) return this.end();
+    const { limits, nowMs } = this.env;
+    this.env.timers.armAt(
+      this,
+      nowMs + (this.waiting > 0 ? limits.stallTimeoutMs : limits.lingerMs),
+    );
+    this.shutdown();
+    this.resume();
+  }
+
+  #linger(bytes: number): void {
+    this.#lingered += bytes;
+    if (this.#lingered > this.env.limits.lingerBytesMax) this.abort();
+  }
+}
+
+/** The handlers of one listener. */
+export function downstreamHandlers(
+  accept: (socket: TcpSocket<DownstreamConnection>) => void,
+): SocketHandlers<DownstreamConnection> {
+  return {
+    open: accept,
+    data(socket, bytes) {
+      socket.data.data(bytes);
+    },
+    drain(socket) {
+      socket.data.drained();
+    },
+    end(socket) {
+      socket.data.ended();
+    },
+    close(socket) {
+      // A connection that was refused at the door has no data.
+      (socket.data as DownstreamConnection | undefined)?.closed();
+    },
+  };
+}

@@ -1,0 +1,157 @@
+/**
+ * One connection to an endpoint. It carries bytes for one user at a time and understands none.
+ *
+ *   connecting ──▶ busy ◀──▶ idle
+ *        │           │         │
+ *        └───────────┴─────────┴──▶ (closing) ──▶ closed
+ *
+ * An idle connection expects nothing: bytes, FIN and time all close it.
+ */
+
+import type { SendPool } from "../../io/send-buffer.ts";
+import type { TcpSocket } from "../../io/socket.ts";
+import type { ConnectAttempt, ConnectCause, ConnectHandlers } from "../../io/tcp-connector.ts";
+import type { Endpoint } from "../cluster/endpoint.ts";
+import type { Limits } from "../cluster/limits.ts";
+import { SocketSide } from "./socket-side.ts";
+
+/** Who uses a connection: an exchange or a mirrored request. */
+export interface UpstreamUser {
+  upstreamOpened(): void;
+  /** It could not be opened; the user has no connection any more. */
+  upstreamFailed(cause: ConnectCause): void;
+  upstreamData(bytes: Uint8Array): void;
+  /** Room to send again: see waiting. */
+  upstreamDrained(): void;
+  /** FIN: nothing more will come. */
+  upstreamEnded(): void;
+  /** The user has no connection any more. */
+  upstreamClosed(reset: boolean): void;
+  /** A connection may be had now; for users that wait for one. */
+  upstreamVacancy(): void;
+}
+
+/** The pool, as its connections know it. */
+export interface ConnectionOwner {
+  readonly endpoint: Endpoint;
+  readonly sendPool: SendPool;
+  connectionReleased(connection: UpstreamConnection, nowMs: number): void;
+  /** It is closing: not to be given to anybody any more. */
+  connectionRetired(connection: UpstreamConnection): void;
+  connectionClosed(connection: UpstreamConnection): void;
+}
+
+export class UpstreamConnection extends SocketSide {
+  readonly owner: ConnectionOwner;
+  /** Where its place in the cluster's connections is counted. */
+  readonly limits: Limits;
+  user: UpstreamUser | undefined;
+  state: "connecting" | "busy" | "idle" | "closing" | "closed" = "connecting";
+  attempt: ConnectAttempt | undefined = undefined;
+  /** Exchanges that it was given. */
+  served = 1;
+  /** The server has sent FIN. */
+  ended = false;
+
+  constructor(owner: ConnectionOwner, limits: Limits, user: UpstreamUser) {
+    super();
+    this.owner = owner;
+    this.limits = limits;
+    this.user = user;
+  }
+
+  protected override get sendPool(): SendPool {
+    return this.owner.sendPool;
+  }
+
+  /** It has answered an exchange before this one: the server may have closed it meanwhile. */
+  get reused(): boolean {
+    return this.served > 1;
+  }
+
+  /** The idle limit. */
+  override expire(): void {
+    if (this.state === "idle") this.close();
+  }
+
+  /** The exchange is over, and both directions are between messages. */
+  release(nowMs: number): void {
+    this.owner.connectionReleased(this, nowMs);
+  }
+
+  /** Gives up what was sent and not answered; no user hears of it. */
+  discard(): void {
+    this.user = undefined;
+    if (this.state === "connecting") {
+      this.attempt?.cancel();
+      this.closed(false);
+    } else {
+      this.#retire();
+      this.abort();
+    }
+  }
+
+  /** Orderly, after an answer; no user hears of it. */
+  close(): void {
+    this.user = undefined;
+    if (this.state === "closed" || this.state === "closing") return;
+    this.#retire();
+    this.end();
+  }
+
+  opened(socket: TcpSocket<unknown>): void {
+    this.socket = socket;
+    this.attempt = undefined;
+    this.state = "busy";
+    this.user?.upstreamOpened();
+  }
+
+  failed(cause: ConnectCause): void {
+    const user = this.user;
+    this.user = undefined;
+    this.closed(false);
+    user?.upstreamFailed(cause);
+  }
+
+  closed(reset: boolean): void {
+    if (this.state === "closed") return;
+    const user = this.user;
+    this.user = undefined;
+    this.state = "closed";
+    this.forget();
+    this.owner.connectionClosed(this);
+    user?.upstreamClosed(reset);
+  }
+
+  #retire(): void {
+    if (this.state === "idle") this.owner.connectionRetired(this);
+    if (this.state !== "closed") this.state = "closing";
+  }
+}
+
+export const upstreamHandlers: ConnectHandlers<UpstreamConnection> = {
+  open(socket) {
+    socket.data.opened(socket);
+  },
+  data(socket, bytes) {
+    const connection = socket.data;
+    if (connection.user === undefined) connection.discard();
+    else connection.user.upstreamData(bytes);
+  },
+  drain(socket) {
+    const connection = socket.data;
+    if (connection.flush() >= 0) connection.user?.upstreamDrained();
+  },
+  end(socket) {
+    const connection = socket.data;
+    connection.ended = true;
+    if (connection.user === undefined) connection.close();
+    else connection.user.upstreamEnded();
+  },
+  close(socket, error) {
+    socket.data.closed(error !== undefined && error !== null);
+  },
+  connectFailed(connection, cause) {
+    connection.failed(cause);
+  },
+};

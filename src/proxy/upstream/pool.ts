@@ -1,0 +1,147 @@
+/**
+ * The connections to one endpoint. Idle ones are a stack: the one used last is used next, so that a
+ * quiet hour lets the surplus run into its idle limit.
+ */
+import type { SendPool } from "../../io/send-buffer.ts";
+import type { TcpConnector } from "../../io/tcp-connector.ts";
+import type { TimerWheel } from "../../io/timer-wheel.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { Endpoint, EndpointPool } from "../cluster/endpoint.ts";
+import type { Usage } from "../cluster/limits.ts";
+import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from "./connection.ts";
+
+export interface PoolParts {
+  readonly connector: TcpConnector<UpstreamConnection>;
+  readonly timers: TimerWheel;
+  readonly sendPool: SendPool;
+  readonly idleMs: number;
+  readonly waiting: WaitingUsers;
+  readonly pools: Set<ConnectionPool>;
+}
+
+export class ConnectionPool implements EndpointPool, ConnectionOwner {
+  readonly endpoint: Endpoint;
+  readonly #parts: PoolParts;
+  readonly #idle: UpstreamConnection[] = [];
+  #open = 0;
+  #draining = false;
+
+  constructor(endpoint: Endpoint, parts: PoolParts) {
+    this.endpoint = endpoint;
+    this.#parts = parts;
+    parts.pools.add(this);
+  }
+
+  get sendPool(): SendPool {
+    return this.#parts.sendPool;
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  /** Idle, busy and connecting. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** An idle connection for `user`, if there is one. */
+  take(user: UpstreamUser): UpstreamConnection | undefined {
+    const connection = this.#idle.pop();
+    if (connection === undefined) return undefined;
+    connection.deadlineMs = 0;
+    connection.state = "busy";
+    connection.served++;
+    connection.user = user;
+    return connection;
+  }
+
+  /** A new connection for `user`, who hears of its opening; the caller has acquired its place. */
+  connect(cluster: Cluster, user: UpstreamUser): UpstreamConnection {
+    const connection = new UpstreamConnection(this, cluster.limits, user);
+    this.#open++;
+    const { address, port } = this.endpoint;
+    connection.attempt = this.#parts.connector.connect(
+      { hostname: address, port },
+      connection,
+      cluster.connectTimeoutMs,
+    );
+    return connection;
+  }
+
+  connectionReleased(connection: UpstreamConnection, nowMs: number): void {
+    connection.user = undefined;
+    const spent = connection.served >= connection.limits.max.requestsPerConnection;
+    if (this.#draining || spent || connection.ended || connection.waiting > 0) {
+      connection.close();
+      return;
+    }
+    connection.resume();
+    connection.state = "idle";
+    this.#parts.timers.armAt(connection, nowMs + this.#parts.idleMs);
+    this.#idle.push(connection);
+    if (this.#parts.waiting.size > 0) this.#parts.waiting.wake(connection.limits.usage);
+  }
+
+  connectionRetired(connection: UpstreamConnection): void {
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+  }
+
+  connectionClosed(connection: UpstreamConnection): void {
+    this.#parts.timers.release(connection);
+    this.connectionRetired(connection);
+    this.#open--;
+    connection.limits.releaseConnection();
+    if (this.#open === 0 && this.#draining) this.#parts.pools.delete(this);
+    if (this.#parts.waiting.size > 0) this.#parts.waiting.wake(connection.limits.usage);
+  }
+
+  drain(): void {
+    this.#draining = true;
+    for (const connection of [...this.#idle]) connection.close();
+    if (this.#open === 0) this.#parts.pools.delete(this);
+  }
+}
+
+/** The pool of an endpoint; made at its first use. */
+export function poolOf(endpoint: Endpoint, parts: PoolParts): ConnectionPool {
+  const pool = endpoint.pool;
+  if (pool instanceof ConnectionPool) return pool;
+  const made = new ConnectionPool(endpoint, parts);
+  endpoint.pool = made;
+  return made;
+}
+
+/** Exchanges that wait because their cluster may open no more connections; first come first. */
+export class WaitingUsers {
+  readonly #byUsage = new Map<Usage, UpstreamUser[]>();
+
+  /** Clusters with somebody waiting. */
+  get size(): number {
+    return this.#byUsage.size;
+  }
+
+  add(usage: Usage, user: UpstreamUser): void {
+    const users = this.#byUsage.get(usage);
+    if (users === undefined) this.#byUsage.set(usage, [user]);
+    else users.push(user);
+  }
+
+  remove(usage: Usage, user: UpstreamUser): void {
+    const users = this.#byUsage.get(usage);
+    const at = users === undefined ? -1 : users.indexOf(user);
+    if (users === undefined || at === -1) return;
+    users.splice(at, 1);
+    if (users.length === 0) this.#byUsage.delete(usage);
+  }
+
+  /** The one who waits longest tries again. */
+  wake(usage: Usage): void {
+    const users = this.#byUsage.get(usage);
+    if (users === undefined) return;
+    const first = users.shift();
+    if (users.length === 0) this.#byUsage.delete(usage);
+    first?.upstreamVacancy();
+  }
+}

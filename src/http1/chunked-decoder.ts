@@ -138,19 +138,24 @@ export class ChunkedDecoder {
   /** As `next`, with ranges of raw octets to send on: see above. */
   relay(bytes: Uint8Array, at: number, to: number): number {
     let next = at;
-    // Extensions and trailers are not sent on: a range ends where one begins.
-    while (next < to && (this.#state === State.extension || this.#state === State.trailers)) {
+    while (next < to) {
+      const start = next;
+      while (next < to && this.#state !== State.extension && this.#state < State.trailers) {
+        next =
+          this.#state === State.data ? this.#takeData(next, to) : this.#advance(bytes, next, to);
+      }
+      if (this.#state === State.failed) return next;
+      if (next > start) {
+        this.dataStart = start;
+        this.dataEnd = next;
+        this.event = ChunkEvent.data;
+        return next;
+      }
+      // Extensions and trailers are not sent on: a range ends where one begins.
       next = this.#advance(bytes, next, to);
       if (this.#state >= State.done) return next;
     }
-    const start = next;
-    while (next < to && this.#state !== State.extension && this.#state !== State.trailers) {
-      next = this.#state === State.data ? this.#takeData(next, to) : this.#advance(bytes, next, to);
-      if (this.#state === State.failed) return next;
-    }
-    this.dataStart = start;
-    this.dataEnd = next;
-    this.event = next > start ? ChunkEvent.data : ChunkEvent.more;
+    this.event = ChunkEvent.more;
     return next;
   }
 

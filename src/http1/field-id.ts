@@ -132,7 +132,10 @@ const offsets = new Uint16Array(names.length + 2);
 const packed = new Uint8Array(names.reduce((sum, name) => sum + name.length, 0));
 const slots = buildSlots();
 
-/** The id of the name that `bytes` holds, in any case; FieldId.other where it is none of ours. */
+/**
+ * The id of the name in [from, to), in any case; FieldId.other where it is none of ours. The octets
+ * must be token characters: a CR would be taken for a hyphen.
+ */
 export function fieldIdOf(bytes: Uint8Array, from: number, to: number): FieldId {
   const length = to - from;
   if (length === 0) return FieldId.other;

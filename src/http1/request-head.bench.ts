@@ -58,8 +58,8 @@ const variants: Readonly<Record<string, () => number>> = {
   [`scan small (${small.length} B)`]: scan(small),
   [`scan typical (${typical.length} B)`]: scan(typical),
   [`scan browser (${browser.length} B)`]: scan(browser),
-  [`scan + write typical`]: copy(typical),
-  [`scan + write browser`]: copy(browser),
+  "scan + write typical": copy(typical),
+  "scan + write browser": copy(browser),
   [`scan response (${response.length} B)`]: () =>
     scanResponseHead(response, 0, response.length, head),
 };

@@ -124,8 +124,7 @@ export class Http1Stream {
   #begin(end: number): number {
     const head = this.#head;
     this.#keepsAlive = head.keepsAlive;
-    const message = (this.partial = this.#describe(head));
-    message.forwarded = this.#write(head);
+    this.partial = { ...this.#describe(head), forwarded: this.#write(head) };
     switch (head.framing) {
       case Framing.none:
         this.#complete();
@@ -155,10 +154,12 @@ export class Http1Stream {
     const fields = Array.from({ length: head.fieldCount }, (_, i) => {
       return [head.text(head.nameStart[i]!, head.nameEnd[i]!), head.valueText(i)] as const;
     });
-    const request = `${head.text(head.start, head.methodEnd)} ${head.text(head.targetStart, head.targetEnd)}`;
-    const response = `${head.status} ${head.text(head.reasonStart, head.reasonEnd)}`;
+    const start =
+      this.#options.response === true
+        ? [`${head.status}`, head.text(head.reasonStart, head.reasonEnd)]
+        : [head.text(head.start, head.methodEnd), head.text(head.targetStart, head.targetEnd)];
     return {
-      start: this.#options.response === true ? response : request,
+      start: start.join(" "),
       minorVersion: head.minorVersion,
       fields,
       framing: head.framing,

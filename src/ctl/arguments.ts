@@ -6,8 +6,8 @@
  * which citty then parses. Every mistake is a usage error that names what was probably meant.
  */
 import { type ArgDef, type ArgsDef, type ParsedArgs, parseArgs } from "citty";
+import { didYouMean } from "../core/suggestion.ts";
 import { type CtlCommand, usageError } from "./command.ts";
-import { nearest } from "./suggestion.ts";
 
 export interface ParsedCommand {
   readonly args: ParsedArgs;
@@ -85,7 +85,7 @@ function assemble(
     if (wrong === false || wrong === undefined) continue;
     throw usageError(
       `flag --${name} cannot be ${JSON.stringify(wrong)}; it is one of ${options.join(", ")}`,
-      didYouMean(nearest(wrong, options)),
+      didYouMean(wrong, options),
     );
   }
   const canonical = [...values].map(([name, all]) => {
@@ -129,12 +129,8 @@ function readShort(
 }
 
 function unknownFlag(name: string, flags: ReadonlyMap<string, Flag>): Error {
-  const near = nearest(name.startsWith("--") ? name : `-${name}`, flags.keys());
-  return usageError(`unknown flag ${name}`, didYouMean(near));
-}
-
-export function didYouMean(word: string | undefined): string {
-  return word === undefined ? "" : `did you mean ${word}?`;
+  const near = didYouMean(name.startsWith("--") ? name : `-${name}`, flags.keys());
+  return usageError(`unknown flag ${name}`, near);
 }
 
 /** Keys as typed: "--output", "-o". */

@@ -17,14 +17,14 @@ export class CtlError extends Error {
   /** What to do about it. */
   readonly hint: string;
 
-  constructor(message: string, exitCode: number = EXIT.failed, hint = "") {
+  constructor(message: string, exitCode: number = EXIT.failed, hint: string | undefined = "") {
     super(message);
     this.exitCode = exitCode;
     this.hint = hint;
   }
 }
 
-export function usageError(message: string, hint = ""): CtlError {
+export function usageError(message: string, hint: string | undefined = ""): CtlError {
   return new CtlError(message, EXIT.usage, hint);
 }
 

@@ -119,6 +119,27 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/check.ts")).checkCommand,
   },
   {
+    name: "demo",
+    aliases: [],
+    group: OTHER,
+    summary: "Run Bookinfo as a whole mesh on this machine",
+    load: async () => (await import("./commands/demo.ts")).demoCommand,
+  },
+  {
+    name: "demo-guard",
+    aliases: [],
+    group: HIDDEN,
+    summary: "Tidies up after a demo that was killed",
+    load: async () => (await import("./commands/demo-guard.ts")).demoGuardCommand,
+  },
+  {
+    name: "demo-service",
+    aliases: [],
+    group: HIDDEN,
+    summary: "One service of the demo",
+    load: async () => (await import("./commands/demo-service.ts")).demoServiceCommand,
+  },
+  {
     name: "version",
     aliases: [],
     group: OTHER,

@@ -2,9 +2,8 @@
  * The words by which people name kinds: Istio 0.1's `route-rules`, 0.2's `routerules`, plain kinds
  * and short forms; and references like `route-rule reviews` or `RouteRule/default/reviews`.
  */
-import { didYouMean } from "./arguments.ts";
+import { didYouMean } from "../core/suggestion.ts";
 import { type CtlError, usageError } from "./command.ts";
-import { nearest } from "./suggestion.ts";
 
 /** Kind, its word in messages (Istio 0.1's), and a short form. */
 const kinds: readonly (readonly [kind: string, word: string, short: string])[] = [
@@ -40,9 +39,9 @@ export function kindOf(word: string): string {
 }
 
 function unknownKind(word: string): CtlError {
-  const near = nearest(word, byWord.keys());
+  const near = didYouMean(word, byWord.keys());
   const list = kinds.map(([, spelling]) => spelling).join(", ");
-  const hint = near === undefined ? "" : `${didYouMean(near)} `;
+  const hint = near === undefined ? "" : `${near} `;
   return usageError(`no kind is called ${JSON.stringify(word)}`, `${hint}kinds are ${list}`);
 }
 

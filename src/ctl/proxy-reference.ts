@@ -1,8 +1,7 @@
 /** Which proxy is meant: its id, the start of its id, or the service that it stands for. */
 import { type ProxyStatus, ProxyStatus_Sync as Sync } from "../api/gen/mesh/v1/config_pb.ts";
-import { didYouMean } from "./arguments.ts";
+import { didYouMean } from "../core/suggestion.ts";
 import { CtlError, EXIT } from "./command.ts";
-import { nearest } from "./suggestion.ts";
 
 export function findProxy(proxies: readonly ProxyStatus[], wanted: string): ProxyStatus {
   const exact = proxies.find(({ nodeId }) => nodeId === wanted);
@@ -20,11 +19,11 @@ export function findProxy(proxies: readonly ProxyStatus[], wanted: string): Prox
       EXIT.failed,
       `name one of ${list.join(", ")}`,
     );
-  const near = didYouMean(nearest(wanted, list));
   throw new CtlError(
     `no proxy is called ${wanted}`,
     EXIT.failed,
-    near || (list.length === 0 ? "none is connected" : `connected are ${list.join(", ")}`),
+    didYouMean(wanted, list) ??
+      (list.length === 0 ? "none is connected" : `connected are ${list.join(", ")}`),
   );
 }
 

@@ -2,12 +2,12 @@
  * `mesh ctl`: finds the command, reads its arguments strictly, runs it and returns its exit code.
  * Nothing here is loaded for a command that is not called; a mistake is told in a sentence.
  */
-import { didYouMean, parseCommand, splitCommand } from "./arguments.ts";
+import { didYouMean } from "../core/suggestion.ts";
+import { parseCommand, splitCommand } from "./arguments.ts";
 import { type CtlCommand, CtlError, contextFor, EXIT, usageError } from "./command.ts";
 import { commonFlags, managerFlags, namespaceFlags } from "./flag.ts";
 import { commandHelp, rootHelp, usageLine } from "./help.ts";
 import { type CommandEntry, commands, HIDDEN } from "./inventory.ts";
-import { nearest } from "./suggestion.ts";
 import { type CtlIo, paintFor, processIo } from "./terminal.ts";
 
 const leadingFlags = { ...commonFlags, ...managerFlags, ...namespaceFlags };
@@ -67,7 +67,7 @@ function findCommand(name: string): CommandEntry {
   const names = commands.flatMap(({ name, aliases, group }) =>
     group === HIDDEN ? [] : [name, ...aliases],
   );
-  const hint = didYouMean(nearest(name, names)) || "mesh ctl --help lists commands";
+  const hint = didYouMean(name, names) ?? "mesh ctl --help lists commands";
   throw usageError(`unknown command ${JSON.stringify(name)}`, hint);
 }
 

@@ -73,7 +73,8 @@ function rejectionsText(proxies: readonly ProxyStatus[], mark: (text: string) =>
     .filter(({ problems }) => problems.length > 0)
     .map(({ nodeId, sentVersion, activeVersion, problems }) => {
       const kept = activeVersion === "" ? "has none" : `keeps ${activeVersion}`;
-      return `\n${nodeId} ${mark("rejected")} ${sentVersion} and ${kept}:\n${problems.map((problem) => `  ${problem}\n`).join("")}`;
+      const reasons = problems.map((problem) => `  ${problem}\n`).join("");
+      return `\n${nodeId} ${mark("rejected")} ${sentVersion} and ${kept}:\n${reasons}`;
     })
     .join("");
 }

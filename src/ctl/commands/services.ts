@@ -1,13 +1,12 @@
 /** `mesh ctl services`: what exists, where it runs, and whether it answers. */
 import type { InstanceStatus, ServiceStatus } from "../../api/gen/mesh/v1/config_pb.ts";
-import { didYouMean } from "../arguments.ts";
+import { didYouMean } from "../../core/suggestion.ts";
 import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT } from "../command.ts";
 import { managerFlags, outputFlags, watchFlags } from "../flag.ts";
 import { jsonText, sourceText, yamlText } from "../output/document.ts";
 import { shortHost } from "../output/rule-summary.ts";
 import { labelsText, renderTable } from "../output/table.ts";
-import { nearest } from "../suggestion.ts";
 import { showWatched } from "../watch.ts";
 
 export const servicesCommand = defineCtlCommand({
@@ -38,11 +37,8 @@ function pick(services: readonly ServiceStatus[], name: string | undefined): Ser
   if (name === undefined) return sorted;
   const found = sorted.filter(({ host }) => host === name || host.startsWith(`${name}.`));
   if (found.length > 0) return found;
-  const near = nearest(
-    name,
-    sorted.flatMap(({ host }) => [host, host.split(".")[0]!]),
-  );
-  throw new CtlError(`no service is called ${name}`, EXIT.failed, didYouMean(near));
+  const names = sorted.flatMap(({ host }) => [host, host.split(".")[0]!]);
+  throw new CtlError(`no service is called ${name}`, EXIT.failed, didYouMean(name, names));
 }
 
 async function render(

@@ -1,0 +1,43 @@
+/** The Bookinfo rules inside the executable, and what the demo suggests to do with them. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import abort from "../../../rules/bookinfo/abort.yaml" with { type: "text" };
+import allV1 from "../../../rules/bookinfo/all-v1.yaml" with { type: "text" };
+import canary from "../../../rules/bookinfo/canary.yaml" with { type: "text" };
+import circuitBreaker from "../../../rules/bookinfo/circuit-breaker.yaml" with { type: "text" };
+import delay from "../../../rules/bookinfo/delay.yaml" with { type: "text" };
+import loadBalancing from "../../../rules/bookinfo/load-balancing.yaml" with { type: "text" };
+import mirror from "../../../rules/bookinfo/mirror.yaml" with { type: "text" };
+import redirect from "../../../rules/bookinfo/redirect.yaml" with { type: "text" };
+import reviewsV3 from "../../../rules/bookinfo/reviews-v3.yaml" with { type: "text" };
+import testUserV2 from "../../../rules/bookinfo/test-user-v2.yaml" with { type: "text" };
+import timeout from "../../../rules/bookinfo/timeout.yaml" with { type: "text" };
+
+export const demoRules: Readonly<Record<string, string>> = {
+  "abort.yaml": abort,
+  "all-v1.yaml": allV1,
+  "canary.yaml": canary,
+  "circuit-breaker.yaml": circuitBreaker,
+  "delay.yaml": delay,
+  "load-balancing.yaml": loadBalancing,
+  "mirror.yaml": mirror,
+  "redirect.yaml": redirect,
+  "reviews-v3.yaml": reviewsV3,
+  "test-user-v2.yaml": testUserV2,
+  "timeout.yaml": timeout,
+};
+
+/** Writes them out, so that the suggested commands work wherever the executable was started. */
+export function writeRules(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  for (const [name, text] of Object.entries(demoRules)) writeFileSync(join(directory, name), text);
+}
+
+/** What to try: a rule, and what will be seen. */
+export const suggestions: readonly (readonly [file: string, effect: string])[] = [
+  ["canary.yaml", "canary: 90 % of reviews from v1, 10 % from v3 (red stars)"],
+  ["test-user-v2.yaml", "whoever logs in as test-user gets reviews v2 (black stars)"],
+  ["delay.yaml", "ratings answer test-user 2 s late"],
+  ["abort.yaml", "ratings answer test-user with 500: the page comes without stars"],
+  ["circuit-breaker.yaml", "one connection to details: bursts are refused at once"],
+];

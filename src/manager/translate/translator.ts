@@ -26,8 +26,8 @@ export interface World {
 }
 
 interface View {
-  /** Any one of the proxies that share it. */
-  readonly node: NodeView;
+  /** The last that asked: any one of the proxies that share it now. */
+  node: NodeView;
   /** By "service/<host>" or the egress rule's key. */
   readonly plans: Map<string, HashedPlan>;
   resources: Resources | undefined;
@@ -82,6 +82,8 @@ export class Translator {
       view = { node, plans: new Map(), resources: undefined, usedAt: 0 };
       this.#views.set(key, view);
     }
+    // Who shares a view changes with the rules; a former one of them may be told apart now.
+    view.node = node;
     view.usedAt = this.#updates;
     view.resources ??= this.#assemble(view);
     return view.resources;

@@ -1,0 +1,277 @@
+/**
+ * What is kept and what is sent as a difference must be what a fresh translation gives: over random
+ * histories of a mesh, for every kind of proxy in it.
+ */
+import { expect, test } from "bun:test";
+import { create, toJson } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import type { ConfigUpdate } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { Config } from "../../model/config.ts";
+import type { Service, ServiceInstance } from "../../model/service.ts";
+import { Catalog } from "../translate/catalog.ts";
+import type { Resources } from "../translate/resource.ts";
+import { ruleSetOf } from "../translate/rule-set.ts";
+import type { NodeView } from "../translate/source.ts";
+import { translate } from "../translate/translate.ts";
+import { Translator } from "../translate/translator.ts";
+import { deltaUpdate, wholeUpdate } from "./delta.ts";
+
+const DOMAIN = "cluster.local";
+const hosts = ["a", "b", "c"].map((name) => `${name}.default.svc.${DOMAIN}`);
+const nodes: readonly NodeView[] = [
+  { service: hosts[0]!, namespace: "default", labels: { version: "v1" } },
+  { service: hosts[0]!, namespace: "default", labels: { version: "v2" } },
+  { service: hosts[1]!, namespace: "other", labels: {} },
+];
+
+const anyHost = fc.constantFrom(...hosts);
+const anyVersion = fc.constantFrom("v1", "v2");
+const anyLabels = fc.oneof(fc.constant({}), fc.record({ version: anyVersion }));
+const anyRef = fc.record({ host: anyHost, labels: anyLabels });
+const plainRef = anyHost.map((host) => ({ host, labels: {} }));
+
+const meta = (name: string) => ({ name, namespace: "default", labels: {}, annotations: {} });
+const origin = { file: "rules.yaml", line: 1, column: 1 };
+const common = { apiVersion: "", origin, text: "" };
+
+const anyRouteRule: fc.Arbitrary<Config> = fc
+  .record({
+    name: fc.constantFrom("r1", "r2", "r3", "r4"),
+    destination: plainRef,
+    precedence: fc.integer({ min: 0, max: 2 }),
+    source: fc.option(anyRef, { nil: undefined }),
+    header: fc.option(fc.constantFrom("x", "y"), { nil: undefined }),
+    route: fc.array(fc.record({ destination: anyRef, weight: fc.constantFrom(0, 50) }), {
+      maxLength: 2,
+    }),
+  })
+  .map(({ name, source, header, ...rest }) => ({
+    kind: "RouteRule",
+    ...common,
+    meta: meta(name),
+    spec: {
+      ...rest,
+      match: {
+        ...(source !== undefined && { source }),
+        headers: header === undefined ? {} : { [header]: { kind: "present" } },
+      },
+      websocketUpgrade: false,
+      timeoutMs: 15_000,
+      appendHeaders: {},
+    },
+  }));
+
+const anyPolicy: fc.Arbitrary<Config> = fc
+  .record({
+    name: fc.constantFrom("p1", "p2"),
+    destination: anyRef,
+    source: fc.option(anyRef, { nil: undefined }),
+    loadBalancing: fc.constantFrom("ROUND_ROBIN" as const, "RANDOM" as const),
+  })
+  .map(({ name, source, ...rest }) => ({
+    kind: "DestinationPolicy",
+    ...common,
+    meta: meta(name),
+    spec: { ...rest, ...(source !== undefined && { source }) },
+  }));
+
+const anyEgress: fc.Arbitrary<Config> = fc
+  .record({ name: fc.constantFrom("e1", "e2"), service: fc.constantFrom("x.example", hosts[0]!) })
+  .map(({ name, service }) => ({
+    kind: "EgressRule",
+    ...common,
+    meta: meta(name),
+    spec: { service, ports: [{ port: 80, protocol: "http" }] },
+  }));
+
+const anySettings: fc.Arbitrary<Config> = fc.constantFrom(1_000, 2_000).map((connectTimeoutMs) => ({
+  kind: "MeshConfig",
+  ...common,
+  meta: meta("mesh"),
+  spec: {
+    outboundTrafficPolicy: "ALLOW_ANY",
+    accessLogFile: "",
+    accessLogEncoding: "TEXT",
+    connectTimeoutMs,
+    drainDurationMs: 1,
+  },
+}));
+
+const anyService: fc.Arbitrary<Service> = fc
+  .record({ host: anyHost, port: fc.constantFrom(80, 9080), tcp: fc.boolean() })
+  .map(({ host, port, tcp }) => ({
+    host,
+    namespace: "default",
+    addresses: [],
+    ports: [{ name: "", number: port, protocol: tcp ? "TCP" : "HTTP" }],
+    resolution: "STATIC",
+    external: false,
+    registry: "local",
+  }));
+
+const anyInstance: fc.Arbitrary<ServiceInstance> = fc
+  .record({
+    host: anyHost,
+    port: fc.integer({ min: 1, max: 3 }),
+    servicePort: fc.constantFrom(80, 9080),
+    version: anyVersion,
+    healthy: fc.boolean(),
+  })
+  .map(({ version, ...rest }) => ({
+    ...rest,
+    address: "127.0.0.1",
+    labels: { version },
+    locality: "",
+    weight: 1,
+    workload: "",
+  }));
+
+interface Mesh {
+  readonly configs: ReadonlyMap<string, Config>;
+  readonly services: ReadonlyMap<string, Service>;
+  readonly instances: ReadonlyMap<string, ServiceInstance>;
+}
+
+/** Undefined takes the thing away. */
+interface Step {
+  readonly field: keyof Mesh;
+  readonly key: string;
+  readonly value: unknown;
+}
+
+function put(field: keyof Mesh, key: string, value: unknown): Step {
+  return { field, key, value };
+}
+
+function after(mesh: Mesh, { field, key, value }: Step): Mesh {
+  const map = new Map<string, unknown>(mesh[field]);
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+  return { ...mesh, [field]: map };
+}
+
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  fc
+    .oneof(anyRouteRule, anyPolicy, anyEgress, anySettings)
+    .chain((config) =>
+      fc.boolean().map((there) => put("configs", config.meta.name, there ? config : undefined)),
+    ),
+  anyService.chain((service) =>
+    fc.boolean().map((there) => put("services", service.host, there ? service : undefined)),
+  ),
+  anyInstance.chain((one) =>
+    fc
+      .boolean()
+      .map((there) => put("instances", `${one.host}:${one.port}`, there ? one : undefined)),
+  ),
+);
+
+function apply(held: ProxyConfig, update: ConfigUpdate): ProxyConfig {
+  const { config } = update;
+  if (config === undefined) throw new Error("an update has a config");
+  if (update.baseVersion === "") return config;
+  expect(update.baseVersion).toBe(held.version);
+  const merge = <M>(
+    before: readonly M[],
+    change: { changed: readonly M[]; removed: readonly string[] },
+    nameOf: (one: M) => string,
+  ): M[] => {
+    const map = new Map(before.map((one) => [nameOf(one), one]));
+    for (const name of change.removed) expect(map.delete(name)).toBe(true);
+    for (const one of change.changed) map.set(nameOf(one), one);
+    return [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+  };
+  return create(ProxyConfigSchema, {
+    version: config.version,
+    ...(config.settings || held.settings ? { settings: (config.settings ?? held.settings)! } : {}),
+    virtualHosts: merge(
+      held.virtualHosts,
+      { changed: config.virtualHosts, removed: update.removedVirtualHosts },
+      ({ name }) => name,
+    ),
+    clusters: merge(
+      held.clusters,
+      { changed: config.clusters, removed: update.removedClusters },
+      ({ name }) => name,
+    ),
+    endpointSets: merge(
+      held.endpointSets,
+      { changed: config.endpointSets, removed: update.removedEndpointSets },
+      ({ cluster }) => cluster,
+    ),
+  });
+}
+
+test("every proxy ends up with what a fresh translation gives, after any history", () => {
+  fc.assert(
+    fc.property(fc.array(anyStep, { minLength: 1, maxLength: 15 }), (steps) => {
+      const translator = new Translator(DOMAIN);
+      const held = nodes.map((): { at: Resources | undefined; config: ProxyConfig } => ({
+        at: undefined,
+        config: create(ProxyConfigSchema, {}),
+      }));
+      let mesh: Mesh = { configs: new Map(), services: new Map(), instances: new Map() };
+      for (const step of steps) {
+        mesh = after(mesh, step);
+        const [services, instances] = [[...mesh.services.values()], [...mesh.instances.values()]];
+        const rules = ruleSetOf([...mesh.configs.values()], DOMAIN);
+        translator.update({ rules, catalog: new Catalog(services, instances) });
+        for (const [i, node] of nodes.entries()) {
+          const to = translator.resources(node);
+          const proxy = held[i]!;
+          const update = proxy.at === undefined ? wholeUpdate(to) : deltaUpdate(proxy.at, to);
+          proxy.config = apply(proxy.config, update);
+          proxy.at = to;
+          const fresh = translate(rules, services, instances, node);
+          expect(toJson(ProxyConfigSchema, proxy.config)).toEqual(toJson(ProxyConfigSchema, fresh));
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("a changed endpoint is sent as that endpoint set and nothing else", () => {
+  const translator = new Translator(DOMAIN);
+  const services: Service[] = hosts.map((host) => ({
+    host,
+    namespace: "default",
+    addresses: [],
+    ports: [{ name: "", number: 80, protocol: "HTTP" }],
+    resolution: "STATIC",
+    external: false,
+    registry: "local",
+  }));
+  const instances = (port: number): ServiceInstance[] =>
+    hosts.map((host, i) => ({
+      host,
+      address: "127.0.0.1",
+      port: i === 0 ? port : 1,
+      servicePort: 80,
+      labels: {},
+      locality: "",
+      weight: 1,
+      healthy: true,
+      workload: "",
+    }));
+  const rules = ruleSetOf([], DOMAIN);
+  translator.update({ rules, catalog: new Catalog(services, instances(1)) });
+  const before = translator.resources(nodes[0]!);
+  translator.update({ rules, catalog: new Catalog(services, instances(2)) });
+  const update = deltaUpdate(before, translator.resources(nodes[0]!));
+  expect(update.config?.endpointSets.map(({ cluster }) => cluster)).toEqual([
+    `outbound|80||${hosts[0]}`,
+  ]);
+  expect(update.config?.virtualHosts).toEqual([]);
+  expect(update.config?.clusters).toEqual([]);
+  expect(update.config?.settings).toBeUndefined();
+});
+
+test("proxies that no rule tells apart share one translation", () => {
+  const translator = new Translator(DOMAIN);
+  translator.update({ rules: ruleSetOf([], DOMAIN), catalog: new Catalog([], []) });
+  const [v1, v2, other] = nodes.map((node) => translator.resources(node));
+  expect(v1).toBe(v2!);
+  expect(other).not.toBe(v1);
+});

@@ -10,7 +10,6 @@ import {
   AppliedObject_Change as Change,
 } from "../api/gen/mesh/v1/config_pb.ts";
 import { isError } from "../core/problem.ts";
-import { readDocuments } from "../dialect/read.ts";
 import { call, managerAt } from "./client.ts";
 import { type CommandContext, EXIT, usageError } from "./command.ts";
 import type { dryRunFlags, managerFlags, namespaceFlags, outputFlags } from "./flag.ts";
@@ -36,7 +35,7 @@ export async function writeRules(
   const { io } = context;
   const namespace = args.namespace ?? "default";
   const files = await readRuleFiles(context.repeated("file"), io);
-  checkKind(files, context.rest, namespace);
+  await checkKind(files, context.rest, namespace);
   const manager = managerAt(args.manager, io);
   const response = await call(
     manager,
@@ -52,11 +51,16 @@ export async function writeRules(
 }
 
 /** `create route-rule -f FILE`: Istio 0.1's spelling; the file must then hold only these. */
-function checkKind(files: readonly RuleFile[], words: readonly string[], namespace: string): void {
+async function checkKind(
+  files: readonly RuleFile[],
+  words: readonly string[],
+  namespace: string,
+): Promise<void> {
   const [word, name, more] = words;
   if (word === undefined) return;
   if (more !== undefined) throw usageError(`unexpected argument ${JSON.stringify(more)}`);
   const kind = kindOf(word);
+  const { readDocuments } = await import("../dialect/read.ts");
   for (const { file, text } of files) {
     const { configs } = readDocuments(text, { file, namespace });
     const other = configs.find(

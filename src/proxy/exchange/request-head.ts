@@ -2,7 +2,7 @@
 import { type Failure, Failures } from "../../core/failure.ts";
 import { FieldId } from "../../http1/field-id.ts";
 import type { HeadWriter } from "../../http1/head-writer.ts";
-import { Framing, type MessageHead } from "../../http1/message-head.ts";
+import type { MessageHead } from "../../http1/message-head.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { takeBody } from "./request-body.ts";
@@ -64,6 +64,5 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
     output.add(CRLF);
   }
   if (requestFields.length > 0) output.add(requestFields);
-  if (ex.requestFraming === Framing.chunked) output.chunked();
   if (ex.websocket) output.upgrade();
 }

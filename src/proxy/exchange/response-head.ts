@@ -7,14 +7,15 @@ import type { Exchange } from "./exchange.ts";
 /** Stages the head and decides how the body is framed for this downstream. */
 export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   const { output, draining } = ex.env;
+  const dechunks = head.framing === Framing.chunked && ex.minorVersion === 0;
+  if (dechunks) head.drop(FieldId.transferEncoding);
   output.response(head);
   output.fields(head);
   if (ex.responseFields !== undefined) output.add(ex.responseFields);
   if (ex.websocket && head.status === 101) output.upgrade();
   switch (head.framing) {
     case Framing.chunked:
-      if (ex.minorVersion === 1) output.chunked();
-      else ex.reframes = ex.closes = true;
+      if (dechunks) ex.reframes = ex.closes = true;
       break;
     case Framing.untilClose:
       if (ex.minorVersion === 1) {
@@ -39,7 +40,6 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
 /** 100, 102, 103: passed on as it came. */
 export function writeInterim(ex: Exchange, head: MessageHead): void {
   const { output } = ex.env;
-  head.drop(FieldId.transferEncoding);
   output.response(head);
   output.fields(head);
   output.end();

@@ -1,4 +1,4 @@
-/** Cross-origin rules of a route: the lines of an answer to a preflight, or to any other request. */
+/** Cross-origin rules of a route: the lines of an answer to a preflight, or to any request. */
 import type { MessageHead } from "../../http1/message-head.ts";
 import type { CorsPolicy } from "../route/cors.ts";
 

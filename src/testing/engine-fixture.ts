@@ -1,0 +1,125 @@
+/**
+ * A forwarding engine on loopback with one service, "svc", for tests: its route, its cluster and its
+ * limits are what the test says, everything else is a default. Requests go to `port`.
+ */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type Cluster,
+  type ClusterSchema,
+  ProxyConfigSchema,
+  ProxySettings_OutboundPolicy,
+  type Route,
+  type RouteSchema,
+} from "../api/gen/mesh/v1/proxy_config_pb.ts";
+import { systemClock } from "../core/clock.ts";
+import { Log } from "../core/log.ts";
+import { seededRandom } from "../core/random.ts";
+import { Engine } from "../proxy/engine.ts";
+import type { EngineLimits } from "../proxy/exchange/limits.ts";
+import { compileSnapshot } from "../proxy/snapshot/compile.ts";
+import type { Snapshot } from "../proxy/snapshot/snapshot.ts";
+import type { AccessLog } from "../telemetry/access-log.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import { renderPrometheus } from "../telemetry/prometheus.ts";
+import { RawClient } from "./raw-client.ts";
+
+type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, Route>;
+type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
+
+export interface EngineFixtureOptions {
+  /** Ports of the endpoints of "svc" on 127.0.0.1. */
+  readonly endpoints: readonly number[];
+  readonly route?: RouteInit;
+  readonly cluster?: ClusterInit;
+  /** Clusters besides "svc", each with one endpoint: its name and port. */
+  readonly others?: Readonly<Record<string, number>>;
+  readonly allowAny?: boolean;
+  readonly limits?: Partial<EngineLimits>;
+  readonly accessLog?: AccessLog;
+}
+
+export class EngineFixture {
+  readonly engine: Engine;
+  readonly metrics: Metrics;
+  readonly port: number;
+  readonly #options: EngineFixtureOptions;
+
+  constructor(options: EngineFixtureOptions) {
+    this.#options = options;
+    this.metrics = new Metrics();
+    this.engine = new Engine({
+      clock: systemClock,
+      random: seededRandom(1),
+      metrics: this.metrics,
+      log: new Log("test", { level: "error" }),
+      snapshot: this.compile(options, undefined),
+      limits: options.limits,
+      accessLog: options.accessLog,
+    });
+    this.port = this.engine.listenOutbound({ hostname: "127.0.0.1", port: 0 }).port;
+  }
+
+  /** Another configuration of the same engine. */
+  publish(changes: Partial<EngineFixtureOptions>): void {
+    this.engine.publish(this.compile({ ...this.#options, ...changes }, this.engine.snapshot));
+  }
+
+  compile(options: EngineFixtureOptions, former: Snapshot | undefined): Snapshot {
+    const action = {
+      case: "forward",
+      value: { clusters: [{ cluster: "svc", weight: 1 }] },
+    } as const;
+    const others = Object.entries(options.others ?? {});
+    const config = create(ProxyConfigSchema, {
+      version: "1",
+      settings: {
+        outboundPolicy: options.allowAny
+          ? ProxySettings_OutboundPolicy.ALLOW_ANY
+          : ProxySettings_OutboundPolicy.REGISTRY_ONLY,
+      },
+      virtualHosts: [
+        {
+          name: "svc",
+          domains: ["svc"],
+          routes: [{ name: "the-rule", action, websocket: true, ...options.route }],
+        },
+      ],
+      clusters: [
+        { name: "svc", service: "svc", port: 80, ...options.cluster },
+        ...others.map(([name]) => ({ name, service: name, port: 80 })),
+      ],
+      endpointSets: [
+        {
+          cluster: "svc",
+          endpoints: options.endpoints.map((port) => ({ address: "127.0.0.1", port, weight: 1 })),
+        },
+        ...others.map(([cluster, port]) => ({
+          cluster,
+          endpoints: [{ address: "127.0.0.1", port, weight: 1 }],
+        })),
+      ],
+    });
+    const snapshot = compileSnapshot(config, {
+      clock: systemClock,
+      random: seededRandom(1),
+      metrics: this.metrics,
+      resolve: async () => [],
+      source: { service: "caller", version: "" },
+      former,
+    });
+    if (Array.isArray(snapshot)) throw new Error(JSON.stringify(snapshot));
+    return snapshot;
+  }
+
+  connect(): Promise<RawClient> {
+    return RawClient.connect({ port: this.port });
+  }
+
+  scrape(): string {
+    return renderPrometheus([this.metrics]);
+  }
+
+  close(): void {
+    this.engine.close();
+  }
+}

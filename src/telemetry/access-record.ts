@@ -8,7 +8,7 @@
  */
 import type { Failure } from "../core/failure.ts";
 
-/** Ranges of a record's bytes, in the order of `RecordText`. */
+/** Texts of a record that come from a peer. */
 export const RecordText = {
   method: 0,
   path: 1,
@@ -22,6 +22,14 @@ export const RecordText = {
 } as const;
 
 export type RecordTextKind = (typeof RecordText)[keyof typeof RecordText];
+
+/** A longer text of a peer is cut there. */
+export const TEXT_BYTES_MAX = 4_096;
+
+const TEXTS = Object.keys(RecordText).length;
+const USUAL_BYTES = 512;
+/** All texts together. */
+export const RECORD_BYTES_MAX: number = TEXTS * TEXT_BYTES_MAX;
 
 export class AccessRecord {
   /** Wall clock, since 1970. */
@@ -37,7 +45,7 @@ export class AccessRecord {
   upstreamServiceMs = -1;
   attempts = 0;
   failure: Failure | undefined = undefined;
-  /** RESPONSE_CODE_DETAILS when there was no failure: "via_upstream", "direct_response", … */
+  /** RESPONSE_CODE_DETAILS, "via_upstream", …; with a failure: what its reason leaves open. */
   details = "";
   upstreamCluster = "";
   /** "10.0.0.7:9080" */
@@ -50,12 +58,61 @@ export class AccessRecord {
   requestedServerName = "";
   routeName = "";
 
-  /** Copies bytes[from, to) as one of the texts; cut at `TEXT_BYTES_MAX` for the whole record. */
-  copy(_kind: RecordTextKind, _bytes: Uint8Array, _from: number, _to: number): void {}
+  /** The texts of peers, one after another; for the encoder. */
+  bytes: Buffer = Buffer.allocUnsafeSlow(USUAL_BYTES);
+  length = 0;
+  readonly starts: Int32Array = new Int32Array(TEXTS);
+  /** 0: the text is absent. */
+  readonly ends: Int32Array = new Int32Array(TEXTS);
 
-  copyString(_kind: RecordTextKind, _text: string): void {}
+  /** Copies bytes[from, to), cut at TEXT_BYTES_MAX; a second copy of the same kind is ignored. */
+  copy(kind: RecordTextKind, bytes: Uint8Array, from: number, to: number): void {
+    const n = Math.min(to - from, TEXT_BYTES_MAX);
+    if (n <= 0 || this.ends[kind] !== 0) return;
+    const start = this.length;
+    const end = start + n;
+    if (end > this.bytes.length) this.#grow(end);
+    const own = this.bytes;
+    for (let i = 0; i < n; i++) own[start + i] = bytes[from + i]!;
+    this.starts[kind] = start;
+    this.ends[kind] = end;
+    this.length = end;
+  }
 
-  reset(): void {}
+  /** As copy; characters above U+00FF do not survive. */
+  copyString(kind: RecordTextKind, text: string): void {
+    if (text === "") return;
+    this.copy(kind, Buffer.from(text, "latin1"), 0, text.length);
+  }
+
+  reset(): void {
+    this.startMs = 0;
+    this.durationMs = 0;
+    this.protocol = 1;
+    this.status = 0;
+    this.bytesReceived = 0;
+    this.bytesSent = 0;
+    this.upstreamServiceMs = -1;
+    this.attempts = 0;
+    this.failure = undefined;
+    this.details = "";
+    this.upstreamCluster = "";
+    this.upstreamHost = "";
+    this.upstreamLocalAddress = "";
+    this.upstreamTransportFailure = "";
+    this.downstreamLocalAddress = "";
+    this.downstreamRemoteAddress = "";
+    this.requestedServerName = "";
+    this.routeName = "";
+    this.length = 0;
+    this.ends.fill(0);
+    // One request with huge fields is no reason to hold their space for ever.
+    if (this.bytes.length > 4 * USUAL_BYTES) this.bytes = Buffer.allocUnsafeSlow(USUAL_BYTES);
+  }
+
+  #grow(needed: number): void {
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.bytes.length));
+    larger.set(this.bytes.subarray(0, this.length));
+    this.bytes = larger;
+  }
 }
-
-export const TEXT_BYTES_MAX = 8_192;

@@ -26,7 +26,7 @@ export class RequestStats {
   #byStatus: (Counter | undefined)[] | undefined;
   #statuses = 0;
   readonly #byFailure = new Map<Failure, Map<string, Counter>>();
-  #duration: ReturnType<MetricScope["histogram"]> | undefined;
+  #duration: Histogram | undefined;
   #requestBytes: Counter | undefined;
   #responseBytes: Counter | undefined;
 

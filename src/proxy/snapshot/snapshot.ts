@@ -50,6 +50,7 @@ export class Snapshot {
   readonly members: ReadonlyMap<string, readonly EndpointSpec[]>;
   readonly localStats: RequestStats;
   readonly #hosts: HostTable<VirtualHost>;
+  #activated = false;
 
   constructor(parts: SnapshotParts) {
     this.version = parts.version;
@@ -75,8 +76,10 @@ export class Snapshot {
     return this.#hosts.find(bytes, from, to, defaultPort);
   }
 
-  /** Makes it the configuration that endpoints follow; `former` was so until now. */
+  /** Makes it the configuration that endpoints follow; `former` was so until now. Once. */
   activate(former: Snapshot | undefined): void {
+    if (this.#activated) return;
+    this.#activated = true;
     for (const cluster of this.clusters.values()) {
       cluster.state.lifetime.snapshots++;
       cluster.activate(this.members.get(cluster.name) ?? none);
@@ -87,10 +90,16 @@ export class Snapshot {
 
   /** No exchange uses it any more, and another one is published. */
   retire(): void {
+    if (!this.#activated) return;
     for (const { state } of this.clusters.values()) {
       state.lifetime.snapshots--;
       if (state.lifetime.snapshots === 0) state.lifetime.end();
     }
+  }
+
+  /** Ends name resolution and running ejections: the process or the test is over. */
+  close(): void {
+    for (const cluster of this.clusters.values()) cluster.close();
   }
 
   /** Resolves when clusters that follow DNS names have asked once. */

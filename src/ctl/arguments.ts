@@ -50,22 +50,38 @@ export function parseCommand(argv: readonly string[], command: CtlCommand): Pars
   return assemble(command, values, positionals);
 }
 
-/** The word that names the command, and all others; flags of every command may come first. */
-export function splitCommand(
-  argv: readonly string[],
-  common: ArgsDef,
-): { readonly name: string | undefined; readonly others: readonly string[] } {
+export interface SplitArguments {
+  readonly name: string | undefined;
+  /** What stood before the name. */
+  readonly leading: readonly string[];
+  readonly others: readonly string[];
+}
+
+/** Finds the word that names the command; flags that are everywhere may stand before it. */
+export function splitCommand(argv: readonly string[], common: ArgsDef): SplitArguments {
   const flags = flagsByName(common);
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i]!;
     if (word === "--") break;
     if (!word.startsWith("-"))
-      return { name: word, others: [...argv.slice(0, i), ...argv.slice(i + 1)] };
+      return { name: word, leading: argv.slice(0, i), others: argv.slice(i + 1) };
     const flag = flags.get(word.replace(/=.*$/s, ""));
     if (flag === undefined) break;
     if (flag.takesValue && !word.includes("=")) i++;
   }
-  return { name: undefined, others: argv };
+  return { name: undefined, leading: [], others: argv };
+}
+
+/** Of flags before the command, those that it knows: `--manager` is nothing to `validate`. */
+export function knownLeading(leading: readonly string[], args: ArgsDef): readonly string[] {
+  const flags = flagsByName(args);
+  const known: string[] = [];
+  for (let i = 0; i < leading.length; i++) {
+    const word = leading[i]!;
+    const value = word.includes("=") || /^(-h|--help)$/.test(word) ? [] : [leading[++i] ?? ""];
+    if (flags.has(word.replace(/=.*$/s, ""))) known.push(word, ...value);
+  }
+  return known;
 }
 
 function assemble(

@@ -19,14 +19,14 @@ export interface Manager {
 }
 
 /** Does not connect yet. */
-export function managerAt(flag: string | undefined, io: CtlIo): Manager {
+export function managerAt(flag: string | undefined, io: CtlIo, deadlineMs = DEADLINE_MS): Manager {
   const given = flag ?? io.env.MESH_MANAGER ?? "";
   const url = baseUrl(given === "" ? DEFAULT_MANAGER : given);
   const transport = createConnectTransport({
     baseUrl: url,
     httpVersion: "1.1",
     useBinaryFormat: true,
-    defaultTimeoutMs: DEADLINE_MS,
+    defaultTimeoutMs: deadlineMs,
   });
   return {
     url,
@@ -64,6 +64,8 @@ function toCtlError(manager: Manager, error: ConnectError): CtlError {
         EXIT.failed,
         "is it a mesh manager, and of this version? `mesh ctl version` tells",
       );
+    case Code.AlreadyExists:
+      return new CtlError(message, EXIT.failed, "`mesh ctl apply` creates or updates");
     case Code.Unknown:
     case Code.Internal:
       return new CtlError(`the manager at ${manager.url} failed: ${message}`);

@@ -140,6 +140,20 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/demo-service.ts")).demoServiceCommand,
   },
   {
+    name: "completion",
+    aliases: [],
+    group: OTHER,
+    summary: "Print completion for bash, zsh or fish",
+    load: async () => (await import("./commands/completion.ts")).completionCommand,
+  },
+  {
+    name: "complete",
+    aliases: [],
+    group: HIDDEN,
+    summary: "What a command line may go on with, for shells",
+    load: async () => (await import("./commands/complete.ts")).completeCommand,
+  },
+  {
     name: "version",
     aliases: [],
     group: OTHER,

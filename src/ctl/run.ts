@@ -3,7 +3,7 @@
  * Nothing here is loaded for a command that is not called; a mistake is told in a sentence.
  */
 import { didYouMean } from "../core/suggestion.ts";
-import { parseCommand, splitCommand } from "./arguments.ts";
+import { knownLeading, parseCommand, type SplitArguments, splitCommand } from "./arguments.ts";
 import { type CtlCommand, CtlError, contextFor, EXIT, usageError } from "./command.ts";
 import { commonFlags, managerFlags, namespaceFlags } from "./flag.ts";
 import { commandHelp, rootHelp, usageLine } from "./help.ts";
@@ -15,11 +15,11 @@ const leadingFlags = { ...commonFlags, ...managerFlags, ...namespaceFlags };
 /** `argv` is what follows `mesh ctl`. Never throws for anything that a caller can cause. */
 export async function runCtl(argv: readonly string[], io: CtlIo = processIo()): Promise<number> {
   try {
-    const { name, others } = splitCommand(argv, leadingFlags);
+    const split = splitCommand(argv, leadingFlags);
+    const { name, others } = split;
     if (name === undefined) return await runRoot(others, io);
     if (name === "help") return await runCtl([...others, "--help"], io);
-    const entry = findCommand(name);
-    return await runEntry(entry, others, io);
+    return await runEntry(findCommand(name), split, io);
   } catch (error) {
     return report(error, io);
   }
@@ -38,17 +38,21 @@ async function runRoot(others: readonly string[], io: CtlIo): Promise<number> {
 
 async function runEntry(
   entry: CommandEntry,
-  others: readonly string[],
+  { leading, others }: SplitArguments,
   io: CtlIo,
 ): Promise<number> {
   const command = await entry.load();
-  const untilDashes = others.includes("--") ? others.slice(0, others.indexOf("--")) : others;
-  if (untilDashes.includes("--help") || untilDashes.includes("-h")) {
+  const end = others.indexOf("--");
+  const words = [...leading, ...(end === -1 ? others : others.slice(0, end))];
+  if (words.includes("--help") || words.includes("-h")) {
     io.stdout(commandHelp(entry, command, paintFor(io)));
     return EXIT.ok;
   }
   try {
-    const { args, repeated, rest } = parseCommand(others, command);
+    const { args, repeated, rest } = parseCommand(
+      [...knownLeading(leading, command.args), ...others],
+      command,
+    );
     return await command.run(args, contextFor(io, repeated, rest));
   } catch (error) {
     const code = report(error, io);

@@ -2,6 +2,7 @@
  * What apply, create and replace share: read documents, send them in one call (so that all change
  * or none), and say what became of each.
  */
+import { userInfo } from "node:os";
 import type { ParsedArgs } from "citty";
 import {
   type AppliedObject,
@@ -9,7 +10,7 @@ import {
   type ApplyResponse,
   AppliedObject_Change as Change,
 } from "../api/gen/mesh/v1/config_pb.ts";
-import { isError } from "../core/problem.ts";
+import { isError, type Problem } from "../core/problem.ts";
 import { call, managerAt } from "./client.ts";
 import { type CommandContext, EXIT, usageError } from "./command.ts";
 import type { dryRunFlags, managerFlags, namespaceFlags, outputFlags } from "./flag.ts";
@@ -20,6 +21,7 @@ import {
   problemFromApi,
   problemJson,
   renderProblems,
+  withExcerpts,
 } from "./output/problem-text.ts";
 import { type RuleFile, readRuleFiles } from "./rule-file.ts";
 
@@ -47,7 +49,8 @@ export async function writeRules(
       author: authorOf(context),
     }),
   );
-  return await showResponse(response, args, context);
+  const problems = withExcerpts(response.problems.map(problemFromApi), files);
+  return await showResponse(response, problems, args, context);
 }
 
 /** `create route-rule -f FILE`: Istio 0.1's spelling; the file must then hold only these. */
@@ -76,10 +79,10 @@ async function checkKind(
 
 async function showResponse(
   response: ApplyResponse,
+  problems: readonly Problem[],
   args: WriteArgs,
   { io, paint }: CommandContext,
 ): Promise<number> {
-  const problems = response.problems.map(problemFromApi);
   const refused = problems.some(isError);
   const dryRun = args["dry-run"] ?? false;
   const { output } = args;
@@ -143,5 +146,12 @@ export function appliedJson(object: AppliedObject): Readonly<Record<string, unkn
 }
 
 export function authorOf({ io }: CommandContext): string {
-  return io.env.USER ?? io.env.LOGNAME ?? "";
+  const named = io.env.USER || io.env.LOGNAME;
+  if (named) return named;
+  try {
+    return userInfo().username;
+  } catch {
+    // A user id without a name, as containers have.
+    return "";
+  }
 }

@@ -10,7 +10,12 @@ import { configKey } from "../../model/config.ts";
 import { call, managerAt } from "../client.ts";
 import { defineCtlCommand, EXIT } from "../command.ts";
 import { fileFlags, managerFlags, namespaceFlags } from "../flag.ts";
-import { problemCount, problemFromApi, renderProblems } from "../output/problem-text.ts";
+import {
+  problemCount,
+  problemFromApi,
+  renderProblems,
+  withExcerpts,
+} from "../output/problem-text.ts";
 import { unifiedDiff } from "../output/unified-diff.ts";
 import { readRuleFiles } from "../rule-file.ts";
 import { authorOf } from "../write-rules.ts";
@@ -44,7 +49,7 @@ export const diffCommand = defineCtlCommand({
         author: authorOf(context),
       }),
     );
-    const problems = response.problems.map(problemFromApi);
+    const problems = withExcerpts(response.problems.map(problemFromApi), files);
     io.stderr(renderProblems(problems, paint));
     if (problems.some(isError)) {
       io.stderr(`${problemCount(problems)}; apply would change nothing\n`);

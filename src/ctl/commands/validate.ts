@@ -6,7 +6,7 @@ import type { Config } from "../../model/config.ts";
 import { defineCtlCommand, EXIT } from "../command.ts";
 import { fileFlags, namespaceFlags } from "../flag.ts";
 import { jsonText } from "../output/document.ts";
-import { problemCount, problemJson, renderProblems } from "../output/problem-text.ts";
+import { problemCount, problemJson, renderProblems, withExcerpts } from "../output/problem-text.ts";
 import { readRuleFiles } from "../rule-file.ts";
 
 export const validateCommand = defineCtlCommand({
@@ -39,7 +39,7 @@ export const validateCommand = defineCtlCommand({
       problems.push(...read.problems);
       counts.set(file, read.configs.length);
     }
-    problems.push(...validateSet(configs, {}));
+    problems.push(...withExcerpts(validateSet(configs, {}), files));
     const failed = args.strict ? problems.length > 0 : problems.some(isError);
     if (args.output === "json") {
       const valid = !failed;

@@ -65,6 +65,22 @@ export function problemJson(problem: Problem): Readonly<Record<string, unknown>>
   return { severity, ...position, path, message, ...(suggestion ? { suggestion } : {}) };
 }
 
+/** Adds the line of text where it is missing and the file is at hand. */
+export function withExcerpts(
+  problems: readonly Problem[],
+  files: readonly { readonly file: string; readonly text: string }[],
+): readonly Problem[] {
+  const lines = new Map<string, readonly string[]>();
+  return problems.map((problem) => {
+    const { file, line } = problem.position;
+    const text = files.find((one) => one.file === file)?.text;
+    if (problem.excerpt !== undefined || line === 0 || text === undefined) return problem;
+    if (!lines.has(file)) lines.set(file, text.split("\n"));
+    const excerpt = lines.get(file)?.[line - 1];
+    return excerpt === undefined ? problem : { ...problem, excerpt };
+  });
+}
+
 export function problemFromApi(problem: ConfigProblem): Problem {
   const { position, path, message, suggestion, excerpt, severity } = problem;
   return {

@@ -38,11 +38,6 @@ export interface ManagerConnection {
   close(): void | Promise<void>;
 }
 
-export async function connectManager(url: string): Promise<ManagerConnection> {
-  const { connectApi } = await import("../../api/client.ts");
-  return connectApi(url);
-}
-
 export class ManagerLink {
   readonly #connection: ManagerConnection;
   readonly #discovery: Discovery;

@@ -4,7 +4,8 @@
  * Where it serves, the id follows from the address, so that a proxy that is started again (after a
  * crash, or as a successor on the same ports) replaces its former registration.
  */
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import type { Random } from "../../core/random.ts";
 import type { ProxyFlags } from "../flags.ts";
 
@@ -48,4 +49,15 @@ function isLoopback(url: string): boolean {
 /** Six letters and digits. */
 function digest(text: string): string {
   return Bun.hash.wyhash(text).toString(36).slice(-6).padStart(6, "0");
+}
+
+/** sockaddr_un holds 108 bytes with the final zero. */
+const SOCKET_PATH_MAX = 107;
+
+/** Where a proxy waits for its successor. */
+export function handoverPath(flags: ProxyFlags): string {
+  const key = stateKey(flags);
+  const path = resolve(flags.stateDir, `${key}.sock`);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_MAX) return path;
+  return join(tmpdir(), `mesh-${process.getuid?.() ?? 0}-${digest(path)}.sock`);
 }

@@ -1,0 +1,92 @@
+/**
+ * Which access log is written: what the command line says, else what the mesh's settings say, which
+ * may change while the proxy runs. Exchanges that have begun may still write to the former one.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Log } from "../../core/log.ts";
+import { AppendFile } from "../../io/append-file.ts";
+import { AccessLog } from "../../telemetry/access-log.ts";
+import type { ProxyFlags } from "../flags.ts";
+import { StartFault } from "../start-fault.ts";
+
+export interface AccessLogSwitchParts {
+  readonly flags: ProxyFlags;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Undefined: none. */
+  readonly use: (accessLog: AccessLog | undefined) => void;
+}
+
+export interface AccessLogSettings {
+  /** Empty: none. */
+  readonly accessLogFile: string;
+  readonly accessLogJson: boolean;
+}
+
+interface Open {
+  readonly key: string;
+  readonly accessLog: AccessLog;
+  readonly file: AppendFile;
+}
+
+export class AccessLogSwitch {
+  readonly #parts: AccessLogSwitchParts;
+  #open: Open | undefined;
+
+  /** Throws StartFault where the file of the command line cannot be written. */
+  constructor(parts: AccessLogSwitchParts) {
+    this.#parts = parts;
+    const path = parts.flags.accessLog;
+    if (path === undefined) return;
+    try {
+      this.#follow({ accessLogFile: "", accessLogJson: false });
+    } catch (thrown) {
+      throw new StartFault(`${path} cannot be written (${reasonOf(thrown)}): see --access-log`);
+    }
+  }
+
+  follow(settings: AccessLogSettings): void {
+    try {
+      this.#follow(settings);
+    } catch (thrown) {
+      const fields = { file: settings.accessLogFile, reason: reasonOf(thrown) };
+      this.#parts.log.warn("no access log", fields);
+    }
+  }
+
+  /** After a rotation by rename. */
+  reopen(): void {
+    try {
+      this.#open?.file.reopen();
+    } catch (thrown) {
+      this.#parts.log.warn("access log not reopened", { reason: reasonOf(thrown) });
+    }
+  }
+
+  async close(): Promise<void> {
+    const former = this.#open;
+    this.#open = undefined;
+    this.#parts.use(undefined);
+    await former?.accessLog.close();
+    former?.file.close();
+  }
+
+  #follow(settings: AccessLogSettings): void {
+    const { flags, clock, use } = this.#parts;
+    const path = flags.accessLog ?? settings.accessLogFile;
+    const { accessLogEncoding = settings.accessLogJson ? "JSON" : "TEXT" } = flags;
+    const key = `${accessLogEncoding} ${path}`;
+    if (key === this.#open?.key) return;
+    if (path === "" || path === "none") return void this.close();
+    const file = new AppendFile(path);
+    const format = accessLogEncoding === "JSON" ? "json" : "text";
+    const accessLog = new AccessLog({ format, sink: file, clock });
+    void this.close();
+    this.#open = { key, accessLog, file };
+    use(accessLog);
+  }
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

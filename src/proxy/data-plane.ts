@@ -1,0 +1,175 @@
+/**
+ * The engines of one sidecar with what they share: metrics, access log, configuration.
+ *
+ * Inbound and outbound are engines of their own, because they end at different times: what comes in
+ * is drained first, while the application may still call out to answer it.
+ */
+import { create } from "@bufbuild/protobuf";
+import { type ProxyConfig, ProxyConfigSchema } from "../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Log } from "../core/log.ts";
+import { formatProblem, type Problem } from "../core/problem.ts";
+import type { Random } from "../core/random.ts";
+import type { OfferedListener } from "../io/listener-handover.ts";
+import type { TcpListener } from "../io/tcp-listener.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import type { ListenerView } from "./admin/proxy-view.ts";
+import { AccessLogSwitch } from "./agent/access-log-switch.ts";
+import { resolveName } from "./agent/resolve-name.ts";
+import { Engine, type EngineStats } from "./engine.ts";
+import type { HostPort, ProxyFlags } from "./flags.ts";
+import { compileSnapshot } from "./snapshot/compile.ts";
+import type { Snapshot } from "./snapshot/snapshot.ts";
+import { addressOf, bindOr } from "./start-fault.ts";
+
+export interface DataPlaneParts {
+  readonly flags: ProxyFlags;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export class DataPlane {
+  readonly metrics = new Metrics();
+  readonly #parts: DataPlaneParts;
+  readonly #outbound: Engine;
+  readonly #inbound: Engine | undefined;
+  readonly #listeners = new Map<string, TcpListener>();
+  readonly #accessLog: AccessLogSwitch;
+
+  constructor(parts: DataPlaneParts) {
+    this.#parts = parts;
+    const { clock, random, log, flags } = parts;
+    const options = { clock, random, metrics: this.metrics, log };
+    this.#outbound = new Engine({ ...options, snapshot: this.#fixed(unconfigured) });
+    if (flags.app !== undefined) {
+      this.#inbound = new Engine({ ...options, snapshot: this.#fixed(nothing) });
+    }
+    this.#accessLog = new AccessLogSwitch({
+      flags,
+      clock,
+      log,
+      use: (accessLog) => {
+        this.#outbound.accessLog = accessLog;
+        if (this.#inbound !== undefined) this.#inbound.accessLog = accessLog;
+      },
+    });
+  }
+
+  compile(config: ProxyConfig, former: Snapshot | undefined): Snapshot | Problem[] {
+    const { flags, clock, random } = this.#parts;
+    const source = { service: flags.service, version: flags.labels.version ?? "" };
+    const { metrics } = this;
+    return compileSnapshot(config, {
+      clock,
+      random,
+      metrics,
+      resolve: resolveName,
+      source,
+      former,
+    });
+  }
+
+  publish(snapshot: Snapshot): void {
+    this.#outbound.publish(snapshot);
+    this.#accessLog.follow(snapshot.settings);
+  }
+
+  /** `inherited`: listening sockets of a predecessor, by name. Throws StartFault. */
+  listen(inherited: ReadonlyMap<string, number>): void {
+    const { flags } = this.#parts;
+    const at = (name: string, address: HostPort) => {
+      const fd = inherited.get(name);
+      return fd === undefined ? address : { ...address, fd };
+    };
+    const outbound = at("outbound", flags.outbound);
+    this.#listeners.set(
+      "outbound",
+      bindOr("outbound", flags.outbound, () => this.#outbound.listenOutbound(outbound)),
+    );
+    const engine = this.#inbound;
+    const { app, service } = flags;
+    if (engine === undefined || app === undefined) return;
+    const version = flags.labels.version ?? "";
+    const inbound = { ...at("inbound", flags.inbound), app, service, version };
+    this.#listeners.set(
+      "inbound",
+      bindOr("inbound", flags.inbound, () => engine.listenInbound(inbound)),
+    );
+  }
+
+  /** Where it listens; the port is the one bound. */
+  address(name: "outbound" | "inbound"): HostPort | undefined {
+    const listener = this.#listeners.get(name);
+    if (listener === undefined) return undefined;
+    return { hostname: this.#parts.flags[name].hostname, port: listener.port };
+  }
+
+  listeners(): ListenerView[] {
+    return (["outbound", "inbound"] as const).flatMap((name) => {
+      const address = this.address(name);
+      return address === undefined ? [] : [{ name, address: addressOf(address) }];
+    });
+  }
+
+  /** For a successor. */
+  offered(): OfferedListener[] {
+    return [...this.#listeners].map(([name, { fd }]) => ({ name, fd }));
+  }
+
+  stats(): Readonly<Record<string, EngineStats>> {
+    const outbound = this.#outbound.stats();
+    return this.#inbound === undefined
+      ? { outbound }
+      : { outbound, inbound: this.#inbound.stats() };
+  }
+
+  /** No new connections; those that are there end after their exchange, or in time. */
+  async drainInbound(deadlineMs: number): Promise<void> {
+    await this.#inbound?.drain(deadlineMs);
+  }
+
+  async drainOutbound(deadlineMs: number): Promise<void> {
+    await this.#outbound.drain(deadlineMs);
+  }
+
+  reopenAccessLog(): void {
+    this.#accessLog.reopen();
+  }
+
+  async close(): Promise<void> {
+    this.#inbound?.close();
+    this.#outbound.close();
+    await this.#accessLog.close();
+  }
+
+  #fixed(config: ProxyConfig): Snapshot {
+    const compiled = this.compile(config, undefined);
+    if (Array.isArray(compiled)) throw new Error(compiled.map(formatProblem).join("; "));
+    compiled.activate(undefined);
+    return compiled;
+  }
+}
+
+/** What outbound answers until it has been told where anything is. */
+const unconfigured = create(ProxyConfigSchema, {
+  version: "none",
+  virtualHosts: [
+    {
+      name: "unconfigured",
+      domains: ["*"],
+      routes: [
+        {
+          name: "unconfigured",
+          action: {
+            case: "direct",
+            value: { status: 503, body: "mesh: this proxy has no configuration yet\n" },
+          },
+        },
+      ],
+    },
+  ],
+});
+
+/** Inbound goes to the application, whatever the host. */
+const nothing = create(ProxyConfigSchema, { version: "none" });

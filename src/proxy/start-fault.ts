@@ -1,0 +1,34 @@
+/** What keeps a proxy from starting though its flags are right: one line for stderr, exit code 1. */
+import type { HostPort } from "./flags.ts";
+
+export class StartFault extends Error {
+  override readonly name = "StartFault";
+}
+
+/** Binds, or says which flag to change. */
+export function bindOr<T>(flag: string, at: HostPort, bind: () => T): T {
+  try {
+    return bind();
+  } catch (thrown) {
+    throw new StartFault(`${addressOf(at)} ${reasonOf(thrown)}: choose another with --${flag}`);
+  }
+}
+
+/** "127.0.0.1:15001", "[::1]:15001" */
+export function addressOf({ hostname, port }: HostPort): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+function reasonOf(thrown: unknown): string {
+  const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+  switch (code) {
+    case "EADDRINUSE":
+      return "is taken";
+    case "EACCES":
+      return "may not be bound by this user";
+    case "EADDRNOTAVAIL":
+      return "is no address of this host";
+    default:
+      return `cannot be bound (${thrown instanceof Error ? thrown.message : String(thrown)})`;
+  }
+}

@@ -42,7 +42,7 @@ export interface EngineOptions {
   readonly random: Random;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** What to begin with; undefined: every request is answered 503 until the first publish(). */
+  /** What to begin with, activated; undefined: requests are answered 503 until publish(). */
   readonly snapshot?: Snapshot | undefined;
   readonly accessLog?: AccessLog | undefined;
   readonly limits?: Partial<EngineLimits> | undefined;
@@ -98,7 +98,6 @@ export class Engine {
     const { clock, random, metrics } = options;
     const timers = new TimerWheel(clock);
     const snapshot = options.snapshot ?? emptySnapshot(options);
-    snapshot.activate(undefined);
     this.#generations = new GenerationCell(snapshot, (former) => former.snapshot.retire());
     const sendPool = new SendPool({
       lowBytes: limits.sendBufferBytes / 2,
@@ -120,7 +119,7 @@ export class Engine {
         waiting: new WaitingUsers(),
         pools: this.#pools,
       },
-      isOwnAddress: (address, port) => this.#own.has(address, port),
+      isOwnListener: (from, endpoint) => this.#own.has(from, endpoint.address, endpoint.port),
     });
     this.#env.accessLog = options.accessLog;
     this.#env.ready = options.snapshot !== undefined;
@@ -239,7 +238,7 @@ export class Engine {
     const handlers = downstreamHandlers((socket) => this.#accept(socket, owner));
     const listener = listenTcp(address, handlers);
     this.#listeners.push(listener);
-    this.#own.add(listener.hostname, listener.port);
+    this.#own.add(facts.name, listener.hostname, listener.port);
     return listener;
   }
 

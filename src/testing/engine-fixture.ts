@@ -1,15 +1,15 @@
 /**
- * A forwarding engine on loopback with one service, "svc", for tests: its route, its cluster and its
- * limits are what the test says, everything else is a default. Requests go to `port`.
+ * A forwarding engine on loopback with one service, "svc", for tests: its route, its cluster and
+ * its limits are what the test says, everything else is a default. Requests go to `port`.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Cluster,
-  type ClusterSchema,
+  ClusterSchema,
   ProxyConfigSchema,
   ProxySettings_OutboundPolicy,
   type Route,
-  type RouteSchema,
+  RouteSchema,
 } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
@@ -47,12 +47,14 @@ export class EngineFixture {
   constructor(options: EngineFixtureOptions) {
     this.#options = options;
     this.metrics = new Metrics();
+    const snapshot = this.compile(options, undefined);
+    snapshot.activate(undefined);
     this.engine = new Engine({
       clock: systemClock,
       random: seededRandom(1),
       metrics: this.metrics,
       log: new Log("test", { level: "error" }),
-      snapshot: this.compile(options, undefined),
+      snapshot,
       limits: options.limits,
       accessLog: options.accessLog,
     });
@@ -65,10 +67,13 @@ export class EngineFixture {
   }
 
   compile(options: EngineFixtureOptions, former: Snapshot | undefined): Snapshot {
-    const action = {
-      case: "forward",
-      value: { clusters: [{ cluster: "svc", weight: 1 }] },
-    } as const;
+    const forward: RouteInit = {
+      name: "the-rule",
+      action: { case: "forward", value: { clusters: [{ cluster: "svc", weight: 1 }] } },
+      websocket: true,
+    };
+    const route = create(RouteSchema, { ...forward, ...options.route });
+    const named = { name: "svc", service: "svc", port: 80 };
     const others = Object.entries(options.others ?? {});
     const config = create(ProxyConfigSchema, {
       version: "1",
@@ -81,11 +86,11 @@ export class EngineFixture {
         {
           name: "svc",
           domains: ["svc"],
-          routes: [{ name: "the-rule", action, websocket: true, ...options.route }],
+          routes: [route],
         },
       ],
       clusters: [
-        { name: "svc", service: "svc", port: 80, ...options.cluster },
+        Object.assign(create(ClusterSchema, options.cluster ?? {}), named),
         ...others.map(([name]) => ({ name, service: name, port: 80 })),
       ],
       endpointSets: [

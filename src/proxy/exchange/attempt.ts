@@ -55,7 +55,7 @@ function useConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined 
 function openConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined {
   const { cluster, env } = ex;
   const { limits } = cluster!;
-  if (env.isOwnAddress(pool.endpoint.address, pool.endpoint.port)) return Failures.loop;
+  if (env.isOwnListener(ex.downstream!.listener.name, pool.endpoint)) return Failures.loop;
   if (!limits.tryAcquirePending()) return Failures.overflow;
   ex.pending = true;
   ex.reused = false;

@@ -1,12 +1,13 @@
 /** The connection that a request came on, as its exchange sees it. */
 import type { SendPool } from "../../io/send-buffer.ts";
+import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
 import { SocketSide } from "../upstream/socket-side.ts";
 import type { Environment } from "./environment.ts";
 
 /** What all connections of one listener have in common. */
 export interface ListenerFacts {
-  readonly name: "outbound" | "inbound";
+  readonly name: ListenerName;
   /** The port meant by a Host without one. */
   readonly defaultPort: number;
   /** Every request takes it; undefined: the snapshot says. */

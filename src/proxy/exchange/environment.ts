@@ -10,6 +10,8 @@ import type { SendPool } from "../../io/send-buffer.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import type { Endpoint } from "../cluster/endpoint.ts";
+import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
 import { TargetWriter } from "../route/target-writer.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
@@ -26,8 +28,8 @@ export interface EnvironmentParts {
   readonly generations: GenerationCell<Snapshot>;
   readonly sendPool: SendPool;
   readonly pools: PoolParts;
-  /** Whether an endpoint is one of our own listeners. */
-  readonly isOwnAddress: (address: string, port: number) => boolean;
+  /** Whether what came in by one listener would come in again. */
+  readonly isOwnListener: (from: ListenerName, endpoint: Endpoint) => boolean;
 }
 
 export class Environment {
@@ -38,7 +40,7 @@ export class Environment {
   readonly generations: GenerationCell<Snapshot>;
   readonly sendPool: SendPool;
   readonly pools: PoolParts;
-  readonly isOwnAddress: (address: string, port: number) => boolean;
+  readonly isOwnListener: (from: ListenerName, endpoint: Endpoint) => boolean;
   readonly requestHead: MessageHead;
   readonly responseHead: MessageHead;
   readonly output = new Staging();
@@ -62,7 +64,7 @@ export class Environment {
     this.generations = parts.generations;
     this.sendPool = parts.sendPool;
     this.pools = parts.pools;
-    this.isOwnAddress = parts.isOwnAddress;
+    this.isOwnListener = parts.isOwnListener;
     this.requestHead = new MessageHead(parts.limits.head);
     this.targets = new TargetWriter(parts.limits.head.startLineBytesMax * 2);
     this.responseHead = new MessageHead(parts.limits.head);

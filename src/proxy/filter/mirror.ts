@@ -37,8 +37,7 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
   static begin(env: Environment, cluster: Cluster): Mirrored | undefined {
     if (env.mirrors >= env.limits.mirrorsMax) return undefined;
     const endpoint = cluster.original ? undefined : cluster.pick();
-    if (endpoint === undefined || env.isOwnAddress(endpoint.address, endpoint.port))
-      return undefined;
+    if (endpoint === undefined || env.isOwnListener("outbound", endpoint)) return undefined;
     if (!cluster.limits.tryAcquireConnection()) return undefined;
     const mirrored = new Mirrored(env, cluster, endpoint);
     env.mirrors++;

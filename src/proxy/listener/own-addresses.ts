@@ -1,28 +1,38 @@
-/** Where this proxy itself listens: whatever would be sent there would come back for ever. */
+/** Where this proxy itself listens: what it sent there would come back to it, for ever. */
 import { networkInterfaces } from "node:os";
+
+export type ListenerName = "outbound" | "inbound";
+
+interface OwnAddress {
+  readonly name: ListenerName;
+  readonly hostname: string;
+  readonly port: number;
+}
 
 const WILDCARDS = new Set(["0.0.0.0", "::", ""]);
 
 export class OwnAddresses {
-  readonly #exact = new Set<string>();
-  /** Ports that are ours at every address of this machine. */
-  readonly #anywhere = new Set<number>();
+  readonly #addresses: OwnAddress[] = [];
 
-  add(hostname: string, port: number): void {
-    if (WILDCARDS.has(hostname)) this.#anywhere.add(port);
-    else this.#exact.add(`${hostname} ${port}`);
+  add(name: ListenerName, hostname: string, port: number): void {
+    this.#addresses.push({ name, hostname, port });
   }
 
-  has(address: string, port: number): boolean {
+  /** From outbound to inbound is no loop: the application calls itself. */
+  has(from: ListenerName, address: string, port: number): boolean {
     const host = address === "localhost" ? "127.0.0.1" : address;
-    if (this.#exact.has(`${host} ${port}`)) return true;
-    if (!this.#anywhere.has(port)) return false;
-    return WILDCARDS.has(host) || host === "::1" || host.startsWith("127.") || isLocal(host);
+    return this.#addresses.some(
+      (own) =>
+        own.port === port &&
+        (own.name === from || from === "inbound") &&
+        (own.hostname === host || (WILDCARDS.has(own.hostname) && isLocal(host))),
+    );
   }
 }
 
-function isLocal(address: string): boolean {
+function isLocal(host: string): boolean {
+  if (WILDCARDS.has(host) || host === "::1" || host.startsWith("127.")) return true;
   return Object.values(networkInterfaces()).some((entries) =>
-    entries?.some((entry) => entry.address === address),
+    entries?.some(({ address }) => address === host),
   );
 }

@@ -46,7 +46,7 @@ export class VirtualClock implements Clock {
     const untilMs = this.#nowMs + ms;
     for (let next = this.#due[0]; next !== undefined && next.atMs <= untilMs; next = this.#due[0]) {
       this.#due.shift();
-      this.#nowMs = next.atMs;
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.callback();
     }
     this.#nowMs = untilMs;

@@ -2,10 +2,11 @@
  * Text that an operator wrote ─▶ configs and problems. Every dialect, many documents, all problems
  * at once, each with its position; a document with an error yields no config and hurts no other.
  */
-import { type Document, isMap, isSeq, LineCounter, parseAllDocuments, YAMLMap } from "yaml";
+import { type Document, isMap, isSeq, parseAllDocuments, YAMLMap } from "yaml";
 import type { Problem } from "../core/problem.ts";
 import type { Config } from "../model/config.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
+import { LineIndex } from "./schema/line-index.ts";
 import { Place, type Reading, report, type Source, type YamlNode } from "./schema/place.ts";
 
 export interface ReadOptions {
@@ -26,35 +27,37 @@ export interface ReadResult {
 const limits = { text: 4 * 1024 * 1024, documents: 10_000 };
 
 export function readDocuments(text: string, options: ReadOptions): ReadResult {
-  const lines = new LineCounter();
-  const source: Source = { file: options.file, text, lines, problems: [] };
+  const lines = new LineIndex(text.length > limits.text ? "" : text);
+  const source: Source = { file: options.file, lines, problems: [] };
   const configs: Config[] = [];
   if (text.length > limits.text) {
     complain(source, `is larger than ${limits.text / 1024 / 1024} MiB`);
     return { configs, problems: source.problems };
   }
-  const documents = parse(source);
+  const documents = parse(text, source);
   if (documents.length > limits.documents)
     complain(source, `has more than ${limits.documents} documents`);
   const names = new Map<string, number>();
   for (const document of documents.slice(0, limits.documents))
-    for (const { place, written } of objectsIn(document, source)) {
+    for (const { place, written } of objectsIn(document, text, source)) {
       const config = readObject(place, written, { options, names });
       if (config !== undefined) configs.push(config);
     }
-  return { configs, problems: source.problems };
+  return { configs, problems: source.problems.toSorted(byPosition) };
+}
+
+function byPosition(a: Problem, b: Problem): number {
+  return a.position.line - b.position.line || a.position.column - b.position.column;
 }
 
 function complain(source: Source, message: string): void {
-  source.lines.addNewLine(0);
   report(source, 0, { severity: "error", path: "", message });
 }
 
 /** The parser recurses: a text that nests deeper than the stack is refused, not fatal. */
-function parse(source: Source): readonly Document.Parsed[] {
+function parse(text: string, source: Source): readonly Document.Parsed[] {
   try {
-    const parsed = parseAllDocuments(source.text, {
-      lineCounter: source.lines,
+    const parsed = parseAllDocuments(text, {
       prettyErrors: false,
       stringKeys: false,
       logLevel: "silent",
@@ -74,7 +77,7 @@ interface Written {
 }
 
 /** A document is one object, or a `kind: List` of them; one that is empty is none. */
-function objectsIn(document: Document.Parsed, source: Source): readonly Written[] {
+function objectsIn(document: Document.Parsed, text: string, source: Source): readonly Written[] {
   const reading: Reading = { source, document, aliases: 0, errors: 0 };
   for (const { message, pos } of document.errors) {
     reading.errors++;
@@ -83,10 +86,10 @@ function objectsIn(document: Document.Parsed, source: Source): readonly Written[
   const place = new Place(reading, "", document.contents, document.range[0]);
   if (reading.errors > 0 || place.empty) return [];
   const items = listItems(place.node);
-  if (items === undefined) return [{ place, written: textOf(document, source) }];
+  if (items === undefined) return [{ place, written: textOf(document, text) }];
   return items.map((node, i) => ({
     place: new Place({ ...reading }, `items[${i}]`, node, document.range[0]),
-    written: nodeText(node, source),
+    written: nodeText(node, text, source),
   }));
 }
 
@@ -99,9 +102,9 @@ function listItems(node: YamlNode): readonly YamlNode[] | undefined {
   return isList ? (items.items as readonly YamlNode[]) : undefined;
 }
 
-function textOf(document: Document.Parsed, source: Source): string {
+function textOf(document: Document.Parsed, text: string): string {
   const [start, , end] = document.range;
-  return `${source.text
+  return `${text
     .slice(start, end)
     .replace(/^(%.*\n)*---[^\n]*\n/, "")
     .replace(/\n(---|\.\.\.)\s*$/, "\n")
@@ -109,13 +112,12 @@ function textOf(document: Document.Parsed, source: Source): string {
 }
 
 /** An item of a list as a document of its own, without the list's indentation. */
-function nodeText(node: YamlNode, source: Source): string {
+function nodeText(node: YamlNode, whole: string, source: Source): string {
   if (!node?.range) return "";
   const [start, , end] = node.range;
-  const text = source.text.slice(start, end);
+  const text = whole.slice(start, end);
   if (!(node instanceof YAMLMap) || node.flow === true) return `${text.trim()}\n`;
-  const { col } = source.lines.linePos(start);
-  const margin = new RegExp(`^ {0,${Math.max(0, col - 1)}}`);
+  const margin = new RegExp(`^ {0,${source.lines.at(start).column - 1}}`);
   const lines = text.trimEnd().split("\n");
   return `${lines.map((line, i) => (i === 0 ? line : line.replace(margin, ""))).join("\n")}\n`;
 }

@@ -6,6 +6,7 @@ import type { Problem } from "../core/problem.ts";
 import { nearest } from "../core/suggestion.ts";
 import { type Config, type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
 import { policiesOf } from "../model/destination-policy.ts";
+import { isHostWithin } from "../model/host-name.ts";
 import type { RouteRuleMatch, ServiceRef, StringMatch } from "../model/route-rule.ts";
 
 export interface Known {
@@ -76,7 +77,7 @@ function unknownHosts(configs: readonly Config[], known: Known): readonly Proble
   const hosts = new Set([...known.hosts, ...declaredHosts(configs)]);
   const patterns = [...hosts].filter((host) => host.startsWith("*"));
   const isKnown = ({ host }: ServiceRef): boolean =>
-    host === "" || hosts.has(host) || patterns.some((one) => host.endsWith(one.slice(1)));
+    host === "" || hosts.has(host) || patterns.some((one) => isHostWithin(host, one));
   return configs.flatMap((config) => {
     const seen = new Set<string>();
     return references(config).flatMap(([path, ref]) => {
@@ -156,12 +157,11 @@ function unroutedPolicies(configs: readonly Config[]): readonly Problem[] {
     policiesOf(config.spec)
       .filter(({ destination }) => Object.keys(destination.labels).length > 0)
       .filter(({ destination }) => !routed.has(clusterOf(destination)))
-      .map(({ destination }) =>
-        problem(config, "warning", {
-          path: "spec.destination.labels",
-          message: `has no effect: no route rule names ${labelText(destination)} of ${destination.host}`,
-        }),
-      ),
+      .map(({ destination }) => {
+        const named = `${labelText(destination)} of ${destination.host}`;
+        const message = `has no effect: no route rule names ${named}`;
+        return problem(config, "warning", { path: "spec.destination.labels", message });
+      }),
   );
 }
 

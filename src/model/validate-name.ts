@@ -77,6 +77,22 @@ export function checkLabel(key: string, value: string): Complaint {
   return bad === undefined ? undefined : `"${bad}" may have letters, digits and - _ . / only`;
 }
 
+const qualifiedName = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+
+/** One label as Kubernetes allows it: "app.kubernetes.io/name: reviews". */
+export function checkKubernetesLabel(key: string, value: string): Complaint {
+  const slash = key.indexOf("/");
+  const prefix = slash === -1 ? undefined : key.slice(0, slash);
+  const name = key.slice(slash + 1);
+  if (key === "") return "has an empty key";
+  if (prefix !== undefined && checkFqdn(prefix, "lower") !== undefined)
+    return `key "${key}" has a prefix that is not a domain`;
+  if (!qualifiedName.test(name)) return `key "${key}" is not a label's name`;
+  return value === "" || qualifiedName.test(value)
+    ? undefined
+    : `value "${value}" must begin and end with a letter or digit, and be of those and - _ .`;
+}
+
 /** RFC 9110 5.1; lower case, since rules compare names as bytes. */
 export function checkHeaderName(text: string): Complaint {
   if (text === "") return "must not be empty";

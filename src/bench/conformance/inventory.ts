@@ -1,10 +1,20 @@
 /** Every suite that reads vectors, and why the files that none reads wait. */
+import { parserSuites } from "./http-parsers.ts";
+import { requestSuites } from "./http-requests.ts";
+import { responseSuites } from "./http-responses.ts";
 import { discoverySuites } from "./manager-discovery.ts";
 import { routeSuites } from "./manager-routes.ts";
 import { validationSuites } from "./manager-validation.ts";
 import type { Suite } from "./suite.ts";
 
-export const suites: readonly Suite[] = [...validationSuites, ...routeSuites, ...discoverySuites];
+export const suites: readonly Suite[] = [
+  ...requestSuites,
+  ...parserSuites,
+  ...responseSuites,
+  ...validationSuites,
+  ...routeSuites,
+  ...discoverySuites,
+];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */
 export const unread: readonly (readonly [prefix: string, why: string])[] = [

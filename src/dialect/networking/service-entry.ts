@@ -5,12 +5,11 @@
 import type { ServiceEntry, WorkloadEntry } from "../../model/service.ts";
 import { checkSubnet, isCidr } from "../../model/validate-address.ts";
 import { checkDnsLabel, checkFqdn, checkWildcardDomain } from "../../model/validate-name.ts";
-import { labels } from "../routing/service-ref.ts";
 import { list, message, type Reader, toRecord, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { checkedText, oneOf, text } from "../schema/scalar.ts";
 import { readPorts, servicePort } from "./service-port.ts";
-import { type AddressForm, toWorkload, workload } from "./workload-entry.ts";
+import { type AddressForm, toWorkload, workload, workloadLabels } from "./workload-entry.ts";
 
 const host: Reader<string> = (place) => {
   const value = text(place);
@@ -30,7 +29,7 @@ const written = message({
   location: oneOf("MESH_EXTERNAL", "MESH_INTERNAL"),
   resolution: oneOf(...resolutions),
   endpoints: list(workload),
-  workloadSelector: message({ labels }),
+  workloadSelector: message({ labels: workloadLabels }),
   exportTo: list(text),
   subjectAltNames: list(text),
 });

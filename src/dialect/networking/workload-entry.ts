@@ -2,8 +2,8 @@
 import { isIP } from "node:net";
 import type { WorkloadEntry } from "../../model/service.ts";
 import { checkUnixPath } from "../../model/validate-address.ts";
-import { checkFqdn, checkPortName } from "../../model/validate-name.ts";
-import { labels } from "../routing/service-ref.ts";
+import { checkFqdn, checkKubernetesLabel, checkPortName } from "../../model/validate-name.ts";
+import { labelsChecked } from "../schema/label.ts";
 import {
   type Entry,
   mapOf,
@@ -26,10 +26,13 @@ const ports: Reader<readonly Entry<number>[]> = (place) => {
   return entries;
 };
 
+/** Of workloads, and of those that a service selects. */
+export const workloadLabels = labelsChecked(checkKubernetesLabel);
+
 export const workload = message({
   address: text,
   ports,
-  labels,
+  labels: workloadLabels,
   network: text,
   locality: text,
   weight: integer({ least: 0 }),

@@ -102,8 +102,10 @@ export function toFault(written: ValueOf<typeof fault> | undefined): {
   const aborted = (abort?.percent ?? 0) > 0;
   if (delay !== undefined && !delayed) delay.at().warn(noPercent, "write percent: 100");
   if (abort !== undefined && !aborted) abort.at().warn(noPercent, "write percent: 100");
-  if (delayed && fixedDelayMs === 0) delay!.at().warn("without fixedDelay it delays nothing");
-  if (aborted && httpStatus === 0) abort!.at().warn("without httpStatus it aborts nothing");
+  const delays = delay?.has("fixedDelay") || delay?.has("fixedDelaySeconds");
+  if (delayed && !delays) delay!.at().warn("without fixedDelay it delays nothing");
+  if (aborted && !abort?.has("httpStatus"))
+    abort!.at().warn("without httpStatus it aborts nothing");
   return {
     ...(delayed && fixedDelayMs > 0 && { delay: { percent: delay!.percent!, fixedDelayMs } }),
     ...(aborted && httpStatus > 0 && { abort: { percent: abort!.percent!, httpStatus } }),

@@ -10,14 +10,8 @@ import {
   checkLabel,
   checkWildcardDomain,
 } from "../../model/validate-name.ts";
-import {
-  type Entry,
-  type Message,
-  mapOf,
-  message,
-  type Reader,
-  toRecord,
-} from "../schema/message.ts";
+import { labelsChecked } from "../schema/label.ts";
+import { type Message, message, type Reader, toRecord } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { text } from "../schema/scalar.ts";
 
@@ -30,11 +24,7 @@ export interface Context {
   readonly domain: string;
 }
 
-export const labels: Reader<readonly Entry<string>[]> = (place) => {
-  const entries = mapOf(text)(place);
-  for (const { key, value, at } of entries ?? []) at.check(checkLabel(key, value));
-  return entries;
-};
+export const labels = labelsChecked(checkLabel);
 
 const istioService = message(
   { name: text, namespace: text, domain: text, service: text, labels },

@@ -2,21 +2,22 @@
  * A place in a document: a YAML node, the path that leads to it, and where problems with it go.
  * Whatever reads a document passes places along, so that every problem knows its line.
  */
-import { type Document, isAlias, isScalar, type LineCounter, type ParsedNode } from "yaml";
+import { type Document, isAlias, isScalar, type ParsedNode } from "yaml";
 import type { Position, Problem, Severity } from "../../core/problem.ts";
+import type { LineIndex } from "./line-index.ts";
 
 export type YamlNode = ParsedNode | null | undefined;
 
 /** One file being read. */
 export interface Source {
   readonly file: string;
-  readonly text: string;
-  readonly lines: LineCounter;
+  readonly lines: LineIndex;
   readonly problems: Problem[];
 }
 
 const aliasesMax = 100;
 const problemsMax = 1_000;
+const excerptMax = 200;
 
 /** One document of a file, while it is read. */
 export interface Reading {
@@ -120,20 +121,10 @@ export function report(
 ): void {
   if (source.problems.length >= problemsMax) return;
   const position = positionAt(source, offset);
-  source.problems.push({ ...problem, position, excerpt: lineOf(source, position.line) });
+  const excerpt = source.lines.line(position.line, excerptMax);
+  source.problems.push({ ...problem, position, excerpt });
 }
 
 export function positionAt(source: Source, offset: number): Position {
-  const { line, col } = source.lines.linePos(Math.min(offset, source.text.length));
-  return { file: source.file, line: Math.max(1, line), column: Math.max(1, col) };
-}
-
-const excerptMax = 200;
-
-function lineOf(source: Source, line: number): string {
-  const start = source.lines.lineStarts[line - 1] ?? 0;
-  const end = source.text.indexOf("\n", start);
-  return source.text
-    .slice(start, Math.min(end === -1 ? source.text.length : end, start + excerptMax))
-    .replace(/\r$/, "");
+  return { file: source.file, ...source.lines.at(offset) };
 }

@@ -1,0 +1,125 @@
+/** Rules written back: what `get -o yaml` shows reads as the same rule. */
+import { describe, expect, test } from "bun:test";
+import type { Config } from "../model/config.ts";
+import { formatConfig } from "./format.ts";
+import { readDocuments } from "./read.ts";
+
+const options = { file: "rules.yaml", namespace: "default" };
+
+function only(text: string): Config {
+  const { configs, problems } = readDocuments(text, options);
+  expect(problems.filter(({ severity }) => severity === "error")).toEqual([]);
+  expect(configs).toHaveLength(1);
+  return configs[0]!;
+}
+
+const everything = `
+  precedence: -2
+  match:
+    request:
+      headers:
+        uri: { prefix: /a }
+        authority: { exact: a.com }
+        x-user: { regex: "j.*" }
+  route:
+  - destination: { name: b }
+    labels: { version: v2 }
+    weight: 30
+  - labels: { version: v1 }
+    weight: 70
+  rewrite: { uri: /b, authority: b.com }
+  websocketUpgrade: true
+  httpReqTimeout: { simpleTimeout: { timeout: 0.25s } }
+  httpReqRetries: { simpleRetry: { attempts: 3, perTryTimeout: 100ms } }
+  httpFault: { delay: { percent: 0.5, fixedDelay: 2s }, abort: { percent: 1, httpStatus: 503 } }
+  mirror: { name: c, labels: { version: v3 } }
+  appendHeaders: { x-a: b }
+  corsPolicy: { allowOrigin: ["*"], allowMethods: [GET], maxAge: 300s, allowCredentials: true }`;
+
+const v1alpha2 = (kind: string, spec: string): string =>
+  `apiVersion: config.istio.io/v1alpha2\nkind: ${kind}\nmetadata: { name: x }\nspec:${spec}\n`;
+
+const documents: readonly (readonly [string, string])[] = [
+  [
+    "a route rule with everything",
+    v1alpha2("RouteRule", `\n  destination: { name: a }${everything}`),
+  ],
+  ["the same in 0.1", `type: route-rule\nname: x\nspec:\n  destination: a.b.c${everything}`],
+  ["a rule of a caller", "destination: a.b\nmatch: { source: c.d, sourceTags: { version: v1 } }"],
+  ["a rule of any caller with tags", "destination: a.b\nmatch: { sourceTags: { version: v1 } }"],
+  ["a redirect", v1alpha2("RouteRule", " { destination: { name: a }, redirect: { uri: /x } }")],
+  [
+    "a policy of 0.1 for two versions",
+    `destination: a.b
+policy:
+- tags: { version: v1 }
+  loadBalancing: { name: RANDOM }
+- tags: { version: v2 }
+  circuitBreaker: { simpleCb: { maxConnections: 5, sleepWindow: 15500ms } }`,
+  ],
+  [
+    "a policy",
+    v1alpha2(
+      "DestinationPolicy",
+      ` { destination: { name: a, labels: { version: v1 } }, source: { name: b },
+          loadBalancing: { name: LEAST_CONN }, circuitBreaker: { simpleCb: {} } }`,
+    ),
+  ],
+  [
+    "an egress rule",
+    v1alpha2(
+      "EgressRule",
+      ' { destination: { service: "*.a.com" }, ports: [{ port: 80, protocol: http }] }',
+    ),
+  ],
+  [
+    "a service entry",
+    `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: x, namespace: prod, labels: { app: a }, annotations: { note: "1" } }
+spec:
+  hosts: [reviews.prod.svc.cluster.local]
+  addresses: [10.0.0.1]
+  ports: [{ number: 9080, name: http, protocol: HTTP, targetPort: 8080 }]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  endpoints:
+  - { address: 127.0.0.1, ports: { http: 9081 }, labels: { version: v1 }, weight: 3 }`,
+  ],
+  [
+    "a workload entry",
+    `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: x }
+spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu/a }`,
+  ],
+  ["settings", "kind: MeshConfig\naccessLogFile: /dev/stdout\nconnectTimeout: 3s\n"],
+];
+
+describe("what is written reads back as the same", () => {
+  test.each(documents)("%s", (_, text) => {
+    const config = only(text);
+    const again = only(formatConfig(config));
+    expect([again.kind, again.apiVersion, again.meta, again.spec]).toEqual([
+      config.kind,
+      config.apiVersion,
+      config.meta,
+      config.spec,
+    ]);
+    expect(formatConfig(again)).toBe(formatConfig(config));
+  });
+});
+
+test("defaults are left out", () => {
+  expect(formatConfig(only(v1alpha2("RouteRule", " { destination: { name: a } }")))).toBe(
+    `apiVersion: config.istio.io/v1alpha2
+kind: RouteRule
+metadata:
+  name: x
+  namespace: default
+spec:
+  destination:
+    service: a.default.svc.cluster.local
+`,
+  );
+});

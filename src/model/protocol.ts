@@ -1,0 +1,34 @@
+/** How a port's protocol is written, and read off its name. Spec tables: manager 2.1, 2.3. */
+import type { Protocol } from "./service.ts";
+
+/** In upper case ─▶ what it is to us. gRPC-Web is HTTP, whose version the client chooses. */
+const words: ReadonlyMap<string, Protocol> = new Map([
+  ["HTTP", "HTTP"],
+  ["HTTP2", "HTTP2"],
+  ["GRPC", "GRPC"],
+  ["GRPC-WEB", "HTTP"],
+  ["HTTPS", "HTTPS"],
+  ["TLS", "TLS"],
+  ["TCP", "TCP"],
+  ["MONGO", "MONGO"],
+  ["REDIS", "REDIS"],
+  ["MYSQL", "MYSQL"],
+  ["UDP", "UDP"],
+]);
+
+export const protocolWords: readonly string[] = [...words.keys()];
+
+/** In any case: "http", "gRPC-Web". */
+export function parseProtocol(word: string): Protocol | undefined {
+  return words.get(word.toUpperCase());
+}
+
+/** The server speaks first there, so that nothing can be learned from the client. */
+const serverFirst: readonly number[] = [25, 53, 3_306, 27_017];
+
+/** "http-admin" says HTTP, "httpadmin" nothing; then some numbers say TCP. */
+export function protocolOfPort(name: string, number: number): Protocol | undefined {
+  const [first = "", second] = name.split("-");
+  const two = second === undefined ? undefined : parseProtocol(`${first}-${second}`);
+  return two ?? parseProtocol(first) ?? (serverFirst.includes(number) ? "TCP" : undefined);
+}

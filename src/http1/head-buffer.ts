@@ -27,8 +27,12 @@ export class HeadBuffer {
   #emptyLines = 0;
   #afterCr = false;
 
-  constructor(limits: HeadLimits = defaultHeadLimits) {
+  readonly #fromUpstream: boolean;
+
+  /** `fromUpstream` decides whose failure a malformed head is. */
+  constructor(limits: HeadLimits = defaultHeadLimits, fromUpstream = false) {
     this.limits = limits;
+    this.#fromUpstream = fromUpstream;
   }
 
   /**
@@ -99,7 +103,7 @@ export class HeadBuffer {
   }
 
   #refuse(failure: Failure, detail: string): number {
-    this.failure = failure;
+    this.failure = this.#fromUpstream ? Failures.upstreamBadResponse : failure;
     this.detail = detail;
     return -1;
   }

@@ -64,7 +64,7 @@ export class Http1Stream {
     const limits = options.limits ?? defaultHeadLimits;
     this.#options = options;
     this.#head = new MessageHead(limits);
-    this.#buffer = new HeadBuffer(limits);
+    this.#buffer = new HeadBuffer(limits, options.response);
     this.#writer = new HeadWriter(new Uint8Array(limits.headBytesMax + 1024));
   }
 
@@ -271,4 +271,19 @@ export function readStream(pieces: Iterable<Uint8Array>, options: StreamOptions 
 /** What was seen, as one comparable text. */
 export function summary(stream: Http1Stream): string {
   return JSON.stringify([stream.messages, stream.end, stream.failure?.reason ?? ""]);
+}
+
+/**
+ * Whether the same octets in other pieces were read alike. A head that never becomes complete may
+ * be refused early when it comes whole, and still be waited for when it comes in pieces.
+ */
+export function isReadAlike(whole: Http1Stream, pieces: Http1Stream): boolean {
+  if (summary(whole) === summary(pieces)) return true;
+  return (
+    whole.end === "refused" &&
+    whole.partial === undefined &&
+    pieces.end === "wait" &&
+    pieces.partial === undefined &&
+    JSON.stringify(whole.messages) === JSON.stringify(pieces.messages)
+  );
 }

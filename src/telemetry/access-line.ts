@@ -43,14 +43,13 @@ class Parts {
     time[20] = 0x30 + Math.trunc(fraction / 100);
     time[21] = 0x30 + (Math.trunc(fraction / 10) % 10);
     time[22] = 0x30 + (fraction % 10);
-    out.copy(time);
+    out.copy(time, 0, 24);
   }
 
   /** A name of ours: an operator may have chosen it, so it is escaped too. */
   own(out: LineBuffer, text: string): void {
-    const known = this.#texts.get(text);
-    if (known !== undefined) out.copy(known);
-    else out.copy(this.#encode(text));
+    const bytes = this.#texts.get(text) ?? this.#encode(text);
+    out.copy(bytes, 0, bytes.length);
   }
 
   #encode(text: string): Buffer {
@@ -67,11 +66,14 @@ class Parts {
 }
 
 export interface LineEncoder {
+  /** A bit for each RecordText that it shows. */
+  readonly wanted: number;
   /** Needs LINE_BYTES_MAX of room. */
   encode(out: LineBuffer, record: AccessRecord): void;
 }
 
 export class TextEncoding implements LineEncoder {
+  readonly wanted: number = ~(1 << RecordText.traceParent);
   readonly #parts = new Parts();
 
   encode(out: LineBuffer, record: AccessRecord): void {
@@ -79,13 +81,11 @@ export class TextEncoding implements LineEncoder {
     out.byte(0x5b);
     parts.time(out, record.startMs);
     out.ascii('] "');
-    peer(out, record, RecordText.method);
+    peerOrDash(out, record, RecordText.method);
     out.byte(SPACE);
     const { originalPath, path } = RecordText;
-    peer(out, record, record.ends[originalPath] === 0 ? path : originalPath);
-    out.byte(SPACE);
-    out.ascii(protocolName(record.protocol));
-    out.ascii('" ');
+    peerOrDash(out, record, record.ends[originalPath] === 0 ? path : originalPath);
+    out.ascii(record.protocol === 1 ? ' HTTP/1.1" ' : ` ${protocolName(record.protocol)}" `);
     out.integer(record.status);
     out.byte(SPACE);
     this.#outcome(out, record);
@@ -97,11 +97,15 @@ export class TextEncoding implements LineEncoder {
     out.byte(SPACE);
     if (record.upstreamServiceMs < 0) out.byte(DASH);
     else out.integer(record.upstreamServiceMs);
-    out.byte(SPACE);
-    quotedPeer(out, record, RecordText.forwardedFor);
-    quotedPeer(out, record, RecordText.userAgent);
-    quotedPeer(out, record, RecordText.requestId);
-    quotedPeer(out, record, RecordText.authority);
+    out.ascii(' "');
+    peerOrDash(out, record, RecordText.forwardedFor);
+    out.ascii('" "');
+    peerOrDash(out, record, RecordText.userAgent);
+    out.ascii('" "');
+    peerOrDash(out, record, RecordText.requestId);
+    out.ascii('" "');
+    peerOrDash(out, record, RecordText.authority);
+    out.ascii('" "');
     this.#places(out, record);
     out.byte(NEWLINE);
   }
@@ -128,7 +132,6 @@ export class TextEncoding implements LineEncoder {
   }
 
   #places(out: LineBuffer, record: AccessRecord): void {
-    out.byte(QUOTE);
     this.#word(out, record.upstreamHost);
     out.ascii('" ');
     this.#word(out, record.upstreamCluster);
@@ -148,6 +151,7 @@ export class TextEncoding implements LineEncoder {
 }
 
 export class JsonEncoding implements LineEncoder {
+  readonly wanted: number = -1;
   readonly #parts = new Parts();
 
   encode(out: LineBuffer, record: AccessRecord): void {
@@ -161,24 +165,23 @@ export class JsonEncoding implements LineEncoder {
     out.ascii(',"response_flags":"');
     out.ascii(failure?.flag ?? "-");
     out.byte(QUOTE);
-    this.#own(out, ',"response_code_details":', failure?.reason ?? details);
-    if (failure !== undefined) this.#own(out, ',"response_code_cause":', details);
-    out.ascii(',"connection_termination_details":null');
+    this.#own(out, ',"response_code_details":"', failure?.reason ?? details);
+    if (failure !== undefined) this.#own(out, ',"response_code_cause":"', details);
     this.#numbers(out, record);
     this.#peers(out, record);
-    this.#own(out, ',"upstream_transport_failure_reason":', record.upstreamTransportFailure);
-    this.#own(out, ',"upstream_host":', record.upstreamHost);
-    this.#own(out, ',"upstream_cluster":', record.upstreamCluster);
-    jsonAddress(out, ',"upstream_local_address":', record.upstreamLocalAddress);
-    jsonAddress(out, ',"downstream_local_address":', record.downstreamLocalAddress);
-    jsonAddress(out, ',"downstream_remote_address":', record.downstreamRemoteAddress);
-    this.#own(out, ',"requested_server_name":', record.requestedServerName);
-    this.#own(out, ',"route_name":', record.routeName);
+    this.#own(out, ',"upstream_transport_failure_reason":"', record.upstreamTransportFailure);
+    this.#own(out, ',"upstream_host":"', record.upstreamHost);
+    this.#own(out, ',"upstream_cluster":"', record.upstreamCluster);
+    jsonAddress(out, ',"upstream_local_address":"', record.upstreamLocalAddress);
+    jsonAddress(out, ',"downstream_local_address":"', record.downstreamLocalAddress);
+    jsonAddress(out, ',"downstream_remote_address":"', record.downstreamRemoteAddress);
+    this.#own(out, ',"requested_server_name":"', record.requestedServerName);
+    this.#own(out, ',"route_name":"', record.routeName);
     out.ascii("}\n");
   }
 
   #numbers(out: LineBuffer, record: AccessRecord): void {
-    out.ascii(',"bytes_received":');
+    out.ascii(',"connection_termination_details":null,"bytes_received":');
     out.integer(record.bytesReceived);
     out.ascii(',"bytes_sent":');
     out.integer(record.bytesSent);
@@ -193,19 +196,18 @@ export class JsonEncoding implements LineEncoder {
 
   #peers(out: LineBuffer, record: AccessRecord): void {
     const { originalPath, path } = RecordText;
-    jsonPeer(out, ',"method":', record, RecordText.method);
-    jsonPeer(out, ',"path":', record, record.ends[originalPath] === 0 ? path : originalPath);
-    jsonPeer(out, ',"authority":', record, RecordText.authority);
-    jsonPeer(out, ',"x_forwarded_for":', record, RecordText.forwardedFor);
-    jsonPeer(out, ',"user_agent":', record, RecordText.userAgent);
-    jsonPeer(out, ',"request_id":', record, RecordText.requestId);
-    jsonPeer(out, ',"traceparent":', record, RecordText.traceParent);
+    jsonPeer(out, ',"method":"', record, RecordText.method);
+    jsonPeer(out, ',"path":"', record, record.ends[originalPath] === 0 ? path : originalPath);
+    jsonPeer(out, ',"authority":"', record, RecordText.authority);
+    jsonPeer(out, ',"x_forwarded_for":"', record, RecordText.forwardedFor);
+    jsonPeer(out, ',"user_agent":"', record, RecordText.userAgent);
+    jsonPeer(out, ',"request_id":"', record, RecordText.requestId);
+    jsonPeer(out, ',"traceparent":"', record, RecordText.traceParent);
   }
 
   #own(out: LineBuffer, key: string, text: string): void {
     out.ascii(key);
-    if (text === "") return out.ascii("null");
-    out.byte(QUOTE);
+    if (text === "") return nullInstead(out);
     this.#parts.own(out, text);
     out.byte(QUOTE);
   }
@@ -216,26 +218,31 @@ function protocolName(protocol: number): string {
   return protocol === 0 ? "HTTP/1.0" : protocol === 20 ? "HTTP/2" : "-";
 }
 
-function peer(out: LineBuffer, record: AccessRecord, kind: RecordTextKind): void {
+/** Returns false if the record has no such text. */
+function peer(out: LineBuffer, record: AccessRecord, kind: RecordTextKind): boolean {
   const end = record.ends[kind]!;
-  if (end === 0) out.byte(DASH);
-  else out.peerText(record.bytes, record.starts[kind]!, end);
+  if (end === 0) return false;
+  const start = record.starts[kind]!;
+  if (record.isPlain) out.copy(record.bytes, start, end);
+  else out.escape(record.bytes, start, end);
+  return true;
 }
 
-function quotedPeer(out: LineBuffer, record: AccessRecord, kind: RecordTextKind): void {
-  out.byte(QUOTE);
-  peer(out, record, kind);
-  out.byte(QUOTE);
-  out.byte(SPACE);
+function peerOrDash(out: LineBuffer, record: AccessRecord, kind: RecordTextKind): void {
+  if (!peer(out, record, kind)) out.byte(DASH);
 }
 
+/** `key` ends with the opening quote. */
 function jsonPeer(out: LineBuffer, key: string, record: AccessRecord, kind: RecordTextKind): void {
   out.ascii(key);
-  const end = record.ends[kind]!;
-  if (end === 0) return out.ascii("null");
-  out.byte(QUOTE);
-  out.peerText(record.bytes, record.starts[kind]!, end);
-  out.byte(QUOTE);
+  if (peer(out, record, kind)) out.byte(QUOTE);
+  else nullInstead(out);
+}
+
+/** Takes the opening quote back. */
+function nullInstead(out: LineBuffer): void {
+  out.length--;
+  out.ascii("null");
 }
 
 function address(out: LineBuffer, text: string): void {
@@ -246,8 +253,7 @@ function address(out: LineBuffer, text: string): void {
 
 function jsonAddress(out: LineBuffer, key: string, text: string): void {
   out.ascii(key);
-  if (text === "") return out.ascii("null");
-  out.byte(QUOTE);
+  if (text === "") return nullInstead(out);
   out.ascii(text);
   out.byte(QUOTE);
 }

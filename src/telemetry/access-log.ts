@@ -27,7 +27,7 @@ export interface AccessLogOptions {
 const FLUSH_BYTES = 64 << 10;
 const FLUSH_MS = 100;
 /** What may wait while a write is under way; the system commits it only once it is used. */
-const WAITING_BYTES_MAX = 1 << 20;
+const WAITING_BYTES_MAX = 4 << 20;
 const BUFFER_BYTES = WAITING_BYTES_MAX + LINE_BYTES_MAX;
 const SPARE_RECORDS_MAX = 1_024;
 
@@ -63,7 +63,7 @@ export class AccessLog {
 
   /** A clean record. */
   acquire(): AccessRecord {
-    return this.#spare.pop() ?? new AccessRecord();
+    return this.#spare.pop() ?? new AccessRecord(this.#encoder.wanted);
   }
 
   /** Writes the line and takes the record back; it must not be touched afterwards. */

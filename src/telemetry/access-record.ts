@@ -7,6 +7,7 @@
  * mean unknown, and print as "-".
  */
 import type { Failure } from "../core/failure.ts";
+import { PLAIN } from "./line-buffer.ts";
 
 /** Texts of a record that come from a peer. */
 export const RecordText = {
@@ -64,16 +65,30 @@ export class AccessRecord {
   readonly starts: Int32Array = new Int32Array(TEXTS);
   /** 0: the text is absent. */
   readonly ends: Int32Array = new Int32Array(TEXTS);
+  /** No byte needs to be escaped. */
+  isPlain = true;
+  readonly #wanted: number;
+
+  /** `wanted`: a bit for each kind that the log's format shows; the others are not copied. */
+  constructor(wanted = -1) {
+    this.#wanted = wanted;
+  }
 
   /** Copies bytes[from, to), cut at TEXT_BYTES_MAX; a second copy of the same kind is ignored. */
   copy(kind: RecordTextKind, bytes: Uint8Array, from: number, to: number): void {
     const n = Math.min(to - from, TEXT_BYTES_MAX);
-    if (n <= 0 || this.ends[kind] !== 0) return;
+    if (n <= 0 || this.ends[kind] !== 0 || (this.#wanted & (1 << kind)) === 0) return;
     const start = this.length;
     const end = start + n;
     if (end > this.bytes.length) this.#grow(end);
     const own = this.bytes;
-    for (let i = 0; i < n; i++) own[start + i] = bytes[from + i]!;
+    let plain = 1;
+    for (let i = 0; i < n; i++) {
+      const byte = bytes[from + i]!;
+      plain &= PLAIN[byte]!;
+      own[start + i] = byte;
+    }
+    if (plain === 0) this.isPlain = false;
     this.starts[kind] = start;
     this.ends[kind] = end;
     this.length = end;
@@ -105,6 +120,7 @@ export class AccessRecord {
     this.requestedServerName = "";
     this.routeName = "";
     this.length = 0;
+    this.isPlain = true;
     this.ends.fill(0);
     // One request with huge fields is no reason to hold their space for ever.
     if (this.bytes.length > 4 * USUAL_BYTES) this.bytes = Buffer.allocUnsafeSlow(USUAL_BYTES);

@@ -24,11 +24,11 @@ export interface ReadResult {
 }
 
 /** Characters of one file, and documents in it. */
-const limits = { text: 4 * 1024 * 1024, documents: 10_000 };
+const limits = { text: 16 * 1024 * 1024, documents: 100_000 };
 
 export function readDocuments(text: string, options: ReadOptions): ReadResult {
   const lines = new LineIndex(text.length > limits.text ? "" : text);
-  const source: Source = { file: options.file, lines, problems: [] };
+  const source: Source = { file: options.file, lines, problems: [], reported: new Set() };
   const configs: Config[] = [];
   if (text.length > limits.text) {
     complain(source, `is larger than ${limits.text / 1024 / 1024} MiB`);
@@ -54,18 +54,21 @@ function complain(source: Source, message: string): void {
   report(source, 0, { severity: "error", path: "", message });
 }
 
+const tooDeep = "cannot be read: it nests too deeply";
+
 /** The parser recurses: a text that nests deeper than the stack is refused, not fatal. */
 function parse(text: string, source: Source): readonly Document.Parsed[] {
   try {
     const parsed = parseAllDocuments(text, {
       prettyErrors: false,
-      stringKeys: false,
+      // Theirs is quadratic; whoever reads a map finds them.
+      uniqueKeys: false,
       logLevel: "silent",
     });
     return Array.isArray(parsed) ? parsed : [];
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
-    complain(source, "cannot be read: it nests too deeply");
+    complain(source, tooDeep);
     return [];
   }
 }
@@ -123,7 +126,8 @@ function nodeText(node: YamlNode, whole: string, source: Source): string {
 }
 
 function sentence(message: string): string {
-  const [first = ""] = message.split("\n");
+  if (message.includes("call stack")) return tooDeep;
+  const [first = ""] = message.slice(0, 200).split("\n");
   return first.charAt(0).toLowerCase() + first.slice(1);
 }
 

@@ -45,7 +45,7 @@ export function message<F extends Fields>(fields: F, aliases: Aliases<F> = {}): 
       if (read === undefined) {
         at.keyed(keyNode).error(`unknown field`, suggestion(key, fields, aliases));
       } else if (places.has(name)) {
-        at.keyed(keyNode).error(`${name} is given twice`);
+        at.keyed(keyNode).error(`is given twice: it is another spelling of ${name}`);
       } else if (!at.empty) {
         places.set(name, at);
         const result = read(at);
@@ -124,14 +124,17 @@ export function entriesOf(place: Place): readonly RawEntry[] | undefined {
   }
   const entries: RawEntry[] = [];
   const inherited: RawEntry[] = [];
+  const own = new Set<string>();
   for (const pair of node.items as Pair<ParsedNode, ParsedNode | null>[]) {
     const key = scalarText(pair.key);
     if (key === undefined) place.error("has a key that is not a name");
-    else if (key !== "<<") entries.push({ key, keyNode: pair.key, node: pair.value });
-    else inherited.push(...(entriesOf(place.field("<<", pair.value, pair.key)) ?? []));
+    else if (key !== "<<") {
+      if (own.has(key)) place.field(key, null, undefined).keyed(pair.key).error("is given twice");
+      else entries.push({ key, keyNode: pair.key, node: pair.value });
+      own.add(key);
+    } else inherited.push(...(entriesOf(place.field("<<", pair.value, pair.key)) ?? []));
   }
   if (inherited.length === 0) return entries;
-  const own = new Set(entries.map(({ key }) => key));
   return [...entries, ...inherited.filter(({ key }) => !own.has(key))];
 }
 

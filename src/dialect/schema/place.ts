@@ -13,6 +13,8 @@ export interface Source {
   readonly file: string;
   readonly lines: LineIndex;
   readonly problems: Problem[];
+  /** What has been reported: a place that is read twice is judged once. */
+  readonly reported: Set<string>;
 }
 
 const aliasesMax = 100;
@@ -119,7 +121,9 @@ export function report(
   offset: number,
   problem: Omit<Problem, "position" | "excerpt">,
 ): void {
-  if (source.problems.length >= problemsMax) return;
+  const key = `${offset} ${problem.path} ${problem.message}`;
+  if (source.problems.length >= problemsMax || source.reported.has(key)) return;
+  source.reported.add(key);
   const position = positionAt(source, offset);
   const excerpt = source.lines.line(position.line, excerptMax);
   source.problems.push({ ...problem, position, excerpt });

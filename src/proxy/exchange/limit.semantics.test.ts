@@ -62,7 +62,7 @@ describe("a circuit breaker", () => {
     expect(scraped).toMatch(/istio_requests_total\{.*response_flags="UO".*\} 1/);
   });
 
-  test("lets requests wait for one of few connections, and refuses those that may not", async () => {
+  test("lets requests wait for one of few connections, up to its maximum", async () => {
     const held = new Held();
     const { services, connect } = setUp([held.script], {
       cluster: { circuitBreaker: { maxConnections: 1, maxPendingRequests: 1 } },
@@ -107,7 +107,7 @@ describe("a circuit breaker", () => {
     expect(mesh.scrape()).toMatch(/upstream_rq_retry_overflow\{envoy_cluster_name="svc"\} 1/);
   });
 
-  test("holds across a new configuration, and gives back what was taken under the old", async () => {
+  test("holds across a new configuration, with what was taken under the old", async () => {
     const held = new Held();
     const { services, mesh, connect } = setUp([held.script], {
       cluster: { circuitBreaker: { maxRequests: 1 } },

@@ -4,6 +4,7 @@ import { FieldId } from "../../http1/field-id.ts";
 import type { HeadWriter } from "../../http1/head-writer.ts";
 import type { MessageHead } from "../../http1/message-head.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
+import { dropOverrides } from "../filter/override.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { takeBody } from "./request-body.ts";
 
@@ -15,6 +16,7 @@ export function rescan(ex: Exchange): MessageHead {
   const { env } = ex;
   if (env.scannedFor !== ex) {
     scanRequestHead(ex.bytes, ex.headStart, ex.headEnd, env.requestHead);
+    dropOverrides(env.requestHead);
     env.scannedFor = ex;
   }
   return env.requestHead;

@@ -2,6 +2,7 @@
 
 import { FieldId } from "../../http1/field-id.ts";
 import { Framing, type MessageHead } from "../../http1/message-head.ts";
+import { dropOwnAnswers } from "../filter/cors.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Stages the head and decides how the body is framed for this downstream. */
@@ -9,6 +10,7 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   const { output, draining } = ex.env;
   const dechunks = head.framing === Framing.chunked && ex.minorVersion === 0;
   if (dechunks) head.drop(FieldId.transferEncoding);
+  if (ex.responseFields !== undefined) dropOwnAnswers(head);
   output.response(head);
   output.fields(head);
   if (ex.responseFields !== undefined) output.add(ex.responseFields);

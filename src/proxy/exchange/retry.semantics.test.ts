@@ -36,8 +36,10 @@ function get(...fields: readonly string[]): string {
   return `${["GET / HTTP/1.1", "Host: svc", ...fields].join("\r\n")}\r\n\r\n`;
 }
 
+type Reply = (reply: FakeReply) => void;
+
 /** Answers each request in turn as its entry says; the last one again and again. */
-function inTurn(...replies: readonly ((reply: FakeReply) => void)[]): FakeScript {
+function inTurn(...replies: readonly Reply[]): FakeScript {
   let next = 0;
   return (_request, reply) => replies[Math.min(next++, replies.length - 1)]!(reply);
 }
@@ -86,7 +88,7 @@ describe("a route's timeout", () => {
     expect((await mesh.client.takeResponse()).body).toBe("ok");
   });
 
-  test("is replaced by what the caller says of its own request, which is not passed on", async () => {
+  test("is replaced by what the caller says, which is not passed on", async () => {
     const mesh = await setUp([silent], { route: { timeoutMs: 60_000 } });
     mesh.client.send(get("x-envoy-upstream-rq-timeout-ms: 40"));
     expect((await mesh.client.takeResponse()).status).toBe(504);
@@ -124,7 +126,7 @@ describe("a retry", () => {
   });
 
   // biome-ignore format: a table reads as a table
-  const rows: readonly [what: string, on: Condition[], first: (r: FakeReply) => void, retried: boolean][] = [
+  const rows: readonly [what: string, on: Condition[], first: Reply, retried: boolean][] = [
     ["404 on 5xx",             [Condition.CONDITION_5XX],             fails(404), false],
     ["500 on 5xx",             [Condition.CONDITION_5XX],             fails(500), true],
     ["500 on gateway errors",  [Condition.CONDITION_GATEWAY_ERROR],   fails(500), false],
@@ -215,6 +217,24 @@ describe("a retry", () => {
     await mesh.client.takeResponse();
     expect(asked(mesh)).toBe(5);
     expect(mesh.services[0]!.received).not.toContain("x-envoy-max-retries");
+  });
+
+  test("says no more than the first try when others were served meanwhile", async () => {
+    const mesh = await setUp([inTurn(fails(503), ok)], {
+      route: { retry: { attempts: 1, backoffMs: 40 } },
+    });
+    const other = await mesh.mesh.connect();
+    closers.push(() => other.terminate());
+    mesh.client.send(
+      get("x-envoy-max-retries: 2", "x-envoy-upstream-rq-timeout-ms: 3000", "x-a: 1"),
+    );
+    await mesh.services[0]!.until(() => asked(mesh) === 1);
+    other.send(get("x-b: 2"));
+    await other.takeResponse();
+    expect((await mesh.client.takeResponse()).status).toBe(200);
+    const [first, , third] = mesh.services[0]!.requests;
+    expect(third!.head).toBe(first!.head);
+    expect(first!.field("x-a")).toBe("1");
   });
 
   test("sends what the first try sent: rewritten, with the rule's fields", async () => {

@@ -29,6 +29,14 @@ export class Overrides {
   }
 }
 
+/** For a head that is scanned once more: they were read, and are still not passed on. */
+export function dropOverrides(head: MessageHead): void {
+  for (let at = head.find(TIMEOUT); at !== -1; at = head.find(TIMEOUT, at + 1))
+    head.dropped[at] = 1;
+  for (let at = head.find(RETRIES); at !== -1; at = head.find(RETRIES, at + 1))
+    head.dropped[at] = 1;
+}
+
 /** The field's number, else what was there before; the field is dropped either way. */
 function take(head: MessageHead, field: number, before: number): number {
   head.dropped[field] = 1;

@@ -92,7 +92,7 @@ const rows: readonly [what: string, match: Match, request: string, holds: boolea
   ["header twice, joined", user({ exact: "a,b" }), "GET /\nX-User: a\nx-user: b", true],
   ["header twice, neither", user({ exact: "c" }), "GET /\nX-User: a\nx-user: b", false],
   ["agent twice", field("user-agent", { exact: "b" }), "GET /\nUser-Agent: a\nuser-agent: b", true],
-  ["agents joined", field("user-agent", { exact: "a,b" }), "PUT /\nUser-Agent: a\nuser-agent:b", true],
+  ["joined", field("user-agent", { exact: "a,b" }), "GET /\nUser-Agent:a\nuser-agent:b", true],
   ["header host", field("host", { exact: "reviews" }), "GET /", true],
   ["two headers, one missing", twoFields, "GET /\na: 1", false],
   ["two headers, both", twoFields, "GET /\nb: 2\na: 1", true],

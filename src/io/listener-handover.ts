@@ -1,11 +1,17 @@
 /**
  * Hot restart: the listening sockets themselves go from the old process to the new one, over a unix
- * socket (SCM_RIGHTS). Both share one queue of connections, so none is lost between the two.
+ * socket (SCM_RIGHTS). Both share one queue of connections, so none is lost between the two; with
+ * SO_REUSEPORT alone, what waits in the old one's queue would be reset when it closes.
  *
  *   new: takeListeners(path) ──▶ old: sends its descriptors, goes on accepting
  *   new: listenTcp({ fd }), ready, handover.complete() ──▶ old: onTaken: stop listeners, drain, exit
- *   new: offerListeners(path, …) for its own successor
+ *   new: offerListeners({ path, … }) for its own successor
  */
+import { chmodSync, renameSync, rmSync, statSync } from "node:fs";
+import { connectUnix, receiveMessage, sendMessage } from "./descriptor-message.ts";
+import { libc } from "./libc.ts";
+import { peerUser } from "./socket-options.ts";
+
 export interface OfferedListener {
   /** "outbound", "inbound", "admin", …: how the successor finds it. */
   readonly name: string;
@@ -18,7 +24,7 @@ export interface HandoverOffer {
 }
 
 export interface HandoverOptions {
-  /** A path for the unix socket, in a directory of this user; mode 0600, same user only. */
+  /** A path for the unix socket, at most 90 bytes, in a directory of this user; same user only. */
   readonly path: string;
   /** What to hand over, asked when a successor comes. */
   readonly listeners: () => readonly OfferedListener[];
@@ -26,21 +32,143 @@ export interface HandoverOptions {
   readonly onTaken: () => void;
 }
 
-/** Waits for a successor. Throws if the path cannot be bound. */
-export function offerListeners(_options: HandoverOptions): HandoverOffer {
-  return { close() {} };
-}
-
 export interface Handover {
-  /** By name; pass each as `fd` to listenTcp. What is not used must be closed with `discard`. */
+  /** By name; pass each as `fd` to listenTcp. What is not used is closed by `complete`. */
   readonly listeners: ReadonlyMap<string, number>;
-  /** This process accepts now; resolves when the predecessor knows. */
+  /** This listener is in use here. */
+  use(name: string): number | undefined;
+  /** This process accepts now; resolves when the predecessor knows, or has gone. */
   complete(): Promise<void>;
-  /** Gives up: the predecessor goes on as if nothing had been asked. */
+  /** Gives up, closing what was received: the predecessor goes on as if nothing had been asked. */
   discard(): void;
 }
 
-/** Undefined: nobody to take over from (no such socket, nobody listens, not supported here). */
-export function takeListeners(_path: string, _timeoutMs: number): Promise<Handover | undefined> {
-  return Promise.resolve(undefined);
+const TAKEN = "taken\n";
+const DONE = "done\n";
+const POLL_MS = 2;
+
+/** Waits for a successor; takes over the path from a predecessor. Throws if it cannot be bound. */
+export function offerListeners(options: HandoverOptions): HandoverOffer {
+  const { path } = options;
+  // Bun unlinks the name it bound when it stops, which by then may be the successor's.
+  const bound = `${path}.${process.pid}`;
+  let taken = false;
+  const listener = Bun.listen<{ heard: string }>({
+    unix: bound,
+    socket: {
+      open(socket) {
+        socket.data = { heard: "" };
+        const own = process.getuid?.() === peerUser(fdOf(socket));
+        if (taken || !own || !sendListeners(fdOf(socket), options.listeners())) socket.terminate();
+      },
+      data(socket, bytes) {
+        socket.data.heard += bytes.toString("latin1", 0, TAKEN.length);
+        if (socket.data.heard !== TAKEN) return;
+        socket.end(DONE);
+        if (taken) return;
+        taken = true;
+        options.onTaken();
+      },
+    },
+  });
+  chmodSync(bound, 0o600);
+  renameSync(bound, path);
+  const { ino } = statSync(path);
+  return {
+    close() {
+      listener.stop();
+      if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
+    },
+  };
+}
+
+/** Undefined: nobody to take over from (no such socket, nobody answers, not supported here). */
+export async function takeListeners(
+  path: string,
+  timeoutMs: number,
+): Promise<Handover | undefined> {
+  const fd = connectUnix(path);
+  if (fd === -1) return undefined;
+  const received = peerUser(fd) === process.getuid?.() ? await receive(fd, timeoutMs) : undefined;
+  const names = received === undefined ? [] : decodeNames(received.text);
+  if (received === undefined || names.length !== received.descriptors.length) {
+    for (const each of [fd, ...(received?.descriptors ?? [])]) closeDescriptor(each);
+    return undefined;
+  }
+  const listeners = new Map(names.map((name, i) => [name, received.descriptors[i]!]));
+  return new TakenListeners(fd, listeners, timeoutMs);
+}
+
+class TakenListeners implements Handover {
+  readonly listeners: ReadonlyMap<string, number>;
+  readonly #unused: Set<number>;
+  readonly #timeoutMs: number;
+  #fd: number;
+
+  constructor(fd: number, listeners: ReadonlyMap<string, number>, timeoutMs: number) {
+    this.#fd = fd;
+    this.listeners = listeners;
+    this.#unused = new Set(listeners.values());
+    this.#timeoutMs = timeoutMs;
+  }
+
+  use(name: string): number | undefined {
+    const fd = this.listeners.get(name);
+    if (fd !== undefined) this.#unused.delete(fd);
+    return fd;
+  }
+
+  async complete(): Promise<void> {
+    for (const fd of this.#unused) closeDescriptor(fd);
+    this.#unused.clear();
+    if (sendMessage(this.#fd, TAKEN, [])) await receive(this.#fd, this.#timeoutMs);
+    this.#close();
+  }
+
+  discard(): void {
+    for (const fd of this.#unused) closeDescriptor(fd);
+    this.#unused.clear();
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#fd !== -1) closeDescriptor(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+function sendListeners(fd: number, listeners: readonly OfferedListener[]): boolean {
+  const names = listeners.map(({ name }) => name);
+  const descriptors = listeners.map((each) => each.fd);
+  return sendMessage(fd, `${JSON.stringify({ version: 1, names })}\n`, descriptors);
+}
+
+function decodeNames(text: string): string[] {
+  try {
+    const offer: unknown = JSON.parse(text);
+    if (typeof offer !== "object" || offer === null || !("names" in offer)) return [];
+    return Array.isArray(offer.names) ? offer.names.map(String) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The next message; undefined at the time limit or the end. */
+async function receive(fd: number, timeoutMs: number) {
+  const giveUpAt = performance.now() + timeoutMs;
+  for (;;) {
+    const received = receiveMessage(fd);
+    if (received !== undefined) return received.ended ? undefined : received;
+    if (performance.now() > giveUpAt) return undefined;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+function closeDescriptor(fd: number): void {
+  libc()?.close(fd);
+}
+
+/** Bun's types leave it out. */
+function fdOf(socket: object): number {
+  return "fd" in socket && typeof socket.fd === "number" ? socket.fd : -1;
 }

@@ -74,6 +74,8 @@ export interface EngineStats {
   readonly exchanges: number;
   readonly upstreamConnections: number;
   readonly upstreamIdle: number;
+  /** Received, and not yet taken by a client that reads slowly or not at all. */
+  readonly bytesWaiting: number;
   readonly draining: boolean;
 }
 
@@ -182,7 +184,11 @@ export class Engine {
 
   stats(): EngineStats {
     let exchanges = 0;
-    for (const connection of this.#connections) if (connection.busy) exchanges++;
+    let bytesWaiting = 0;
+    for (const connection of this.#connections) {
+      if (connection.busy) exchanges++;
+      bytesWaiting += connection.waiting;
+    }
     let open = 0;
     let idle = 0;
     for (const pool of this.#pools) {
@@ -194,6 +200,7 @@ export class Engine {
       exchanges,
       upstreamConnections: open,
       upstreamIdle: idle,
+      bytesWaiting,
       draining: this.#env.draining,
     };
   }

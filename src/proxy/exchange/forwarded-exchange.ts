@@ -32,9 +32,10 @@ export class ForwardedExchange extends Exchange {
     this.headEnd = head.end;
     this.method = head.method;
     this.minorVersion = head.minorVersion;
-    this.keepsAlive = head.keepsAlive;
     this.websocket = head.upgradesToWebsocket;
     this.connects = head.method === MethodId.connect;
+    // What follows a CONNECT was meant for its tunnel, and is no request if there is none.
+    this.keepsAlive = head.keepsAlive && !this.connects;
     this.requestFraming = head.framing;
     this.requestRemaining = head.contentLength;
     this.requestDone =

@@ -1,0 +1,157 @@
+/** Connections to endpoints, and the limits of a cluster. */
+import { describe, expect, test } from "bun:test";
+import { engineSetUp } from "../../testing/engine-set-up.ts";
+
+const setUp = engineSetUp();
+const GET = "GET / HTTP/1.1\r\nHost: svc\r\n\r\n";
+
+describe("circuit breaker", () => {
+  test("requests above the limit of connections wait for one, in order", async () => {
+    const answers: (() => void)[] = [];
+    const { client, service, connect } = await setUp(
+      (request, reply) => void answers.push(() => reply.respond(200, request.target)),
+      { cluster: { circuitBreaker: { maxConnections: 1 } } },
+    );
+    client.send(GET);
+    await service.until(() => answers.length === 1);
+    const others = [await connect(), await connect()];
+    for (const [i, other] of others.entries()) {
+      other.send(`GET /${i} HTTP/1.1\r\nHost: svc\r\n\r\n`);
+      await Bun.sleep(5);
+    }
+    answers[0]?.();
+    expect((await client.takeResponse()).status).toBe(200);
+    await service.until(() => answers.length === 2);
+    answers[1]?.();
+    expect((await others[0]?.takeResponse())?.body).toBe("/0");
+    await service.until(() => answers.length === 3);
+    answers[2]?.();
+    expect((await others[1]?.takeResponse())?.body).toBe("/1");
+    expect(service.connections).toBe(1);
+  });
+
+  test("a request too many in the queue is refused at once", async () => {
+    const { client, service, connect, mesh } = await setUp(() => {}, {
+      cluster: { circuitBreaker: { maxConnections: 1, maxPendingRequests: 1 } },
+    });
+    client.send(GET);
+    await service.until(() => service.requests.length === 1);
+    const waiting = await connect();
+    waiting.send(GET);
+    const refused = await connect();
+    await Bun.sleep(5);
+    refused.send(GET);
+    const answer = await refused.takeResponse();
+    expect(answer.status).toBe(503);
+    expect(answer.head).toContain("x-mesh-reason: circuit-breaker-open\r\n");
+    expect(mesh.scrape()).toMatch(/upstream_rq_pending_overflow\{[^}]*\} 1/);
+  });
+
+  test("a client that leaves the queue frees its place", async () => {
+    const { client, service, connect } = await setUp(() => {}, {
+      cluster: { circuitBreaker: { maxConnections: 1, maxPendingRequests: 1 } },
+    });
+    client.send(GET);
+    await service.until(() => service.requests.length === 1);
+    const waiting = await connect();
+    waiting.send(GET);
+    await Bun.sleep(5);
+    waiting.close();
+    await Bun.sleep(5);
+    const next = await connect();
+    next.send(GET);
+    await Bun.sleep(10);
+    expect(next.received).toBe("");
+    client.close();
+    await service.until(() => service.requests.length === 2);
+  });
+
+  test("the limit of requests counts what is under way", async () => {
+    const { client, service, connect } = await setUp(() => {}, {
+      cluster: { circuitBreaker: { maxRequests: 1 } },
+    });
+    client.send(GET);
+    await service.until(() => service.requests.length === 1);
+    const other = await connect();
+    other.send(GET);
+    expect((await other.takeResponse()).status).toBe(503);
+    client.close();
+    await service.until(() => service.openConnections === 0);
+    other.send(GET);
+    await service.until(() => service.requests.length === 2);
+  });
+
+  test("a connection serves as many requests as it may", async () => {
+    const { client, service } = await setUp(undefined, {
+      cluster: { circuitBreaker: { maxRequestsPerConnection: 2 } },
+    });
+    for (let i = 0; i < 5; i++) {
+      client.send(GET);
+      await client.takeResponse();
+    }
+    expect(service.connections).toBe(3);
+  });
+});
+
+describe("endpoints", () => {
+  test("one that fails in a row is taken out of rotation", async () => {
+    const { service, connect, serve, mesh } = await setUp((_request, reply) => reply.respond(500));
+    const healthy = serve();
+    mesh.publish({
+      endpoints: [service.port, healthy.port],
+      cluster: {
+        outlier: {
+          consecutiveErrors: 3,
+          intervalMs: 1_000,
+          baseEjectionMs: 30_000,
+          maxEjectionPercent: 50,
+        },
+      },
+    });
+    const client = await connect();
+    for (let i = 0; i < 20; i++) {
+      client.send(GET);
+      await client.takeResponse();
+    }
+    expect(service.requests.length).toBe(3);
+    expect(healthy.requests.length).toBe(17);
+  });
+
+  test("one that is removed finishes its exchange and gets no other", async () => {
+    let answer: (() => void) | undefined;
+    const { client, service, mesh, serve } = await setUp((_request, reply) => {
+      answer = () => reply.respond(200, "old");
+    });
+    const next = serve((_request, reply) => reply.respond(200, "new"));
+    client.send(GET);
+    await service.until(() => answer !== undefined);
+    mesh.publish({ endpoints: [next.port] });
+    answer?.();
+    expect((await client.takeResponse()).body).toBe("old");
+    await service.until(() => service.openConnections === 0);
+    client.send(GET);
+    expect((await client.takeResponse()).body).toBe("new");
+  });
+
+  test("one that stays keeps its connections when the rules change", async () => {
+    const { client, service, mesh } = await setUp();
+    for (let i = 0; i < 5; i++) {
+      client.send(GET);
+      await client.takeResponse();
+      mesh.publish({ route: { appendRequestHeaders: [{ name: "x-n", value: String(i) }] } });
+    }
+    expect(service.connections).toBe(1);
+    client.send(GET);
+    await client.takeResponse();
+    expect(service.requests.at(-1)?.field("x-n")).toBe("4");
+  });
+
+  test("idle connections end at their limit", async () => {
+    const { client, service } = await setUp(undefined, { limits: { upstreamIdleMs: 30 } });
+    client.send(GET);
+    await client.takeResponse();
+    await service.until(() => service.openConnections === 0);
+    client.send(GET);
+    expect((await client.takeResponse()).status).toBe(200);
+  });
+});

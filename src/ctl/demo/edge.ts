@@ -30,6 +30,9 @@ export function edgeService(target = "http://productpage:9080"): Service {
       });
       const { status, statusText } = response;
       const back = withoutHopByHop(response.headers);
+      // A redirect within the service is one within the edge, whose name the browser knows.
+      const location = back.get("location");
+      if (location?.startsWith(`${target}/`)) back.set("location", location.slice(target.length));
       return new Response(response.body, { status, statusText, headers: back });
     } catch {
       return new Response("the sidecar of the edge does not answer\n", { status: 502 });

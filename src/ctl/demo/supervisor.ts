@@ -29,8 +29,8 @@ export interface SupervisorOptions {
   readonly onCrash: (child: Child, how: string) => void;
 }
 
-/** A proxy drains for one second, its application for one more. */
-const STOP_MS = 6_000;
+/** A proxy drains for one second, its application for one more; then patience ends. */
+const STOP_MS = 4_000;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;

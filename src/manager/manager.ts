@@ -9,6 +9,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { formatProblem, type Problem } from "../core/problem.ts";
+import { validateSet } from "../dialect/validate-set.ts";
 import { Configuration } from "./configuration.ts";
 import { Debounce } from "./debounce.ts";
 import { Discovery } from "./discovery/discovery.ts";
@@ -47,6 +48,8 @@ export class Manager {
   readonly #listeners = new Set<() => void>();
   #registry: Registry = { services: [], instances: [], origins: new Map() };
   #reported: readonly Problem[] = [];
+  /** Until something changes. */
+  #problems: readonly Problem[] | undefined;
 
   static async open(options: ManagerOptions): Promise<Manager> {
     let changed = (): void => {};
@@ -86,6 +89,15 @@ export class Manager {
     return new Set(this.#registry.services.map(({ host }) => host));
   }
 
+  /** Of the files, and between all objects in force. */
+  problems(): readonly Problem[] {
+    this.#problems ??= [
+      ...this.configuration.problems,
+      ...validateSet(this.configuration.configs(), { hosts: this.hosts }),
+    ];
+    return this.#problems;
+  }
+
   /** Does not wait for more changes: what was committed is on its way when this returns. */
   flush(): void {
     this.#changes.flush();
@@ -114,6 +126,7 @@ export class Manager {
       rules: ruleSetOf(configs, this.options.domain),
       catalog: new Catalog(services, instances),
     });
+    this.#problems = undefined;
     this.#report(this.configuration.problems);
     this.#news.cause();
   }

@@ -1,4 +1,4 @@
-/** The manager's process may end at any moment; what it acknowledged is there when it comes back. */
+/** The process may end at any moment; what it acknowledged is there when it comes back. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { crashManager } from "../../bench/manager-crash.ts";

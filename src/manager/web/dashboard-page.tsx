@@ -1,0 +1,68 @@
+/**
+ * The dashboard as three documents: a page without anything in it, its style, and its script, each
+ * from this origin, so that the page needs no permission for inline code or for other hosts.
+ */
+import { MESH_VERSION } from "../../core/version.ts";
+// @ts-expect-error: its text, as the attribute says; the compiler knows no such module
+import style from "./page/dashboard.css" with { type: "text" };
+// @ts-expect-error: its text, as the attribute says; the compiler sees a module
+import script from "./page/dashboard.ts" with { type: "text" };
+
+const VIEWS = ["services", "proxies", "rules", "problems"] as const;
+
+export const DASHBOARD_HEADERS: Readonly<Record<string, string>> = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+    "img-src data:; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "cache-control": "no-store",
+};
+
+export const dashboardStyle: string = style;
+
+/** What a browser runs: the types taken away. */
+export function dashboardScript(): string {
+  return new Bun.Transpiler({ loader: "ts", target: "browser" }).transformSync(script);
+}
+
+export function dashboardPage(): string {
+  const page = (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>Mesh</title>
+        <link rel="stylesheet" href={`/dashboard.css?${MESH_VERSION}`} />
+        <link rel="icon" href="data:," />
+      </head>
+      <body>
+        <header>
+          <h1>Mesh</h1>
+          <nav>
+            {VIEWS.map((view) => (
+              <a href={`#${view}`} id={`to-${view}`}>
+                {view}
+              </a>
+            ))}
+          </nav>
+          <input id="filter" type="search" placeholder="Filter" aria-label="Filter" />
+          <span id="state" data-is="loading" role="status">
+            loading
+          </span>
+        </header>
+        <main id="main">
+          <noscript>
+            <p class="note">The dashboard needs JavaScript; `mesh ctl` does not.</p>
+          </noscript>
+        </main>
+        <script type="module" src={`/dashboard.js?${MESH_VERSION}`} />
+      </body>
+    </html>
+  );
+  return `<!doctype html>${page.toString()}`;
+}

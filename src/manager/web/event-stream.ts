@@ -1,0 +1,65 @@
+/**
+ * Server-sent events: "something changed, read again", to every page that looks. A page that does
+ * not read is sent nothing more, since the one event it has not read says it all.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Manager } from "../manager.ts";
+
+const STREAMS_MAX = 100;
+/** Keeps proxies on the way from closing what is quiet, and finds pages that are gone. */
+const HEARTBEAT_MS = 15_000;
+/** How soon a browser comes back. */
+const RETRY_MS = 1_000;
+
+export class EventStreams {
+  readonly #manager: Manager;
+  readonly #clock: Clock;
+  #open = 0;
+
+  constructor(manager: Manager) {
+    this.#manager = manager;
+    this.#clock = manager.options.clock;
+  }
+
+  response(): Response {
+    if (this.#open >= STREAMS_MAX) return new Response("too many streams\n", { status: 503 });
+    this.#open++;
+    let end = (): void => {};
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        end = this.#start(controller);
+      },
+      cancel: () => end(),
+    });
+    return new Response(body, {
+      headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+    });
+  }
+
+  #start(controller: ReadableStreamDefaultController<Uint8Array>): () => void {
+    const encoder = new TextEncoder();
+    const send = (text: string): void => {
+      if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(text));
+    };
+    const change = (): void =>
+      send(`event: change\ndata: ${this.#manager.configuration.revision}\n\n`);
+    send(`retry: ${RETRY_MS}\n\n`);
+    const stopNews = this.#manager.onNews(change);
+    let cancelBeat = (): void => {};
+    const beat = (): void => {
+      cancelBeat = this.#clock.after(HEARTBEAT_MS, () => {
+        send(": still here\n\n");
+        beat();
+      });
+    };
+    beat();
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      this.#open--;
+      stopNews();
+      cancelBeat();
+    };
+  }
+}

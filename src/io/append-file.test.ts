@@ -36,7 +36,7 @@ test("after a rotation by rename lines go to the new file, and none is lost", as
   expect(readFileSync(path, "utf8")).toBe("new\n");
 });
 
-test("a file that cannot be opened is an error at once; at a rotation the old one is kept", async () => {
+test("a file that cannot be opened is an error; at a rotation the old one is kept", async () => {
   expect(() => new AppendFile(join(directory, "none", "a.log"))).toThrow("ENOENT");
   const path = join(directory, "gone", "c.log");
   await Bun.write(path, "");
@@ -54,7 +54,7 @@ test("a full disk is told to the caller", async () => {
   file.close();
 });
 
-test("a reader that has stopped reading the pipe does not stop the writer's event loop", async () => {
+test("a reader that has stopped reading the pipe does not stop the event loop", async () => {
   const fifo = join(directory, "fifo");
   expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
   const reader = Bun.spawn(["sh", "-c", 'exec 3<"$0"; read line; cat <&3', fifo], {

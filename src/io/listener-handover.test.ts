@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { libc } from "./libc.ts";
+import { FIXTURE } from "./listener-handover.fixture.ts";
 import { offerListeners, takeListeners } from "./listener-handover.ts";
 import { listenTcp } from "./tcp-listener.ts";
 
@@ -20,8 +21,7 @@ interface Server {
 }
 
 async function start(path: string, port: number, name: string): Promise<Server> {
-  const fixture = join(import.meta.dir, "listener-handover.fixture.ts");
-  const one = Bun.spawn([process.execPath, fixture, path, String(port), name], {
+  const one = Bun.spawn([process.execPath, FIXTURE, path, String(port), name], {
     stdout: "pipe",
     stderr: "inherit",
   });
@@ -77,7 +77,7 @@ test("thousands of short connections across three restarts, and none fails", asy
   expect([...answers.values()].reduce((a, b) => a + b)).toBeGreaterThan(1_500);
 }, 30_000);
 
-test("without a predecessor there is nothing to take, and a stale socket file does not matter", async () => {
+test("without a predecessor there is nothing to take; a stale file does no harm", async () => {
   const path = join(directory, "none.sock");
   expect(await takeListeners(path, 100)).toBeUndefined();
   await Bun.write(path, "");

@@ -1,10 +1,10 @@
 /**
  * Hot restart: the listening sockets themselves go from the old process to the new one, over a unix
- * socket (SCM_RIGHTS). Both share one queue of connections, so none is lost between the two; with
- * SO_REUSEPORT alone, what waits in the old one's queue would be reset when it closes.
+ * socket (SCM_RIGHTS). Both share one queue of connections, so none is lost between the two. With
+ * SO_REUSEPORT alone, what waits in the old queue is reset when the old process closes it.
  *
  *   new: takeListeners(path) ──▶ old: sends its descriptors, goes on accepting
- *   new: listenTcp({ fd }), ready, handover.complete() ──▶ old: onTaken: stop listeners, drain, exit
+ *   new: listenTcp({ fd }), handover.complete() ──▶ old: onTaken: stop listeners, drain, exit
  *   new: offerListeners({ path, … }) for its own successor
  */
 import { chmodSync, renameSync, rmSync, statSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
  * What the kernel did not take yet of one socket's output: bounded, in order, copied once.
  *
- *   write ─▶ kernel, and the rest here ── drain ─▶ flush ─▶ kernel ── empty ─▶ the pending FIN or end
+ *   write ─▶ kernel, the rest here ── drain ─▶ flush ─▶ kernel ── empty ─▶ the pending FIN or end
  *
  * Bun's `end` drops what the kernel did not take, so the end of a connection goes through here. The
  * owner pauses the producer while `isFull` and lets it run again when flush has made it `isLow`.

@@ -16,8 +16,8 @@ export interface TcpSocket<C> {
   readonly localAddress: string;
   readonly localPort: number;
   /**
-   * Returns how many bytes the kernel took: 0 when it is full (`drain` follows), −1 when the socket
-   * is closed. The bytes are free for reuse on return. Always all three arguments: Bun throws on two.
+   * Returns how many bytes the kernel took: 0 when it is full (`drain` follows), −1 when the
+   * socket is closed. The bytes are free for reuse on return. Bun throws on two arguments.
    */
   write(bytes: Uint8Array, offset: number, length: number): number;
   /** Stops `data`, and `end` with it, until resume; allowed in `open`. */

@@ -129,7 +129,7 @@ export function bunHandlers<C>(handlers: SocketHandlers<C>) {
   } as const;
 }
 
-/** Bun reports here what a handler threw: our mistake. The system's errors end in `close` anyway. */
+/** Bun reports here what a handler threw: our mistake. The system's errors end in `close`. */
 function rethrowOwn(_socket: unknown, error: Error): void {
   if (!("syscall" in error)) throw error;
 }

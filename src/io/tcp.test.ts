@@ -60,7 +60,7 @@ async function until(holds: () => boolean, what: string): Promise<void> {
   }
 }
 
-test("a listener on port 0 says which port it got, and its handlers get the owner's object", async () => {
+test("a listener on port 0 says its port, and its handlers get the owner's object", async () => {
   const echo = new Echo();
   const listener = listenEcho(echo);
   expect(listener.port).toBeGreaterThan(0);

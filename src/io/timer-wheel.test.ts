@@ -67,7 +67,7 @@ test("a deadline can move earlier, also far earlier", () => {
   expect(one.expiredAtMs).toEqual([50]);
 });
 
-test("a disarmed or released timer does not expire, and an empty wheel leaves nothing running", () => {
+test("a disarmed or released timer does not expire; an empty wheel leaves nothing running", () => {
   const { clock, wheel, timer } = setUp();
   const [disarmed, released, rearmed] = [timer(), timer(), timer()];
   for (const each of [disarmed, released, rearmed]) wheel.arm(each, 1_000);

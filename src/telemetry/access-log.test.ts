@@ -84,7 +84,7 @@ test("the text format is Istio's", () => {
   );
 });
 
-test("what is not known is a dash, and a failure says its flag, its reason and what it is about", () => {
+test("what is not known is a dash; a failure says its flag, reason and subject", () => {
   const line = lineOf("text", (record) => {
     record.startMs = Date.UTC(2026, 0, 1);
     record.status = 503;

@@ -1,7 +1,7 @@
 /**
- * One line for each exchange, encoded as bytes into one of two buffers. One fills while the other is
- * being written: when it is large enough, or 100 ms old. Nobody waits for the writing: when both are
- * full, lines are dropped and counted.
+ * One line for each exchange, encoded as bytes into one of two buffers. One fills while the other
+ * is being written: when it is large enough, or 100 ms old. Nobody waits for the writing: when both
+ * are full, lines are dropped and counted.
  */
 import type { Clock } from "../core/clock.ts";
 import { JsonEncoding, LINE_BYTES_MAX, type LineEncoder, TextEncoding } from "./access-line.ts";

@@ -1,6 +1,6 @@
 /**
  * A histogram with fixed bounds: one slot a bucket, each counting only what fell into it, and one
- * for the sum. The bucket of a value is found by its number of bits, then at most three comparisons.
+ * for the sum. The bucket of a value is found by its number of bits and at most three comparisons.
  */
 
 /** Milliseconds; Envoy's default bounds. The last bucket, +Inf, is implied. */

@@ -16,7 +16,7 @@ interface Parsed {
   readonly samples: Sample[];
 }
 
-/** Strict: each sample follows the TYPE of its family, each family comes once, no line is unknown. */
+/** Strict: a sample follows the TYPE of its family, a family comes once, no line is unknown. */
 function parse(text: string): Parsed {
   const parsed: Parsed = { types: new Map(), help: new Map(), samples: [] };
   expect(text.endsWith("\n")).toBe(true);

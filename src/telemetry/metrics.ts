@@ -51,14 +51,14 @@ export interface MetricScope {
   /** Observes milliseconds. */
   histogram(name: string, help: string, labels?: Labels): Histogram;
   /**
-   * Series that no other scope uses disappear from the scrape and their slots are reused, so nothing
-   * may write to them any more.
+   * Series that no other scope uses disappear from the scrape and their slots are reused, so
+   * nothing may write to them any more.
    */
   retire(): void;
 }
 
 export interface MetricsOptions {
-  /** Above it new series are counted as overflow and share one series a family; 50,000 unless told. */
+  /** Above it new series are counted, and share one series a family; 50,000 unless told. */
   readonly seriesMax?: number;
 }
 

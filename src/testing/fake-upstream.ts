@@ -38,7 +38,7 @@ export interface FakeUpstreamOptions {
   readonly port?: number;
   readonly hostname?: string;
   readonly script?: FakeScript;
-  /** Called when a connection opens, before any request: to reset, to talk first, to stay silent. */
+  /** Called when a connection opens, before any request: to reset it, or to talk first. */
   readonly onConnection?: (reply: FakeReply) => void;
 }
 

@@ -5,6 +5,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { freePorts } from "./free-ports.ts";
 import { pinned } from "./measure.ts";
 
 export interface Peer {
@@ -34,7 +35,7 @@ export const meshBinary = join(root, "dist", "mesh");
 export function startUpstream(directory: string, port: number): Promise<Peer> {
   const home = join(directory, "upstream");
   mkdirSync(home, { recursive: true });
-  const server = `listen 127.0.0.1:${port} backlog=4096; location / { return 200 "${BODY}"; }`;
+  const server = `listen ${port} backlog=4096; location / { return 200 "${BODY}"; }`;
   writeFileSync(join(home, "nginx.conf"), nginxConfig(home, `server { ${server} }`));
   const command = ["nginx", "-p", home, "-c", join(home, "nginx.conf")];
   return launch({ name: "upstream", directory: home, port, command, worker: true });
@@ -109,23 +110,41 @@ http://127.0.0.1:${port}, http://${HOST}:${port} {
   });
 }
 
-/** Our proxy, standalone, with the rules of `rules`. */
-export function startMesh(
+/** Our proxy, as a manager with the rules of `rules` configures it. The manager is not measured. */
+export async function startMesh(
   name: string,
   directory: string,
   port: number,
   options: { readonly rules: string; readonly flags?: readonly string[] },
 ): Promise<Peer> {
-  const state = join(directory, `${name}-state`);
+  const file = name.replaceAll("/", "-");
+  const [api] = await freePorts(1);
   const any = "127.0.0.1:0";
-  const command = [
-    meshBinary,
-    "proxy",
-    "--standalone",
-    ...["-f", options.rules, "--outbound", `127.0.0.1:${port}`, "--inbound", any],
-    ...["--admin", any, "--readiness", any, "--state-dir", state, ...(options.flags ?? [])],
-  ];
-  return launch({ name, directory, port, command });
+  const manager = await launch({
+    name: `${file}-manager`,
+    directory,
+    port: api!,
+    command: [
+      ...[meshBinary, "manager", "--listen", `127.0.0.1:${api}`, "--http", "off"],
+      ...["--metrics", "off", "--in-memory", "-f", options.rules],
+    ],
+  });
+  const proxy = await launch({
+    name: file,
+    directory,
+    port,
+    command: [
+      ...[meshBinary, "proxy", "--manager", `http://127.0.0.1:${api}`],
+      ...["--outbound", `127.0.0.1:${port}`, "--inbound", any, "--admin", any],
+      ...["--readiness", any, "--state-dir", join(directory, `${file}-state`)],
+      ...(options.flags ?? []),
+    ],
+  });
+  const stop = async (): Promise<void> => {
+    await proxy.stop();
+    await manager.stop();
+  };
+  return { ...proxy, name, stop };
 }
 
 /** Starts a peer and waits until its port answers. */

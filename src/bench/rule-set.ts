@@ -52,5 +52,5 @@ spec:
   ports: [{ number: 80, name: http, protocol: HTTP, targetPort: ${upstreamPort} }]
   endpoints:
   - { address: 127.0.0.1, labels: { version: v1 } }
-  - { address: 127.0.0.1, labels: { version: v2 } }`;
+  - { address: 127.0.0.2, labels: { version: v2 } }`;
 }

@@ -28,9 +28,23 @@ export function usageError(message: string, hint: string | undefined = ""): CtlE
   return new CtlError(message, EXIT.usage, hint);
 }
 
+/** The group of commands that scripts call and people need not see. */
+export const HIDDEN = "";
+
+/** A row of the inventory. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly group: string;
+  readonly summary: string;
+  readonly load: () => Promise<CtlCommand>;
+}
+
 export interface CommandContext {
   readonly io: CtlIo;
   readonly paint: Paint;
+  /** All commands, for those that speak of others. */
+  readonly commands: readonly CommandEntry[];
   /** Every value of a flag that may be repeated, in order; citty itself keeps the last. */
   readonly repeated: (flag: string) => readonly string[];
   /** Positional arguments beyond the declared ones. */
@@ -72,10 +86,16 @@ export function defineCtlCommand<const T extends ArgsDef>(options: CommandOption
   };
 }
 
+/** What was read from the command line, beyond `args`. */
+interface Given {
+  readonly repeated: ReadonlyMap<string, readonly string[]>;
+  readonly rest: readonly string[];
+}
+
 export function contextFor(
   io: CtlIo,
-  repeated: ReadonlyMap<string, readonly string[]>,
-  rest: readonly string[],
+  commands: readonly CommandEntry[],
+  { repeated, rest }: Given,
 ): CommandContext {
-  return { io, paint: paintFor(io), rest, repeated: (flag) => repeated.get(flag) ?? [] };
+  return { io, paint: paintFor(io), commands, rest, repeated: (flag) => repeated.get(flag) ?? [] };
 }

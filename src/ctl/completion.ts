@@ -3,18 +3,17 @@
  * manager knows, if it answers within a blink.
  */
 import { aliasesOf } from "./arguments.ts";
-import type { CtlCommand } from "./command.ts";
+import { type CommandContext, type CtlCommand, HIDDEN } from "./command.ts";
 import { commonFlags } from "./flag.ts";
-import { commands, HIDDEN } from "./inventory.ts";
 import { kindOf, kindWords } from "./kind-word.ts";
 import type { CtlIo } from "./terminal.ts";
 
 const PATIENCE_MS = 300;
 
-/** `words` follow `mesh ctl`; the last is being typed. */
-export async function completionsFor(words: readonly string[], io: CtlIo): Promise<string[]> {
-  const typed = words.at(-1) ?? "";
-  const [name, ...before] = words.slice(0, -1);
+/** `rest` follows `mesh ctl`; the last is being typed. */
+export async function completionsFor({ rest, io, commands }: CommandContext): Promise<string[]> {
+  const typed = rest.at(-1) ?? "";
+  const [name, ...before] = rest.slice(0, -1);
   const starting = (all: readonly string[]): string[] => all.filter((w) => w.startsWith(typed));
   if (name === undefined)
     return starting(commands.filter(({ group }) => group !== HIDDEN).map((entry) => entry.name));

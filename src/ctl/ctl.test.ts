@@ -165,7 +165,7 @@ test("stdin and several files are one change", async () => {
   expect((await ctl(["delete", "rr", "reviews-default", "reviews-other"])).code).toBe(0);
 });
 
-test("every problem is shown with its line, a caret and what was meant; nothing changes", async () => {
+test("problems are shown with line, caret and what was meant; nothing changes", async () => {
   const path = file(
     "bad.yaml",
     rule("v1").replace("precedence", "precedense").replace("route:", "weight: 3\n  route:"),

@@ -1,9 +1,9 @@
 /** The text of `--help`, made from a command's definitions; the reference page uses the same. */
 import type { ArgDef, ArgsDef } from "citty";
 import { aliasesOf } from "./arguments.ts";
-import type { CtlCommand } from "./command.ts";
+import { type CommandEntry, type CtlCommand, HIDDEN } from "./command.ts";
 import { commonFlags } from "./flag.ts";
-import { type CommandEntry, commands, groups, HIDDEN } from "./inventory.ts";
+import { commands, groups } from "./inventory.ts";
 import type { Paint } from "./terminal.ts";
 
 export function rootHelp(paint: Paint): string {

@@ -2,22 +2,12 @@
  * Every command of `mesh ctl`, in the order in which help shows them. A command's own module is
  * loaded when it is called, so that starting costs the same however many there are.
  */
-import type { CtlCommand } from "./command.ts";
-
-export interface CommandEntry {
-  readonly name: string;
-  readonly aliases: readonly string[];
-  readonly group: string;
-  readonly summary: string;
-  readonly load: () => Promise<CtlCommand>;
-}
+import { type CommandEntry, HIDDEN } from "./command.ts";
 
 const RULES = "Rules";
 const STATE = "State of the mesh";
 const OTHER = "Other";
 export const groups: readonly string[] = [RULES, STATE, OTHER];
-/** The group of commands that scripts call and people need not see. */
-export const HIDDEN = "";
 
 export const commands: readonly CommandEntry[] = [
   {

@@ -4,10 +4,18 @@
  */
 import { didYouMean } from "../core/suggestion.ts";
 import { knownLeading, parseCommand, type SplitArguments, splitCommand } from "./arguments.ts";
-import { type CtlCommand, CtlError, contextFor, EXIT, usageError } from "./command.ts";
+import {
+  type CommandEntry,
+  type CtlCommand,
+  CtlError,
+  contextFor,
+  EXIT,
+  HIDDEN,
+  usageError,
+} from "./command.ts";
 import { commonFlags, managerFlags, namespaceFlags } from "./flag.ts";
 import { commandHelp, rootHelp, usageLine } from "./help.ts";
-import { type CommandEntry, commands, HIDDEN } from "./inventory.ts";
+import { commands } from "./inventory.ts";
 import { type CtlIo, paintFor, processIo } from "./terminal.ts";
 
 const leadingFlags = { ...commonFlags, ...managerFlags, ...namespaceFlags };
@@ -49,11 +57,8 @@ async function runEntry(
     return EXIT.ok;
   }
   try {
-    const { args, repeated, rest } = parseCommand(
-      [...knownLeading(leading, command.args), ...others],
-      command,
-    );
-    return await command.run(args, contextFor(io, repeated, rest));
+    const parsed = parseCommand([...knownLeading(leading, command.args), ...others], command);
+    return await command.run(parsed.args, contextFor(io, commands, parsed));
   } catch (error) {
     const code = report(error, io);
     if (code === EXIT.usage) io.stderr(usageReminder(entry, command));

@@ -72,9 +72,13 @@ function references(config: Config): readonly (readonly [path: string, ref: Serv
   return [["spec.destination", destination], ...(source ? [["spec.source", source] as const] : [])];
 }
 
+/** Each is compared with every known host. */
+const suggestionsMax = 5;
+
 function unknownHosts(configs: readonly Config[], known: Known): readonly Problem[] {
   if (known.hosts === undefined) return [];
   const hosts = new Set([...known.hosts, ...declaredHosts(configs)]);
+  let suggestions = suggestionsMax;
   const patterns = [...hosts].filter((host) => host.startsWith("*"));
   const isKnown = ({ host }: ServiceRef): boolean =>
     host === "" || hosts.has(host) || patterns.some((one) => isHostWithin(host, one));
@@ -83,7 +87,7 @@ function unknownHosts(configs: readonly Config[], known: Known): readonly Proble
     return references(config).flatMap(([path, ref]) => {
       if (isKnown(ref) || seen.has(ref.host)) return [];
       seen.add(ref.host);
-      const near = nearestHost(ref.host, hosts);
+      const near = suggestions-- > 0 ? nearestHost(ref.host, hosts) : undefined;
       const suggestion = near === undefined ? {} : { suggestion: `did you mean ${near}?` };
       const message = `no service ${ref.host} is known`;
       return [problem(config, "warning", { path, message, ...suggestion })];
@@ -110,12 +114,12 @@ function unreachable(rules: readonly ConfigOf<"RouteRule">[]): readonly Problem[
     const order = group.toSorted(
       (a, b) => b.spec.precedence - a.spec.precedence || (configKey(a) < configKey(b) ? -1 : 1),
     );
-    return order.flatMap((rule, i) => {
-      const before = order
-        .slice(0, i)
-        .find(
-          ({ spec }) => takesAll(spec.match) && covers(spec.match.source, rule.spec.match.source),
-        );
+    const takers: ConfigOf<"RouteRule">[] = [];
+    return order.flatMap((rule) => {
+      const { match } = rule.spec;
+      const before = takers.find(({ spec }) => covers(spec.match.source, match.source));
+      // A second one for the same callers adds nothing.
+      if (before === undefined && takesAll(match)) takers.push(rule);
       if (before === undefined) return [];
       const first = `${configKey(before)} (${place(before)})`;
       const message = `is never reached: ${first} matches every request before it`;

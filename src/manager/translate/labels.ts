@@ -11,11 +11,11 @@ export function equalLabels(a: Labels, b: Labels): boolean {
   return isSubset(a, b) && isSubset(b, a);
 }
 
-/** "app=reviews,version=v1": sorted by key. */
+/** "app=reviews,version=v1": sorted by key; a key alone where its value is empty. */
 export function formatLabels(labels: Labels): string {
   return Object.keys(labels)
     .sort()
-    .map((key) => `${key}=${labels[key]}`)
+    .map((key) => (labels[key] === "" ? key : `${key}=${labels[key]}`))
     .join(",");
 }
 

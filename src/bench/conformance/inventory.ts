@@ -4,16 +4,22 @@ import { requestSuites } from "./http-requests.ts";
 import { responseSuites } from "./http-responses.ts";
 import { discoverySuites } from "./manager-discovery.ts";
 import { routeSuites } from "./manager-routes.ts";
+import { tableSuites } from "./manager-tables.ts";
 import { validationSuites } from "./manager-validation.ts";
+import { smugglingSuites } from "./smuggling.ts";
 import type { Suite } from "./suite.ts";
+import { wireResponseSuites } from "./wire-responses.ts";
 
 export const suites: readonly Suite[] = [
   ...requestSuites,
   ...parserSuites,
   ...responseSuites,
+  ...smugglingSuites,
+  ...wireResponseSuites,
   ...validationSuites,
   ...routeSuites,
   ...discoverySuites,
+  ...tableSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

@@ -1,0 +1,162 @@
+/**
+ * One proxy as a process, between a client that sends raw octets and an upstream that records every
+ * octet it gets. Several lanes run cases side by side; a lane runs one at a time.
+ *
+ * Every host is routed to the recorder, by the inbound listener. MESH_BINARY names another binary
+ * than `bun src/main.ts`.
+ */
+import { join } from "node:path";
+import { freePorts, Stage, until } from "../../spec/process.ts";
+import { type OracleReading, readOracle } from "./http-oracle.ts";
+
+const sourceMain = join(import.meta.dir, "..", "..", "main.ts");
+
+export interface RecordedConnection {
+  /** One character an octet. */
+  text: string;
+  closed: boolean;
+  /** Requests that it has answered. */
+  answered: number;
+  readonly socket: Bun.Socket<RecordedConnection>;
+}
+
+/** Called as octets arrive, with everything that the connection has got. */
+export type Upstream = (connection: RecordedConnection, reading: OracleReading) => void;
+
+export interface ClientOutcome {
+  readonly text: string;
+  readonly closed: boolean;
+}
+
+export interface SendOptions {
+  /** Waits this long for the first octet, and for the end of what follows. */
+  readonly firstMs: number;
+  readonly idleMs: number;
+  /** Whether what came is all that can come. */
+  readonly isDone?: (text: string) => boolean;
+}
+
+export class ProxyLane {
+  connections: RecordedConnection[] = [];
+  upstream: Upstream = () => {};
+  readonly #stage = new Stage();
+  #port = 0;
+  #server: { stop(force?: boolean): void } | undefined;
+
+  async start(): Promise<void> {
+    const server = Bun.listen<RecordedConnection>({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open: (socket) => {
+          socket.data = { text: "", closed: false, answered: 0, socket };
+          this.connections.push(socket.data);
+        },
+        data: (socket, bytes) => {
+          socket.data.text += bytes.toString("latin1");
+          this.upstream(socket.data, readOracle(socket.data.text));
+        },
+        close: (socket) => {
+          socket.data.closed = true;
+        },
+        error: (socket) => {
+          socket.data.closed = true;
+        },
+      },
+    });
+    this.#server = server;
+    const [inbound = 0, outbound = 0, admin = 0, readiness = 0] = await freePorts(4);
+    this.#port = inbound;
+    const address = (port: number): string => `127.0.0.1:${port}`;
+    const running = this.#stage.run([
+      ...(process.env.MESH_BINARY?.split(" ") ?? [process.execPath, sourceMain]),
+      ...["proxy", "--manager", "none", "--service", "vectors", "--app-port", `${server.port}`],
+      ...["--inbound", address(inbound), "--outbound", address(outbound)],
+      ...["--admin", address(admin), "--readiness", address(readiness)],
+      ...["--state-dir", join(this.#stage.directory, "state"), "--access-log", "none"],
+    ]);
+    await until(`the proxy to be ready; it said: ${running.output()}`, () => {
+      if (running.child.exitCode !== null) throw new Error(running.output());
+      return running.output().includes("proxy ready");
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#server?.stop(true);
+    await this.#stage.close();
+  }
+
+  /** Forgets the connections that are over; those of a pool stay. */
+  clear(): void {
+    this.connections = this.connections.filter(({ closed }) => !closed);
+    for (const connection of this.connections) {
+      connection.text = "";
+      connection.answered = 0;
+    }
+  }
+
+  /** Sends octets on a connection of their own and returns what came back. */
+  async send(bytes: Uint8Array, options: SendOptions): Promise<ClientOutcome> {
+    let text = "";
+    let closed = false;
+    let lastMs = performance.now();
+    const socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port: this.#port,
+      socket: {
+        data(_, chunk) {
+          text += chunk.toString("latin1");
+          lastMs = performance.now();
+        },
+        drain() {},
+        close() {
+          closed = true;
+        },
+        error() {
+          closed = true;
+        },
+      },
+    });
+    for (let sent = 0; sent < bytes.length && !closed; ) {
+      const written = socket.write(bytes.subarray(sent));
+      if (written < 0) break;
+      sent += written;
+      if (sent < bytes.length) await Bun.sleep(1);
+    }
+    lastMs = performance.now();
+    while (!closed) {
+      if (text !== "" && options.isDone?.(text) === true) break;
+      const quietMs = performance.now() - lastMs;
+      if (quietMs > (text === "" ? options.firstMs : options.idleMs)) break;
+      await Bun.sleep(1);
+    }
+    const outcome = { text, closed };
+    socket.end();
+    return outcome;
+  }
+}
+
+/** Runs the cases over as many lanes; the verdicts come in the order of the cases. */
+export async function overLanes<Case, Verdict>(
+  cases: readonly Case[],
+  laneCount: number,
+  judge: (lane: ProxyLane, one: Case) => Promise<Verdict>,
+): Promise<Verdict[]> {
+  const lanes = Array.from({ length: laneCount }, () => new ProxyLane());
+  const verdicts: Verdict[] = [];
+  try {
+    await Promise.all(lanes.map((lane) => lane.start()));
+    let next = 0;
+    await Promise.all(
+      lanes.map(async (lane) => {
+        while (next < cases.length) {
+          const i = next++;
+          verdicts[i] = await judge(lane, cases[i]!);
+        }
+      }),
+    );
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.stop()));
+  }
+  return verdicts;
+}

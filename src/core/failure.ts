@@ -73,6 +73,7 @@ const rows = {
   connectFailure:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-failure"],
   connectTimeout:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-timeout"],
   upstreamGone:         ["UC",   "upstream", 503, 14, "idempotent", "upstream-closed"],
+  upstreamCutShort:     ["UC",   "upstream", 502, 14, "idempotent", "upstream-closed-in-head"],
   upstreamReset:        ["UR",   "upstream", 503, 14, "idempotent", "upstream-reset"],
   upstreamBadResponse:  ["UPE",  "upstream", 502, 13, "never", "upstream-bad-response"],
   upstreamTimeout:      ["UT",   "upstream", 504,  4, "idempotent", "upstream-timeout"],

@@ -62,8 +62,9 @@ export function endResponse(ex: Exchange): void {
     ex.phase = Phase.done;
     ex.upstreamKeepsAlive = false;
     finishAnswered(ex);
-  } else if (ex.phase === Phase.head) tryFailed(ex, Failures.upstreamGone);
-  else abortExchange(ex, Failures.upstreamGone);
+  } else if (ex.phase === Phase.head) {
+    tryFailed(ex, ex.partial === undefined ? Failures.upstreamGone : Failures.upstreamCutShort);
+  } else abortExchange(ex, Failures.upstreamGone);
 }
 
 /** The offset past what was used; negative: the exchange has ended or is tried again. */

@@ -28,7 +28,8 @@ interface Entry {
 
 export class OriginalDestinations {
   readonly #statsOf: (version: string) => RequestStats;
-  readonly #buckets: Entry[][] = Array.from({ length: BUCKETS }, () => []);
+  /** Made at the first use: nearly all clusters have a list of endpoints instead. */
+  #buckets: Entry[][] = [];
   /** In the order of a clock hand that looks for an idle one. */
   readonly #entries: Entry[] = [];
   #hand = 0;
@@ -45,6 +46,7 @@ export class OriginalDestinations {
     let hash = HASH_START;
     for (let i = from; i < to; i++) hash = hashStep(hash, fold(bytes[i]!));
     const bucket = hashEnd(hash) & (BUCKETS - 1);
+    if (this.#buckets.length === 0) this.#buckets = Array.from({ length: BUCKETS }, () => []);
     const entries = this.#buckets[bucket]!;
     for (let i = 0; i < entries.length; i++) {
       const { key, defaultPort: port, endpoint } = entries[i]!;

@@ -16,6 +16,8 @@ export interface RequestLabels {
   readonly version: string;
 }
 
+const UNKNOWN = "unknown";
+
 /** Distinct statuses with a series of their own; more are counted by their class: "5xx". */
 const STATUSES_MAX = 32;
 
@@ -104,10 +106,10 @@ export class RequestStats {
     const { reporter, source, sourceVersion, service, version } = this.labels;
     return {
       reporter,
-      source_workload: source,
-      source_version: sourceVersion,
-      destination_service: service,
-      destination_version: version,
+      source_workload: source || UNKNOWN,
+      source_version: sourceVersion || UNKNOWN,
+      destination_service: service || UNKNOWN,
+      destination_version: version || UNKNOWN,
       request_protocol: "http",
     };
   }

@@ -1,14 +1,11 @@
 /** Virtual hosts of the configuration ─▶ the host table and the routes behind it. */
-import { equals } from "@bufbuild/protobuf";
-import {
-  type VirtualHost as VirtualHostResource,
-  VirtualHostSchema,
-} from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { VirtualHost as VirtualHostResource } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { type HostEntry, HostTable } from "../route/host-table.ts";
 import { RouteIndex } from "../route/route-index.ts";
 import { VirtualHost } from "../route/virtual-host.ts";
 import { type CompiledRoute, compileRoute } from "./compile-route.ts";
+import { isSame } from "./is-same.ts";
 import type { ProblemList } from "./problem-list.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -27,6 +24,8 @@ export function compileHosts(
   problems: ProblemList,
 ): CompiledHosts {
   const reusable = new Reusable(former, clusters);
+  const unchanged = reusable.all(resources);
+  if (unchanged !== undefined) return unchanged;
   const entries: HostEntry<VirtualHost>[] = [];
   const owners = new Map<string, string>();
   const names = new Set<string>();
@@ -82,12 +81,23 @@ class Reusable {
     });
   }
 
+  /** The former table, if nothing at all has changed: most often only endpoints do. */
+  all(resources: readonly VirtualHostResource[]): CompiledHosts | undefined {
+    const former = this.#former;
+    if (former?.virtualHosts.length !== resources.length) return undefined;
+    const { virtualHosts, hosts } = former;
+    const same = resources.every((resource, i) => this.find(resource) === virtualHosts[i]);
+    return same ? { table: hosts, virtualHosts } : undefined;
+  }
+
   /** If its content is equal and all clusters it refers to are the former objects. */
   find(resource: VirtualHostResource): VirtualHost | undefined {
     const known = this.#byName.get(resource.name);
     if (known === undefined) return undefined;
-    const same = known.resource === resource || equals(VirtualHostSchema, known.resource, resource);
-    return same && namesOf(resource).every((name) => this.#isFormer(name)) ? known.host : undefined;
+    return isSame(known.resource, resource) &&
+      namesOf(resource).every((name) => this.#isFormer(name))
+      ? known.host
+      : undefined;
   }
 
   #isFormer(name: string): boolean {

@@ -6,11 +6,8 @@
  * so is a virtual host of equal content all of whose clusters are former objects. Changed endpoints
  * are not a change of the cluster: Snapshot.activate() hands them over.
  */
-import { type DescMessage, equals, type MessageShape } from "@bufbuild/protobuf";
 import {
   type Cluster as ClusterResource,
-  ClusterSchema,
-  EndpointSetSchema,
   type ProxyConfig,
   ProxySettings_LogEncoding,
   ProxySettings_OutboundPolicy,
@@ -27,6 +24,7 @@ import type { EndpointSpec } from "../cluster/membership.ts";
 import { RequestStats } from "../cluster/request-stats.ts";
 import { CONNECT_TIMEOUT_MS, compileClusterSettings, compileEndpoints } from "./compile-cluster.ts";
 import { compileHosts } from "./compile-host.ts";
+import { isSame } from "./is-same.ts";
 import { ProblemList } from "./problem-list.ts";
 import { Snapshot, type SnapshotSettings } from "./snapshot.ts";
 
@@ -72,7 +70,7 @@ function compileClusters(
     const same =
       former !== undefined &&
       timeoutMs === formerTimeoutMs &&
-      isSame(ClusterSchema, formerResources.get(resource.name), resource);
+      isSame(formerResources.get(resource.name), resource);
     if (same) clusters.set(resource.name, former);
     else {
       const settings = compileClusterSettings(resource, timeoutMs, here);
@@ -108,7 +106,7 @@ function compileMembers(
     if (!clusters.has(set.cluster)) here.add(`no cluster is named "${set.cluster}"`);
     if (members.has(set.cluster)) here.add("another endpoint set is for this cluster");
     const kept = former?.members.get(set.cluster);
-    const same = kept !== undefined && isSame(EndpointSetSchema, formerSets.get(set.cluster), set);
+    const same = kept !== undefined && isSame(formerSets.get(set.cluster), set);
     members.set(set.cluster, same ? kept : compileEndpoints(set, here));
   }
   return members;
@@ -130,17 +128,9 @@ function compileSettings(
 function makeLocalStats({ metrics, source }: CompileParts): RequestStats {
   const { service, version } = source;
   const labels = { reporter: "source", source: service, sourceVersion: version } as const;
-  return new RequestStats({ ...labels, service: "unknown", version: "" }, metrics);
+  return new RequestStats({ ...labels, service: "", version: "" }, metrics);
 }
 
 function byName(resources: readonly ClusterResource[]): Map<string, ClusterResource> {
   return new Map(resources.map((resource) => [resource.name, resource]));
-}
-
-function isSame<D extends DescMessage>(
-  schema: D,
-  a: MessageShape<D> | undefined,
-  b: MessageShape<D>,
-): boolean {
-  return a !== undefined && (a === b || equals(schema, a, b));
 }

@@ -49,7 +49,7 @@ export class Snapshot {
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly members: ReadonlyMap<string, readonly EndpointSpec[]>;
   readonly localStats: RequestStats;
-  readonly #hosts: HostTable<VirtualHost>;
+  readonly hosts: HostTable<VirtualHost>;
   #activated = false;
 
   constructor(parts: SnapshotParts) {
@@ -60,7 +60,7 @@ export class Snapshot {
     this.clusters = parts.clusters;
     this.members = parts.members;
     this.localStats = parts.localStats;
-    this.#hosts = parts.hosts;
+    this.hosts = parts.hosts;
   }
 
   /**
@@ -73,7 +73,7 @@ export class Snapshot {
     to: number,
     defaultPort: number,
   ): VirtualHost | undefined {
-    return this.#hosts.find(bytes, from, to, defaultPort);
+    return this.hosts.find(bytes, from, to, defaultPort);
   }
 
   /** Makes it the configuration that endpoints follow; `former` was so until now. Once. */

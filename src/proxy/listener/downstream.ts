@@ -18,6 +18,7 @@ import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
 import { After, DownstreamSide, type ListenerFacts } from "../exchange/downstream-side.ts";
 import type { Environment } from "../exchange/environment.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
+import { freeSpent } from "../upstream/spent-bytes.ts";
 
 /** What the engine does for its connections. */
 export interface DownstreamOwner {
@@ -70,6 +71,7 @@ export class DownstreamConnection extends DownstreamSide {
       this.inputEnd = this.input.length;
     }
     this.#process();
+    if (this.input === undefined && this.#exchange?.bytes !== bytes) freeSpent(bytes);
   }
 
   drained(): void {

@@ -14,12 +14,14 @@ import type { ConnectAttempt, ConnectCause, ConnectHandlers } from "../../io/tcp
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Limits } from "../cluster/limits.ts";
 import { SocketSide } from "./socket-side.ts";
+import { freeSpent } from "./spent-bytes.ts";
 
 /** Who uses a connection: an exchange or a mirrored request. */
 export interface UpstreamUser {
   upstreamOpened(): void;
   /** It could not be opened; the user has no connection any more. */
   upstreamFailed(cause: ConnectCause): void;
+  /** The bytes hold good during the call only. */
   upstreamData(bytes: Uint8Array): void;
   /** Room to send again: see waiting. */
   upstreamDrained(): void;
@@ -136,7 +138,10 @@ export const upstreamHandlers: ConnectHandlers<UpstreamConnection> = {
   data(socket, bytes) {
     const connection = socket.data;
     if (connection.user === undefined) connection.discard();
-    else connection.user.upstreamData(bytes);
+    else {
+      connection.user.upstreamData(bytes);
+      freeSpent(bytes);
+    }
   },
   drain(socket) {
     const connection = socket.data;

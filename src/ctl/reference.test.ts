@@ -1,0 +1,69 @@
+/** The pages below docs/ say what is so: flags, reasons, pages and commands come from the code. */
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Failures } from "../core/failure.ts";
+import { MANAGER_HELP } from "../manager/flags.ts";
+import { pages as adminPages } from "../proxy/admin/inventory.ts";
+import { proxyUsage } from "../proxy/flag-table.ts";
+import { expectGolden } from "../testing/golden.ts";
+import { parseCommand } from "./arguments.ts";
+import { commands, groups } from "./inventory.ts";
+import { referencePage } from "./reference.ts";
+
+const root = join(import.meta.dir, "..", "..");
+const docs = join(root, "docs");
+const pages = readdirSync(docs).filter((name) => name.endsWith(".md"));
+const page = (name: string): string => readFileSync(join(docs, name), "utf8");
+
+test("ctl.md is what the definitions say", async () => {
+  expectGolden(join(docs, "ctl.md"), await referencePage(commands, groups));
+});
+
+test("proxy.md has every flag, every reason with its flag and status, and every admin page", () => {
+  const text = page("proxy.md");
+  const flags = [...proxyUsage().matchAll(/^ {2}(?:-\w, )? *(--[a-z-]+)/gm)].map(([, f]) => f!);
+  expect(flags.length).toBeGreaterThan(20);
+  const reasons = Object.values(Failures).map(({ reason, flag, http, name }) => {
+    const status = name === "faultAbort" ? "the rule's" : http === 0 ? "none" : String(http);
+    return `| \`${reason}\` | ${flag} | ${status} |`;
+  });
+  const wanted = [
+    ...flags.map((flag) => `\`${flag}\``),
+    ...adminPages.map(({ method, path }) => `\`${method} ${path}\``),
+    ...reasons,
+  ];
+  expect(wanted.filter((part) => !text.includes(part))).toEqual([]);
+  const listed = text.match(/^\| `[a-z0-9-]+` \| [A-Z]+ \| .*$/gm) ?? [];
+  expect(listed).toHaveLength(reasons.length);
+});
+
+test("manager.md has every flag", () => {
+  const flags = [...MANAGER_HELP.matchAll(/(--[a-z-]+)/g)].map(([flag]) => flag);
+  expect(flags.length).toBeGreaterThan(8);
+  expect(flags.filter((flag) => !page("manager.md").includes(flag))).toEqual([]);
+});
+
+test.each(pages)("%s links to what is there", (name) => {
+  for (const [, link] of page(name).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g))
+    expect({ link, there: existsSync(join(docs, link!)) }).toEqual({ link: link!, there: true });
+});
+
+const shown = pages.flatMap((name) =>
+  [...page(name).matchAll(/(?:^ *|`)mesh ctl ([^`\n]+?)(?:`|$)/gm)]
+    .map(([, line]) => line!)
+    .filter((line) => /^[a-z]/.test(line) && !/[[\]<>$"|]/.test(line))
+    .map((line) => [name, line] as const),
+);
+
+test.each(shown)("%s: `mesh ctl %s` would be understood", async (_name, line) => {
+  const [name, ...others] = line.split(" ");
+  const entry = commands.find((one) => one.name === name || one.aliases.includes(name!));
+  const command = await entry!.load();
+  parseCommand(
+    others.filter((word) => word !== "--help"),
+    command,
+  );
+  const files = others.filter((word) => word.startsWith("rules/bookinfo/"));
+  for (const file of files) expect(existsSync(join(root, file))).toBe(true);
+});

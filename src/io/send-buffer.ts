@@ -96,6 +96,7 @@ export class SendBuffer {
 
   /** Returns the bytes now waiting (0: the kernel took all), SEND_CLOSED or SEND_OVERFLOW. */
   write<C>(socket: TcpSocket<C>, bytes: Uint8Array, offset: number, length: number): number {
+    if (this.#waiting + length > this.#pool.limits.maxBytes) return SEND_OVERFLOW;
     if (this.#waiting !== 0) return this.#hold(bytes, offset, length);
     const taken = socket.write(bytes, offset, length);
     if (taken === length) return 0;
@@ -148,7 +149,6 @@ export class SendBuffer {
   }
 
   #hold(bytes: Uint8Array, offset: number, length: number): number {
-    if (this.#waiting + length > this.#pool.limits.maxBytes) return SEND_OVERFLOW;
     this.#waiting += length;
     const end = offset + length;
     for (let at = offset; at < end; ) {

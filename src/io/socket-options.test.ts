@@ -1,0 +1,79 @@
+/** What the kernel says of our sockets, read back through another call than the one that set it. */
+import { expect, test } from "bun:test";
+import { RawClient } from "../testing/raw-client.ts";
+import { libc } from "./libc.ts";
+import { originalDestination } from "./original-destination.ts";
+import type { TcpSocket } from "./socket.ts";
+import { decodeSocketAddress, localAddressOf } from "./socket-address.ts";
+import { setBacklog, setDeferAccept, setUserTimeout } from "./socket-options.ts";
+import { listenTcp } from "./tcp-listener.ts";
+
+const bytesOf = (hex: string): Uint8Array => Uint8Array.fromHex(hex.replaceAll(" ", ""));
+
+test("socket addresses read as the standards write them", () => {
+  const rows: [string, string, number][] = [
+    ["0200 3a99 0a000001 0000000000000000", "10.0.0.1", 15001],
+    ["0a00 0050 00000000 20010db8000000000000000000000001", "2001:db8::1", 80],
+    ["0a00 0050 00000000 00000000000000000000ffffc0000201", "192.0.2.1", 80],
+    ["0a00 ffff 00000000 00000000000000000000000000000000", "::", 65535],
+    ["0a00 0001 00000000 20010db8000100000001000000000001", "2001:db8:1:0:1::1", 1],
+    ["0a00 0001 00000000 20010db8000100020003000400050006", "2001:db8:1:2:3:4:5:6", 1],
+    ["0a00 0001 00000000 00010002000300040005000600070000", "1:2:3:4:5:6:7:0", 1],
+  ];
+  for (const [hex, address, port] of rows)
+    expect(decodeSocketAddress(bytesOf(hex))).toEqual({ address, port });
+  expect(decodeSocketAddress(bytesOf("0100 2f746d70"))).toBeUndefined();
+});
+
+interface Accepted {
+  readonly listenerFd: number;
+  readonly port: number;
+  readonly socket: TcpSocket<undefined>;
+  close(): void;
+}
+
+async function accept(): Promise<Accepted> {
+  let accepted: TcpSocket<undefined> | undefined;
+  const listener = listenTcp<undefined>(
+    { hostname: "127.0.0.1", port: 0 },
+    {
+      open(socket) {
+        accepted = socket;
+      },
+      data() {},
+      drain() {},
+      end() {},
+      close() {},
+    },
+  );
+  const client = await RawClient.connect({ port: listener.port });
+  while (accepted === undefined) await Bun.sleep(1);
+  return {
+    listenerFd: listener.fd,
+    port: listener.port,
+    socket: accepted,
+    close() {
+      client.terminate();
+      listener.stop();
+    },
+  };
+}
+
+test("a connection that nobody redirected has no original destination, and no call fails", async () => {
+  const { socket, close } = await accept();
+  expect(originalDestination(socket.fd)).toBeUndefined();
+  expect(originalDestination(-1)).toBeUndefined();
+  close();
+});
+
+test("options are set where the system has them, and refused on what is no socket", async () => {
+  const { listenerFd, port, socket, close } = await accept();
+  const can = libc() !== undefined;
+  expect(setBacklog(listenerFd, 4_096)).toBe(can);
+  expect(setDeferAccept(listenerFd, 1)).toBe(can);
+  expect(setUserTimeout(socket.fd, 30_000)).toBe(can);
+  expect(setBacklog(-1, 1)).toBe(false);
+  expect(setUserTimeout(-1, 1)).toBe(false);
+  expect(localAddressOf(listenerFd)).toEqual(can ? { address: "127.0.0.1", port } : undefined);
+  close();
+});

@@ -99,7 +99,8 @@ const cases: readonly (readonly [title: string, text: string, told: readonly str
     "a field written twice, in two spellings",
     rule("  destination: { name: a }\n  websocketUpgrade: true\n  websocket_upgrade: true\n"),
     [
-      "r.yaml:7:3: spec.websocket_upgrade: is given twice: it is another spelling of websocketUpgrade",
+      "r.yaml:7:3: spec.websocket_upgrade: " +
+        "is given twice: it is another spelling of websocketUpgrade",
     ],
   ],
   [

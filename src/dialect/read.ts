@@ -3,10 +3,11 @@
  * at once, each with its position; a document with an error yields no config and hurts no other.
  */
 import { type Document, isMap, isSeq, parseAllDocuments, YAMLMap } from "yaml";
-import type { Problem } from "../core/problem.ts";
+import type { Position, Problem } from "../core/problem.ts";
 import type { Config } from "../model/config.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { LineIndex } from "./schema/line-index.ts";
+import { camelCase, entriesOf } from "./schema/message.ts";
 import { Place, type Reading, report, type Source, type YamlNode } from "./schema/place.ts";
 
 export interface ReadOptions {
@@ -165,13 +166,30 @@ function named({ readable, meta }: Envelope, text: string): string {
 }
 
 function toConfig(
-  { readable, apiVersion, meta }: Envelope,
+  { readable, apiVersion, meta, spec: written }: Envelope,
   spec: NonNullable<ReturnType<typeof readable.read>>,
   place: Place,
   text: string,
 ): Config {
   // The inventory pairs each kind with the reader of its spec.
-  return { kind: readable.kind, apiVersion, meta, origin: place.position, spec, text } as Config;
+  return {
+    kind: readable.kind,
+    apiVersion,
+    meta,
+    origin: place.position,
+    fields: positionsOf(written),
+    spec,
+    text,
+  } as Config;
+}
+
+function positionsOf(spec: Place): Readonly<Record<string, Position>> {
+  return Object.fromEntries(
+    (entriesOf(spec) ?? []).map(({ key, keyNode, node }) => [
+      camelCase(key),
+      spec.field(key, node, keyNode).position,
+    ]),
+  );
 }
 
 /** "reviews", and "reviews-2" for the next of that kind in the same file. */

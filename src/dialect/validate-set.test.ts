@@ -34,7 +34,7 @@ describe("names", () => {
 });
 
 describe("rules that no request can reach", () => {
-  const shadowed = "r.yaml:1:1: warning: spec.precedence: is never reached: RouteRule/default/all";
+  const shadowed = "is never reached: RouteRule/default/all";
   const cases: readonly (readonly [title: string, low: string, high: string, told: boolean])[] = [
     ["behind one without conditions", "precedence: 1", "precedence: 2", true],
     [
@@ -56,20 +56,21 @@ describe("rules that no request can reach", () => {
   ];
   test.each(cases)("%s", (_, low, high, told) => {
     const problems = together(rule("low", low) + rule("all", high));
-    const found = problems.some((problem) => problem.startsWith(shadowed));
-    expect(found ? problems : []).toEqual(told ? problems : []);
+    expect(problems.some((problem) => problem.includes(shadowed))).toBe(told);
   });
 
   test("with equal precedence the name decides", () => {
     const [told] = together(rule("b", "") + rule("a", ""));
-    expect(told).toStartWith("r.yaml:1:1: warning: spec.precedence: is never reached");
+    expect(told).toStartWith(
+      "r.yaml:1:1: warning: spec.precedence: is never reached: RouteRule/default/a",
+    );
   });
 });
 
 describe("destinations that nobody knows", () => {
   test("are told with the full name of a short one", () => {
     expect(together(rule("x", "", "reviews"), ["reviews.default.svc.cluster.local"])).toEqual([
-      "r.yaml:1:1: warning: spec.destination: no service reviews is known " +
+      "r.yaml:3:22: warning: spec.destination: no service reviews is known " +
         "(did you mean reviews.default.svc.cluster.local?)",
     ]);
   });
@@ -88,7 +89,7 @@ describe("policies on labels", () => {
   test("act only where a rule names those labels", () => {
     const tagged = policy("policy: [{ tags: { version: v1 }, loadBalancing: { name: RANDOM } }]");
     expect(together(tagged)).toEqual([
-      "r.yaml:1:1: warning: spec.destination.labels: " +
+      "r.yaml:3:35: warning: spec.policy[0]: " +
         "has no effect: no route rule names version=v1 of a.b",
     ]);
     expect(together(tagged + rule("x", "route: [{ tags: { version: v1 } }]"))).toEqual([]);
@@ -98,7 +99,7 @@ describe("policies on labels", () => {
 describe("egress rules for one domain", () => {
   test("the first by name acts", () => {
     expect(together(egress("b", "a.com", 80, "http") + egress("a", "a.com", 81, "http"))).toEqual([
-      "r.yaml:1:1: warning: spec.destination.service: is left out: " +
+      "r.yaml:4:22: warning: spec.destination.service: is left out: " +
         "EgressRule/default/a (r.yaml:6) already claims a.com",
     ]);
   });

@@ -35,7 +35,8 @@ function problem(
   severity: Problem["severity"],
   rest: Pick<Problem, "path" | "message" | "suggestion">,
 ): Problem {
-  return { severity, position: config.origin, ...rest };
+  const [, field = ""] = /^spec\.(\w+)/.exec(rest.path) ?? [];
+  return { severity, position: config.fields?.[field] ?? config.origin, ...rest };
 }
 
 function place({ origin: { file, line } }: Config): string {
@@ -158,14 +159,14 @@ function unroutedPolicies(configs: readonly Config[]): readonly Problem[] {
     ),
   );
   return ofKind(configs, "DestinationPolicy").flatMap((config) =>
-    policiesOf(config.spec)
-      .filter(({ destination }) => Object.keys(destination.labels).length > 0)
-      .filter(({ destination }) => !routed.has(clusterOf(destination)))
-      .map(({ destination }) => {
-        const named = `${labelText(destination)} of ${destination.host}`;
-        const message = `has no effect: no route rule names ${named}`;
-        return problem(config, "warning", { path: "spec.destination.labels", message });
-      }),
+    policiesOf(config.spec).flatMap(({ destination }, i) => {
+      const { host, labels } = destination;
+      if (Object.keys(labels).length === 0 || routed.has(clusterOf(destination))) return [];
+      const message = `has no effect: no route rule names ${labelText(destination)} of ${host}`;
+      const listed = config.fields?.policy !== undefined;
+      const path = listed ? `spec.policy[${i}]` : "spec.destination.labels";
+      return [problem(config, "warning", { path, message })];
+    }),
   );
 }
 

@@ -25,6 +25,8 @@ interface Of<Kind extends string, Spec> {
   readonly apiVersion: string;
   readonly meta: ConfigMeta;
   readonly origin: Position;
+  /** Where the fields of the spec stand, by name: for what is found wrong later. */
+  readonly fields?: Readonly<Record<string, Position>>;
   readonly spec: Spec;
   /** The document as its author wrote it. */
   readonly text: string;

@@ -51,6 +51,8 @@ beforeAll(async () => {
       healthy: true,
     }),
   );
+  // Rules are judged by what is published, a moment later.
+  while (manager.registry.services.length === 0) await Bun.sleep(2);
 });
 
 afterAll(async () => {

@@ -12,6 +12,8 @@ export class Usage {
   pending = 0;
   requests = 0;
   retries = 0;
+  /** Called once no connection is open any more; set when nothing new can come. */
+  onUnused: (() => void) | undefined = undefined;
 }
 
 export interface Maxima {
@@ -51,6 +53,7 @@ export class Limits {
     assert(this.usage.connections > 0, "a connection is released as often as it is acquired");
     this.usage.connections--;
     this.#stats.series.connectionsActive.decrement();
+    if (this.usage.connections === 0 && this.usage.onUnused !== undefined) this.usage.onUnused();
   }
 
   tryAcquirePending(): boolean {

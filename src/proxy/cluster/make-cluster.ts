@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
-import type { Metrics } from "../../telemetry/metrics.ts";
+import type { MetricScope, Metrics } from "../../telemetry/metrics.ts";
 import { Cluster, type ClusterSettings, type ClusterState } from "./cluster.ts";
 import { ClusterStats } from "./cluster-stats.ts";
 import { UNLIMITED, Usage } from "./limits.ts";
@@ -123,13 +123,23 @@ function makeState(settings: ClusterSettings, parts: ClusterParts): ClusterState
     new LoadBalancer(settings.loadBalancer, parts.random),
     settings.outlier,
   );
+  const usage = new Usage();
   return {
-    usage: new Usage(),
+    usage,
     membership,
     stats,
     localStats: statsOf(settings.labels.version ?? ""),
     names: new NameMembers(parts, membership),
     originals: new OriginalDestinations(statsOf),
-    lifetime: { followed: undefined, specs: [], snapshots: 0, end: () => scope.retire() },
+    lifetime: { followed: undefined, specs: [], snapshots: 0, end: () => endSeries(usage, scope) },
+  };
+}
+
+/** At once, or when the last connection has closed: it is still to be counted out. */
+function endSeries(usage: Usage, scope: MetricScope): void {
+  if (usage.connections === 0) return scope.retire();
+  usage.onUnused = () => {
+    usage.onUnused = undefined;
+    scope.retire();
   };
 }

@@ -123,4 +123,17 @@ describe("a cluster", () => {
     expect(series(metrics, "istio_requests_total")).toHaveLength(0);
     expect(renderPrometheus([metrics])).not.toContain("reviews");
   });
+
+  test("that has gone counts its last connection out, in no other series", () => {
+    const { metrics, snapshot, cluster } = start();
+    cluster.limits.tryAcquireConnection();
+    published({}, { metrics, former: snapshot });
+    snapshot.retire();
+    const others = Array.from({ length: 50 }, (_, i) => metrics.gauge(`other_${i}`, "Another."));
+    for (const other of others) other.set(7);
+    expect(series(metrics, "envoy_cluster_upstream_cx_active")).toHaveLength(1);
+    cluster.limits.releaseConnection();
+    expect(others.map(({ value }) => value)).toEqual(new Array(50).fill(7));
+    expect(renderPrometheus([metrics])).not.toContain("reviews");
+  });
 });

@@ -33,6 +33,8 @@ export interface LocalRegistryOptions {
 
 interface Live {
   readonly leaseId: string;
+  /** Full name of the service that it stands for. */
+  readonly host: string;
   workload: Workload;
   endsMs: number;
 }
@@ -41,17 +43,18 @@ export class LocalRegistry {
   readonly #options: LocalRegistryOptions;
   readonly #byLease = new Map<string, Live>();
   readonly #byWorkload = new Map<string, Live>();
+  readonly #byHost = new Map<string, Set<Live>>();
   readonly #services = new Map<string, KnownService>();
   #sweptMs: number;
   #cancelSweep: () => void;
 
   constructor(options: LocalRegistryOptions) {
     this.#options = options;
-    const { clock, store, leaseMs } = options;
+    const { clock, store } = options;
     this.#sweptMs = clock.nowMs();
     for (const known of store.services()) this.#services.set(known.service.host, known);
     for (const { leaseId, workload } of store.registrations())
-      this.#add({ leaseId, workload, endsMs: clock.nowMs() + leaseMs });
+      this.#add({ leaseId, workload, host: this.#hostOf(workload), endsMs: this.#newEndMs() });
     this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep());
   }
 
@@ -60,25 +63,26 @@ export class LocalRegistry {
     const former = this.#byWorkload.get(workload.id);
     if (former === undefined && this.#byLease.size >= WORKLOADS_MAX) return undefined;
     if (former !== undefined) this.#drop(former);
-    const { clock, store, leaseMs } = this.#options;
-    const live = { leaseId: crypto.randomUUID(), workload, endsMs: clock.nowMs() + leaseMs };
+    const { store, onChange } = this.#options;
+    const leaseId = crypto.randomUUID();
+    const live = { leaseId, workload, host: this.#hostOf(workload), endsMs: this.#newEndMs() };
     store.save(live);
     this.#add(live);
-    this.#remember(this.#hostOf(workload));
-    this.#options.onChange();
-    return live.leaseId;
+    this.#remember(live.host);
+    onChange();
+    return leaseId;
   }
 
   /** False: there is no such lease any more. */
   renew(leaseId: string, healthy: boolean): boolean {
     const live = this.#byLease.get(leaseId);
     if (live === undefined) return false;
-    const { clock, store, leaseMs } = this.#options;
-    live.endsMs = clock.nowMs() + leaseMs;
+    const { store, onChange } = this.#options;
+    live.endsMs = this.#newEndMs();
     if (live.workload.healthy !== healthy) {
       live.workload = { ...live.workload, healthy };
       store.save(live);
-      this.#options.onChange();
+      onChange();
     }
     return true;
   }
@@ -101,7 +105,7 @@ export class LocalRegistry {
     const live = [...this.#byWorkload.values()].sort((a, b) =>
       compare(a.workload.id, b.workload.id),
     );
-    const instances = live.map(({ workload }) => this.#instanceOf(workload));
+    const instances = live.map(instanceOf);
     const services = [...this.#services.values()].map(({ service }) => service);
     return { services, instances, origins: new Map() };
   }
@@ -114,20 +118,21 @@ export class LocalRegistry {
   #add(live: Live): void {
     this.#byLease.set(live.leaseId, live);
     this.#byWorkload.set(live.workload.id, live);
+    const others = this.#byHost.get(live.host) ?? new Set();
+    this.#byHost.set(live.host, others.add(live));
   }
 
   #drop(live: Live): void {
     this.#byLease.delete(live.leaseId);
     this.#byWorkload.delete(live.workload.id);
+    this.#byHost.get(live.host)?.delete(live);
     this.#options.store.remove(live.leaseId);
-    this.#remember(this.#hostOf(live.workload));
+    this.#remember(live.host);
   }
 
   /** What a service is follows from who stands for it; with nobody left, the last form stays. */
   #remember(host: string): void {
-    const workloads = [...this.#byWorkload.values()]
-      .map(({ workload }) => workload)
-      .filter((workload) => this.#hostOf(workload) === host);
+    const workloads = [...(this.#byHost.get(host) ?? [])].map(({ workload }) => workload);
     const former = this.#services.get(host);
     const service = workloads.length === 0 ? former?.service : this.#serviceOf(host, workloads);
     if (service === undefined) return;
@@ -153,12 +158,10 @@ export class LocalRegistry {
     const before = this.#options.clock.wallMs() - SERVICE_MEMORY_MS;
     const old = [...this.#services.values()].filter(({ seenMs }) => seenMs < before);
     if (old.length === 0) return false;
-    const inUse = new Set(
-      [...this.#byWorkload.values()].map((live) => this.#hostOf(live.workload)),
-    );
-    const forgotten = old.filter(({ service }) => !inUse.has(service.host));
+    const forgotten = old.filter(({ service: { host } }) => !this.#byHost.get(host)?.size);
     for (const { service } of forgotten) {
       this.#services.delete(service.host);
+      this.#byHost.delete(service.host);
       this.#options.store.removeService(service.host);
     }
     return forgotten.length > 0;
@@ -188,18 +191,22 @@ export class LocalRegistry {
     };
   }
 
-  #instanceOf(workload: Workload): ServiceInstance {
-    const { id, address, port, servicePort, labels, locality, weight, healthy } = workload;
-    return {
-      host: this.#hostOf(workload),
-      address,
-      port,
-      servicePort: servicePort || port,
-      labels,
-      locality,
-      weight: weight || 1,
-      healthy,
-      workload: id,
-    };
+  #newEndMs(): number {
+    return this.#options.clock.nowMs() + this.#options.leaseMs;
   }
+}
+
+function instanceOf({ host, workload }: Live): ServiceInstance {
+  const { id, address, port, servicePort, labels, locality, weight, healthy } = workload;
+  return {
+    host,
+    address,
+    port,
+    servicePort: servicePort || port,
+    labels,
+    locality,
+    weight: weight || 1,
+    healthy,
+    workload: id,
+  };
 }

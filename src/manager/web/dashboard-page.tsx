@@ -2,6 +2,8 @@
  * The dashboard as three documents: a page without anything in it, its style, and its script, each
  * from this origin, so that the page needs no permission for inline code or for other hosts.
  */
+/** @jsxImportSource hono/jsx */
+// (Said here too, since the compiler's settings are looked for where the process was started.)
 import { MESH_VERSION } from "../../core/version.ts";
 // @ts-expect-error: its text, as the attribute says; the compiler knows no such module
 import style from "./page/dashboard.css" with { type: "text" };

@@ -1,0 +1,115 @@
+/** `mesh ctl demo`: starts, serves the page through sidecars, obeys rules, and leaves nothing. */
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { ctl, meshBinary, until } from "./process.ts";
+
+interface Ready {
+  readonly page: string;
+  readonly manager: string;
+  readonly dashboard: string;
+  readonly rules: string;
+  readonly pids: Readonly<Record<string, number>>;
+}
+
+interface Demo {
+  readonly child: Bun.Subprocess<"ignore", "pipe", "inherit">;
+  readonly ready: Ready;
+  /** Its own, its children's and theirs. */
+  readonly pids: readonly number[];
+}
+
+const started: Bun.Subprocess[] = [];
+afterAll(() => {
+  for (const child of started) child.kill("SIGKILL");
+});
+
+async function startDemo(): Promise<Demo> {
+  const child = Bun.spawn([meshBinary, "ctl", "demo", "--json", "--no-traffic"], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  started.push(child);
+  let line = "";
+  for await (const chunk of child.stdout) {
+    line += new TextDecoder().decode(chunk);
+    if (line.includes("\n")) break;
+  }
+  const ready: Ready = JSON.parse(line);
+  const children = Object.values(ready.pids);
+  return { child, ready, pids: [child.pid, ...children, ...children.flatMap(childrenOf)] };
+}
+
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
+/** A zombie has ended: nobody has asked for its exit code yet. */
+function runs(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+async function reviewsOf(page: string, user = ""): Promise<string> {
+  const response = await fetch(page, { headers: user === "" ? {} : { cookie: `user=${user}` } });
+  expect(response.status).toBe(200);
+  await response.text();
+  return response.headers.get("x-bookinfo-reviews") ?? "";
+}
+
+test("two demos at once; a rule moves traffic; Ctrl-C and a kill leave nothing", async () => {
+  const [first, second] = [await startDemo(), await startDemo()];
+  expect(new Set([first.ready.page, second.ready.page]).size).toBe(2);
+  expect(new Set([first.ready.manager, second.ready.manager]).size).toBe(2);
+  expect(first.pids.length).toBe(1 + 8 + 7);
+  expect((await ctl("check", "--manager", first.ready.manager)).code).toBe(0);
+  expect((await fetch(first.ready.dashboard)).status).toBe(200);
+
+  const seen = new Set<string>();
+  for (let i = 0; i < 12; i++) seen.add(await reviewsOf(first.ready.page));
+  expect([...seen].sort()).toEqual(["v1", "v2", "v3"]);
+  for (const name of ["all-v1.yaml", "test-user-v2.yaml"]) {
+    const file = `${first.ready.rules}/${name}`;
+    const applied = await ctl("apply", "-f", file, "--manager", first.ready.manager);
+    expect({ code: applied.code, err: applied.err }).toEqual({ code: 0, err: "" });
+  }
+  let streak = 0;
+  await until("the rules to hold", async () => {
+    const pair = [
+      await reviewsOf(first.ready.page),
+      await reviewsOf(first.ready.page, "test-user"),
+    ];
+    streak = pair.join() === "v1,v2" ? streak + 1 : 0;
+    return streak >= 10;
+  });
+  expect(await reviewsOf(second.ready.page, "test-user")).toMatch(/^v[123]$/);
+
+  first.child.kill("SIGINT");
+  expect(await first.child.exited).toBe(0);
+  expect(first.pids.filter(runs)).toEqual([]);
+  expect(existsSync(dirname(first.ready.rules))).toBe(false);
+  expect(await reviewsOf(second.ready.page)).toMatch(/^v[123]$/);
+
+  second.child.kill("SIGKILL");
+  await until("the guard to tidy up", async () => !second.pids.some(runs), 10_000);
+  await until("its directory to go", async () => !existsSync(dirname(second.ready.rules)), 10_000);
+}, 90_000);
+
+test("a child that crashes ends the demo, which says which and why", async () => {
+  const { child, ready, pids } = await startDemo();
+  process.kill(ready.pids["reviews-v2"]!, "SIGKILL");
+  expect(await child.exited).toBe(1);
+  expect(pids.filter(runs)).toEqual([]);
+}, 60_000);
+
+test("--once looks at twenty pages and ends", async () => {
+  const once = await ctl("demo", "--once");
+  expect(once.err).toBe("");
+  expect(once.code).toBe(0);
+  expect(once.out).toMatch(/\n20 pages, 0 errors, /);
+}, 60_000);

@@ -53,7 +53,7 @@ test("a hundred changes of rules, limits and endpoints under load fail no reques
   expect(mesh.engine.snapshot.clusters.get("svc")!.limits.usage.requests).toBe(0);
 });
 
-test("an endpoint that is taken away finishes what it is asked, and its connections close", async () => {
+test("an endpoint that is taken away finishes what it was asked, then closes", async () => {
   const replies: (() => void)[] = [];
   const old = new FakeUpstream({
     script: (_request, reply) => void replies.push(() => reply.respond(200, "old")),

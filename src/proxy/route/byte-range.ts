@@ -11,6 +11,9 @@ export function fold(octet: number): number {
   return octet >= A && octet <= Z ? octet | 0x20 : octet;
 }
 
+/** Octet → the octet, folded. */
+export const foldTable: Uint8Array = Uint8Array.from({ length: 256 }, (_, octet) => fold(octet));
+
 /** Whether bytes[from, from + key.length) is `key`; the caller has checked that it is inside. */
 export function startsWith(bytes: Uint8Array, from: number, key: Uint8Array): boolean {
   for (let i = 0; i < key.length; i++) if (bytes[from + i] !== key[i]) return false;
@@ -28,6 +31,13 @@ export const HASH_START = 0x811c9dc5;
 /** FNV-1a, one step. */
 export function hashStep(hash: number, octet: number): number {
   return Math.imul(hash ^ octet, 0x01000193);
+}
+
+/** The running hash after bytes[from, to). */
+export function hashOn(hash: number, bytes: Uint8Array, from: number, to: number): number {
+  let running = hash;
+  for (let at = from; at < to; at++) running = hashStep(running, bytes[at]!);
+  return running;
 }
 
 /** Spreads a hash over the low bits, for a table whose size is a power of two. */

@@ -1,11 +1,12 @@
 /**
  * Which virtual host serves an authority: exact names before the longest suffix before "*".
  *
- * Hash tables over folded bytes. The hash runs from the end, so that one pass over an authority
- * yields the hash of every suffix. An authority without port means the default port: with one other
- * than 80, "host:port" is asked before "host"; "host:80" is also asked as "host".
+ * Hash tables over folded bytes: one pass forward for the exact names, and, where there are suffixes
+ * at all, one from the end, which yields the hash of every suffix. An authority without port means
+ * the default port: with one other than 80, "host:port" is asked before "host"; "host:80" is also
+ * asked as "host".
  */
-import { encode, fold, HASH_START, hashEnd, hashStep } from "./byte-range.ts";
+import { encode, foldTable, HASH_START, hashEnd, hashOn, hashStep } from "./byte-range.ts";
 import { ByteTable } from "./byte-table.ts";
 
 export interface HostEntry<T> {
@@ -17,6 +18,7 @@ export interface HostEntry<T> {
 /** A host name has 255 octets at most; what is longer is served by "*" alone. */
 const AUTHORITY_BYTES_MAX = 320;
 const COLON = 0x3a;
+const BRACKET_CLOSE = 0x5d;
 const STAR = "*";
 const HTTP_PORT = 80;
 
@@ -38,7 +40,9 @@ export class HostTable<T> {
       else if (domain.startsWith(STAR)) this.#insertSuffix(encode(domain.slice(1)), value);
       else {
         const key = encode(domain);
-        this.#exactValues[this.#exact.insert(hashOf(key, key.length), key)] = value;
+        this.#exactValues[
+          this.#exact.insert(hashEnd(hashOn(HASH_START, key, 0, key.length)), key)
+        ] = value;
       }
     }
   }
@@ -47,44 +51,41 @@ export class HostTable<T> {
     const length = to - from;
     if (length <= 0 || length > AUTHORITY_BYTES_MAX) return this.#any;
     const asked = this.#asked;
+    let hash = HASH_START;
     let colon = -1;
-    let port = 0;
     for (let i = 0; i < length; i++) {
-      const octet = fold(bytes[from + i]!);
+      const octet = foldTable[bytes[from + i]!]!;
       asked[i] = octet;
-      if (octet === COLON) {
-        colon = i;
-        port = 0;
-      } else port = octet >= 0x30 && octet <= 0x39 ? port * 10 + octet - 0x30 : Number.NaN;
+      if (octet === COLON) colon = i;
+      hash = hashStep(hash, octet);
     }
-    // The last colon of "[::1]" is not that of a port: "]" follows it.
-    if (colon !== -1 && !Number.isNaN(port)) {
-      return this.#findEither(length, port === HTTP_PORT ? colon : -1);
+    if (colon !== -1 && asked[length - 1] !== BRACKET_CLOSE) {
+      const bare = isHttpPort(asked, colon + 1, length) ? colon : -1;
+      return this.#findExact(hash, length) ?? this.#findOther(length, bare);
     }
-    if (defaultPort === HTTP_PORT) return this.#findEither(length, -1);
-    return this.#findEither(appendPort(asked, length, defaultPort), length);
+    if (defaultPort === HTTP_PORT)
+      return this.#findExact(hash, length) ?? this.#findOther(length, -1);
+    const end = appendPort(asked, length, defaultPort);
+    return this.#findExact(hashOn(hash, asked, length, end), end) ?? this.#findOther(end, length);
   }
 
-  /** By the first `length` octets asked, else by the first `other`; -1: there is no other. */
-  #findEither(length: number, other: number): T | undefined {
-    return (
-      this.#findExact(length) ??
-      this.#findExact(other) ??
-      this.#findSuffix(length) ??
-      this.#findSuffix(other) ??
-      this.#any
-    );
+  /** Not by the first `length` octets exactly: by the first `other` (-1: none), by suffix, by "*". */
+  #findOther(length: number, other: number): T | undefined {
+    if (other >= 0) {
+      const found = this.#findExact(hashOn(HASH_START, this.#asked, 0, other), other);
+      if (found !== undefined) return found;
+    }
+    if (this.#suffix.size === 0) return this.#any;
+    return this.#findSuffix(length) ?? this.#findSuffix(other) ?? this.#any;
   }
 
-  #findExact(length: number): T | undefined {
-    if (length < 0) return undefined;
-    const at = this.#exact.find(hashOf(this.#asked, length), this.#asked, 0, length);
+  #findExact(hash: number, length: number): T | undefined {
+    const at = this.#exact.find(hashEnd(hash), this.#asked, 0, length);
     return at === -1 ? undefined : this.#exactValues[at];
   }
 
   /** The star stands for one octet at least. */
   #findSuffix(length: number): T | undefined {
-    if (length < 0 || this.#suffix.size === 0) return undefined;
     let found: T | undefined;
     let hash = HASH_START;
     for (let from = length - 1; from > 0; from--) {
@@ -97,15 +98,15 @@ export class HostTable<T> {
   }
 
   #insertSuffix(key: Uint8Array, value: T): void {
-    this.#suffixValues[this.#suffix.insert(hashOf(key, key.length), key)] = value;
+    let hash = HASH_START;
+    for (let i = key.length - 1; i >= 0; i--) hash = hashStep(hash, key[i]!);
+    this.#suffixValues[this.#suffix.insert(hashEnd(hash), key)] = value;
     this.#suffixLengths[key.length] = 1;
   }
 }
 
-function hashOf(bytes: Uint8Array, length: number): number {
-  let hash = HASH_START;
-  for (let i = length - 1; i >= 0; i--) hash = hashStep(hash, bytes[i]!);
-  return hashEnd(hash);
+function isHttpPort(bytes: Uint8Array, from: number, to: number): boolean {
+  return to - from === 2 && bytes[from] === 0x38 && bytes[from + 1] === 0x30;
 }
 
 /** Writes ":port" behind the first `length` octets; returns the new length. */

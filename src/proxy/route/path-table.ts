@@ -3,7 +3,7 @@
  * bytes. One pass over a path yields the hash of every prefix; only lengths that some key has are
  * looked up.
  */
-import { HASH_START, hashEnd, hashStep } from "./byte-range.ts";
+import { HASH_START, hashEnd, hashOn } from "./byte-range.ts";
 import { ByteTable } from "./byte-table.ts";
 
 const none: readonly number[] = [];
@@ -33,11 +33,4 @@ export class PathTable {
     const at = this.#table.find(hashEnd(hash), bytes, from, length);
     return at === -1 ? none : this.#lists[at]!;
   }
-}
-
-/** The running hash after bytes[from, to). */
-export function hashOn(hash: number, bytes: Uint8Array, from: number, to: number): number {
-  let running = hash;
-  for (let at = from; at < to; at++) running = hashStep(running, bytes[at]!);
-  return running;
 }

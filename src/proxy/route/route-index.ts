@@ -5,8 +5,8 @@
  * among the lists the one that comes first in the order of routes.
  */
 import type { MessageHead } from "../../http1/message-head.ts";
-import { encode, HASH_START } from "./byte-range.ts";
-import { hashOn, PathTable } from "./path-table.ts";
+import { encode, HASH_START, hashOn } from "./byte-range.ts";
+import { PathTable } from "./path-table.ts";
 import type { Route } from "./route.ts";
 import type { RouteCondition } from "./route-condition.ts";
 import type { StringMatcher } from "./string-matcher.ts";

@@ -195,6 +195,7 @@ describe("what a rule leaves open", () => {
     ["{ service: reviews }", undefined, "reviews"],
     ["{ service: '*.example.com' }", undefined, "*.example.com"],
     ["reviews.service.consul", undefined, "reviews.service.consul"],
+    ["reviews", undefined, "reviews.default.svc.cluster.local"],
   ];
   test.each(names)("the service %s with domain %p is %s", (written, domain, host) => {
     const { configs } = readDocuments(v1alpha2("RouteRule", `destination: ${written}`), {
@@ -244,6 +245,16 @@ items:
     ]);
   });
 
+  test("may end their lines as Windows does", () => {
+    const { configs, problems } = read(`${rule("a")}---\n${rule("b")}`.replaceAll("\n", "\r\n"));
+    expect(problems).toEqual([]);
+    expect(configs.map(({ meta, origin }) => [meta.name, origin.line])).toEqual([
+      ["a", 1],
+      ["b", 5],
+    ]);
+    expect(read(configs[1]!.text).configs[0]!.spec).toEqual(configs[1]!.spec);
+  });
+
   test("specs without names get distinct ones, and texts that keep them", () => {
     const { configs } = read("destination: a.b\n---\ndestination: a.b\nprecedence: 2\n");
     expect(configs.map(({ meta }) => meta.name)).toEqual(["a", "a-2"]);
@@ -258,6 +269,16 @@ items:
       "rules.yaml:1:1: warning: Service (v1) is left out: it is not a rule",
     ]);
   });
+});
+
+test("ingress rules are judged, and left out with a word", () => {
+  const left = "warning: spec: ingress rules are not applied yet: the document is left out";
+  const good = v1alpha2("IngressRule", "destination: { name: a }\ndestinationPort: 80");
+  expect(complaints(good)).toEqual([`rules.yaml:5:3: ${left}`]);
+  expect(complaints(v1alpha2("IngressRule", "port: 80"))).toEqual([
+    "rules.yaml:5:3: spec: must have a destination",
+    `rules.yaml:5:3: ${left}`,
+  ]);
 });
 
 describe("a policy of 0.1 for several versions", () => {

@@ -58,11 +58,17 @@ export function resolveService(written: WrittenService, context: Context): Servi
   return { host: host.toLowerCase(), labels: toRecord(written.labels) };
 }
 
+/** In v1alpha2 a text without dots is a name, as everywhere else there. */
 function resolveText(host: string, place: Place, context: Context): ServiceRef | undefined {
-  const complaint = context.era === "0.1" ? checkFqdn(host, "lower") : checkWildcardDomain(host);
-  if (complaint === undefined) return { host: host.toLowerCase(), labels: {} };
-  place.error(`"${host}" ${complaint}`);
-  return undefined;
+  const old = context.era === "0.1";
+  const complaint = old ? checkFqdn(host, "lower") : checkWildcardDomain(host);
+  if (complaint !== undefined) {
+    place.error(`"${host}" ${complaint}`);
+    return undefined;
+  }
+  const isName = !old && !host.includes(".") && !host.includes("*");
+  const full = isName ? qualify({ name: host, namespace: "", domain: "" }, context) : host;
+  return { host: full.toLowerCase(), labels: {} };
 }
 
 type Parts = Exclude<WrittenService, { text: string }>;

@@ -79,7 +79,7 @@ test("an endpoint that is taken away finishes what it was asked, then closes", a
   expect((await first.takeResponse()).body).toBe("young");
 });
 
-test("a cluster that goes while it is used gives back what was taken, and its series go", async () => {
+test("a cluster that goes while in use gives back what was taken, and its series go", async () => {
   const replies: (() => void)[] = [];
   const old = new FakeUpstream({
     script: (_request, reply) => void replies.push(() => reply.respond(200, "old")),

@@ -1,7 +1,7 @@
 /**
  * Which virtual host serves an authority: exact names before the longest suffix before "*".
  *
- * Hash tables over folded bytes: one pass forward for the exact names, and, where there are suffixes
+ * Hash tables over folded bytes: one pass forward for exact names, and, where there are suffixes
  * at all, one from the end, which yields the hash of every suffix. An authority without port means
  * the default port: with one other than 80, "host:port" is asked before "host"; "host:80" is also
  * asked as "host".

@@ -34,6 +34,7 @@ const framings: readonly (readonly [
   ["304", "HTTP/1.1 304 Not Modified\nContent-Length: 10", Framing.none],
   ["100", "HTTP/1.1 100 Continue", Framing.none],
   ["CONNECT", "HTTP/1.1 200 OK\nContent-Length: 5", Framing.tunnel, MethodId.connect],
+  ["CONNECT, 204", "HTTP/1.1 204 No Content", Framing.tunnel, MethodId.connect],
   ["CONNECT refused", "HTTP/1.1 407 No\nContent-Length: 5", Framing.length, MethodId.connect],
   ["no reason", "HTTP/1.1 200 \nContent-Length: 5", Framing.length],
   ["no reason and no space", "HTTP/1.1 200\nContent-Length: 5", Framing.length],

@@ -76,14 +76,15 @@ function decideFraming(head: MessageHead): boolean {
   const length = readContentLength(head);
   const coding = readTransferEncoding(head);
   head.contentLength = Math.max(length, 0);
-  if (status < 200 || status === 204) return decideBodiless(head);
+  const tunnels = requestMethod === MethodId.connect && status >= 200 && status < 300;
+  if (status < 200 || (status === 204 && !tunnels)) return decideBodiless(head);
   if (length < Length.absent) return refused(head, "Content-Length");
   if (coding !== Coding.absent) {
     if (coding !== Coding.chunked) return refused(head, "Transfer-Encoding is not chunked");
     if (head.minorVersion === 0) return refused(head, "Transfer-Encoding in HTTP/1.0");
     if (length !== Length.absent) return refused(head, "Transfer-Encoding and Content-Length");
   }
-  if (requestMethod === MethodId.connect && status < 300) {
+  if (tunnels) {
     head.framing = Framing.tunnel;
     dropFraming(head);
   } else if (requestMethod === MethodId.head || status === 304) {

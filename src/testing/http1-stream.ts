@@ -274,15 +274,16 @@ export function summary(stream: Http1Stream): string {
 }
 
 /**
- * Whether the same octets in other pieces were read alike. A head that never becomes complete may
- * be refused early when it comes whole, and still be waited for when it comes in pieces.
+ * Whether the same octets in other pieces were read alike. A head that is refused may be refused
+ * for another of its faults when it comes in pieces, and one that never becomes complete may still
+ * be waited for.
  */
 export function isReadAlike(whole: Http1Stream, pieces: Http1Stream): boolean {
   if (summary(whole) === summary(pieces)) return true;
   return (
     whole.end === "refused" &&
     whole.partial === undefined &&
-    pieces.end === "wait" &&
+    (pieces.end === "wait" || pieces.end === "refused") &&
     pieces.partial === undefined &&
     JSON.stringify(whole.messages) === JSON.stringify(pieces.messages)
   );

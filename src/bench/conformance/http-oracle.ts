@@ -74,12 +74,18 @@ export function readOracle(text: string, context: OracleContext = {}): OracleRea
   return reading("none", "");
 }
 
+/** An Upgrade to anything but websocket is left out by a proxy, and what follows is a request. */
 function endsReading(message: OracleMessage): boolean {
+  const { fields, status, method } = message;
+  if (status >= 100 && status < 200 && status !== 101) return false;
   const upgrades =
-    message.fields.some(([name]) => name === "upgrade") &&
-    listOf(message.fields, "connection").includes("upgrade");
-  if (message.status >= 100 && message.status < 200 && message.status !== 101) return false;
-  return message.closes || message.method === "CONNECT" || upgrades || message.status === 101;
+    method === "GET" &&
+    message.minorVersion === 1 &&
+    valuesOf(fields, "upgrade").join().toLowerCase() === "websocket" &&
+    listOf(fields, "connection").includes("upgrade") &&
+    !message.chunked &&
+    valuesOf(fields, "content-length").length === 0;
+  return message.closes || method === "CONNECT" || upgrades || status === 101;
 }
 
 function readRequest(text: string, from: number): OracleMessage | undefined {
@@ -122,13 +128,13 @@ function readResponse(text: string, from: number, context: OracleContext): Oracl
   const minorVersion = match[1] === "0" ? 0 : 1;
   const status = Number(match[2]);
   const { fields, end } = readFields(text, afterLine, "header");
-  const bodiless = status < 200 || status === 204;
+  const tunnels = context.requestMethod === "CONNECT" && status >= 200 && status < 300;
+  const bodiless = status < 200 || (status === 204 && !tunnels);
   if (status === 101 && context.upgradeWasSent !== true) throw new OracleRefusal("101 unasked");
   const framing = bodiless
     ? { chunked: false, length: undefined }
     : readFraming(fields, minorVersion);
   const options = readConnection(fields);
-  const tunnels = context.requestMethod === "CONNECT" && status < 300;
   const none = bodiless || tunnels || context.requestMethod === "HEAD" || status === 304;
   const untilClose = !none && !framing.chunked && framing.length === undefined;
   const content = none

@@ -76,10 +76,10 @@ function readResource(
   keys: ReadonlySet<string>,
   options: EnvelopeOptions,
 ): Envelope | undefined {
-  const known = place.reading.source.problems.length;
+  const before = place.reading.errors;
   const { apiVersion = "", kind = "" } = readIdentity(place);
-  if (place.reading.source.problems.length > known) return undefined;
-  if (isForeign(apiVersion) && !readable.some((one) => one.kind === kind && apiVersion === "")) {
+  if (place.reading.errors > before) return undefined;
+  if (isForeign(apiVersion)) {
     place.warn(`${kind || "this document"} (${apiVersion}) is left out: it is not a rule`);
     return undefined;
   }
@@ -95,7 +95,14 @@ function readResource(
     if (!read.has("spec")) place.error("must have a spec");
     return undefined;
   }
-  return { readable: found, era: "v1alpha2", apiVersion, meta, spec: read.spec, bare: false };
+  return {
+    readable: found,
+    era: "v1alpha2",
+    apiVersion: apiVersion === "" ? found.apiVersions[0]! : apiVersion,
+    meta,
+    spec: read.spec,
+    bare: false,
+  };
 }
 
 /** The two fields that decide about all others, which are read afterwards. */
@@ -115,7 +122,7 @@ function findKind(place: Place, kind: string, apiVersion: string): Readable | un
   if (found !== undefined) {
     const at = fieldOf(place, "apiVersion");
     if (apiVersion === "" && found.kind !== "MeshConfig")
-      at.error("must be given", `write apiVersion: ${found.apiVersions[0]}`);
+      at.warn(`is missing: ${found.apiVersions[0]} is meant`);
     else if (apiVersion !== "" && !found.apiVersions.includes(apiVersion)) {
       at.error(`${found.kind} is not part of ${apiVersion}`, `write ${found.apiVersions[0]}`);
       return undefined;

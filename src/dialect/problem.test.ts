@@ -48,6 +48,11 @@ const cases: readonly (readonly [title: string, text: string, told: readonly str
     ],
   ],
   [
+    "an apiVersion that is missing, which the kind tells",
+    rule("  destination: { name: a }\n").replace(/^apiVersion.*\n/, ""),
+    ["r.yaml:1:1: warning: apiVersion: is missing: config.istio.io/v1alpha2 is meant"],
+  ],
+  [
     "all that is wrong in one rule, in the order of the text",
     rule(`  destination: { name: "a b" }
   route:

@@ -10,6 +10,7 @@ import { Log } from "../core/log.ts";
 import { formatProblem } from "../core/problem.ts";
 import { systemRandom } from "../core/random.ts";
 import { MESH_VERSION } from "../core/version.ts";
+import { ClosableClock } from "./agent/closable-clock.ts";
 import type { ManagerConnection } from "./agent/manager-link.ts";
 import { proxyUsage } from "./flag-table.ts";
 import { type ProxyFlags, parseProxyFlags } from "./flags.ts";
@@ -59,6 +60,7 @@ export async function runProxy(
 }
 
 async function runSidecar(flags: ProxyFlags, dependencies: ProxyDependencies): Promise<number> {
+  const clock = new ClosableClock(systemClock);
   try {
     const sidecar = new Sidecar({
       flags,
@@ -66,7 +68,7 @@ async function runSidecar(flags: ProxyFlags, dependencies: ProxyDependencies): P
       environment: process.env,
       wrapper: applicationWrapper(),
       connect: connector(flags, dependencies),
-      clock: systemClock,
+      clock,
       random: systemRandom,
       log: new Log("proxy", { level: flags.logLevel }),
     });
@@ -80,6 +82,8 @@ async function runSidecar(flags: ProxyFlags, dependencies: ProxyDependencies): P
     if (!(thrown instanceof StartFault)) throw thrown;
     say(`mesh proxy: ${thrown.message}`);
     return 1;
+  } finally {
+    clock.close();
   }
 }
 

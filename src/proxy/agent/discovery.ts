@@ -18,9 +18,11 @@ import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { applyUpdate } from "./config-update.ts";
+import { within } from "./time-limit.ts";
 
 const RETRY_BASE_MS = 100;
 const RETRY_MAX_MS = 3000;
+const ACKNOWLEDGE_MS = 5000;
 
 export interface DiscoveryOptions {
   readonly transport: Transport;
@@ -187,7 +189,9 @@ export class Discovery {
     };
     this.#acknowledged = this.#acknowledged.then(async () => {
       try {
-        await this.#client.acknowledge(message, { timeoutMs: 5000 });
+        await within(this.#options.clock, ACKNOWLEDGE_MS, (signal) =>
+          this.#client.acknowledge(message, { signal }),
+        );
       } catch (thrown) {
         this.#options.log.debug("acknowledgement lost", { version, reason: String(thrown) });
       }

@@ -13,6 +13,7 @@ import { backoffMs } from "../../core/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import { within } from "./time-limit.ts";
 
 const CALL_TIMEOUT_MS = 5000;
 const WITHDRAW_TIMEOUT_MS = 1000;
@@ -86,7 +87,9 @@ export class Registration {
     const leaseId = this.#lease?.id;
     if (leaseId === undefined) return false;
     try {
-      await this.#client.withdraw({ leaseId }, { timeoutMs: WITHDRAW_TIMEOUT_MS });
+      await within(this.#options.clock, WITHDRAW_TIMEOUT_MS, (signal) =>
+        this.#client.withdraw({ leaseId }, { signal }),
+      );
       return true;
     } catch (thrown) {
       this.#options.log.warn("not withdrawn; the lease will end by itself", {
@@ -131,7 +134,9 @@ export class Registration {
 
   async #register(): Promise<Lease> {
     const workload = { ...this.#options.workload, healthy: this.#healthy };
-    const lease = await this.#client.register({ workload }, { timeoutMs: CALL_TIMEOUT_MS });
+    const lease = await within(this.#options.clock, CALL_TIMEOUT_MS, (signal) =>
+      this.#client.register({ workload }, { signal }),
+    );
     this.#options.log.info("registered", {
       workload: workload.id,
       service: workload.service,
@@ -142,7 +147,9 @@ export class Registration {
 
   async #renew(): Promise<Lease> {
     const request = { leaseId: this.#lease!.id, healthy: this.#healthy };
-    const lease = await this.#client.renew(request, { timeoutMs: CALL_TIMEOUT_MS });
+    const lease = await within(this.#options.clock, CALL_TIMEOUT_MS, (signal) =>
+      this.#client.renew(request, { signal }),
+    );
     return { ...lease, id: lease.id === "" ? request.leaseId : lease.id };
   }
 

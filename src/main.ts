@@ -60,4 +60,8 @@ async function proxy(argv: readonly string[]): Promise<number> {
   });
 }
 
-process.exitCode = await main(process.argv.slice(2));
+const code = await main(process.argv.slice(2));
+// A daemon that has ended has closed everything; sockets that still part from their peers would
+// hold the process for seconds. Other modes may have output under way.
+if (process.argv[2] === "proxy" || process.argv[2] === "manager") process.exit(code);
+process.exitCode = code;

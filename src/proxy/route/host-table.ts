@@ -69,7 +69,7 @@ export class HostTable<T> {
     return this.#findExact(hashOn(hash, asked, length, end), end) ?? this.#findOther(end, length);
   }
 
-  /** Not by the first `length` octets exactly: by the first `other` (-1: none), by suffix, by "*". */
+  /** Not by the first `length` octets exactly: by `other` (-1: none), by suffix, by "*". */
   #findOther(length: number, other: number): T | undefined {
     if (other >= 0) {
       const found = this.#findExact(hashOn(HASH_START, this.#asked, 0, other), other);

@@ -23,7 +23,8 @@ export class TargetWriter {
 
   /**
    * Path and query as the upstream gets them; the query is kept, behind one that the rewrite has.
-   * "/" in place of a prefix does not make "//". Returns the length, -1: too long.
+   * "/" in place of a prefix does not make "//", nor does "/new" in place of "/" make "/newold".
+   * Returns the length, -1: too long.
    */
   target({ uri, prefixBytes }: Rewrite, head: MessageHead): number {
     this.#at = 0;
@@ -31,7 +32,8 @@ export class TargetWriter {
     else {
       this.#all(uri);
       const rest = head.pathStart + prefixBytes;
-      if (prefixBytes >= 0 && rest < head.pathEnd) {
+      const root = prefixBytes === 0 && head.pathEnd === rest + 1;
+      if (prefixBytes >= 0 && rest < head.pathEnd && !root) {
         const doubled = uri[uri.length - 1] === SLASH && head.bytes[rest] === SLASH;
         this.#range(head.bytes, doubled ? rest + 1 : rest, head.pathEnd);
       }

@@ -72,9 +72,11 @@ function compileRewrite(
     problems.at("authority").add(`"${authority}" is not a host or host:port`);
   if (uri === "" && authority === "") return undefined;
   const ofPrefix = path?.kind === "prefix" || path?.kind === "segment-prefix";
+  // The root's own slash stays with what follows it.
+  const ofRoot = ofPrefix && path.key.length === 1;
   return {
     uri: uri === "" ? undefined : encode(uri.startsWith("/") ? uri : `/${uri}`),
-    prefixBytes: ofPrefix ? path.key.length : -1,
+    prefixBytes: ofRoot ? 0 : ofPrefix ? path.key.length : -1,
     authority: authority === "" ? undefined : encode(authority),
   };
 }

@@ -53,6 +53,36 @@ describe("rules that no request can reach", () => {
       "precedence: 2, match: { source: c.d }",
       true,
     ],
+    [
+      "behind a shorter prefix",
+      "match: { httpHeaders: { uri: { exact: /a/b }, x: { exact: y } } }",
+      "precedence: 2, match: { httpHeaders: { uri: { prefix: /a } } }",
+      true,
+    ],
+    [
+      "beside another prefix",
+      "match: { httpHeaders: { uri: { prefix: / } } }",
+      "precedence: 2, match: { httpHeaders: { uri: { prefix: /a } } }",
+      false,
+    ],
+    [
+      "behind the same header",
+      "match: { httpHeaders: { x: { regex: a+ }, y: { exact: b } } }",
+      "precedence: 2, match: { httpHeaders: { x: { regex: a+ } } }",
+      true,
+    ],
+    [
+      "beside another header",
+      "match: { httpHeaders: { x: { exact: a } } }",
+      "precedence: 2, match: { httpHeaders: { y: { exact: a } } }",
+      false,
+    ],
+    [
+      "behind conditions that only connections meet",
+      "",
+      "precedence: 2, match: { tcp: { sourceSubnet: [10.0.0.0/8] } }",
+      false,
+    ],
   ];
   test.each(cases)("%s", (_, low, high, told) => {
     const problems = together(rule("low", low) + rule("all", high));

@@ -7,7 +7,8 @@ import { nearest } from "../core/suggestion.ts";
 import { type Config, type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
 import { policiesOf } from "../model/destination-policy.ts";
 import { isHostWithin } from "../model/host-name.ts";
-import type { RouteRuleMatch, ServiceRef, StringMatch } from "../model/route-rule.ts";
+import type { ServiceRef } from "../model/route-rule.ts";
+import { shadowed } from "./shadow.ts";
 
 export interface Known {
   /** Full host names of the registries. Absent: unknown, so that no reference is judged. */
@@ -108,44 +109,13 @@ function declaredHosts(configs: readonly Config[]): readonly string[] {
   });
 }
 
-/** Rules of one destination that stand behind one that takes every request they could match. */
 function unreachable(rules: readonly ConfigOf<"RouteRule">[]): readonly Problem[] {
-  const byHost = Map.groupBy(rules, ({ spec }) => spec.destination.host);
-  return [...byHost.values()].flatMap((group) => {
-    const order = group.toSorted(
-      (a, b) => b.spec.precedence - a.spec.precedence || (configKey(a) < configKey(b) ? -1 : 1),
-    );
-    const takers: ConfigOf<"RouteRule">[] = [];
-    return order.flatMap((rule) => {
-      const { match } = rule.spec;
-      const before = takers.find(({ spec }) => covers(spec.match.source, match.source));
-      // A second one for the same callers adds nothing.
-      if (before === undefined && takesAll(match)) takers.push(rule);
-      if (before === undefined) return [];
-      const first = `${configKey(before)} (${place(before)})`;
-      const message = `is never reached: ${first} matches every request before it`;
-      const suggestion = `give it a precedence above ${before.spec.precedence}`;
-      return [problem(rule, "warning", { path: "spec.precedence", message, suggestion })];
-    });
+  return shadowed(rules).map(({ rule, by }) => {
+    const first = `${configKey(by)} (${place(by)})`;
+    const message = `is never reached: ${first} takes every request that it matches`;
+    const suggestion = `give it a precedence above ${by.spec.precedence}`;
+    return problem(rule, "warning", { path: "spec.precedence", message, suggestion });
   });
-}
-
-function takesAll({ uri, scheme, method, authority, headers, tcp }: RouteRuleMatch): boolean {
-  const others = [scheme, method, authority, ...Object.values(headers)];
-  return tcp === undefined && others.every((one) => one === undefined) && isAnyPath(uri);
-}
-
-function isAnyPath(uri: StringMatch | undefined): boolean {
-  if (uri === undefined) return true;
-  if (uri.kind === "prefix") return uri.value === "/";
-  return uri.kind === "regex" && (uri.value === ".*" || uri.value === "/.*");
-}
-
-/** Every caller that `narrow` means is meant by `wide`. */
-function covers(wide: ServiceRef | undefined, narrow: ServiceRef | undefined): boolean {
-  if (wide === undefined) return true;
-  if (narrow === undefined || (wide.host !== "" && wide.host !== narrow.host)) return false;
-  return Object.entries(wide.labels).every(([key, value]) => narrow.labels[key] === value);
 }
 
 /** A policy on labels acts on the cluster that a rule makes of those labels, and else on none. */

@@ -29,7 +29,7 @@ export function processIo(): CtlIo {
     readStdin: () => Bun.stdin.text(),
     stdinIsTty: process.stdin.isTTY === true,
     isTty: process.stdout.isTTY === true,
-    columns: process.stdout.columns ?? 100,
+    columns: process.stdout.columns || 100,
     env: process.env,
     clock: systemClock,
   };

@@ -117,19 +117,16 @@ class Demo {
     });
     this.#running = { supervisor, directory };
     writeRules(`${directory}/rules`);
-    await Promise.race([
-      startMesh({
-        supervisor,
-        manager: managerAt(`http://127.0.0.1:${ports.manager}`, io),
-        self: this.#self,
-        directory,
-        ports,
-        clock: io.clock,
-        crashed: crash.promise,
-        onProgress: (what) => this.#liveLine(`starting: ${what}`),
-      }),
-      this.#stopped.promise,
-    ]);
+    await startMesh({
+      supervisor,
+      manager: managerAt(`http://127.0.0.1:${ports.manager}`, io),
+      self: this.#self,
+      directory,
+      ports,
+      clock: io.clock,
+      ended: Promise.race([crash.promise, this.#stopped.promise]),
+      onProgress: (what) => this.#liveLine(`starting: ${what}`),
+    });
   }
 
   async once(): Promise<number> {

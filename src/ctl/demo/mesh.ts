@@ -50,8 +50,8 @@ export interface MeshOptions {
   readonly directory: string;
   readonly ports: DemoPorts;
   readonly clock: Clock;
-  /** Rejects when a child ends: then nothing more is to be waited for. */
-  readonly crashed: Promise<never>;
+  /** Rejects when a child ends, or somebody ends all: then nothing more is to be waited for. */
+  readonly ended: Promise<never>;
   readonly onProgress: (what: string) => void;
 }
 
@@ -117,16 +117,16 @@ async function pageIsWhole(url: string): Promise<boolean> {
 }
 
 async function until(
-  { clock, crashed }: MeshOptions,
+  { clock, ended }: MeshOptions,
   what: string,
   isTrue: () => Promise<boolean>,
 ): Promise<void> {
   const deadlineMs = clock.nowMs() + START_MS;
   for (;;) {
-    const done = await Promise.race([isTrue().catch(() => false), crashed]);
+    const done = await Promise.race([isTrue().catch(() => false), ended]);
     if (done) return;
     if (clock.nowMs() > deadlineMs)
       throw new Error(`${what} did not come up within ${START_MS / 1000} s`);
-    await Promise.race([new Promise<void>((resolve) => clock.after(LOOK_MS, resolve)), crashed]);
+    await Promise.race([new Promise<void>((resolve) => clock.after(LOOK_MS, resolve)), ended]);
   }
 }

@@ -85,7 +85,8 @@ export function tryAgainToConnect(ex: Exchange): void {
 
 function pick(ex: Exchange): Endpoint | undefined {
   const cluster = ex.cluster!;
-  if (!cluster.original) return cluster.pick(ex.attempts === 0 ? undefined : ex.endpoint);
+  const avoid = ex.attempts === 0 && !ex.repeated ? undefined : ex.endpoint;
+  if (!cluster.original) return cluster.pick(avoid);
   const head = rescan(ex);
   return cluster.pickOriginal(
     head.bytes,
@@ -106,12 +107,13 @@ export function tryFailed(ex: Exchange, failure: Failure): void {
   ex.acceptsBody = false;
   ex.partial = undefined;
   if (ex.responded) return abortExchange(ex, failure);
-  if (stale && !ex.repeated && isReplayable(ex) && isIdempotent(ex.method)) {
+  const policy = ex.route?.retry;
+  const lost = stale || (policy !== undefined && silent && isConnectionLoss(failure));
+  if (lost && !ex.repeated && isReplayable(ex) && isIdempotent(ex.method)) {
     ex.repeated = true;
     ex.attempts--;
     return runTry(ex);
   }
-  const policy = ex.route?.retry;
   if (policy !== undefined && retriesFailure(policy, failure) && retryLater(ex)) return;
   replyFailure(ex, failure);
 }

@@ -83,7 +83,10 @@ export abstract class Exchange implements UpstreamUser {
   retrying = false;
   /** The try under way is on a connection that answered an exchange before. */
   reused = false;
-  /** A stale pooled connection was forgiven, once: only a new one will do. */
+  /**
+   * A lost connection was forgiven, once: a stale one of the pool, or, where the route retries at
+   * all, one that died silently under an idempotent request (RFC 9110 9.2.2). Only a new one does.
+   */
   repeated = false;
   retriesLeft = 0;
   perTryTimeoutMs = 0;

@@ -35,6 +35,8 @@ interface Live {
   readonly leaseId: string;
   /** Full name of the service that it stands for. */
   readonly host: string;
+  /** Of two at one address the later is the one that listens there. */
+  readonly order: number;
   workload: Workload;
   endsMs: number;
 }
@@ -45,6 +47,7 @@ export class LocalRegistry {
   readonly #byWorkload = new Map<string, Live>();
   readonly #byHost = new Map<string, Set<Live>>();
   readonly #services = new Map<string, KnownService>();
+  #registrations = 0;
   #sweptMs: number;
   #cancelSweep: () => void;
 
@@ -54,7 +57,7 @@ export class LocalRegistry {
     this.#sweptMs = clock.nowMs();
     for (const known of store.services()) this.#services.set(known.service.host, known);
     for (const { leaseId, workload } of store.registrations())
-      this.#add({ leaseId, workload, host: this.#hostOf(workload), endsMs: this.#newEndMs() });
+      this.#add(this.#live(leaseId, workload));
     this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep());
   }
 
@@ -64,13 +67,12 @@ export class LocalRegistry {
     if (former === undefined && this.#byLease.size >= WORKLOADS_MAX) return undefined;
     if (former !== undefined) this.#drop(former);
     const { store, onChange } = this.#options;
-    const leaseId = crypto.randomUUID();
-    const live = { leaseId, workload, host: this.#hostOf(workload), endsMs: this.#newEndMs() };
+    const live = this.#live(crypto.randomUUID(), workload);
     store.save(live);
     this.#add(live);
     this.#remember(live.host);
     onChange();
-    return leaseId;
+    return live.leaseId;
   }
 
   /** False: there is no such lease any more. */
@@ -102,10 +104,15 @@ export class LocalRegistry {
   }
 
   view(): Registry {
-    const live = [...this.#byWorkload.values()].sort((a, b) =>
-      compare(a.workload.id, b.workload.id),
-    );
-    const instances = live.map(instanceOf);
+    const byAddress = new Map<string, Live>();
+    for (const live of this.#byWorkload.values()) {
+      const { address, port, servicePort } = live.workload;
+      const key = `${live.host}|${servicePort}|${address}|${port}`;
+      if ((byAddress.get(key)?.order ?? 0) < live.order) byAddress.set(key, live);
+    }
+    const instances = [...byAddress.values()]
+      .sort((a, b) => compare(a.workload.id, b.workload.id))
+      .map(instanceOf);
     const services = [...this.#services.values()].map(({ service }) => service);
     return { services, instances, origins: new Map() };
   }
@@ -189,6 +196,11 @@ export class LocalRegistry {
       external: false,
       registry: LOCAL_REGISTRY,
     };
+  }
+
+  #live(leaseId: string, workload: Workload): Live {
+    const host = this.#hostOf(workload);
+    return { leaseId, workload, host, order: ++this.#registrations, endsMs: this.#newEndMs() };
   }
 
   #newEndMs(): number {

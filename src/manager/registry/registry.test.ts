@@ -66,6 +66,18 @@ describe("a workload", () => {
     expect(registry.renew(lease, true)).toBe(false);
   });
 
+  test("that takes the address of another, while that one's lease runs on, is who is there", () => {
+    const { registry, there } = open(new VirtualClock());
+    const former = registry.register(workload("b", { labels: { version: "v1" } }))!;
+    registry.register(workload("a", { labels: { version: "v2" } }));
+    registry.register(workload("c", { servicePort: 80 }));
+    expect(there()).toEqual(["a", "c"]);
+    expect(registry.renew(former, true)).toBe(true);
+    expect(there()).toEqual(["a", "c"]);
+    registry.withdraw(former);
+    expect(there()).toEqual(["a", "c"]);
+  });
+
   test("stands for its service under the full host name and the service's own port", () => {
     const { registry } = open(new VirtualClock());
     registry.register(workload("a", { protocol: "tcp" }));

@@ -151,6 +151,8 @@ function checkMode({ configuration }: Manager, mode: ApplyMode, configs: readonl
 
 /** Of the objects that are being put, with everything that stays as it is. */
 function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly Problem[] {
+  // Who registered a moment ago is known too.
+  manager.flush();
   const mine = new Map(configs.map((config) => [configKey(config), config]));
   const rest = manager.configuration.configs().filter((config) => !mine.has(configKey(config)));
   const before = new Set(

@@ -74,10 +74,7 @@ test("a mistake keeps the last good form of its object and hurts no other", asyn
   writeFileSync(path, [broken, egress("b", "new.example")].join("---\n"));
   await next;
   expect(hosts(store)).toEqual(["a.example", "new.example"]);
-  expect(store.problems().map(formatProblem)).toEqual([
-    expect.stringMatching(/rules\.yaml:\d+:\d+: .*prots/),
-    ...store.problems().slice(1).map(formatProblem),
-  ]);
+  expect(store.problems().map(formatProblem).join("\n")).toMatch(/rules\.yaml:6:3: .*prots/);
   next = changed(store);
   writeFileSync(path, egress("b", "new.example"));
   await next;

@@ -75,11 +75,11 @@ export class DataPlane {
     this.#accessLog.follow(snapshot.settings);
   }
 
-  /** `inherited`: listening sockets of a predecessor, by name. Throws StartFault. */
-  listen(inherited: ReadonlyMap<string, number>): void {
+  /** `inherit`: the listening socket of a predecessor, by name. Throws StartFault. */
+  listen(inherit: (name: string) => number | undefined): void {
     const { flags } = this.#parts;
     const at = (name: string, address: HostPort) => {
-      const fd = inherited.get(name);
+      const fd = inherit(name);
       return fd === undefined ? address : { ...address, fd };
     };
     const outbound = at("outbound", flags.outbound);

@@ -119,7 +119,7 @@ export class Sidecar {
       this.#predecessor = await takeListeners(handoverPath(flags), TAKE_OVER_MS);
       if (this.#predecessor === undefined) log.info("nobody to take the ports over from");
     }
-    this.#dataPlane.listen(this.#predecessor?.listeners ?? new Map());
+    this.#dataPlane.listen((name) => this.#predecessor?.use(name));
     // A predecessor keeps these two until it has been told; see #succeed.
     if (this.#predecessor === undefined) this.#bindServers();
     await this.#connect();

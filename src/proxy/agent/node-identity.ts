@@ -51,8 +51,8 @@ function digest(text: string): string {
   return Bun.hash.wyhash(text).toString(36).slice(-6).padStart(6, "0");
 }
 
-/** sockaddr_un holds 108 bytes with the final zero. */
-const SOCKET_PATH_MAX = 107;
+/** sockaddr_un holds 108 bytes with the final zero; ".<pid>" is appended for a moment. */
+const SOCKET_PATH_MAX = 107 - 9;
 
 /** Where a proxy waits for its successor. */
 export function handoverPath(flags: ProxyFlags): string {

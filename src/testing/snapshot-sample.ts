@@ -11,10 +11,12 @@ import { Snapshot } from "../proxy/snapshot/snapshot.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
-/** A request's scanned head: `head("GET /a", "host: b", …)`; Host is added if it is not given. */
+/** A request's scanned head: `head("GET /a", "host: b", …)`; Host is added to HTTP/1.1. */
 export function head(line: string, ...fields: readonly string[]): MessageHead {
-  const host = fields.some((field) => /^host:/i.test(field)) ? [] : ["Host: reviews"];
-  const text = [`${line} HTTP/1.1`, ...host, ...fields, "", ""].join("\r\n");
+  const version = / HTTP\/1\.\d$/.test(line) ? "" : " HTTP/1.1";
+  const hosted = version === "" || fields.some((field) => /^host:/i.test(field));
+  const host = hosted ? [] : ["Host: reviews"];
+  const text = [`${line}${version}`, ...host, ...fields, "", ""].join("\r\n");
   const scanned = new MessageHead();
   const bytes = new TextEncoder().encode(text);
   if (scanRequestHead(bytes, 0, bytes.length, scanned) !== bytes.length)

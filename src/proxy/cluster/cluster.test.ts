@@ -234,6 +234,16 @@ describe("a cluster of original destinations", () => {
   });
 });
 
+test("an address that is named twice is one endpoint", () => {
+  const address = { address: "10.0.0.1", port: 80 };
+  const snapshot = published({
+    clusters: [{ name: "c" }],
+    endpointSets: [{ cluster: "c", endpoints: [address, { ...address, port: 81 }, address] }],
+  });
+  const { endpoints } = snapshot.clusters.get("c")!;
+  expect(endpoints.map(({ port }) => port)).toEqual([80, 81]);
+});
+
 test("an IPv6 endpoint is written with brackets", () => {
   const snapshot = published({
     clusters: [{ name: "c" }],

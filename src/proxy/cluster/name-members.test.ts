@@ -113,6 +113,21 @@ describe("a name", () => {
   });
 });
 
+test("an answer that comes after its name has gone is of no account", async () => {
+  const clock = new VirtualClock();
+  const answers: ((addresses: readonly { address: string; ttlMs: number }[]) => void)[] = [];
+  const resolve = (): Promise<readonly { address: string; ttlMs: number }[]> =>
+    new Promise((settled) => answers.push(settled));
+  const former = published(json(["old"]), { clock, resolve });
+  const next = published(json(["new"]), { clock, resolve, former });
+  answers[1]!([{ address: "10.0.0.2", ttlMs: 5_000 }]);
+  await next.ready();
+  answers[0]!([{ address: "10.0.0.1", ttlMs: 5_000 }]);
+  await settle();
+  expect(members(next)).toEqual(["10.0.0.2:80"]);
+  expect(clock.waiting).toBe(1);
+});
+
 test("an address needs no name service", async () => {
   const [names, clock] = [new Names(), new VirtualClock()];
   const snapshot = start(names, clock, "10.0.0.9", "::1");

@@ -51,7 +51,7 @@ function compileForward(
     else entries.push({ cluster, weight: only ? 1 : weight });
   }
   if (total === 0) problems.at("clusters").add("the weights of a route add up to more than 0");
-  if (total === 0 || entries.length < forward.clusters.length) return undefined;
+  if (total === 0) return undefined;
   return { at: "forward", clusters: new WeightedClusters(entries) };
 }
 

@@ -5,6 +5,7 @@ import { ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { config, head, parts, problemsOf, published } from "../../testing/snapshot-sample.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import type { Cluster } from "../cluster/cluster.ts";
+import { UNLIMITED } from "../cluster/limits.ts";
 import { RetryOn } from "../route/retry.ts";
 import type { Route } from "../route/route.ts";
 import { compileSnapshot } from "./compile.ts";
@@ -337,6 +338,36 @@ describe("a new configuration", () => {
     expect(cluster(next, "v1").endpoints[0]).toBe(cluster(former, "v1").endpoints[0]!);
     expect(next.virtualHosts[0]).not.toBe(former.virtualHosts[0]!);
     expect(next.virtualHosts[1]).toBe(former.virtualHosts[1]!);
+  });
+
+  test("for another service under the name of a cluster begins anew", () => {
+    const { former, next } = change((copy) => {
+      Object.assign(copy.clusters[0]!, { service: "another" });
+    });
+    const [before, after] = [cluster(former, "v1"), cluster(next, "v1")];
+    expect(before.endpoints).toEqual([]);
+    expect(after.endpoints).toHaveLength(2);
+    expect(after.endpoints[0]!.stats.labels.service).toBe("another");
+  });
+
+  test("that sets or clears a limit is obeyed", () => {
+    const clock = new VirtualClock();
+    const limited = structuredClone(json);
+    Object.assign(limited.clusters[0]!, { circuitBreaker: { maxRequests: 1 } });
+    const first = published(json, { clock });
+    const second = published(limited, { clock, former: first });
+    const third = published(json, { clock, former: second });
+    const maxima = [first, second, third].map((s) => cluster(s, "v1").limits.max.requests);
+    expect(maxima).toEqual([UNLIMITED, 1, UNLIMITED]);
+  });
+
+  test("with another connect timeout of the mesh gives it to clusters without their own", () => {
+    const clock = new VirtualClock();
+    const withMesh = (connectTimeoutMs: number, former?: Snapshot): Snapshot =>
+      published({ ...json, settings: { connectTimeoutMs } }, { clock, former });
+    const first = withMesh(100);
+    expect(cluster(first, "v1").connectTimeoutMs).toBe(100);
+    expect(cluster(withMesh(200, first), "v1").connectTimeoutMs).toBe(200);
   });
 
   test("without a cluster removes its endpoints", () => {

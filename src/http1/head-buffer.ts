@@ -5,6 +5,7 @@
  * more than a fast one; what can be refused before the end (a bare LF, a NUL, a start line or head
  * over its limit) is refused at once.
  */
+import { copyRange } from "../core/copy-range.ts";
 import { type Failure, Failures } from "../core/failure.ts";
 import { defaultHeadLimits, type HeadLimits } from "./message-head.ts";
 import { Ascii } from "./octet.ts";
@@ -94,7 +95,7 @@ export class HeadBuffer {
       grown.set(this.bytes.subarray(0, this.length));
       this.bytes = grown;
     }
-    this.bytes.set(bytes.subarray(from, to), this.length);
+    copyRange.call(bytes, this.bytes, this.length, from, to);
     this.length = needed;
   }
 

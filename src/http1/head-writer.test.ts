@@ -111,6 +111,11 @@ Cache-Control: no-store`;
   expect(forward(request(text))).toBe(`POST / HTTP/1.1\n${kept}\n\n`);
 });
 
+test("Connection removes the fields that it names, and no others", () => {
+  const text = "GET / HTTP/1.1\nHost: a\nX-A: 1\nY-A: 2\nx-a: 3\nX-AB: 4\nConnection: X-a";
+  expect(forward(request(text))).toBe("GET / HTTP/1.1\nHost: a\nY-A: 2\nX-AB: 4\n\n");
+});
+
 test("an underscore is not a hyphen", () => {
   const text = "GET / HTTP/1.1\nHost: a\nKeep_Alive: 1\nContent_Length: 5";
   expect(forward(request(text))).toBe(`${text}\n\n`);

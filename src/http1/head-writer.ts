@@ -9,6 +9,7 @@
  *
  * Nothing is written past the buffer: `overflowed` says so, and the head must then not be sent.
  */
+import { copyRange } from "../core/copy-range.ts";
 import { FieldId } from "./field-id.ts";
 import { type MessageHead, TargetForm } from "./message-head.ts";
 import { MethodId } from "./method.ts";
@@ -31,8 +32,8 @@ const text = {
   upgrade: encoder.encode("connection: upgrade\r\nupgrade: websocket\r\n"),
 };
 
-/** Below this many octets a loop beats a native copy with its two views. */
-const loopBytesMax = 48;
+/** Up to this many octets a loop beats a native copy. */
+const loopBytesMax = 20;
 
 export class HeadWriter {
   /** May be replaced between heads. */
@@ -136,7 +137,7 @@ export class HeadWriter {
     }
     this.at = at + length;
     if (length > loopBytesMax) {
-      out.set(bytes.subarray(from, to), at);
+      copyRange.call(bytes, out, at, from, to);
       return;
     }
     for (let i = from; i < to; i++) out[at++] = bytes[i]!;

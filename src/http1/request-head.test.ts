@@ -45,6 +45,20 @@ test("the parts of a request are found", () => {
   expect(found.valueText(found.firstOf[FieldId.host]!)).toBe("Example.com:8080");
 });
 
+test("fields are found by name, in any case, all of them", () => {
+  const found = scan(head("GET / HTTP/1.1\nHost: a\nX-B: 1\nx-b: 2\nY-B: 3\nX_B: 4\nX-BB: 5"));
+  const values = (name: string): string[] => {
+    const all: string[] = [];
+    for (let i = found.find(octets(name)); i >= 0; i = found.find(octets(name), i + 1)) {
+      all.push(found.valueText(i));
+    }
+    return all;
+  };
+  expect(values("x-b")).toEqual(["1", "2"]);
+  expect(values("y-b")).toEqual(["3"]);
+  expect(values("z-b")).toEqual([]);
+});
+
 test("an absolute target names the authority and leaves the path", () => {
   const found = scan(head("GET HTTPS://[::1]:8443?x HTTP/1.1\nHost: [::1]:8443"));
   expect(found.form).toBe(TargetForm.absolute);
@@ -85,6 +99,7 @@ const sound: readonly (readonly [what: string, text: string, start: string])[] =
   ["a minor version above 1", head("GET / HTTP/1.2\nHost: a"), "GET /"],
   ["an empty Host", head("GET / HTTP/1.1\nHost:"), "GET /"],
   ["a Host that is an IP literal", head("GET / HTTP/1.1\nHost: [::1]:80"), "GET /"],
+  ["the highest port", head("GET / HTTP/1.1\nHost: a:65535"), "GET /"],
   ["OPTIONS *", head("OPTIONS * HTTP/1.1\nHost: a"), "OPTIONS *"],
   ["CONNECT", head("CONNECT a:443 HTTP/1.1\nHost: a:443"), "CONNECT a:443"],
   ["blanks around a value", head("GET / HTTP/1.1\nHost: \t a \t "), "GET /"],

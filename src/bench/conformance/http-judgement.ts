@@ -149,8 +149,9 @@ function againstOracle(
   const expected = { none: "none", reject: "refused", wait: "wait", ignore: "closed" }[oracle.tail];
   const end = stream.end === "tunnel" ? "closed" : stream.end;
   if (end === expected || (end === "closed" && expected === "none")) return undefined;
-  // Empty lines after a message are skipped, or may begin the next one.
+  // Empty lines after a message are skipped, or may begin the next one, up to our limit.
   if (expected === "none" && end === "wait") return undefined;
+  if (stream.detail === "too many empty lines") return undefined;
   if (expected === "wait" && (end === "refused" || end === "untilClose")) return undefined;
   return `ends ${end} ${stream.detail}, by the oracle ${expected}: ${oracle.why}`;
 }

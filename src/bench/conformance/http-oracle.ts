@@ -149,8 +149,13 @@ function readResponse(text: string, from: number, context: OracleContext): Oracl
   return { ...head, ...content, chunked: framing.chunked && !none, untilClose };
 }
 
+interface TargetAuthority {
+  readonly authority: string;
+  readonly standardPort: string;
+}
+
 /** Returns the authority of an absolute target; refuses what is none of the four forms. */
-function readTarget(method: string, target: string): string | undefined {
+function readTarget(method: string, target: string): TargetAuthority | undefined {
   if (target.includes("#")) throw new OracleRefusal("fragment in the target");
   if (method === "CONNECT") {
     const match = /^(\[[0-9A-Fa-f:.vV]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+):(\d+)$/.exec(target);
@@ -164,13 +169,14 @@ function readTarget(method: string, target: string): string | undefined {
   if (absolute === null) throw new OracleRefusal("form of the target");
   const [, scheme = "", authority = ""] = absolute;
   if (!isHost(authority) || /^(:|$)/.test(authority)) throw new OracleRefusal("target authority");
-  return canonical(authority, scheme.toLowerCase() === "https" ? "443" : "80");
+  const standardPort = scheme.toLowerCase() === "https" ? "443" : "80";
+  return { authority: canonical(authority, standardPort), standardPort };
 }
 
 function checkHost(
   fields: OracleMessage["fields"],
   minorVersion: number,
-  target: string | undefined,
+  target: TargetAuthority | undefined,
 ): void {
   const hosts = valuesOf(fields, "host");
   if (hosts.length > 1) throw new OracleRefusal("more than one Host");
@@ -180,9 +186,8 @@ function checkHost(
   }
   if (!isHost(hosts[0]!)) throw new OracleRefusal("Host is no host");
   if (target === undefined) return;
-  const port = target.slice(target.lastIndexOf(":") + 1);
-  const same = [port, "80", "443"].some((standard) => canonical(hosts[0]!, standard) === target);
-  if (!same) throw new OracleRefusal("Host and target differ");
+  if (canonical(hosts[0]!, target.standardPort) !== target.authority)
+    throw new OracleRefusal("Host and target differ");
 }
 
 function isHost(text: string): boolean {

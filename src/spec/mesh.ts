@@ -65,7 +65,7 @@ export async function startSidecarWith(
 ): Promise<Sidecar> {
   const running = stage.mesh(args);
   await until(`the sidecar ${args.join(" ")} to be ready`, () => ready(ports.readiness, running));
-  return { running, ...ports, args };
+  return { ...ports, running, args };
 }
 
 /** Ready, by the port that a platform would ask. */

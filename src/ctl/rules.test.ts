@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readDocuments } from "../dialect/read.ts";
 import { validateSet } from "../dialect/validate-set.ts";
+import { configKey } from "../model/config.ts";
 import { defaultMeshSettings } from "../model/mesh-settings.ts";
 import { demoRules, suggestions } from "./demo/demo-rule.ts";
 
@@ -35,8 +36,9 @@ test("the demo carries every Bookinfo rule as it is in the file", () => {
   expect(demoRules).toEqual(Object.fromEntries(expected));
 });
 
-test("what the demo suggests exists, and can be applied together", () => {
-  const configs = suggestions.flatMap(([file]) => read(`bookinfo/${file}`).configs);
+test("what the demo suggests can be applied one after the other, without a warning", () => {
+  const all = suggestions.flatMap(([file]) => read(`bookinfo/${file}`).configs);
+  const configs = [...new Map(all.map((config) => [configKey(config), config])).values()];
   const hosts = ["details", "productpage", "ratings", "reviews"].map(
     (name) => `${name}.default.svc.cluster.local`,
   );

@@ -16,7 +16,7 @@ import {
 import { commonFlags, managerFlags, namespaceFlags } from "./flag.ts";
 import { commandHelp, rootHelp, usageLine } from "./help.ts";
 import { commands } from "./inventory.ts";
-import { type CtlIo, paintFor, processIo } from "./terminal.ts";
+import { type CtlIo, harmless, paintFor, processIo } from "./terminal.ts";
 
 const leadingFlags = { ...commonFlags, ...managerFlags, ...namespaceFlags };
 
@@ -83,8 +83,8 @@ function findCommand(name: string): CommandEntry {
 function report(error: unknown, io: CtlIo): number {
   const paint = paintFor(io);
   if (error instanceof CtlError) {
-    io.stderr(`${paint.red("error:")} ${error.message}\n`);
-    if (error.hint !== "") io.stderr(`${error.hint}\n`);
+    io.stderr(`${paint.red("error:")} ${harmless(error.message)}\n`);
+    if (error.hint !== "") io.stderr(`${harmless(error.hint)}\n`);
     return error.exitCode;
   }
   const text = error instanceof Error ? error.message : String(error);

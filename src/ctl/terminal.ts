@@ -59,3 +59,13 @@ export function paintFor(io: CtlIo): Paint {
     cyan: code(36, 39),
   };
 }
+
+/**
+ * Text from elsewhere as a terminal may have it: colour, tabs and line ends stay, other control
+ * characters are shown, so that no name or message can move the cursor or forge a line's end.
+ */
+export function harmless(text: string): string {
+  return text.replace(/\u001b\[\d{1,2}m|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (found) =>
+    found.length > 1 ? found : `\\x${found.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}

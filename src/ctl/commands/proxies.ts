@@ -7,6 +7,7 @@ import { isoTime, jsonText, yamlText } from "../output/document.ts";
 import { shortHost } from "../output/rule-summary.ts";
 import { ageText, labelsText, renderTable } from "../output/table.ts";
 import { syncName } from "../proxy-reference.ts";
+import { harmless } from "../terminal.ts";
 import { showWatched } from "../watch.ts";
 
 export const proxiesCommand = defineCtlCommand({
@@ -63,7 +64,7 @@ async function render(
       if (wide) row.push(proxy.address || "-", proxy.adminAddress || "-");
       return row;
     });
-    text = renderTable(headers, rows, paint) + rejectionsText(proxies, paint.red);
+    text = renderTable(headers, rows, paint) + harmless(rejectionsText(proxies, paint.red));
   }
   return text;
 }

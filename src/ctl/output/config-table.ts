@@ -21,7 +21,8 @@ export interface Table {
 }
 
 export function routesTable(config: ProxyConfig, wide: boolean): Table {
-  const rows = config.virtualHosts.flatMap((host) =>
+  const hosts = [...config.virtualHosts].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rows = hosts.flatMap((host) =>
     host.routes.map((route, i) => [
       i === 0 ? shortVirtualHost(host) : "",
       String(i + 1),
@@ -38,7 +39,10 @@ export function routesTable(config: ProxyConfig, wide: boolean): Table {
 
 export function clustersTable(config: ProxyConfig): Table {
   const counts = new Map(config.endpointSets.map((set) => [set.cluster, set.endpoints.length]));
-  const rows = config.clusters.map((cluster) => [
+  const clusters = [...config.clusters].sort((a, b) =>
+    clusterOrder(a) < clusterOrder(b) ? -1 : 1,
+  );
+  const rows = clusters.map((cluster) => [
     shortHost(cluster.service) || cluster.name,
     cluster.port === 0 ? "-" : String(cluster.port),
     labelsText(cluster.labels),
@@ -53,7 +57,8 @@ export function clustersTable(config: ProxyConfig): Table {
 
 export function endpointsTable(config: ProxyConfig): Table {
   const clusters = new Map(config.clusters.map((cluster) => [cluster.name, cluster]));
-  const rows = config.endpointSets.flatMap((set) => {
+  const sets = [...config.endpointSets].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
+  const rows = sets.flatMap((set) => {
     const cluster = clusters.get(set.cluster);
     const service = shortHost(cluster?.service ?? "") || set.cluster;
     return set.endpoints.map((endpoint) => [
@@ -67,6 +72,10 @@ export function endpointsTable(config: ProxyConfig): Table {
   });
   const headers = ["SERVICE", "SUBSET", "ADDRESS", "LABELS", "WEIGHT", "WORKLOAD"];
   return { title: "Endpoints", headers, rows };
+}
+
+function clusterOrder({ service, port, name }: Cluster): string {
+  return `${service} ${String(port).padStart(5, "0")} ${name}`;
 }
 
 const balancers: Readonly<Record<LoadBalancer, string>> = {

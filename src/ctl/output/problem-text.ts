@@ -9,10 +9,10 @@
  */
 import type { ConfigProblem } from "../../api/gen/mesh/v1/config_pb.ts";
 import type { Problem } from "../../core/problem.ts";
-import type { Paint } from "../terminal.ts";
+import { harmless, type Paint } from "../terminal.ts";
 
 export function renderProblems(problems: readonly Problem[], paint: Paint): string {
-  return problems.map((problem) => renderProblem(problem, paint)).join("");
+  return harmless(problems.map((problem) => renderProblem(problem, paint)).join(""));
 }
 
 function renderProblem(problem: Problem, paint: Paint): string {

@@ -1,5 +1,5 @@
 /** Columns aligned by what a terminal shows: wide characters count twice, colour codes nothing. */
-import type { Paint } from "../terminal.ts";
+import { harmless, type Paint } from "../terminal.ts";
 
 const GAP = "  ";
 
@@ -9,8 +9,11 @@ export function renderTable(
   rows: readonly (readonly string[])[],
   paint: Paint,
 ): string {
+  const cellsOf = (row: readonly string[]): readonly string[] =>
+    row.map((cell) => harmless(cell).replace(/[\n\t]/g, " "));
+  const lines = rows.map(cellsOf);
   const widths = headers.map((header, i) =>
-    Math.max(Bun.stringWidth(header), ...rows.map((row) => Bun.stringWidth(row[i] ?? ""))),
+    Math.max(Bun.stringWidth(header), ...lines.map((row) => Bun.stringWidth(row[i] ?? ""))),
   );
   const line = (cells: readonly string[]): string =>
     cells
@@ -18,7 +21,7 @@ export function renderTable(
       .join(GAP)
       .trimEnd();
   const head = line(headers);
-  return `${[paint.bold(head), ...rows.map(line)].join("\n")}\n`;
+  return `${[paint.bold(head), ...lines.map(line)].join("\n")}\n`;
 }
 
 /** "version=v1,zone=a"; sorted, "-" for none. */

@@ -18,7 +18,7 @@ import { TcpConnector } from "../io/tcp-connector.ts";
 import { listenTcp, type TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
-import type { Gauge, Metrics } from "../telemetry/metrics.ts";
+import type { Counter, Gauge, Metrics } from "../telemetry/metrics.ts";
 import { makeLocalCluster } from "./cluster/make-cluster.ts";
 import type { ListenerFacts } from "./exchange/downstream-side.ts";
 import { Environment } from "./exchange/environment.ts";
@@ -92,6 +92,7 @@ export class Engine {
   readonly #own = new OwnAddresses();
   readonly #generations: GenerationCell<Snapshot>;
   readonly #connectionsActive: Gauge;
+  readonly #connectionsRefused: Counter;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: EngineOptions) {
@@ -129,6 +130,10 @@ export class Engine {
     this.#connectionsActive = metrics.gauge(
       "envoy_http_downstream_cx_active",
       "Open downstream connections.",
+    );
+    this.#connectionsRefused = metrics.counter(
+      "envoy_listener_downstream_cx_overflow",
+      "Connections refused because there were too many.",
     );
   }
 
@@ -251,6 +256,7 @@ export class Engine {
 
   #accept(socket: TcpSocket<DownstreamConnection>, owner: DownstreamOwner): void {
     if (this.#connections.size >= this.#env.limits.downstreamConnectionsMax) {
+      this.#connectionsRefused.increment();
       socket.terminate();
       return;
     }

@@ -108,13 +108,14 @@ export function tryFailed(ex: Exchange, failure: Failure): void {
   ex.partial = undefined;
   if (ex.responded) return abortExchange(ex, failure);
   const policy = ex.route?.retry;
-  const lost = stale || (policy !== undefined && silent && isConnectionLoss(failure));
+  const wanted = policy !== undefined && retriesFailure(policy, failure);
+  const lost = stale || (wanted && silent && isConnectionLoss(failure));
   if (lost && !ex.repeated && isReplayable(ex) && isIdempotent(ex.method)) {
     ex.repeated = true;
     ex.attempts--;
     return runTry(ex);
   }
-  if (policy !== undefined && retriesFailure(policy, failure) && retryLater(ex)) return;
+  if (wanted && retryLater(ex)) return;
   replyFailure(ex, failure);
 }
 

@@ -3,9 +3,11 @@
  * preflight, delay, abort, redirect or direct answer, else a cluster and the first try.
  */
 import { type Failure, Failures } from "../../core/failure.ts";
+import { FieldId } from "../../http1/field-id.ts";
 import { type MessageHead, TargetForm } from "../../http1/message-head.ts";
-import { isIdempotent } from "../../http1/method.ts";
+import { isIdempotent, MethodId } from "../../http1/method.ts";
 import { corsLines } from "../filter/cors.ts";
+import { hopsLeft, oneHopLess } from "../filter/max-forwards.ts";
 import { Mirrored } from "../filter/mirror.ts";
 import { Overrides } from "../filter/override.ts";
 import { isPreflight } from "../route/cors.ts";
@@ -25,6 +27,7 @@ const overrides = new Overrides();
 /** For an exchange whose head is in env.requestHead. */
 export function dispatch(ex: Exchange): void {
   const head = ex.env.requestHead;
+  if (head.has(FieldId.maxForwards) && isLastHop(ex, head)) return;
   const failure = findRoute(ex, head);
   if (failure !== undefined) return replyFailure(ex, failure);
   const route = ex.route!;
@@ -37,6 +40,18 @@ export function dispatch(ex: Exchange): void {
 export function dispatchDelayed(ex: Exchange): void {
   ex.delayed = true;
   act(ex, ex.route!, rescan(ex));
+}
+
+/** True: the request asked for us, and is answered. */
+function isLastHop(ex: Exchange, head: MessageHead): boolean {
+  const hops = hopsLeft(head);
+  if (hops === 0) {
+    if (head.method === MethodId.trace) replyFailure(ex, Failures.methodRefused);
+    else replyRoute(ex, 200, NO_BYTES, NO_BYTES);
+    return true;
+  }
+  if (hops > 0) ex.hopField = oneHopLess(hops);
+  return false;
 }
 
 function findRoute(ex: Exchange, head: MessageHead): Failure | undefined {

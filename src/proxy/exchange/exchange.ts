@@ -71,6 +71,8 @@ export abstract class Exchange implements UpstreamUser {
   bodySent = false;
   /** Rewritten path and query. */
   target: Uint8Array | undefined = undefined;
+  /** Takes the place of the received Max-Forwards. */
+  hopField: Uint8Array | undefined = undefined;
   replay: ReplayBuffer | undefined = undefined;
   copy: RequestCopy | undefined = undefined;
   #requestChunks: ChunkedDecoder | undefined = undefined;
@@ -84,8 +86,8 @@ export abstract class Exchange implements UpstreamUser {
   /** The try under way is on a connection that answered an exchange before. */
   reused = false;
   /**
-   * A lost connection was forgiven, once: a stale one of the pool, or, where the route retries at
-   * all, one that died silently under an idempotent request (RFC 9110 9.2.2). Only a new one does.
+   * A lost connection was forgiven, once: a stale one of the pool, or, where the route retries
+   * resets, one that died silently under an idempotent request (RFC 9110 9.2.2). Only a new one does.
    */
   repeated = false;
   retriesLeft = 0;
@@ -153,6 +155,7 @@ export abstract class Exchange implements UpstreamUser {
     this.endpoint = undefined;
     this.bytes = NO_BYTES;
     this.target = undefined;
+    this.hopField = undefined;
     this.replay = undefined;
     this.copy = undefined;
     this.partial = undefined;

@@ -53,7 +53,9 @@ export function writeRecord(ex: Exchange): void {
   record.upstreamServiceMs = ex.serviceMs;
   record.attempts = ex.attempts;
   record.failure = ex.failure ?? (ex.delayed ? Failures.faultDelay : undefined);
-  record.details = ex.detail === "" && ex.failure === undefined ? "via_upstream" : ex.detail;
+  if (ex.failure === undefined)
+    record.details = ex.attempts > 0 ? "via_upstream" : "direct_response";
+  else if (ex.failure.flag === "UF") record.upstreamTransportFailure = ex.detail;
   record.upstreamCluster = ex.cluster?.name ?? "";
   record.upstreamHost = endpoint?.authority ?? "";
   record.routeName = ex.route?.name ?? "";

@@ -57,6 +57,7 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
     else head.dropped[field] = 1;
     ex.env.scannedFor = undefined;
   }
+  if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
   if (ex.target === undefined) output.request(head);
   else output.requestTo(head, ex.target);
   output.fields(head);
@@ -65,6 +66,7 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
     output.add(authority);
     output.add(CRLF);
   }
+  if (ex.hopField !== undefined) output.add(ex.hopField);
   if (requestFields.length > 0) output.add(requestFields);
   if (ex.websocket) output.upgrade();
 }

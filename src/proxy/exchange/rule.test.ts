@@ -240,3 +240,17 @@ describe("mirror and CORS", () => {
     expect((await client.takeResponse()).head).not.toContain("access-control");
   });
 });
+
+describe("Max-Forwards", () => {
+  test("counts down, and at none left the proxy answers", async () => {
+    const { client, service } = await setUp();
+    client.send("OPTIONS / HTTP/1.1\r\nHost: svc\r\nMax-Forwards: 3\r\n\r\n");
+    expect((await client.takeResponse()).body).toBe("ok");
+    expect(service.requests[0]?.field("max-forwards")).toBe("2");
+    client.send("OPTIONS / HTTP/1.1\r\nHost: svc\r\nMax-Forwards: 0\r\n\r\n");
+    expect((await client.takeResponse()).body).toBe("");
+    client.send("TRACE / HTTP/1.1\r\nHost: svc\r\nMax-Forwards: 0\r\n\r\n");
+    expect((await client.takeResponse()).status).toBe(405);
+    expect(service.requests.length).toBe(1);
+  });
+});

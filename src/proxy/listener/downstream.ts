@@ -77,8 +77,17 @@ export class DownstreamConnection extends DownstreamSide {
   drained(): void {
     this.env.tick();
     if (this.flush() < 0) return;
-    if (this.#exchange !== undefined) this.#exchange.downstreamDrained();
-    else if (this.isLow && this.input !== undefined) this.#process();
+    if (this.#exchange !== undefined) return this.#exchange.downstreamDrained();
+    this.#restartIdle();
+    if (this.isLow && this.input !== undefined) this.#process();
+  }
+
+  /** A client that takes its answer slowly is not idle. */
+  #restartIdle(): void {
+    const { limits, nowMs } = this.env;
+    const { keepAliveIdleMs, lingerMs, stallTimeoutMs } = limits;
+    const emptyMs = this.#lingering ? lingerMs : keepAliveIdleMs;
+    this.env.timers.armAt(this, nowMs + (this.waiting > 0 ? stallTimeoutMs : emptyMs));
   }
 
   ended(): void {
@@ -122,7 +131,7 @@ export class DownstreamConnection extends DownstreamSide {
     if (this.socket === undefined) return;
     if (after === After.abort) return this.abort();
     if (after === After.close) return this.#becomeLingering();
-    this.env.timers.armAt(this, this.env.nowMs + this.env.limits.keepAliveIdleMs);
+    this.#restartIdle();
     if (this.#processing) return;
     if (this.input !== undefined) this.#process();
     else this.resume();
@@ -220,11 +229,7 @@ export class DownstreamConnection extends DownstreamSide {
     this.#lingering = true;
     this.input = undefined;
     if (this.#ended) return this.end();
-    const { limits, nowMs } = this.env;
-    this.env.timers.armAt(
-      this,
-      nowMs + (this.waiting > 0 ? limits.stallTimeoutMs : limits.lingerMs),
-    );
+    this.#restartIdle();
     this.shutdown();
     this.resume();
   }

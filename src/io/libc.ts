@@ -4,7 +4,7 @@
  *
  * Structures are laid out for 64-bit little-endian Linux, where glibc and musl agree.
  */
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 
 // By name: dlopen refuses the number that FFIType has for a buffer.
 const i32 = "i32";
@@ -22,7 +22,9 @@ const signatures = {
   sendmsg: { args: [i32, buffer, i32], returns: size },
   recvmsg: { args: [i32, buffer, i32], returns: size },
   dup: { args: [i32], returns: i32 },
+  madvise: { args: [FFIType.u64, FFIType.u64, i32], returns: i32 },
   close: { args: [i32], returns: i32 },
+  __errno_location: { args: [], returns: FFIType.ptr },
 } as const;
 
 const candidates = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
@@ -40,6 +42,12 @@ export function libc(): Libc | undefined {
 /** An address for a field of a C structure; `bytes` must be kept alive by the caller. */
 export function addressOf(bytes: Uint8Array): bigint {
   return BigInt(ptr(bytes));
+}
+
+/** Of the call just made; ask for nothing else in between. */
+export function errno(): number {
+  const location: Pointer | null | undefined = libc()?.__errno_location();
+  return location == null ? 0 : read.i32(location, 0);
 }
 
 function probe(): Libc | undefined {

@@ -205,6 +205,12 @@ describe("a cluster of original destinations", () => {
       expect(pick(authority, port)).toBe(endpoint);
     });
 
+  test("for one port means that port where the authority has none", () => {
+    const { cluster: own } = sample({ discovery: "DISCOVERY_ORIGINAL", port: 8080 }, 0);
+    const bytes = new TextEncoder().encode("example.com");
+    expect(own.pickOriginal(bytes, 0, bytes.length, 80)!.authority).toBe("example.com:8080");
+  });
+
   test("keeps the endpoint of an authority, and forgets idle ones when there are too many", () => {
     const { cluster: own } = sample({ discovery: "DISCOVERY_ORIGINAL" }, 0);
     const find = (name: string): Endpoint | undefined => {

@@ -91,7 +91,8 @@ export class Cluster {
 
   /**
    * The endpoint that bytes[from, to), a valid authority, names; made at first sight, undefined
-   * when too many are known and all are in use.
+   * when too many are known and all are in use. Without a port it is the cluster's that is meant,
+   * or `defaultPort` if the cluster is for any.
    */
   pickOriginal(
     bytes: Uint8Array,
@@ -99,7 +100,7 @@ export class Cluster {
     to: number,
     defaultPort: number,
   ): Endpoint | undefined {
-    return this.state.originals.find(bytes, from, to, defaultPort);
+    return this.state.originals.find(bytes, from, to, this.settings.port || defaultPort);
   }
 
   /** An exchange takes the endpoint; end() gives it back, once. */

@@ -133,16 +133,10 @@ function readRoute(
     rule.at("route").error(`the weights must sum to 100, not ${sum}`);
   return entries.flatMap((entry) => {
     const named = entry.destination ? resolveService(entry.destination, context) : destination;
-    const own = toRecord(entry.labels);
     if (named === undefined) return [];
-    if (entry.destination !== undefined && !entry.has("labels"))
-      return [{ destination: named, weight: single ? 100 : (entry.weight ?? 0) }];
-    return [
-      {
-        destination: { host: named.host, labels: own },
-        weight: single ? 100 : (entry.weight ?? 0),
-      },
-    ];
+    const labels = entry.has("labels") ? toRecord(entry.labels) : named.labels;
+    const weight = single ? 100 : (entry.weight ?? 0);
+    return [{ destination: { host: named.host, labels }, weight }];
   });
 }
 

@@ -16,6 +16,7 @@ import {
   offerListeners,
   takeListeners,
 } from "../io/listener-handover.ts";
+import { giveMemoryBack } from "../io/resident-memory.ts";
 import { renderPrometheus } from "../telemetry/prometheus.ts";
 import { type BoundServer, openAdmin, openReadiness } from "./admin/admin-server.ts";
 import type { ListenerView, ProxyView, Readiness } from "./admin/proxy-view.ts";
@@ -55,6 +56,8 @@ const TAKE_OVER_MS = 5000;
 /** From the end of a registration until no caller in the mesh chooses us any more. */
 const PROPAGATION_MS = 500;
 const REBIND_MS = 20;
+/** Configurations come in bursts: memory is given back when one has settled. */
+const SETTLED_MS = 2000;
 /** Nobody answers any more, so nothing is worth a long wait. */
 const APPLICATION_GONE_MS = 1000;
 
@@ -73,6 +76,7 @@ export class Sidecar {
   #succession: HandoverOffer | undefined;
   #link: ManagerLink | undefined;
   #application: Application | undefined;
+  #cancelTidying: () => void = () => {};
 
   constructor(parts: SidecarParts) {
     this.#parts = parts;
@@ -84,7 +88,10 @@ export class Sidecar {
       cache: flags.standalone ? undefined : new ConfigCache(flags.stateDir, stateKey(flags)),
       log: log.child("config"),
       compile: (config, former) => this.#dataPlane.compile(config, former),
-      publish: (snapshot) => this.#dataPlane.publish(snapshot),
+      publish: (snapshot) => {
+        this.#dataPlane.publish(snapshot);
+        this.#tidyMemorySoon();
+      },
     });
   }
 
@@ -111,6 +118,11 @@ export class Sidecar {
   signal(signal: NodeJS.Signals): void {
     if (this.#parts.flags.command.length > 0) this.#application?.signal(signal);
     else this.#dataPlane.reopenAccessLog();
+  }
+
+  #tidyMemorySoon(): void {
+    this.#cancelTidying();
+    this.#cancelTidying = this.#parts.clock.after(SETTLED_MS, giveMemoryBack);
   }
 
   async #open(): Promise<void> {
@@ -280,6 +292,7 @@ export class Sidecar {
   }
 
   async #close(): Promise<void> {
+    this.#cancelTidying();
     this.#succession?.close();
     this.#predecessor?.discard();
     await this.#link?.close();

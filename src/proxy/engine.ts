@@ -233,6 +233,7 @@ export class Engine {
     for (const listener of this.#listeners.splice(0)) listener.stop();
     for (const connection of [...this.#connections]) connection.abort();
     for (const pool of [...this.#pools]) pool.drain();
+    this.snapshot.close();
   }
 
   #listen(address: ListenAddress, facts: ListenerFacts): TcpListener {

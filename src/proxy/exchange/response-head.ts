@@ -46,3 +46,11 @@ export function writeInterim(ex: Exchange, head: MessageHead): void {
   output.fields(head);
   output.end();
 }
+
+/** What the server says of its idle connections ("Keep-Alive: timeout=5"); 0: nothing. */
+export function keptMs(head: MessageHead): number {
+  const field = head.firstOf[FieldId.keepAlive]!;
+  if (field === -1) return 0;
+  const seconds = /(?:^|[,; ])timeout=(\d{1,6})(?:$|[,; ])/i.exec(head.valueText(field))?.[1];
+  return seconds === undefined ? 0 : Number(seconds) * 1_000;
+}

@@ -9,6 +9,7 @@
 import { type Failure, Failures } from "../../core/failure.ts";
 import { chunkEnd, lastChunk, writeChunkSize } from "../../http1/chunk-writer.ts";
 import { ChunkEvent } from "../../http1/chunked-decoder.ts";
+import { FieldId } from "../../http1/field-id.ts";
 import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { Framing } from "../../http1/message-head.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
@@ -16,7 +17,7 @@ import { retriesStatus } from "../route/retry.ts";
 import { retryLater, tryFailed } from "./attempt.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, endTry, finishAnswered } from "./finish.ts";
-import { writeInterim, writeResponseHead } from "./response-head.ts";
+import { keptMs, writeInterim, writeResponseHead } from "./response-head.ts";
 import { beginTunnel } from "./tunnel.ts";
 
 /** Bytes from the upstream. */
@@ -124,6 +125,7 @@ function headDone(ex: Exchange, next: number, to: number): number {
   ex.responded = true;
   ex.responseFraming = head.framing;
   ex.upstreamKeepsAlive = head.keepsAlive;
+  if (head.has(FieldId.keepAlive)) ex.upstream!.keptMs = keptMs(head);
   writeResponseHead(ex, head);
   if (env.output.overflowed) return refuse(ex, "response head too large");
   switch (head.framing) {

@@ -52,6 +52,8 @@ export class UpstreamConnection extends SocketSide {
   attempt: ConnectAttempt | undefined = undefined;
   /** Exchanges that it was given. */
   served = 1;
+  /** How long the server says it keeps an idle connection; 0: it does not say. */
+  keptMs = 0;
   /** The server has sent FIN. */
   ended = false;
 

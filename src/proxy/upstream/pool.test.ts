@@ -154,4 +154,15 @@ describe("endpoints", () => {
     client.send(GET);
     expect((await client.takeResponse()).status).toBe(200);
   });
+
+  test("idle connections end before the limit that the service states", async () => {
+    const { client, service } = await setUp((_request, reply) =>
+      reply.respond(200, "ok", { "Keep-Alive": "max=9, timeout=1" }),
+    );
+    client.send(GET);
+    await client.takeResponse();
+    const start = performance.now();
+    await service.until(() => service.openConnections === 0);
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
 });

@@ -78,7 +78,7 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
     }
     connection.resume();
     connection.state = "idle";
-    this.#parts.timers.armAt(connection, nowMs + this.#parts.idleMs);
+    this.#parts.timers.armAt(connection, nowMs + this.#idleMs(connection));
     this.#idle.push(connection);
     if (this.#parts.waiting.size > 0) this.#parts.waiting.wake(connection.limits.usage);
   }
@@ -95,6 +95,12 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
     connection.limits.releaseConnection();
     if (this.#open === 0 && this.#draining) this.#parts.pools.delete(this);
     if (this.#parts.waiting.size > 0) this.#parts.waiting.wake(connection.limits.usage);
+  }
+
+  /** Shorter than the server's own limit: a request must not cross with its FIN. */
+  #idleMs({ keptMs }: UpstreamConnection): number {
+    const { idleMs } = this.#parts;
+    return keptMs === 0 ? idleMs : Math.min(idleMs, keptMs - Math.min(1_000, keptMs / 2));
   }
 
   drain(): void {

@@ -60,6 +60,12 @@ describe("rules that no request can reach", () => {
       true,
     ],
     [
+      "behind a prefix that its regex only begins with",
+      "match: { httpHeaders: { uri: { regex: /a|/b } } }",
+      "precedence: 2, match: { httpHeaders: { uri: { prefix: /a } } }",
+      false,
+    ],
+    [
       "beside another prefix",
       "match: { httpHeaders: { uri: { prefix: / } } }",
       "precedence: 2, match: { httpHeaders: { uri: { prefix: /a } } }",

@@ -8,7 +8,7 @@ import { writeFileAtomic } from "./atomic-file.ts";
 const directory = mkdtempSync(join(tmpdir(), "atomic-file-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test("text and bytes are written whole, readable by nobody else, and replace what was there", () => {
+test("text and bytes are written whole, private, and replace what was there", () => {
   const path = join(directory, "a");
   writeFileAtomic(path, "grüße");
   expect(readFileSync(path, "utf8")).toBe("grüße");
@@ -32,10 +32,12 @@ test("a write that fails leaves the former file, and nothing beside it", () => {
 test("a writer killed at any moment leaves a whole file", async () => {
   const path = join(directory, "killed");
   writeFileAtomic(path, "0".repeat(100_000));
+  const module = join(import.meta.dir, "atomic-file.ts");
   const program = `
-    const { writeFileAtomic } = await import(${JSON.stringify(join(import.meta.dir, "atomic-file.ts"))});
+    const { writeFileAtomic } = await import(${JSON.stringify(module)});
+    const path = ${JSON.stringify(path)};
     console.log("ready");
-    for (let i = 1; ; i++) writeFileAtomic(${JSON.stringify(path)}, String(i % 10).repeat(100_000));`;
+    for (let i = 1; ; i++) writeFileAtomic(path, String(i % 10).repeat(100_000));`;
   for (let round = 0; round < 5; round++) {
     const writer = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe" });
     await writer.stdout.getReader().read();

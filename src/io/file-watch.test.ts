@@ -59,7 +59,7 @@ class Watched {
   }
 }
 
-test("a file that is written, changed in place, replaced by rename, touched and removed", async () => {
+test("a file that is written, changed in place, replaced, touched and removed", async () => {
   const watched = new Watched();
   watched.start();
   const path = watched.path("a.yaml");
@@ -93,7 +93,7 @@ test("a ConfigMap volume: files are links through ..data, which is swapped", asy
   await watched.change();
 });
 
-test("directories below, and a directory that does not exist yet, goes and comes back", async () => {
+test("directories below, and one that does not exist yet, goes and comes back", async () => {
   const watched = new Watched();
   const later = watched.path("later");
   watched.start([later]);

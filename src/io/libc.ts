@@ -22,7 +22,7 @@ const signatures = {
   sendmsg: { args: [i32, buffer, i32], returns: size },
   recvmsg: { args: [i32, buffer, i32], returns: size },
   dup: { args: [i32], returns: i32 },
-  madvise: { args: [FFIType.u64, FFIType.u64, i32], returns: i32 },
+  madvise: { args: ["u64", "u64", i32], returns: i32 },
   close: { args: [i32], returns: i32 },
   __errno_location: { args: [], returns: FFIType.ptr },
 } as const;
@@ -46,8 +46,8 @@ export function addressOf(bytes: Uint8Array): bigint {
 
 /** Of the call just made; ask for nothing else in between. */
 export function errno(): number {
-  const location: Pointer | null | undefined = libc()?.__errno_location();
-  return location == null ? 0 : read.i32(location, 0);
+  const location = libc()?.__errno_location();
+  return location == null ? 0 : read.i32(location as Pointer, 0);
 }
 
 function probe(): Libc | undefined {

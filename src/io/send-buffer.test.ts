@@ -54,7 +54,7 @@ function setUp(): { kernel: Kernel; pool: SendPool; buffer: SendBuffer } {
   return { kernel: new Kernel(), pool, buffer: new SendBuffer(pool) };
 }
 
-test("what the kernel takes is not kept; what it does not take waits, whatever the caller does", () => {
+test("what the kernel does not take waits, whatever the caller does with the bytes", () => {
   const { kernel, buffer } = setUp();
   kernel.room = 5;
   const bytes = Buffer.from("abcdefgh");
@@ -167,7 +167,7 @@ test("four times the waiting bytes do not take eight times as long to send", () 
   expect(best(4_000_000) / best(1_000_000)).toBeLessThan(8);
 });
 
-test("a slow reader gets 20 MB whole, with the end after the last byte and little kept", async () => {
+test("a slow reader gets 20 MB whole, and the end after the last byte", async () => {
   const total = 20 << 20;
   const chunk = Buffer.alloc(256 << 10, "0123456789abcdef");
   const pool = new SendPool({ lowBytes: 64 << 10, highBytes: 256 << 10, maxBytes: 1 << 20 });

@@ -1,4 +1,5 @@
-/** A sockaddr as the kernel writes it, decoded: sockaddr_in (family 2) and sockaddr_in6 (10). */
+/** A sockaddr as the kernel has it, to and fro: sockaddr_in (family 2) and sockaddr_in6 (10). */
+import { isIPv4, isIPv6 } from "node:net";
 import { libc } from "./libc.ts";
 
 export interface SocketAddress {
@@ -10,6 +11,38 @@ export const SOCKADDR_BYTES_MAX = 28;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
+
+/** Undefined: no address but a name, or an IPv6 address with a zone. */
+export function encodeSocketAddress(address: string, port: number): Uint8Array | undefined {
+  const isV6 = isIPv6(address);
+  if (!isV6 && !isIPv4(address)) return undefined;
+  const bytes = new Uint8Array(isV6 ? SOCKADDR_BYTES_MAX : 16);
+  bytes[0] = isV6 ? AF_INET6 : AF_INET;
+  bytes[2] = port >> 8;
+  bytes[3] = port & 0xff;
+  if (!isV6) bytes.set(address.split(".").map(Number), 4);
+  else if (address.includes("%")) return undefined;
+  else bytes.set(ipv6Bytes(address), 8);
+  return bytes;
+}
+
+/** `address` is a valid one. */
+function ipv6Bytes(address: string): number[] {
+  const [before = "", after] = address.split("::");
+  const left = groupBytes(before);
+  if (after === undefined) return left;
+  const right = groupBytes(after);
+  return [...left, ...Array.from({ length: 16 - left.length - right.length }, () => 0), ...right];
+}
+
+function groupBytes(text: string): number[] {
+  if (text === "") return [];
+  return text.split(":").flatMap((group) => {
+    if (group.includes(".")) return group.split(".").map(Number);
+    const value = Number.parseInt(group, 16);
+    return [value >> 8, value & 0xff];
+  });
+}
 
 /** Undefined for another family. IPv6 is written as RFC 5952 says; v4-mapped addresses as IPv4. */
 export function decodeSocketAddress(bytes: Uint8Array): SocketAddress | undefined {

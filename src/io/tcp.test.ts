@@ -1,5 +1,6 @@
 /** Sockets of ours against sockets of ours: the traps of the runtime, and what works instead. */
 import { afterEach, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { systemClock } from "../core/clock.ts";
 import { RawClient } from "../testing/raw-client.ts";
 import { libc } from "./libc.ts";
@@ -164,6 +165,7 @@ class Outgoing {
   socket: TcpSocket<Outgoing> | undefined;
   failed: ConnectCause | undefined;
   text = "";
+  textBeforeOpen = "";
   closed = false;
 }
 
@@ -174,7 +176,9 @@ function connector(): TcpConnector<Outgoing> {
         socket.data.socket = socket;
       },
       data(socket, bytes) {
-        socket.data.text += Buffer.from(bytes).toString("latin1");
+        const text = Buffer.from(bytes).toString("latin1");
+        if (socket.data.socket === undefined) socket.data.textBeforeOpen += text;
+        socket.data.text += text;
       },
       drain() {},
       end() {},
@@ -208,6 +212,8 @@ test("a connect that fails says why: refused, no such name, no answer", async ()
   listener.stop();
   const cases: [hostname: string, timeoutMs: number, cause: ConnectCause][] = [
     ["127.0.0.1", 2_000, "refused"],
+    ["localhost", 2_000, "refused"],
+    ["255.255.255.255", 2_000, libc() === undefined ? "failed" : "unreachable"],
     ["no-such-host.invalid", 4_000, "name-not-found"],
   ];
   for (const [hostname, timeoutMs, cause] of cases) {
@@ -241,6 +247,63 @@ test("a connect that gets no answer ends at its time limit", async () => {
   expect(outgoing.failed).toBe("timeout");
   expect(systemClock.nowMs() - startMs).toBeWithin(49, 500);
   expect(outgoing.socket).toBeUndefined();
+});
+
+test("attempts that were given up hold no descriptors", async () => {
+  if (libc() === undefined) return;
+  const port = await deafPort();
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  const before = descriptors();
+  const connect = connector();
+  const target = { hostname: "127.0.0.1", port };
+  const timingOut = Array.from({ length: 20 }, () => new Outgoing());
+  for (const outgoing of timingOut) connect.connect(target, outgoing, 30);
+  const attempts = timingOut.map(() => connect.connect(target, new Outgoing(), 5_000));
+  expect(descriptors()).toBe(before + 40);
+  for (const attempt of attempts) attempt.cancel();
+  await until(() => timingOut.every(({ failed }) => failed === "timeout"), "the time limit");
+  await until(() => descriptors() <= before, "the descriptors to be closed");
+});
+
+test("a server that speaks first is heard only after the connection was opened", async () => {
+  const listener = listenTcp<undefined>(
+    { hostname: "127.0.0.1", port: 0 },
+    {
+      open(socket) {
+        socket.write(Buffer.from("220 hello\r\n"), 0, 11);
+        socket.end();
+      },
+      data() {},
+      drain() {},
+      end() {},
+      close() {},
+    },
+  );
+  const connect = connector();
+  for (let i = 0; i < 200; i++) {
+    const outgoing = new Outgoing();
+    connect.connect({ hostname: "127.0.0.1", port: listener.port }, outgoing, 1_000);
+    await until(() => outgoing.text === "220 hello\r\n", "the greeting");
+    expect(outgoing.textBeforeOpen).toBe("");
+    outgoing.socket!.terminate();
+  }
+  listener.stop();
+});
+
+test("a connection by address is like one by name: no delay, addresses, IPv6", async () => {
+  const echo = new Echo();
+  const listener = listenTcp({ hostname: "::", port: 0 }, echoHandlers(echo));
+  cleanUps.push(() => listener.stop());
+  for (const hostname of ["127.0.0.1", "::1", "localhost"]) {
+    const outgoing = new Outgoing();
+    connector().connect({ hostname, port: listener.port }, outgoing, 2_000);
+    await until(() => outgoing.socket !== undefined || outgoing.failed !== undefined, hostname);
+    if (hostname === "::1" && outgoing.failed === "unreachable") continue; // no IPv6 here
+    const socket = outgoing.socket!;
+    expect(isNoDelay(socket.fd)).toBe(libc() !== undefined);
+    expect([socket.remotePort, socket.localPort > 0]).toEqual([listener.port, true]);
+    socket.terminate();
+  }
 });
 
 test("a cancelled connect calls nobody, and its late socket is closed", async () => {

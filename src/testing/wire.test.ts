@@ -38,7 +38,7 @@ test("a request is recorded whole, and answered as the script says", async () =>
   expect(upstream.received.endsWith("\r\n\r\nhello")).toBe(true);
 });
 
-test("requests that follow one another in one write are told apart, chunked bodies decoded", async () => {
+test("requests in one write are told apart, and chunked bodies decoded", async () => {
   const { upstream, client } = await setUp();
   const chunked = "PUT /1 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
   client.send(`${chunked}3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nt: 1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n`);
@@ -50,7 +50,7 @@ test("requests that follow one another in one write are told apart, chunked bodi
   expect([upstream.connections, upstream.requests[1]!.connection]).toEqual([1, 1]);
 });
 
-test("the client reads chunked responses, those without a body, and those that end with it", async () => {
+test("the client reads chunked responses, those without a body, and until the end", async () => {
   const { upstream, client } = await setUp({
     script: (request, reply) => {
       if (request.target === "/chunked")

@@ -26,9 +26,9 @@ spec: { destination: { service: ${service} }, ports: [{ port: ${port}, protocol:
 
 describe("names", () => {
   test("may be used once for each kind", () => {
-    expect(together(rule("x", "") + rule("x", "precedence: 2"))).toContain(
+    expect(together(rule("x", "") + rule("x", "precedence: 2"))).toEqual([
       "r.yaml:5:1: metadata.name: RouteRule/default/x is also at r.yaml:1",
-    );
+    ]);
     expect(together(rule("p", "") + policy(""))).toEqual([]);
   });
 });

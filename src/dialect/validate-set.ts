@@ -110,11 +110,13 @@ function declaredHosts(configs: readonly Config[]): readonly string[] {
 }
 
 function unreachable(rules: readonly ConfigOf<"RouteRule">[]): readonly Problem[] {
-  return shadowed(rules).map(({ rule, by }) => {
+  return shadowed(rules).flatMap(({ rule, by }) => {
+    // Written twice, which is told already.
+    if (configKey(rule) === configKey(by)) return [];
     const first = `${configKey(by)} (${place(by)})`;
     const message = `is never reached: ${first} takes every request that it matches`;
     const suggestion = `give it a precedence above ${by.spec.precedence}`;
-    return problem(rule, "warning", { path: "spec.precedence", message, suggestion });
+    return [problem(rule, "warning", { path: "spec.precedence", message, suggestion })];
   });
 }
 

@@ -17,6 +17,7 @@ import { LocalRegistry } from "./registry/local-registry.ts";
 import { mergeRegistries, type Registry } from "./registry/registry.ts";
 import { staticRegistryOf } from "./registry/static-registry.ts";
 import type { WorkloadStore } from "./registry/workload-store.ts";
+import { ruleWarnings } from "./rule-warning.ts";
 import type { ReadOnlyStore, Store } from "./store/store.ts";
 import { Catalog } from "./translate/catalog.ts";
 import { ruleSetOf } from "./translate/rule-set.ts";
@@ -94,6 +95,7 @@ export class Manager {
     this.#problems ??= [
       ...this.configuration.problems,
       ...validateSet(this.configuration.configs(), { hosts: this.hosts }),
+      ...ruleWarnings(this.configuration.configs(), this.#registry),
     ];
     return this.#problems;
   }

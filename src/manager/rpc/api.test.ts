@@ -269,6 +269,25 @@ describe("applying", () => {
     expect((await mesh.config.list({})).objects).toEqual([]);
   });
 
+  test("warns of a version that nobody runs, and of what is not carried yet", async () => {
+    const mesh = await open();
+    await mesh.registry.register(reviews(1));
+    const egress = `apiVersion: config.istio.io/v1alpha2
+kind: EgressRule
+metadata: { name: secure }
+spec:
+  destination: { service: api.example.com }
+  ports: [{ port: 443, protocol: https }]
+`;
+    const response = await apply(mesh, [reviewsRule("a", 90), egress].join("---\n"));
+    expect(response.objects).toHaveLength(2);
+    expect(response.problems.map(({ path, severity }) => [path, severity])).toEqual([
+      ["spec.route[1].labels", 2],
+      ["spec.ports[0].protocol", 2],
+    ]);
+    expect(response.problems[0]?.message).toContain("has version=v2");
+  });
+
   test("refuses one object twice", async () => {
     const mesh = await open();
     const { problems } = await apply(

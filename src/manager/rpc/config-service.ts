@@ -15,6 +15,7 @@ import { readDocuments } from "../../dialect/read.ts";
 import { validateSet } from "../../dialect/validate-set.ts";
 import { type Config, configKey } from "../../model/config.ts";
 import type { Manager } from "../manager.ts";
+import { ruleWarnings } from "../rule-warning.ts";
 import type { StoreChange, StoredConfig, StoreKey } from "../store/store.ts";
 import { historyMessage, objectMessage } from "./config-message.ts";
 
@@ -158,11 +159,12 @@ function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly P
   const before = new Set(
     validateSet(manager.configuration.configs(), { hosts: manager.hosts }).map(identityOf),
   );
-  return validateSet([...rest, ...configs], { hosts: manager.hosts }).filter(
+  const after = validateSet([...rest, ...configs], { hosts: manager.hosts }).filter(
     (problem) =>
       !before.has(identityOf(problem)) ||
       configs.some(({ origin }) => origin.file === problem.position.file),
   );
+  return [...after, ...ruleWarnings(configs, manager.registry)];
 }
 
 function identityOf({ position, path, message }: Problem): string {

@@ -12,6 +12,8 @@ import { serviceRules } from "./rule-set.ts";
 
 const GIGABYTE = 1_000_000_000;
 const IDLE_CONNECTIONS = 10_000;
+/** A proxy gives memory of its start back a little later. */
+const SETTLING_MS = 6_000;
 
 export async function benchMemory(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "mesh-bench-"));
@@ -27,7 +29,7 @@ export async function benchMemory(): Promise<void> {
     writeFileSync(join(rules, "rules.yaml"), serviceRules(upstreamPort));
     const port = (await freePorts(1))[0]!;
     mesh = await startMesh("mesh", directory, port, { rules });
-    await Bun.sleep(2_000);
+    await Bun.sleep(SETTLING_MS);
     const idle = memoryMb(mesh.pid);
     console.log(`idle: ${idle.rss.toFixed(1)} MB, of it anonymous ${idle.anonymous.toFixed(1)} MB`);
     await idleConnections(mesh, idle.rss);

@@ -47,6 +47,22 @@ test("a file that cannot be opened is an error; at a rotation the old one is kep
   file.close();
 });
 
+test("what is written after the close is refused, and touches nobody else's file", async () => {
+  const file = new AppendFile(join(directory, "d.log"));
+  const underWay = write(file, "in time\n");
+  file.close();
+  file.close();
+  expect(await underWay).toBe(true);
+  const other = new AppendFile(join(directory, "other.log"));
+  expect(await write(file, "late")).toBe(false);
+  expect(file.writeSync(Buffer.from("late"))).toBe(false);
+  file.reopen();
+  expect(await write(file, "late")).toBe(false);
+  other.close();
+  expect(readFileSync(join(directory, "d.log"), "utf8")).toBe("in time\n");
+  expect(readFileSync(join(directory, "other.log"), "utf8")).toBe("");
+});
+
 test("a full disk is told to the caller", async () => {
   const file = new AppendFile("/dev/full");
   expect(await write(file, "x")).toBe(false);

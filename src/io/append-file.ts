@@ -10,6 +10,7 @@ const STANDARD: ReadonlyMap<string, number> = new Map([
   ["/dev/stderr", 2],
 ]);
 const RETRY_MS = 10;
+const CLOSED = -1;
 
 export class AppendFile {
   readonly path: string;
@@ -26,11 +27,13 @@ export class AppendFile {
 
   /** Writes all of `bytes`, which stay untouched until `done`; one write at a time. */
   write(bytes: Uint8Array, done: (written: boolean) => void): void {
+    if (this.#fd === CLOSED) return done(false);
     this.#writing = true;
     this.#write(this.#fd, bytes, done);
   }
 
   writeSync(bytes: Uint8Array): boolean {
+    if (this.#fd === CLOSED) return false;
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at, bytes.length - at);
       return true;
@@ -41,14 +44,16 @@ export class AppendFile {
 
   /** Opens the path anew; on an error, which it throws, the former file is kept. */
   reopen(): void {
-    if (STANDARD.has(this.path)) return;
+    if (STANDARD.has(this.path) || this.#fd === CLOSED) return;
     const fd = open(this.path);
     this.#retire();
     this.#fd = fd;
   }
 
+  /** What is written from now on is lost: the descriptor's number may belong to a socket soon. */
   close(): void {
-    if (!STANDARD.has(this.path)) this.#retire();
+    if (!STANDARD.has(this.path) && this.#fd !== CLOSED) this.#retire();
+    this.#fd = CLOSED;
   }
 
   #retire(): void {

@@ -11,6 +11,7 @@ import { readDocuments } from "../../dialect/read.ts";
 import { ruleSetOf } from "../../manager/translate/rule-set.ts";
 import { translate } from "../../manager/translate/translate.ts";
 import type { Config } from "../../model/config.ts";
+import { compareEndpoints } from "./manager-endpoints.ts";
 import {
   type Answer,
   compareClusters,
@@ -69,6 +70,10 @@ function judge(one: Case, run: Run): void {
   const { verdicts } = run;
   const later = laterCase(one);
   if (later !== undefined) return verdicts.skip(one.name, later);
+  if (one.url.startsWith("/v1/registration/")) {
+    const [difference] = compareEndpoints(one, run.registry);
+    return verdicts.judge(one.name, difference);
+  }
   const read = readRules(one, run.era);
   if (typeof read === "string") return verdicts.judge(one.name, read);
   for (const config of read) if (config.kind === "EgressRule") run.registry.addEgress(config.spec);
@@ -90,7 +95,6 @@ function laterCase({ name, url, configs, expected }: Case): string | undefined {
     return "authentication policies: later issue";
   if (/ingress/.test(url)) return "ingress: later issue";
   if (/router/.test(url)) return "gateways: later issue";
-  if (url.startsWith("/v1/registration/")) return "endpoints by service key: another protocol";
   if (/SecurityOn|ssl-context/.test(name)) return "TLS between proxies: later issue";
   if (/AuthN|-auth\.|auth-opt/.test(name)) return "authentication between proxies: later issue";
   if (/WebHooks/.test(name)) return "web hooks of discovery: not planned";

@@ -216,8 +216,8 @@ export class Engine {
     this.#env.draining = true;
     this.#env.tick();
     const { nowMs, limits } = this.#env;
-    const grace = Math.min(limits.drainGraceMs, deadlineMs * 0.8);
-    for (const connection of this.#connections) connection.drainBy(nowMs + grace);
+    this.#env.graceEndsMs = nowMs + Math.min(limits.drainGraceMs, deadlineMs * 0.8);
+    for (const connection of this.#connections) connection.drain();
     if (this.#connections.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const cancel = this.#options.clock.after(deadlineMs, resolve);

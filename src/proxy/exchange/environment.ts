@@ -51,6 +51,8 @@ export class Environment {
   /** Of the event under way. */
   nowMs = 0;
   draining = false;
+  /** While draining: until when connections without a request are kept. */
+  graceEndsMs = 0;
   /** There is a snapshot. */
   ready = false;
   mirrors = 0;

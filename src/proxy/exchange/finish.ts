@@ -56,7 +56,9 @@ export function finish(ex: Exchange, after: After): void {
 
 /** After a complete response. */
 export function finishAnswered(ex: Exchange): void {
-  const keep = ex.keepsAlive && ex.requestDone && !ex.closes && !ex.env.draining;
+  // Draining closes what it has announced to close, and nothing else: the next request may be on
+  // its way already.
+  const keep = ex.keepsAlive && ex.requestDone && !ex.closes;
   finish(ex, keep ? After.keep : After.close);
 }
 

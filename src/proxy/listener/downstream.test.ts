@@ -122,6 +122,25 @@ describe("drain", () => {
     expect(mesh.engine.stats().downstreamConnections).toBe(0);
   });
 
+  test("a connection that was promised to live on gets its next answer", async () => {
+    let finish: (() => void) | undefined;
+    const { client, mesh, service } = await setUp((_request, reply) => {
+      if (finish !== undefined) return reply.respond(200, "next");
+      reply.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+      finish = () => reply.send("done");
+    });
+    client.send(GET);
+    await client.take("half");
+    const drained = mesh.engine.drain(5_000);
+    finish?.();
+    await client.take("done");
+    client.send(GET);
+    expect(await client.takeResponse()).toMatchObject({ body: "next" });
+    client.close();
+    await drained;
+    expect(service.requests.length).toBe(2);
+  });
+
   test("the deadline ends the wait", async () => {
     const { client, mesh, service } = await setUp(() => {});
     client.send(GET);

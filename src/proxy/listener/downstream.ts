@@ -86,7 +86,8 @@ export class DownstreamConnection extends DownstreamSide {
   #restartIdle(): void {
     const { limits, nowMs } = this.env;
     const { keepAliveIdleMs, lingerMs, stallTimeoutMs } = limits;
-    const emptyMs = this.#lingering ? lingerMs : keepAliveIdleMs;
+    const idleMs = this.env.draining ? this.env.graceEndsMs - nowMs : keepAliveIdleMs;
+    const emptyMs = this.#lingering ? lingerMs : idleMs;
     this.env.timers.armAt(this, nowMs + (this.waiting > 0 ? stallTimeoutMs : emptyMs));
   }
 
@@ -142,9 +143,9 @@ export class DownstreamConnection extends DownstreamSide {
     this.env.timers.armAt(this, this.env.nowMs + this.env.limits.headTimeoutMs);
   }
 
-  /** The proxy ends: no request is expected after `deadlineMs`. */
-  drainBy(deadlineMs: number): void {
-    if (this.#exchange === undefined && !this.#lingering) this.env.timers.armAt(this, deadlineMs);
+  /** The proxy ends: no request is expected after the grace. */
+  drain(): void {
+    if (this.#exchange === undefined && !this.#lingering) this.#restartIdle();
   }
 
   /** Uses as much of the input as can be used now. */

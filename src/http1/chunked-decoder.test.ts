@@ -68,6 +68,7 @@ const sound: readonly (readonly [what: string, text: string, data: string, relay
     "B\nhello world\n0a\n0123456789\n00\n",
   ],
   ["data that looks like framing", "5\n0\n\n\n0\n\n", "0\r\n\r\n", "5\n0\n\n\n0\n"],
+  ["an extension that ends in a value", "5;a=b\nhello\n0\n\n", "hello", "5\nhello\n0\n"],
   ["an extension", "5;a=b;c\nhello\n0;d\n\n", "hello", "5\nhello\n0\n"],
   ["a quoted extension", '5 ; a = "x;\\"y" ;b\nhello\n0\n\n', "hello", "5\nhello\n0\n"],
 ];
@@ -156,6 +157,12 @@ test("trailers keep their lines, except those that no trailer may be", () => {
   const found = decodeText(
     "0\nX-Sum: 1\nContent-Length: 9\ngrpc-status: 0\nHOST: b\nx-sum: 2\nSet-Cookie: a\n\n",
   );
+  const decoder = new ChunkedDecoder();
+  const bytes = octets("0;x\r\nA: 1\r\nHost: b\r\nTE: c\r\n\r\n");
+  expect(decoder.next(bytes, 0, bytes.length)).toBe(bytes.length);
+  expect([decoder.droppedTrailers, decoder.droppedExtensions]).toEqual([2, true]);
+  decoder.reset();
+  expect([decoder.droppedTrailers, decoder.droppedExtensions]).toEqual([0, false]);
   expect(found.trailers).toBe("X-Sum: 1\r\ngrpc-status: 0\r\nx-sum: 2\r\n");
 });
 

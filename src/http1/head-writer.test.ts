@@ -122,10 +122,15 @@ test("an underscore is not a hyphen", () => {
 });
 
 test("fields that frame or route are respaced; others stay as they are", () => {
-  const text = "POST / HTTP/1.1\nhost:a\nTransfer-Encoding: \t chunked \t\nX:  1 ";
+  const text = "POST / HTTP/1.1\nhost:a\nTransfer-Encoding: \t chunked \t\nX:  1 \nCookie:a";
   expect(forward(request(text))).toBe(
-    "POST / HTTP/1.1\nhost: a\nTransfer-Encoding: chunked\nX:  1 \n\n",
+    "POST / HTTP/1.1\nhost: a\nTransfer-Encoding: chunked\nX:  1 \nCookie:a\n\n",
   );
+  for (const length of ["Content-Length: 3 ", "Content-Length:\t3", "Content-Length:  3"]) {
+    expect(forward(request(`PUT / HTTP/1.1\nHost: a\n${length}`))).toEndWith(
+      "\nContent-Length: 3\n\n",
+    );
+  }
 });
 
 test("another target, host and more fields", () => {
@@ -180,6 +185,19 @@ test("a response is framed anew", () => {
   }
 });
 
+test("a response length is written without leading zeros", () => {
+  expect(forward(response("HTTP/1.1 200 OK\nContent-Length: 0005"))).toBe(
+    "HTTP/1.1 200 OK\nContent-Length: 5\n\n",
+  );
+  expect(forward(response("HTTP/1.1 200 OK\nContent-Length: 000"))).toEndWith(": 0\n\n");
+});
+
+test("all fields of a name are dropped", () => {
+  const head = request("GET / HTTP/1.1\nHost: a\nCookie: 1\nCookie: 2\nX: 3\nCookie: 4");
+  head.drop(FieldId.cookie);
+  expect(forward(head)).toBe("GET / HTTP/1.1\nHost: a\nX: 3\n\n");
+});
+
 test("an upgrade says so itself", () => {
   const head = request("GET / HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket");
   const text = written((to) => {
@@ -192,16 +210,17 @@ test("an upgrade says so itself", () => {
 
 test("an output that is too small is never written past, and says so", () => {
   const head = request(`GET / HTTP/1.1\nHost: a\nX: ${"x".repeat(100)}\nContent-Length:5`);
-  const whole = forward(head).replaceAll("\n", "\r\n").length + 16;
-  for (let size = 0; size <= whole; size++) {
+  const whole = forward(head).replaceAll("\n", "\r\n").length + 6;
+  for (let size = 0; size <= whole + 1; size++) {
     const backing = new Uint8Array(whole + 64);
     const small = new HeadWriter(backing.subarray(0, size));
     small.begin(0);
     small.request(head);
     small.fields(head);
-    small.contentLength(3);
+    small.add(octets("x: 1\r\n"));
     const end = small.end();
     expect(end === -1).toBe(small.overflowed);
+    expect(small.overflowed).toBe(size < whole);
     expect(end).toBeLessThanOrEqual(size);
     expect(backing.subarray(size).every((octet) => octet === 0)).toBe(true);
   }

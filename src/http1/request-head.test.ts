@@ -46,7 +46,10 @@ test("the parts of a request are found", () => {
 });
 
 test("fields are found by name, in any case, all of them", () => {
-  const found = scan(head("GET / HTTP/1.1\nHost: a\nX-B: 1\nx-b: 2\nY-B: 3\nX_B: 4\nX-BB: 5"));
+  const found = scan(
+    head("GET / HTTP/1.1\nHost: a\nX-B: 1\nx-b: 2\nY-B: 3\nX_B: 4\nX-BB: 5\nX^Z: 6\nX-Z: 7"),
+  );
+  expect([found.has(FieldId.host), found.has(FieldId.cookie)]).toEqual([true, false]);
   const values = (name: string): string[] => {
     const all: string[] = [];
     for (let i = found.find(octets(name)); i >= 0; i = found.find(octets(name), i + 1)) {
@@ -57,6 +60,8 @@ test("fields are found by name, in any case, all of them", () => {
   expect(values("x-b")).toEqual(["1", "2"]);
   expect(values("y-b")).toEqual(["3"]);
   expect(values("z-b")).toEqual([]);
+  expect(values("x~z")).toEqual([]);
+  expect(values("x-z")).toEqual(["7"]);
 });
 
 test("an absolute target names the authority and leaves the path", () => {
@@ -98,6 +103,14 @@ const sound: readonly (readonly [what: string, text: string, start: string])[] =
   ["an unknown method", head("BREW /pot HTTP/1.1\nHost: a"), "BREW /pot"],
   ["a minor version above 1", head("GET / HTTP/1.2\nHost: a"), "GET /"],
   ["an empty Host", head("GET / HTTP/1.1\nHost:"), "GET /"],
+  ["every octet of obs-text", head("GET / HTTP/1.0\nX: \x80\xff"), "GET /"],
+  ["a target in other letters", head("GET HTTP://AZ/ HTTP/1.1\nHost: az"), "GET HTTP://AZ/"],
+  [
+    "CONNECT that says it has no content",
+    head("CONNECT a:1 HTTP/1.1\nHost:a\nContent-Length: 0"),
+    "CONNECT a:1",
+  ],
+  ["blanks before a comma", head("GET / HTTP/1.1\nHost: a\nConnection: close\t , x"), "GET /"],
   ["a Host that is an IP literal", head("GET / HTTP/1.1\nHost: [::1]:80"), "GET /"],
   ["the highest port", head("GET / HTTP/1.1\nHost: a:65535"), "GET /"],
   ["OPTIONS *", head("OPTIONS * HTTP/1.1\nHost: a"), "OPTIONS *"],
@@ -149,6 +162,22 @@ const refused: readonly (readonly [what: string, text: string, status: number])[
   ["* with GET", head(`GET * HTTP/1.1${host}`), 400],
   ["a relative target", head(`GET a/b HTTP/1.1${host}`), 400],
   ["another scheme", head(`GET ftp://a/ HTTP/1.1${host}`), 400],
+  ["another scheme, in 1.0", head("GET ftp://a/ HTTP/1.0"), 400],
+  ["a relative target, in 1.0", head("GET a HTTP/1.0"), 400],
+  ["* with GET, in 1.0", head("GET * HTTP/1.0"), 400],
+  ["OPTIONS with a relative target", head("OPTIONS a HTTP/1.0"), 400],
+  ["half a scheme", head("GET http HTTP/1.0"), 400],
+  ["a scheme and a colon", head("GET http: HTTP/1.0"), 400],
+  ["a scheme and one slash", head("GET http:/a/ HTTP/1.0"), 400],
+  ["a scheme and one slash too late", head("GET http:a//b HTTP/1.0"), 400],
+  ["a scheme with a letter more", head("GET httpx://a/ HTTP/1.0"), 400],
+  ["a scheme without its colon", head("GET https//a/ HTTP/1.0"), 400],
+  ["userinfo in the target, in 1.0", head("GET http://u@a/ HTTP/1.0"), 400],
+  ["an absolute target without a host, in 1.0", head("GET http://:80/ HTTP/1.0"), 400],
+  ["an absolute target and a Host that is none", head("GET http://a/ HTTP/1.1\nHost: a/b"), 400],
+  ["CONNECT without a host", head("CONNECT :443 HTTP/1.1\nHost: a"), 400],
+  ["CONNECT and a Host that is none", head("CONNECT a:443 HTTP/1.1\nHost: a/b"), 400],
+  ["an empty IP literal", head("GET / HTTP/1.1\nHost: []"), 400],
   ["an absolute target without a host", head(`GET http:///x HTTP/1.1${host}`), 400],
   ["userinfo in the target", head(`GET http://u@a/ HTTP/1.1${host}`), 400],
   ["userinfo in Host", head("GET / HTTP/1.1\nHost: u@a"), 400],
@@ -276,6 +305,7 @@ test("an upgrade is for websocket alone, by GET, without content", () => {
   expect(asks(`GET / HTTP/1.1${host}\nUpgrade: websocket`)).toBe(false);
   expect(asks(`GET / HTTP/1.1${host}\nConnection: upgrade\nUpgrade: h2c`)).toBe(false);
   expect(asks(`GET / HTTP/1.1${host}\nConnection: upgrade\nUpgrade: websocket, h2c`)).toBe(false);
+  expect(asks(`GET / HTTP/1.1${host}${websocket}\nUpgrade: websocket`)).toBe(false);
   expect(asks(`POST / HTTP/1.1${host}${websocket}`)).toBe(false);
   expect(asks(`GET / HTTP/1.0${host}${websocket}`)).toBe(false);
   expect(asks(`GET / HTTP/1.1${host}${websocket}\nContent-Length: 1`)).toBe(false);
@@ -283,6 +313,7 @@ test("an upgrade is for websocket alone, by GET, without content", () => {
 
 test("an expectation holds for an HTTP/1.1 client alone", () => {
   expect(scan(head(`PUT / HTTP/1.1${host}\nExpect: 100-continue`)).expectsContinue).toBe(true);
+  expect(scan(head(`PUT / HTTP/1.1${host}`)).expectsContinue).toBe(false);
   const old = scan(head("PUT / HTTP/1.0\nExpect: 100-continue"));
   expect([old.expectsContinue, old.dropped[0]]).toEqual([false, 1]);
 });

@@ -73,6 +73,7 @@ function scanStatusLine(bytes: Uint8Array, from: number, to: number, head: Messa
 /** RFC 9112 6.3, in its order. */
 function decideFraming(head: MessageHead): boolean {
   const { status, requestMethod } = head;
+  trimLength(head);
   const length = readContentLength(head);
   const coding = readTransferEncoding(head);
   head.contentLength = Math.max(length, 0);
@@ -96,6 +97,19 @@ function decideFraming(head: MessageHead): boolean {
     head.framing = length === Length.absent ? Framing.untilClose : Framing.length;
   }
   return true;
+}
+
+/**
+ * Leading zeros are no fault of grammar (RFC 9110 8.6), and servers that write fields of fixed
+ * width exist: the value begins after them, and is sent on so.
+ */
+function trimLength(head: MessageHead): void {
+  const field = head.firstOf[FieldId.contentLength]!;
+  if (field === -1) return;
+  const last = head.valueEnd[field]! - 1;
+  while (head.valueStart[field]! < last && head.bytes[head.valueStart[field]!] === Ascii.zero) {
+    head.valueStart[field]!++;
+  }
 }
 
 /** 1xx and 204 carry neither content nor a word about it (RFC 9110 8.6, RFC 9112 6.1). */

@@ -128,9 +128,8 @@ function readResponse(text: string, from: number, context: OracleContext): Oracl
   const minorVersion = match[1] === "0" ? 0 : 1;
   const status = Number(match[2]);
   const { fields, end } = readFields(text, afterLine, "header");
-  for (const field of fields) {
-    if (field[0] === "content-length") field[1] = field[1].replace(/^0+(?=.)/, "");
-  }
+  const length = fields.find(([name]) => name === "content-length");
+  if (length !== undefined) length[1] = length[1].replace(/^0+(?=.)/, "");
   const tunnels = context.requestMethod === "CONNECT" && status >= 200 && status < 300;
   const bodiless = status < 200 || (status === 204 && !tunnels);
   if (status === 101 && context.upgradeWasSent !== true) throw new OracleRefusal("101 unasked");

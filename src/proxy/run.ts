@@ -24,7 +24,7 @@ export interface EmbeddedManager {
 }
 
 export interface ProxyDependencies {
-  /** How to reach the manager; absent: gRPC to `--manager`. */
+  /** How to reach the manager; absent: Connect to `--manager`. */
   readonly transport?: Transport;
   /** Opens a manager over these files, for `--standalone -f`. Throws where they are unusable. */
   readonly embedManager?: (options: {
@@ -104,7 +104,10 @@ function connector(
   if (transport !== undefined) return async () => ({ transport, close: () => {} });
   const { manager } = flags;
   if (manager === undefined) return undefined;
-  return async () => (await import("../api/client.ts")).connectApi(manager);
+  return async () => {
+    const { managerTransport } = await import("./agent/manager-transport.ts");
+    return { transport: managerTransport(manager), close: () => {} };
+  };
 }
 
 /** Returns what undoes it. */

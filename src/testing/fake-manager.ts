@@ -1,11 +1,9 @@
 /**
- * The manager's side of discovery and registration as a real gRPC server, whose test says what it
+ * The manager's side of discovery and registration as a real server, whose test says what it
  * sends and reads what it was told. Started again on the same port it knows nothing, as a new one.
  */
-import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   type Acknowledgement,
   type ConfigUpdateSchema,
@@ -14,6 +12,8 @@ import {
   type WatchRequest,
   type Workload,
 } from "../api/gen/mesh/v1/discovery_pb.ts";
+import { type ApiServer, serveApi } from "../api/serve.ts";
+import { systemClock } from "../core/clock.ts";
 
 type Update = MessageInitShape<typeof ConfigUpdateSchema>;
 
@@ -56,9 +56,12 @@ export class FakeManager {
   /** Sent first on each new stream; undefined: nothing until `send`. */
   first: Update | undefined;
   leaseTtlMs = 600;
+  /** Takes every call and answers none, as a stopped process does; streams stay open. */
+  frozen = false;
+  /** Calls taken and not answered. */
+  stuck = 0;
   readonly #watchers = new Set<Watcher>();
-  readonly #sessions = new Set<ServerHttp2Session>();
-  #server: Http2Server | undefined;
+  #server: ApiServer | undefined;
   #port = 0;
   #leases = 0;
 
@@ -67,18 +70,14 @@ export class FakeManager {
   }
 
   async start(): Promise<this> {
-    const server = createServer(connectNodeAdapter({ routes: (router) => this.#routes(router) }));
-    server.on("session", (session) => {
-      this.#sessions.add(session);
-      session.on("close", () => this.#sessions.delete(session));
+    this.#server = await serveApi({
+      hostname: "127.0.0.1",
+      port: this.#port,
+      clock: systemClock,
+      routes: (router) => this.#routes(router),
+      fetch: () => new Response("", { status: 404 }),
     });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(this.#port, "127.0.0.1", resolve);
-    });
-    const address = server.address();
-    if (address !== null && typeof address === "object") this.#port = address.port;
-    this.#server = server;
+    this.#port = this.#server.port;
     return this;
   }
 
@@ -87,12 +86,10 @@ export class FakeManager {
     const server = this.#server;
     if (server === undefined) return;
     this.#server = undefined;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const session of this.#sessions) session.destroy();
     for (const watcher of this.#watchers) watcher.close();
     this.#watchers.clear();
     this.workloads.clear();
-    await closed;
+    await server.close();
   }
 
   /** To every stream that is open. */
@@ -107,7 +104,8 @@ export class FakeManager {
   #routes(router: ConnectRouter): void {
     router.service(DiscoveryService, {
       watch: (request, context) => this.#watch(request, context.signal),
-      acknowledge: (message) => {
+      acknowledge: async (message, { signal }) => {
+        if (this.frozen) await this.#leave(signal);
         this.acknowledged.push(message);
         return {};
       },
@@ -135,6 +133,7 @@ export class FakeManager {
 
   async *#watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<Update> {
     this.watched.push(request);
+    if (this.frozen) await this.#leave(signal);
     const watcher = new Watcher();
     this.#watchers.add(watcher);
     const close = (): void => watcher.close();
@@ -146,6 +145,11 @@ export class FakeManager {
       signal.removeEventListener("abort", close);
       this.#watchers.delete(watcher);
     }
+  }
+
+  #leave(signal: AbortSignal): Promise<void> {
+    this.stuck++;
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
   }
 
   #workload(lease: string): Workload {

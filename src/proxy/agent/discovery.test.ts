@@ -1,38 +1,36 @@
 /** What a proxy does with what a manager sends, and without a manager. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
-import { type ApiConnection, connectApi } from "../../api/client.ts";
 import { NodeSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import { systemClock } from "../../core/clock.ts";
+import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { seededRandom } from "../../core/random.ts";
 import { FakeManager } from "../../testing/fake-manager.ts";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { Discovery } from "./discovery.ts";
+import { managerTransport } from "./manager-transport.ts";
 
 let manager: FakeManager;
-let api: ApiConnection;
 let discovery: Discovery;
 let published: ProxyConfig[];
 
 beforeEach(async () => {
   manager = await new FakeManager().start();
-  api = connectApi(manager.url);
   published = [];
 });
 afterEach(async () => {
   await discovery.stop();
-  api.close();
   await manager.kill();
 });
 
 /** Configurations of a version that begins with "bad" are refused. */
-function follow(held?: ProxyConfig): void {
+function follow(held?: ProxyConfig, clock: Clock = systemClock): void {
   discovery = new Discovery({
-    transport: api.transport,
+    transport: managerTransport(manager.url),
     node: create(NodeSchema, { id: "reviews-1.default", service: "reviews" }),
     held,
-    clock: systemClock,
+    clock,
     random: seededRandom(1),
     log: new Log("test", { level: "error" }),
     accept: (config) => {
@@ -127,4 +125,25 @@ test("a difference to a version that is not held asks for the whole", async () =
   manager.first = { config: { version: "v6" } };
   await until(() => published.length === 1);
   expect(manager.watched.at(-1)?.version).toBe("");
+});
+
+test("a frozen manager, whose connections stay open, is left and tried again", async () => {
+  const clock = new VirtualClock();
+  const passing = (condition: () => boolean) =>
+    until(() => {
+      clock.advance(50);
+      return condition();
+    });
+  manager.first = { config: { version: "v1" } };
+  follow(undefined, clock);
+  await until(() => manager.acknowledged.length === 1);
+  await passing(() => manager.acknowledged.length === 3);
+  expect(discovery.status()).toMatchObject({ at: "following", reconnects: 0 });
+  manager.frozen = true;
+  await passing(() => manager.stuck > 0);
+  await passing(() => discovery.status().reconnects > 0);
+  expect(discovery.status().version).toBe("v1");
+  manager.frozen = false;
+  await passing(() => discovery.status().at === "following");
+  expect(manager.watched.at(-1)?.version).toBe("v1");
 });

@@ -6,13 +6,16 @@
  * Each version is offered to `accept`; what it answers goes back as acknowledgement or rejection.
  * A rejected version changes nothing: the last good one stays in force.
  */
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import {
+  type AcknowledgementSchema,
   type ConfigUpdate,
   DiscoveryService,
   type Node,
 } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { AssertionError } from "../../core/assert.ts";
 import { backoffMs } from "../../core/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
@@ -22,7 +25,10 @@ import { within } from "./time-limit.ts";
 
 const RETRY_BASE_MS = 100;
 const RETRY_MAX_MS = 3000;
-const ACKNOWLEDGE_MS = 5000;
+const ALIVE_INTERVAL_MS = 5000;
+const ALIVE_TIMEOUT_MS = 5000;
+/** How a call ends that nobody answered. */
+const SILENCE = new Set([Code.Canceled, Code.DeadlineExceeded, Code.Unavailable, Code.Unknown]);
 
 export interface DiscoveryOptions {
   readonly transport: Transport;
@@ -51,6 +57,7 @@ export interface DiscoveryStatus {
 }
 
 type At = DiscoveryStatus["at"];
+type Said = MessageInitShape<typeof AcknowledgementSchema>;
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
@@ -67,6 +74,9 @@ export class Discovery {
   #reconnects = 0;
   #fault = "";
   #acknowledged: Promise<void> = Promise.resolve();
+  #acknowledgement: Said = {};
+  /** Ends the stream under way, whose manager says nothing any more. */
+  #stream = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: DiscoveryOptions) {
@@ -117,7 +127,10 @@ export class Discovery {
   /** One stream, until it ends; why it ended is in #fault. Never rejects. */
   async #follow(): Promise<void> {
     const request = { node: this.#options.node, version: this.#received?.version ?? "" };
-    const options = { signal: this.#ended.signal, onHeader: () => this.#connected() };
+    this.#stream = new AbortController();
+    const signal = AbortSignal.any([this.#ended.signal, this.#stream.signal]);
+    const options = { signal, onHeader: () => this.#connected() };
+    const stopAsking = this.#askWhetherAlive();
     try {
       for await (const update of this.#client.watch(request, options)) {
         this.#connected();
@@ -128,9 +141,33 @@ export class Discovery {
       }
       this.#fault = "the manager closed the stream";
     } catch (thrown) {
+      if (thrown instanceof AssertionError) throw thrown;
       // Canceled, unavailable and every other end of a stream mean the same here: come back.
       this.#fault = thrown instanceof Error ? thrown.message : String(thrown);
+    } finally {
+      stopAsking();
     }
+  }
+
+  /**
+   * A frozen manager keeps its connections open, and a stream may be silent for days: so the last
+   * acknowledgement is said again from time to time. Any answer will do.
+   */
+  #askWhetherAlive(): () => void {
+    const { clock } = this.#options;
+    const stream = this.#stream;
+    const ask = async (): Promise<void> => {
+      const answered = await this.#say(this.#acknowledgement, ALIVE_TIMEOUT_MS);
+      if (stream.signal.aborted || stream !== this.#stream) return;
+      if (!answered) return stream.abort(new Error("the manager does not answer"));
+      this.#connected();
+      cancel = clock.after(ALIVE_INTERVAL_MS, ask);
+    };
+    let cancel = clock.after(ALIVE_INTERVAL_MS, ask);
+    return () => {
+      stream.abort();
+      cancel();
+    };
   }
 
   #connected(): void {
@@ -181,21 +218,29 @@ export class Discovery {
 
   /** In the order of the versions; a lost one is made good by the next stream's request. */
   #acknowledge(version: string, problems: readonly string[]): void {
-    const message = {
+    this.#acknowledgement = {
       nodeId: this.#options.node.id,
       version,
       problems: [...problems],
       activeVersion: this.#active?.version ?? "",
     };
+    const message = this.#acknowledgement;
     this.#acknowledged = this.#acknowledged.then(async () => {
-      try {
-        await within(this.#options.clock, ACKNOWLEDGE_MS, (signal) =>
-          this.#client.acknowledge(message, { signal }),
-        );
-      } catch (thrown) {
-        this.#options.log.debug("acknowledgement lost", { version, reason: String(thrown) });
-      }
+      if (await this.#say(message, ALIVE_TIMEOUT_MS)) return;
+      this.#options.log.debug("acknowledgement lost", { version });
     });
+  }
+
+  /** False: no answer, not even a refusal. */
+  async #say(message: Said, timeoutMs: number): Promise<boolean> {
+    try {
+      await within(this.#options.clock, timeoutMs, (signal) =>
+        this.#client.acknowledge(message, { signal }),
+      );
+      return true;
+    } catch (thrown) {
+      return !SILENCE.has(ConnectError.from(thrown).code);
+    }
   }
 
   #pause(ms: number): Promise<void> {

@@ -1,24 +1,22 @@
 /** A workload joins the mesh when its application answers, and leaves it before it stops. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
-import { type ApiConnection, connectApi } from "../../api/client.ts";
 import { WorkloadSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { seededRandom } from "../../core/random.ts";
 import { FakeManager } from "../../testing/fake-manager.ts";
 import { AppProbe } from "./app-probe.ts";
+import { managerTransport } from "./manager-transport.ts";
 import { Registration } from "./registration.ts";
 
 let manager: FakeManager;
-let api: ApiConnection;
 let registration: Registration;
 
 beforeEach(async () => {
   manager = await new FakeManager().start();
-  api = connectApi(manager.url);
   registration = new Registration({
-    transport: api.transport,
+    transport: managerTransport(manager.url),
     workload: create(WorkloadSchema, { id: "reviews-1", service: "reviews", port: 15006 }),
     clock: systemClock,
     random: seededRandom(1),
@@ -27,7 +25,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   registration.abandon();
-  api.close();
   await manager.kill();
 });
 

@@ -74,7 +74,8 @@ export class Discovery {
   #reconnects = 0;
   #fault = "";
   #acknowledged: Promise<void> = Promise.resolve();
-  #acknowledgement: Said = {};
+  /** An acknowledgement that may have been lost. */
+  #unsaid: Said | undefined;
   /** Ends the stream under way, whose manager says nothing any more. */
   #stream = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -150,16 +151,18 @@ export class Discovery {
   }
 
   /**
-   * A frozen manager keeps its connections open, and a stream may be silent for days: so the last
-   * acknowledgement is said again from time to time. Any answer will do.
+   * A frozen manager keeps its connections open, and a stream may be silent for days: so an
+   * acknowledgement of nothing is said from time to time, or one that was lost. Any answer will do,
+   * a refusal too.
    */
   #askWhetherAlive(): () => void {
     const { clock } = this.#options;
     const stream = this.#stream;
     const ask = async (): Promise<void> => {
-      const answered = await this.#say(this.#acknowledgement, ALIVE_TIMEOUT_MS);
+      const answered = await this.#say(this.#unsaid ?? { nodeId: this.#options.node.id });
       if (stream.signal.aborted || stream !== this.#stream) return;
       if (!answered) return stream.abort(new Error("the manager does not answer"));
+      this.#unsaid = undefined;
       this.#connected();
       cancel = clock.after(ALIVE_INTERVAL_MS, ask);
     };
@@ -218,23 +221,22 @@ export class Discovery {
 
   /** In the order of the versions; a lost one is made good by the next stream's request. */
   #acknowledge(version: string, problems: readonly string[]): void {
-    this.#acknowledgement = {
+    const message = {
       nodeId: this.#options.node.id,
       version,
       problems: [...problems],
       activeVersion: this.#active?.version ?? "",
     };
-    const message = this.#acknowledgement;
+    this.#unsaid = undefined;
     this.#acknowledged = this.#acknowledged.then(async () => {
-      if (await this.#say(message, ALIVE_TIMEOUT_MS)) return;
-      this.#options.log.debug("acknowledgement lost", { version });
+      if (!(await this.#say(message))) this.#unsaid = message;
     });
   }
 
   /** False: no answer, not even a refusal. */
-  async #say(message: Said, timeoutMs: number): Promise<boolean> {
+  async #say(message: Said): Promise<boolean> {
     try {
-      await within(this.#options.clock, timeoutMs, (signal) =>
+      await within(this.#options.clock, ALIVE_TIMEOUT_MS, (signal) =>
         this.#client.acknowledge(message, { signal }),
       );
       return true;

@@ -89,16 +89,16 @@ describe("a name", () => {
     expect(members(snapshot)).toEqual(["10.0.0.1:80"]);
   });
 
-  test("with a short life is asked once a second at most", async () => {
+  test("with a short life is asked once in five seconds at most", async () => {
     const [names, clock] = [new Names(), new VirtualClock()];
     names.ttlMs = 0;
     names.answers.set("db", ["10.0.0.1"]);
     await start(names, clock, "db").ready();
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 100; i++) {
       clock.advance(100);
       await settle();
     }
-    expect(names.asked).toHaveLength(2);
+    expect(names.asked).toHaveLength(3);
   });
 
   test("keeps its endpoints when other settings of the cluster change", async () => {

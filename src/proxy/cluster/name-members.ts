@@ -24,7 +24,8 @@ export interface ResolutionParts {
   readonly resolve: ResolveName;
 }
 
-const REFRESH_MS_MIN = 1_000;
+/** Resolvers that know of no TTL say 0. */
+const REFRESH_MS_MIN = 5_000;
 const REFRESH_MS_MAX = 300_000;
 const RETRY_MS = 500;
 const RETRY_MS_MAX = 30_000;

@@ -11,7 +11,7 @@ import { type Failure, Failures } from "../../core/failure.ts";
 import { isIdempotent } from "../../http1/method.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { retriesFailure } from "../route/retry.ts";
-import { type ConnectionPool, poolOf } from "../upstream/pool.ts";
+import { ConnectionPool, poolOf } from "../upstream/pool.ts";
 import { type Exchange, Phase, Wake } from "./exchange.ts";
 import { abortExchange, dropUpstream, endRetry, endTry } from "./finish.ts";
 import { replyFailure } from "./reply.ts";
@@ -45,7 +45,7 @@ function beginTry(ex: Exchange): Failure | undefined {
 }
 
 function useConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined {
-  const idle = ex.repeated || ex.connects ? undefined : pool.take(ex);
+  const idle = mayReuse(ex) ? pool.take(ex) : undefined;
   if (idle === undefined) return openConnection(ex, pool);
   ex.upstream = idle;
   ex.reused = true;
@@ -60,25 +60,50 @@ function openConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined
   ex.pending = true;
   ex.reused = false;
   ex.phase = Phase.head;
-  if (limits.tryAcquireConnection()) ex.upstream = pool.connect(cluster!, ex);
-  else env.pools.waiting.add(limits.usage, ex);
+  if (limits.tryAcquireConnection()) {
+    ex.upstream = pool.connect(cluster!, ex);
+    return undefined;
+  }
+  const idle = idlePool(ex);
+  if (idle !== undefined && mayReuse(ex)) return moveTo(ex, idle);
+  env.pools.waiting.add(limits.usage, ex);
+  idle?.closeOldest();
   return undefined;
+}
+
+/** Only a new connection will do for a tunnel, and after a stale one. */
+function mayReuse(ex: Exchange): boolean {
+  return !ex.repeated && !ex.connects;
+}
+
+/** One of the cluster's pools that has an idle connection. */
+function idlePool(ex: Exchange): ConnectionPool | undefined {
+  for (const { pool } of ex.cluster!.endpoints)
+    if (pool instanceof ConnectionPool && pool.idle > 0) return pool;
+  return undefined;
+}
+
+/** Takes the idle connection of another endpoint: the cluster may open no more. */
+function moveTo(ex: Exchange, pool: ConnectionPool): Failure | undefined {
+  const cluster = ex.cluster!;
+  ex.pending = false;
+  cluster.limits.releasePending();
+  cluster.end(ex.endpoint!);
+  cluster.begin(pool.endpoint);
+  ex.endpoint = pool.endpoint;
+  return useConnection(ex, pool);
 }
 
 /** For one that waits: a connection of its cluster is idle, or there is room for a new one. */
 export function tryAgainToConnect(ex: Exchange): void {
-  const cluster = ex.cluster!;
-  ex.pending = false;
-  cluster.limits.releasePending();
-  let endpoint = ex.endpoint!;
-  for (const other of cluster.endpoints)
-    if (!ex.connects && poolOf(other, ex.env.pools).idle > 0) endpoint = other;
-  if (endpoint !== ex.endpoint) {
-    cluster.end(ex.endpoint!);
-    cluster.begin(endpoint);
-    ex.endpoint = endpoint;
+  const idle = mayReuse(ex) ? idlePool(ex) : undefined;
+  let failure: Failure | undefined;
+  if (idle !== undefined) failure = moveTo(ex, idle);
+  else {
+    ex.pending = false;
+    ex.cluster!.limits.releasePending();
+    failure = openConnection(ex, poolOf(ex.endpoint!, ex.env.pools));
   }
-  const failure = useConnection(ex, poolOf(endpoint, ex.env.pools));
   if (failure !== undefined) tryFailed(ex, failure);
   else if (ex.acceptsBody) ex.downstream?.resumeInput();
 }

@@ -30,6 +30,21 @@ describe("circuit breaker", () => {
     expect(service.connections).toBe(1);
   });
 
+  test("an idle connection to another endpoint is used where no more may be opened", async () => {
+    const { service, mesh, connect, serve } = await setUp();
+    mesh.publish({
+      endpoints: [service.port, serve().port],
+      cluster: { circuitBreaker: { maxConnections: 1 } },
+    });
+    const client = await connect();
+    for (let i = 0; i < 6; i++) {
+      client.send(GET);
+      expect((await client.takeResponse()).status).toBe(200);
+    }
+    client.send("CONNECT svc:80 HTTP/1.1\r\nHost: svc:80\r\n\r\n");
+    expect(await client.take("\r\n\r\n")).toStartWith("HTTP/1.1 200 ");
+  });
+
   test("a request too many in the queue is refused at once", async () => {
     const { client, service, connect, mesh } = await setUp(() => {}, {
       cluster: { circuitBreaker: { maxConnections: 1, maxPendingRequests: 1 } },

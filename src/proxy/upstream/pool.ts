@@ -56,6 +56,11 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
     return connection;
   }
 
+  /** Makes room for a connection elsewhere. */
+  closeOldest(): void {
+    this.#idle[0]?.close();
+  }
+
   /** A new connection for `user`, who hears of its opening; the caller has acquired its place. */
   connect(cluster: Cluster, user: UpstreamUser): UpstreamConnection {
     const connection = new UpstreamConnection(this, cluster.limits, user);

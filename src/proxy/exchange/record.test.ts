@@ -1,0 +1,97 @@
+/** What remains of exchanges: lines of the access log and counters. */
+import { expect, test } from "bun:test";
+import { systemClock } from "../../core/clock.ts";
+import { AccessLog } from "../../telemetry/access-log.ts";
+import { engineSetUp } from "../../testing/engine-set-up.ts";
+
+const setUp = engineSetUp();
+
+function memoryLog(): { log: AccessLog; lines: () => Record<string, unknown>[] } {
+  let text = "";
+  const decoder = new TextDecoder();
+  const log = new AccessLog({
+    format: "json",
+    clock: systemClock,
+    sink: {
+      write: (bytes, done) => {
+        text += decoder.decode(bytes);
+        done(true);
+      },
+      writeSync: (bytes) => {
+        text += decoder.decode(bytes);
+        return true;
+      },
+    },
+  });
+  const lines = (): Record<string, unknown>[] => {
+    log.close();
+    return text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line));
+  };
+  return { log, lines };
+}
+
+test("an answered request is one line with what both sides said", async () => {
+  const { log, lines } = memoryLog();
+  const { client, service } = await setUp((_request, reply) => reply.respond(201, "made"), {
+    accessLog: log,
+  });
+  client.send(
+    "POST /a?b=1 HTTP/1.1\r\nHost: svc\r\nUser-Agent: me/1\r\nX-Request-Id: id-1\r\n" +
+      "Content-Length: 3\r\n\r\nabc",
+  );
+  await client.takeResponse();
+  expect(lines()).toMatchObject([
+    {
+      method: "POST",
+      path: "/a?b=1",
+      authority: "svc",
+      user_agent: "me/1",
+      request_id: "id-1",
+      response_code: 201,
+      response_flags: "-",
+      bytes_received: 3,
+      bytes_sent: 4,
+      route_name: "the-rule",
+      upstream_cluster: "svc",
+      upstream_host: `127.0.0.1:${service.port}`,
+      downstream_remote_address: `127.0.0.1:${client.localPort}`,
+    },
+  ]);
+});
+
+test("a failure is told by its flag, in the log and in the metrics", async () => {
+  const { log, lines } = memoryLog();
+  const { client, service, mesh, connect } = await setUp(undefined, { accessLog: log });
+  service.close();
+  client.send("GET / HTTP/1.1\r\nHost: svc\r\n\r\n");
+  await client.takeResponse();
+  client.send("GET / HTTP/1.1\r\nHost: nobody\r\n\r\n");
+  await client.takeResponse();
+  const broken = await connect();
+  broken.send("GET / HTTP/9\r\n\r\n");
+  await broken.untilEnd();
+  expect(lines().map((line) => [line.response_code, line.response_flags])).toEqual([
+    [503, "UF"],
+    [404, "NR"],
+    [expect.any(Number), "DPE"],
+  ]);
+  const scrape = mesh.scrape();
+  expect(scrape).toMatch(/istio_requests_total\{[^}]*destination_service="svc"[^}]*"UF"[^}]*\} 1/);
+  expect(scrape).toMatch(/istio_requests_total\{[^}]*"NR"[^}]*\} 1/);
+  expect(scrape).toMatch(/istio_requests_total\{[^}]*"DPE"[^}]*\} 1/);
+});
+
+test("connections above the limit are refused and counted", async () => {
+  const { client, mesh, connect } = await setUp(undefined, {
+    limits: { downstreamConnectionsMax: 1 },
+  });
+  client.send("GET / HTTP/1.1\r\nHost: svc\r\n\r\n");
+  await client.takeResponse();
+  const refused = await connect();
+  await refused.until(() => refused.closed);
+  expect(mesh.scrape()).toMatch(/envoy_listener_downstream_cx_overflow\S* 1/);
+  expect(mesh.scrape()).toMatch(/envoy_http_downstream_cx_active\S* 1/);
+});

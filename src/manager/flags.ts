@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isLoopback } from "../api/serve.ts";
 import type { Level } from "../core/log.ts";
+import { nearest } from "../core/suggestion.ts";
 
 export interface Address {
   readonly hostname: string;
@@ -125,7 +126,7 @@ function unknownFlags(argv: readonly string[]): string[] {
     .map((word) => word.slice(2).split("=")[0] ?? "")
     .filter((name) => !known.includes(name))
     .map((name) => {
-      const near = known.find((flag) => flag.startsWith(name) || name.startsWith(flag));
+      const near = nearest(name, known);
       return `--${name}: no such flag${near === undefined ? "" : `; did you mean --${near}?`}`;
     });
 }

@@ -54,7 +54,9 @@ async function serve(flags: ManagerFlags): Promise<number> {
 async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<string> {
   const manager = await openManager(flags, log);
   open.push(manager);
-  const { fetch } = webApp(manager);
+  const web = webApp(manager);
+  open.push(web);
+  const { fetch } = web;
   const api = await serveApi({
     ...flags.listen,
     clock: systemClock,

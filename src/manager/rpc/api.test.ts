@@ -42,12 +42,13 @@ async function open(transportOf: (baseUrl: string) => Transport = grpc) {
     namespace: "default",
     leaseMs: 10_000,
   });
-  const { fetch } = webApp(manager);
+  const web = webApp(manager);
   const routes = apiRoutes(manager);
   const address = { hostname: "127.0.0.1", port: 0 };
-  const server = await serveApi({ ...address, clock: systemClock, routes, fetch });
+  const server = await serveApi({ ...address, clock: systemClock, routes, fetch: web.fetch });
   closing.push(
     () => manager.close(),
+    () => web.close(),
     () => server.close(),
   );
   const baseUrl = `http://127.0.0.1:${server.port}`;

@@ -14,16 +14,24 @@ const RETRY_MS = 1_000;
 export class EventStreams {
   readonly #manager: Manager;
   readonly #clock: Clock;
-  #open = 0;
+  readonly #streams = new Set<() => void>();
 
   constructor(manager: Manager) {
     this.#manager = manager;
     this.#clock = manager.options.clock;
   }
 
+  get open(): number {
+    return this.#streams.size;
+  }
+
+  /** Something changed of which the manager does not know. */
+  tell(): void {
+    for (const change of this.#streams) change();
+  }
+
   response(): Response {
-    if (this.#open >= STREAMS_MAX) return new Response("too many streams\n", { status: 503 });
-    this.#open++;
+    if (this.open >= STREAMS_MAX) return new Response("too many streams\n", { status: 503 });
     let end = (): void => {};
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
@@ -44,6 +52,7 @@ export class EventStreams {
     const change = (): void =>
       send(`event: change\ndata: ${this.#manager.configuration.revision}\n\n`);
     send(`retry: ${RETRY_MS}\n\n`);
+    this.#streams.add(change);
     const stopNews = this.#manager.onNews(change);
     let cancelBeat = (): void => {};
     const beat = (): void => {
@@ -53,11 +62,8 @@ export class EventStreams {
       });
     };
     beat();
-    let ended = false;
     return () => {
-      if (ended) return;
-      ended = true;
-      this.#open--;
+      this.#streams.delete(change);
       stopNews();
       cancelBeat();
     };

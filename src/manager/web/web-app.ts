@@ -8,6 +8,7 @@ import {
   ConfigObjectSchema,
   HistoryEntrySchema,
   ProxyStatusSchema,
+  type ServiceStatus,
   ServiceStatusSchema,
 } from "../../api/gen/mesh/v1/config_pb.ts";
 import { isLoopbackAuthority } from "../../api/serve.ts";
@@ -15,6 +16,7 @@ import { MESH_VERSION } from "../../core/version.ts";
 import type { Manager } from "../manager.ts";
 import { historyMessage, objectMessage } from "../rpc/config-message.ts";
 import { proxyStatuses, serviceStatuses } from "../rpc/status-service.ts";
+import { SignalReader } from "../signals/signal-reader.ts";
 import {
   DASHBOARD_HEADERS,
   dashboardPage,
@@ -25,8 +27,20 @@ import { EventStreams } from "./event-stream.ts";
 
 const HISTORY_MAX = 100;
 
-export function webApp(manager: Manager): Hono {
+export interface WebApp {
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+  close(): void;
+}
+
+export function webApp(manager: Manager): WebApp {
   const app = new Hono();
+  const events = new EventStreams(manager);
+  const signals = new SignalReader({
+    clock: manager.options.clock,
+    addresses: () => [...manager.discovery.streams.values()].map(({ node }) => node.adminAddress),
+    isWatched: () => events.open > 0,
+    onRead: () => events.tell(),
+  });
   app.use(async (context, next) => {
     if (!isLoopbackAuthority(context.req.header("host") ?? new URL(context.req.url).host))
       return context.text("this name is not served here\n", 421);
@@ -36,21 +50,26 @@ export function webApp(manager: Manager): Hono {
     for (const [name, value] of Object.entries(DASHBOARD_HEADERS)) context.header(name, value);
     return undefined;
   });
-  addRest(app, manager);
+  addRest(app, manager, signals);
+  app.get("/api/v1/events", () => events.response());
   const page = dashboardPage();
   const script = dashboardScript();
   app.get("/", (context) => context.html(page));
   app.get("/dashboard.css", (context) => text(context, dashboardStyle, "text/css"));
   app.get("/dashboard.js", (context) => text(context, script, "text/javascript"));
   app.notFound((context) => context.text("no such page\n", 404));
-  return app;
+  return { fetch: (request) => app.fetch(request), close: () => signals.close() };
 }
 
-function addRest(app: Hono, manager: Manager): void {
+function addRest(app: Hono, manager: Manager, reader: SignalReader): void {
   const { configuration } = manager;
-  const events = new EventStreams(manager);
-  const services = () =>
-    serviceStatuses(manager).map((status) => toJson(ServiceStatusSchema, status));
+  const services = () => {
+    const signals = reader.signals();
+    return serviceStatuses(manager).map((status) => ({
+      ...toJsonObject(status),
+      ...(signals.has(status.host) && { signals: signals.get(status.host) }),
+    }));
+  };
   const proxies = () => proxyStatuses(manager).map((status) => toJson(ProxyStatusSchema, status));
   const rules = () =>
     configuration.list().map((stored) => toJson(ConfigObjectSchema, objectMessage(stored)));
@@ -76,7 +95,11 @@ function addRest(app: Hono, manager: Manager): void {
       entries: entries.map((entry) => toJson(HistoryEntrySchema, historyMessage(entry))),
     });
   });
-  app.get("/api/v1/events", () => events.response());
+}
+
+function toJsonObject(status: ServiceStatus): object {
+  const json = toJson(ServiceStatusSchema, status);
+  return typeof json === "object" && json !== null ? json : {};
 }
 
 function text(context: Context, body: string, type: string): Response {

@@ -25,6 +25,11 @@ interface Signals {
   readonly p99Ms: number;
 }
 
+interface ServiceSignals extends Signals {
+  readonly versions: Record<string, Signals>;
+  readonly callers: Record<string, number>;
+}
+
 interface Service {
   readonly host: string;
   readonly registry?: string;
@@ -32,7 +37,7 @@ interface Service {
   readonly ports?: readonly { number: number; protocol: string }[];
   readonly instances?: readonly Instance[];
   readonly source?: Position;
-  readonly signals?: Signals;
+  readonly signals?: ServiceSignals;
 }
 
 interface Proxy {
@@ -272,10 +277,46 @@ function serviceRow({ host, ports = [], instances = [], ...rest }: Service): Row
       span("faint", from),
     ],
     detail: () =>
-      instances.length === 0
-        ? span("faint", "Nobody stands for this service: calls are answered 503 (UH).")
-        : element("ul", { class: "plain" }, ...instances.map(instanceItem)),
+      element(
+        "div",
+        {},
+        instances.length === 0
+          ? span("bad", "Nobody stands for this service: calls are answered 503 (UH).")
+          : element("ul", { class: "plain" }, ...instances.map(instanceItem)),
+        ...(signals === undefined ? [] : signalLists(signals)),
+      ),
   };
+}
+
+/** How the traffic of the last seconds was split, and who sent it. */
+function signalLists({ versions, callers, requestsPerSecond }: ServiceSignals): HTMLElement[] {
+  const share = (rate: number): string =>
+    requestsPerSecond === 0 ? "" : ` (${Math.round((100 * rate) / requestsPerSecond)} %)`;
+  const rows = Object.entries(versions).sort(([a], [b]) => a.localeCompare(b));
+  return [
+    element(
+      "ul",
+      { class: "plain" },
+      ...rows.map(([version, { requestsPerSecond: rate, successPercent, p50Ms, p99Ms }]) =>
+        element(
+          "li",
+          {},
+          span("chip", `version=${version}`),
+          ` ${rate.toFixed(1)} requests/s${share(rate)}, `,
+          percent(successPercent),
+          span("faint", `, p50 ${p50Ms} ms, p99 ${p99Ms} ms`),
+        ),
+      ),
+    ),
+    element(
+      "p",
+      { class: "faint" },
+      "called by ",
+      Object.entries(callers)
+        .map(([caller, rate]) => `${caller} ${rate.toFixed(1)}/s`)
+        .join(", "),
+    ),
+  ];
 }
 
 function instanceItem(one: Instance): HTMLElement {

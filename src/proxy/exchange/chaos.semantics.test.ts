@@ -114,7 +114,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 test("nothing that was taken is kept, whoever leaves and however", async () => {
-  const seed = Number(Bun.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 1e9));
+  const seed = Number(Bun.env.CHAOS_SEED ?? Math.floor(Math.random() * 1e9));
   console.log(`seed ${seed}`);
   const random = seededRandom(seed);
   const services = [1, 2, 3].map(() => new FakeUpstream({ script: moody(random) }));

@@ -1,6 +1,6 @@
 /**
- * Which names may be written: DNS labels, host names, wildcard hosts, labels of instances, header
- * names. Each check answers what is wrong, in words that follow the value, or undefined.
+ * Which names may be written: DNS labels, host names, wildcard hosts, labels of instances. Each
+ * check answers what is wrong, in words that follow the value, or undefined.
  * Spec tables: manager 1.2, 1.3, 1.11.
  */
 
@@ -10,7 +10,6 @@ export type Complaint = string | undefined;
 const lowerLabel = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const anyCaseLabel = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 const labelSyntax = /^[-A-Za-z0-9_./]*$/;
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** The letters a DNS label may have: Istio 0.1 to 0.3 took lower case alone. */
 export type LetterCase = "lower" | "any";
@@ -93,20 +92,7 @@ export function checkKubernetesLabel(key: string, value: string): Complaint {
     : `value "${value}" must begin and end with a letter or digit, and be of those and - _ .`;
 }
 
-/** RFC 9110 5.1; lower case, since rules compare names as bytes. */
-export function checkHeaderName(text: string): Complaint {
-  if (text === "") return "must not be empty";
-  if (!token.test(text)) return "is not a header name";
-  return text === text.toLowerCase() ? undefined : "must be in lower case";
-}
-
 /** A port's name: a DNS label. */
 export function checkPortName(text: string): Complaint {
   return checkDnsLabel(text);
-}
-
-const methods = "GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE".split(" ");
-
-export function checkMethod(text: string): Complaint {
-  return methods.includes(text) ? undefined : `is not one of ${methods.join(", ")}`;
 }

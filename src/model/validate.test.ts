@@ -23,13 +23,18 @@ import {
   toMs,
 } from "./validate-duration.ts";
 import {
+  checkAuthority,
+  checkHeaderName,
+  checkHeaderValue,
+  checkMethod,
+  checkPath,
+} from "./validate-http.ts";
+import {
   type Complaint,
   checkDnsLabel,
   checkFqdn,
-  checkHeaderName,
   checkKubernetesLabel,
   checkLabel,
-  checkMethod,
   checkObjectName,
   checkWildcardDomain,
 } from "./validate-name.ts";
@@ -66,6 +71,14 @@ const words: readonly (readonly [
   ["the name of an object of 0.1", (text) => checkObjectName(text, false), ["a-b"], ["a.b", "A"]],
   ["the name of an object", (text) => checkObjectName(text, true), ["a.b"], ["A", "a..b", ""]],
   ["a header's name", checkHeaderName, ["x-a", "x_a"], ["", "X-A", "a b", "a:", "é"]],
+  [
+    "a header's value",
+    checkHeaderValue,
+    ["a", "a b", "a\tb", "é"],
+    ["", " a", "a ", "a\r\nb: c", "a\0", "a\x7f"],
+  ],
+  ["a path", checkPath, ["/", "/a?b=c", "a"], ["/a b", "/a\nb", "/\x7f"]],
+  ["an authority", checkAuthority, ["", "a.com:80", "[::1]:80"], ["a b", "a/b", "a\r\n", "é"]],
   ["a method", checkMethod, ["GET", "PATCH"], ["get", "FETCH", ""]],
   [
     "an address or block",

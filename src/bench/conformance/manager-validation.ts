@@ -22,9 +22,9 @@ import {
   checkRefreshDelay,
   parseDuration,
 } from "../../model/validate-duration.ts";
+import { checkHeaderName } from "../../model/validate-http.ts";
 import {
   checkFqdn,
-  checkHeaderName,
   checkLabel,
   checkPortName,
   checkWildcardDomain,

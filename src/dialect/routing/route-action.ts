@@ -4,9 +4,10 @@
  */
 import type { CorsPolicy, Retries } from "../../model/route-rule.ts";
 import { checkDuration, type Nanoseconds } from "../../model/validate-duration.ts";
-import { type Complaint, checkHeaderName, checkMethod } from "../../model/validate-name.ts";
+import { checkHeaderName, checkHeaderValue, checkMethod } from "../../model/validate-http.ts";
+import type { Complaint } from "../../model/validate-name.ts";
 import { ignored, list, message, type Reader, type ValueOf } from "../schema/message.ts";
-import { checkedText, duration, flag, integer, percent, seconds, text } from "../schema/scalar.ts";
+import { checkedText, duration, flag, integer, percent, seconds } from "../schema/scalar.ts";
 
 const noCustom = ignored("has no effect: policies of other proxies are not known");
 const noOverride = ignored("has no effect: the header's name is fixed");
@@ -65,7 +66,7 @@ function checkMaxAge(value: Nanoseconds): Complaint {
 }
 
 export const corsPolicy = message({
-  allowOrigin: list(text),
+  allowOrigin: list(checkedText(checkHeaderValue)),
   allowMethods: list(checkedText(checkMethod)),
   allowHeaders: list(checkedText(checkHeaderName)),
   exposeHeaders: list(checkedText(checkHeaderName)),

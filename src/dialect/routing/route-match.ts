@@ -5,7 +5,7 @@
 import { RE2JS } from "re2js";
 import type { RouteRuleMatch, ServiceRef, StringMatch } from "../../model/route-rule.ts";
 import { checkIpv4Subnet } from "../../model/validate-address.ts";
-import { checkHeaderName } from "../../model/validate-name.ts";
+import { checkHeaderName } from "../../model/validate-http.ts";
 import {
   type Entry,
   list,

@@ -4,18 +4,15 @@
  * is decided here. Spec tables: manager 1.3, 1.5, 1.10.
  */
 import type { RouteRule, ServiceRef, WeightedDestination } from "../../model/route-rule.ts";
-import { checkHeaderName } from "../../model/validate-name.ts";
 import {
-  list,
-  type Message,
-  mapOf,
-  message,
-  type Reader,
-  toRecord,
-  type ValueOf,
-} from "../schema/message.ts";
+  checkAuthority,
+  checkHeaderName,
+  checkHeaderValue,
+  checkPath,
+} from "../../model/validate-http.ts";
+import { list, mapOf, message, type Reader, toRecord, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { flag, integer, text } from "../schema/scalar.ts";
+import { checkedText, flag, integer } from "../schema/scalar.ts";
 import {
   corsPolicy,
   fault,
@@ -33,11 +30,7 @@ const weighted = message(
   { tags: "labels" },
 );
 
-const appendedHeader: Reader<string> = (place) => {
-  const value = text(place);
-  if (value === "") place.error("must not be empty");
-  return value === undefined || value === "" ? undefined : value;
-};
+const target = message({ uri: checkedText(checkPath), authority: checkedText(checkAuthority) });
 
 const notImplemented: Reader<never> = (place) => {
   place.error("is not supported: faults of TCP connections were never implemented");
@@ -50,8 +43,8 @@ const written = message(
     precedence: integer(),
     match,
     route: list(weighted),
-    redirect: message({ uri: text, authority: text }),
-    rewrite: message({ uri: text, authority: text }),
+    redirect: target,
+    rewrite: target,
     websocketUpgrade: flag,
     httpReqTimeout: timeout,
     httpReqRetries: retries,
@@ -59,7 +52,7 @@ const written = message(
     l4Fault: notImplemented,
     mirror: serviceRef,
     corsPolicy,
-    appendHeaders: mapOf(appendedHeader),
+    appendHeaders: mapOf(checkedText(checkHeaderValue)),
   },
   {},
 );
@@ -91,8 +84,8 @@ export function readRouteRule(place: Place, context: Context): RouteRule | undef
     precedence: rule.precedence ?? 0,
     match: conditions,
     route,
-    ...(redirect && { redirect: { ...target(redirect), code: redirectCode } }),
-    ...(rewrite && { rewrite: target(rewrite) }),
+    ...(redirect && { redirect: { ...toTarget(redirect), code: redirectCode } }),
+    ...(rewrite && { rewrite: toTarget(rewrite) }),
     websocketUpgrade: rule.websocketUpgrade ?? false,
     timeoutMs: timeoutMs ?? defaultTimeoutMs,
     ...(retry && { retries: retry }),
@@ -104,7 +97,9 @@ export function readRouteRule(place: Place, context: Context): RouteRule | undef
   };
 }
 
-function target({ uri = "", authority = "" }: { uri?: string; authority?: string }) {
+function toTarget(written: ValueOf<typeof target>) {
+  const { uri = "", authority = "" } = written;
+  if (uri !== "" && !uri.startsWith("/")) written.at("uri").warn("does not begin with a slash");
   return { uri, authority };
 }
 
@@ -143,8 +138,8 @@ function readRoute(
 /** Actions that exclude each other. */
 function checkTogether(rule: Written): void {
   const { redirect, rewrite } = rule;
-  const empty = (part: Message<{ uri: Reader<string>; authority: Reader<string> }>) =>
-    (part.uri ?? "") === "" && (part.authority ?? "") === "";
+  const empty = (part: ValueOf<typeof target>) =>
+    (["uri", "authority"] as const).every((field) => !part.has(field) || part[field] === "");
   if (redirect && empty(redirect)) redirect.at().error("must have a uri or an authority");
   if (rewrite && empty(rewrite)) rewrite.at().error("must have a uri or an authority");
   if (!rule.has("redirect")) return;

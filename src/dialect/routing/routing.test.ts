@@ -134,6 +134,20 @@ const rules: readonly (readonly [title: string, spec: string, why: readonly stri
     ],
   ],
   [
+    "words that would end a line",
+    `{ ${a}, appendHeaders: { x: "a\\r\\nb: c" }, rewrite: { uri: "/a b", authority: "a/b" } }`,
+    [
+      'spec.appendHeaders.x: "a\\r\\nb: c" must not have control characters',
+      'spec.rewrite.uri: "/a b" must not have spaces or control characters',
+      'spec.rewrite.authority: "a/b" is not a host with or without port',
+    ],
+  ],
+  [
+    "a wait of a year",
+    `{ ${a}, httpReqTimeout: { simpleTimeout: { timeout: 8760h } } }`,
+    ["spec.httpReqTimeout.simpleTimeout.timeout: is too long: 49 days at most"],
+  ],
+  [
     "an empty header to append",
     `{ ${a}, appendHeaders: { x: "" } }`,
     ["spec.appendHeaders.x: must not be empty"],

@@ -101,11 +101,17 @@ export const nanoseconds: Reader<Nanoseconds> = (place) => {
   return undefined;
 };
 
+/** Milliseconds travel in 32 bits. */
+const longestMs = 2 ** 32 - 1;
+const tooLong = "is too long: 49 days at most";
+
 /** Milliseconds, whole, within what `check` allows. */
 export function duration(check: (value: Nanoseconds) => Complaint = checkDuration): Reader<number> {
   return (place) => {
     const value = nanoseconds(place);
-    return value !== undefined && place.check(check(value)) ? toMs(value) : undefined;
+    if (value === undefined) return undefined;
+    const complaint = check(value) ?? (toMs(value) > longestMs ? tooLong : undefined);
+    return place.check(complaint) ? toMs(value) : undefined;
   };
 }
 
@@ -114,8 +120,8 @@ export const seconds: Reader<number> = (place) => {
   const value = number(place);
   if (value === undefined) return undefined;
   const ms = value * 1_000;
-  if (value >= 0 && Number.isInteger(ms)) return ms;
-  place.error(`must be seconds, of whole milliseconds, not ${value}`);
+  if (value >= 0 && Number.isInteger(ms) && ms <= longestMs) return ms;
+  place.error(ms > longestMs ? tooLong : `must be seconds, of whole milliseconds, not ${value}`);
   return undefined;
 };
 
@@ -126,7 +132,7 @@ export function checkedText(check: (value: string) => Complaint): Reader<string>
     if (value === undefined) return undefined;
     const complaint = check(value);
     if (complaint === undefined) return value;
-    place.error(`${JSON.stringify(value)} ${complaint}`);
+    place.error(value === "" ? complaint : `${JSON.stringify(value)} ${complaint}`);
     return undefined;
   };
 }

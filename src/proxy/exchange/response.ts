@@ -119,7 +119,10 @@ function headDone(ex: Exchange, next: number, to: number): number {
     const policy = ex.route!.retry;
     if (policy !== undefined && retriesStatus(policy, head.status) && retryStatus(ex, next, to))
       return -1;
-  } else cluster!.succeeded(endpoint!);
+  } else {
+    cluster!.succeeded(endpoint!);
+    if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
+  }
   ex.tryDeadlineMs = 0;
   ex.status = head.status;
   ex.responded = true;

@@ -106,6 +106,7 @@ describe("a retry", () => {
     expect([answer.status, answer.body]).toEqual([200, "ok"]);
     expect(asked(mesh)).toBe(3);
     expect(mesh.mesh.scrape()).toMatch(/upstream_rq_retry\{envoy_cluster_name="svc"\} 2/);
+    expect(mesh.mesh.scrape()).toMatch(/upstream_rq_retry_success\{envoy_cluster_name="svc"\} 1/);
   });
 
   test("happens as often as the rule says, then the last answer is passed on", async () => {

@@ -1,6 +1,7 @@
 /** Rule directories as people and machines change them. */
 import { afterEach, expect, test } from "bun:test";
 import {
+  appendFileSync,
   mkdirSync,
   mkdtempSync,
   renameSync,
@@ -32,11 +33,11 @@ class Watched {
     });
   }
 
-  start(paths: readonly string[] = [this.directory]): void {
+  start(paths: readonly string[] = [this.directory], settleMs = 5): void {
     this.#watch = watchFiles({
       paths,
       accepts: (name) => name.endsWith(".yaml"),
-      settleMs: 5,
+      settleMs,
       pollMs: 20,
       onChange: () => {
         this.changes++;
@@ -115,6 +116,19 @@ test("a single file can be watched, and a link that leads back up does no harm",
   watched.start([path, watched.directory]);
   writeFileSync(path, "two, longer");
   await watched.change();
+});
+
+test("a file that is still being written is not told before it has come to rest", async () => {
+  const watched = new Watched();
+  watched.start([watched.directory], 80);
+  const path = watched.path("long.yaml");
+  for (let part = 0; part < 40; part++) {
+    appendFileSync(path, "part\n");
+    await Bun.sleep(5);
+  }
+  expect(watched.changes).toBe(0);
+  await watched.change();
+  expect(watched.changes).toBe(1);
 });
 
 test("many files written together are one change, and other files are none", async () => {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { libc } from "./libc.ts";
 import { FIXTURE } from "./listener-handover.fixture.ts";
 import { offerListeners, takeListeners } from "./listener-handover.ts";
+import { localAddressOf } from "./socket-address.ts";
 import { listenTcp } from "./tcp-listener.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "handover-"));
@@ -115,7 +116,9 @@ test("a successor that gives up leaves the predecessor as it was", async () => {
   handover?.discard();
   for (let i = 0; i < 20; i++) expect(await ask(listener.port)).toBe("here");
   const second = await takeListeners(path, 1_000);
+  const unused = second?.listeners.get("main");
   await second?.complete();
+  expect(localAddressOf(unused!)).toBeUndefined();
   expect(taken).toBe(1);
   expect(await takeListeners(path, 1_000)).toBeUndefined();
   offer.close();

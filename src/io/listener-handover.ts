@@ -19,7 +19,7 @@ export interface OfferedListener {
 }
 
 export interface HandoverOffer {
-  /** No successor can take over any more; removes the socket unless a successor has replaced it. */
+  /** No successor can take over any more; removes the socket unless it was taken or replaced. */
   close(): void;
 }
 
@@ -50,7 +50,7 @@ const POLL_MS = 2;
 /** Waits for a successor; takes over the path from a predecessor. Throws if it cannot be bound. */
 export function offerListeners(options: HandoverOptions): HandoverOffer {
   const { path } = options;
-  // Bun unlinks the name it bound when it stops, which by then may be the successor's.
+  // Bound beside and renamed: there is no moment at which a successor finds nobody.
   const bound = `${path}.${process.pid}`;
   let taken = false;
   const listener = Bun.listen<{ heard: string }>({
@@ -77,6 +77,8 @@ export function offerListeners(options: HandoverOptions): HandoverOffer {
   return {
     close() {
       listener.stop();
+      // Once taken, the name is the successor's: it may be replacing it this very moment.
+      if (taken) return;
       if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
     },
   };

@@ -27,11 +27,7 @@ export function setUserTimeout(fd: number, ms: number): boolean {
   return setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
 }
 
-/** Bun sets it on the sockets that it makes itself. */
-export function setNoDelay(fd: number): boolean {
-  return setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-}
-
+/** Bun sets it on all its sockets. */
 export function isNoDelay(fd: number): boolean {
   const value = new Int32Array(1);
   return libc()?.getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, value, sizeOf(value)) === 0

@@ -111,6 +111,26 @@ test("after a stalled loop everything overdue expires, and what is not due stays
   expect(far.expiredAtMs).toEqual([30_000]);
 });
 
+test("a timer armed after a stall does not push the overdue ones out of sight", () => {
+  const { clock, wheel, timer } = setUp();
+  const overdue = timer();
+  wheel.arm(overdue, 100);
+  clock.stall(5_000);
+  wheel.arm(timer(), 60_000);
+  clock.advance(10);
+  expect(overdue.expiredAtMs.length).toBe(1);
+});
+
+test("a timer one whole turn of a level away is found by the wake before it", () => {
+  const { clock, wheel, timer } = setUp();
+  clock.advance(2_545);
+  const [turn, soon] = [timer(), timer()];
+  wheel.arm(turn, 655_340);
+  wheel.arm(soon, 5);
+  clock.advance(700_000);
+  expect([turn, soon].map((each) => each.expiredAtMs)).toEqual([[657_890], [2_550]]);
+});
+
 test("the wheel does not tick while its timers are far away", () => {
   const clock = new VirtualClock();
   let wakes = 0;

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { Failures } from "../core/failure.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import { AccessLog, type AccessLogFormat, type LineSink } from "./access-log.ts";
-import { type AccessRecord, RecordText, TEXT_BYTES_MAX } from "./access-record.ts";
+import { AccessRecord, RecordText, TEXT_BYTES_MAX } from "./access-record.ts";
 
 /** Keeps what it is given; writes are done when the test says so. */
 class HeldSink implements LineSink {
@@ -165,6 +165,47 @@ test("enormous texts are cut, and a record that held them is small again", () =>
   clock.advance(100);
   sink.finish();
   expect(JSON.parse(sink.text).user_agent.length).toBe(TEXT_BYTES_MAX);
+});
+
+test("a record that is used again says nothing of the exchange before", () => {
+  const { clock, sink, log } = setUp("json");
+  const first = log.acquire();
+  usual(first);
+  first.copyString(RecordText.originalPath, "/before");
+  first.copyString(RecordText.traceParent, 'not "plain"');
+  first.failure = Failures.overflow;
+  first.upstreamTransportFailure = "refused";
+  first.requestedServerName = "reviews";
+  first.protocol = 0;
+  log.write(first);
+  const second = log.acquire();
+  expect(second).toBe(first);
+  expect(second.isPlain).toBe(true);
+  log.write(second);
+  log.write(new AccessRecord());
+  clock.advance(100);
+  sink.finish();
+  const [, reused, fresh] = sink.text.split("\n");
+  expect(reused).toBe(fresh!);
+});
+
+test("each line has the time at which its exchange began, in whatever order they end", () => {
+  const { clock, sink, log } = setUp("text");
+  const startMs = Date.UTC(2026, 0, 1);
+  for (const ms of [0, 999, 1_000, 86_399_999, 5]) {
+    const record = log.acquire();
+    record.startMs = startMs + ms;
+    log.write(record);
+  }
+  clock.advance(100);
+  sink.finish();
+  expect(sink.text.match(/T[\d:.]+/g)).toEqual([
+    "T00:00:00.000",
+    "T00:00:00.999",
+    "T00:00:01.000",
+    "T23:59:59.999",
+    "T00:00:00.005",
+  ]);
 });
 
 test("numbers of every length are written whole", () => {

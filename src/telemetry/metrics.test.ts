@@ -139,6 +139,15 @@ test("a series goes when the last snapshot that used it goes, and starts anew at
   expect(metrics.seriesCount).toBe(before + 2);
 });
 
+test("a series that a snapshot asks for twice goes with it all the same", () => {
+  const metrics = new Metrics();
+  const scope = metrics.scope();
+  scope.counter("c", "C.");
+  scope.counter("c", "C.").increment();
+  scope.retire();
+  expect(renderPrometheus([metrics])).not.toContain("# TYPE c ");
+});
+
 test("a thousand reloads with other routes do not use up the slots", () => {
   const metrics = new Metrics({ seriesMax: 60 });
   let scope = metrics.scope();

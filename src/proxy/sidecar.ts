@@ -20,6 +20,7 @@ import { giveMemoryBack } from "../io/resident-memory.ts";
 import { renderPrometheus } from "../telemetry/prometheus.ts";
 import { type BoundServer, openAdmin, openReadiness } from "./admin/admin-server.ts";
 import type { ListenerView, ProxyView, Readiness } from "./admin/proxy-view.ts";
+import { exportAgentMetrics } from "./agent/agent-metrics.ts";
 import { Application, applicationEnvironment } from "./agent/application.ts";
 import { ConfigCache } from "./agent/config-cache.ts";
 import { Configuration } from "./agent/configuration.ts";
@@ -82,6 +83,14 @@ export class Sidecar {
     this.#parts = parts;
     const { flags, log } = parts;
     this.#dataPlane = new DataPlane(parts);
+    exportAgentMetrics(this.#dataPlane.metrics, {
+      version: parts.version,
+      startedMs: parts.clock.wallMs(),
+      ready: () => this.#readiness().ready,
+      source: () => this.#configuration.source,
+      discovery: () => this.#link?.discovery(),
+      registration: () => this.#link?.registration(),
+    });
     this.#configuration = new Configuration({
       base: staticConfig(flags.upstreams, flags),
       // Rules of a standalone proxy are on this disk anyway.

@@ -1,4 +1,4 @@
-/** What keeps a proxy from starting though its flags are right: one line for stderr, exit code 1. */
+/** What keeps a proxy from starting though its flags are right: one line on stderr, code 1. */
 import type { HostPort } from "./flags.ts";
 
 export class StartFault extends Error {

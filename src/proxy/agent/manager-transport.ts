@@ -1,6 +1,6 @@
 /**
  * The way to a manager in another process: the Connect protocol over HTTP/1.1 by the runtime's own
- * fetch. gRPC would need node:http2, which costs an idle proxy 8 MB; what that has and this has not,
+ * fetch. gRPC would need node:http2, which costs an idle proxy 8 MB; what that has and this not,
  * pings, Discovery makes up for by a small call every few seconds.
  */
 import type { Transport } from "@connectrpc/connect";

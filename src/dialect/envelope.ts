@@ -185,7 +185,10 @@ function readBare(
   }
   if ([...keys].some((key) => meshConfigFields.has(key)))
     return meshConfig(kindOf("MeshConfig"), place, options.namespace);
-  place.error("is not a rule: it has neither kind, nor type, nor destination");
+  const known = ["kind", "apiVersion", "type", "destination", ...meshConfigFields];
+  const first = (entriesOf(place) ?? []).slice(0, 10);
+  const [hint] = first.flatMap(({ key }) => didYouMean(key, known) ?? []);
+  place.error("is not a rule: it has neither kind, nor type, nor destination", hint);
   return undefined;
 }
 

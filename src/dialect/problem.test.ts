@@ -127,6 +127,14 @@ const cases: readonly (readonly [title: string, text: string, told: readonly str
     ['r.yaml:6:21: spec.websocketUpgrade: must be true or false, not "yes" (write true)'],
   ],
   [
+    "a bare rule whose destination is misspelt",
+    "destinaton: a.b\nprecedence: 1\n",
+    [
+      "r.yaml:1:1: is not a rule: it has neither kind, nor type, nor destination " +
+        "(did you mean destination?)",
+    ],
+  ],
+  [
     "a document that is no rule",
     "hello: world\n",
     ["r.yaml:1:1: is not a rule: it has neither kind, nor type, nor destination"],

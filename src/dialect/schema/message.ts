@@ -27,6 +27,8 @@ export type Message<F extends Fields> = {
 /** Other spellings of fields, from earlier versions: `{ tags: "labels" }`. */
 type Aliases<F extends Fields> = Readonly<Record<string, keyof F & string>>;
 
+const suggestionsMax = 100;
+
 export function message<F extends Fields>(fields: F, aliases: Aliases<F> = {}): Reader<Message<F>> {
   return (place) => {
     const entries = entriesOf(place);
@@ -43,7 +45,10 @@ export function message<F extends Fields>(fields: F, aliases: Aliases<F> = {}): 
       const at = place.field(key, node, keyNode);
       const read = Object.hasOwn(fields, name) ? fields[name] : undefined;
       if (read === undefined) {
-        at.keyed(keyNode).error(`unknown field`, suggestion(key, fields, aliases));
+        // Each suggestion costs a comparison with every name.
+        const few = place.reading.errors < suggestionsMax;
+        const hint = few ? suggestion(key, fields, aliases) : undefined;
+        at.keyed(keyNode).error("unknown field", hint);
       } else if (places.has(name)) {
         at.keyed(keyNode).error(`is given twice: it is another spelling of ${name}`);
       } else if (!at.empty) {

@@ -153,6 +153,11 @@ test("extensions and trailers are bounded", () => {
   expect(decodeText("0\nx: 3456789012\n\n", limits).event).toBe(ChunkEvent.failed);
 });
 
+test("trailers are counted", () => {
+  expect(decodeText(`0\n${"x:\n".repeat(100)}\n`).event).toBe(ChunkEvent.end);
+  expect(decodeText(`0\n${"x:\n".repeat(101)}\n`).event).toBe(ChunkEvent.failed);
+});
+
 test("trailers keep their lines, except those that no trailer may be", () => {
   const found = decodeText(
     "0\nX-Sum: 1\nContent-Length: 9\ngrpc-status: 0\nHOST: b\nx-sum: 2\nSet-Cookie: a\n\n",

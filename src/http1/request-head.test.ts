@@ -122,6 +122,8 @@ const sound: readonly (readonly [what: string, text: string, start: string])[] =
     head("GET http://A/x HTTP/1.1\nHost: a:80"),
     "GET http://A/x",
   ],
+  ["a tilde in the target", head("GET /~a HTTP/1.0"), "GET /~a"],
+  ["four empty lines first", `${"\r\n".repeat(4)}${head("GET / HTTP/1.0")}`, "GET /"],
   ["some empty lines first", `\r\n\r\n${head("GET / HTTP/1.1\nHost: a")}`, "GET /"],
   ["Expect in any case", head("PUT / HTTP/1.1\nHost: a\nExpect: 100-Continue"), "PUT /"],
   ["a repeated field that frames nothing", head("GET / HTTP/1.1\nHost: a\nX: 1\nX: 2"), "GET /"],
@@ -152,6 +154,12 @@ const refused: readonly (readonly [what: string, text: string, status: number])[
   ["a name with an 8-bit octet", head("GET / HTTP/1.1\nHost: a\nX\xff: b"), 400],
   ["an 8-bit method", head(`G\xc9T / HTTP/1.1${host}`), 400],
   ["no target", head(`GET HTTP/1.1${host}`), 400],
+  ["no target between two spaces", head(`GET  HTTP/1.1${host}`), 400],
+  ["a tab after the method", head(`GET\t/ HTTP/1.1${host}`), 400],
+  ["a tab after the target", head(`GET /\tHTTP/1.1${host}`), 400],
+  ["an empty fragment in place of a space", head(`GET /#HTTP/1.1${host}`), 400],
+  ["an 8-bit octet in place of a space", head(`GET /\xa0HTTP/1.1${host}`), 400],
+  ["five empty lines first", `${"\r\n".repeat(5)}${head("GET / HTTP/1.0")}`, 400],
   ["two spaces before the target", head(`GET  / HTTP/1.1${host}`), 400],
   ["two spaces after the target", head(`GET /  HTTP/1.1${host}`), 400],
   ["a space at the end of the line", head(`GET / HTTP/1.1 ${host}`), 400],
@@ -282,6 +290,15 @@ test("limits: line 414, head and fields 431, and exactly the limit passes", () =
     expect(readStream([bytes]).failure?.http ?? 0).toBe(status);
     expect(readStream(half).failure?.http ?? 0).toBe(status);
   }
+});
+
+test("limits hold for every head of a connection, in pieces too", () => {
+  const first = head(`GET / HTTP/1.1${host}`);
+  const long = `GET /${"a".repeat(defaultHeadLimits.startLineBytesMax)}`;
+  const bytes = octets(first + long);
+  const pieces = [bytes.subarray(0, 9), bytes.subarray(9, first.length + 9)];
+  const stream = readStream([...pieces, bytes.subarray(first.length + 9)]);
+  expect([stream.messages.length, stream.failure?.http]).toEqual([1, 414]);
 });
 
 test("the HTTP/2 preface is recognised, and refused", () => {

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { cuts } from "../testing/cuts.ts";
 import { octets, readStream, type StreamOptions, summary } from "../testing/http1-stream.ts";
-import { Framing, MessageHead } from "./message-head.ts";
+import { defaultHeadLimits, Framing, MessageHead } from "./message-head.ts";
 import { MethodId } from "./method.ts";
 import { scanResponseHead } from "./response-head.ts";
 
@@ -71,6 +71,7 @@ test("a response without content says nothing of content that it may not have", 
 test("whether the upstream connection can be used again", () => {
   const keeps = (text: string): boolean => scan(text).keepsAlive;
   expect(keeps("HTTP/1.1 200 OK\nContent-Length: 5")).toBe(true);
+  expect(keeps("HTTP/1.1 200 OK\nContent-Length: 5\nConnection: x")).toBe(true);
   expect(keeps("HTTP/1.1 200 OK\nContent-Length: 5\nConnection: x, close")).toBe(false);
   expect(keeps("HTTP/1.0 200 OK\nContent-Length: 5")).toBe(false);
   expect(keeps("HTTP/1.0 200 OK\nContent-Length: 5\nConnection: Keep-Alive")).toBe(true);
@@ -79,6 +80,7 @@ test("whether the upstream connection can be used again", () => {
 
 const refused: readonly (readonly [what: string, head: string])[] = [
   ["another protocol", "ICY 200 OK"],
+  ["almost the protocol", "XTTP/1.1 200 OK"],
   ["HTTP/2.0", "HTTP/2.0 200 OK"],
   ["HTTP/1.10", "HTTP/1.10 200 OK"],
   ["a space first", " HTTP/1.1 200 OK"],
@@ -110,6 +112,13 @@ for (const [what, text] of refused) {
     expect(scan(text).failure?.reason).toBe("upstream-bad-response");
   });
 }
+
+test("exactly the limit of a head passes", () => {
+  const rest = head("HTTP/1.1 200 OK\nX: ").length;
+  const text = (bytes: number): string => `HTTP/1.1 200 OK\nX: ${"a".repeat(bytes - rest)}`;
+  expect(scan(text(defaultHeadLimits.headBytesMax)).failure).toBeUndefined();
+  expect(scan(text(defaultHeadLimits.headBytesMax + 1)).failure?.http).toBe(502);
+});
 
 test("the pieces that a response comes in make no difference", () => {
   const texts: readonly (readonly [text: string, options?: StreamOptions])[] = [

@@ -20,6 +20,8 @@ import { fixedRoute } from "./fixed-route.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Staging } from "./staging.ts";
 
+const WALL_READ_MS = 1_000;
+
 export interface EnvironmentParts {
   readonly limits: EngineLimits;
   readonly clock: Clock;
@@ -56,6 +58,8 @@ export class Environment {
   /** There is a snapshot. */
   ready = false;
   mirrors = 0;
+  #wallReadMs = Number.NEGATIVE_INFINITY;
+  #wallOffsetMs = 0;
   #passthrough: { readonly cluster: Cluster; readonly route: Route } | undefined = undefined;
 
   constructor(parts: EnvironmentParts) {
@@ -75,6 +79,15 @@ export class Environment {
   /** Reads the clock, once for each event. */
   tick(): void {
     this.nowMs = this.clock.nowMs();
+  }
+
+  /** Since 1970, of the event under way; follows a change of the wall clock within a second. */
+  get wallMs(): number {
+    if (this.nowMs - this.#wallReadMs > WALL_READ_MS) {
+      this.#wallReadMs = this.nowMs;
+      this.#wallOffsetMs = this.clock.wallMs() - this.nowMs;
+    }
+    return this.nowMs + this.#wallOffsetMs;
   }
 
   /** The route of requests to hosts outside the mesh. */

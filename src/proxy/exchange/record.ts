@@ -29,7 +29,7 @@ export function beginRecord(ex: Exchange): void {
   const record = env.accessLog!.acquire();
   const head = env.requestHead;
   ex.record = record;
-  record.startMs = env.clock.wallMs();
+  record.startMs = env.wallMs;
   record.protocol = head.minorVersion;
   record.copy(RecordText.method, head.bytes, head.start, head.methodEnd);
   record.copy(RecordText.path, head.bytes, head.pathStart, Math.max(head.pathEnd, head.queryEnd));
@@ -74,7 +74,7 @@ export function recordRefusal(
   const { accessLog } = env;
   if (accessLog === undefined) return;
   const record = accessLog.acquire();
-  record.startMs = env.clock.wallMs();
+  record.startMs = env.wallMs;
   record.status = failure.http;
   record.failure = failure;
   record.details = detail;

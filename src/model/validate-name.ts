@@ -63,6 +63,18 @@ export function checkWildcardDomain(text: string): Complaint {
   return `is invalid: ${why}`;
 }
 
+/**
+ * As networking.istio.io has domains: a dot may end them, and the last part is no number, since
+ * that would be an IP address, or the beginning of one.
+ */
+export function checkModernDomain(text: string, wildcard: "wildcard" | "full"): Complaint {
+  const domain = text.length > 1 && text.endsWith(".") ? text.slice(0, -1) : text;
+  const last = domain.slice(domain.lastIndexOf(".") + 1);
+  const complaint = wildcard === "full" ? checkFqdn(domain) : checkWildcardDomain(domain);
+  if (complaint !== undefined) return complaint;
+  return /^\d+$/.test(last) ? `is invalid: its last part "${last}" is a number` : undefined;
+}
+
 function isWildcardLabel(label: string): boolean {
   if (label === "*") return true;
   if (label.startsWith("*-")) return isDnsLabel(label.slice(2));

@@ -35,6 +35,7 @@ import {
   checkFqdn,
   checkKubernetesLabel,
   checkLabel,
+  checkModernDomain,
   checkObjectName,
   checkWildcardDomain,
 } from "./validate-name.ts";
@@ -67,6 +68,18 @@ const words: readonly (readonly [
     checkWildcardDomain,
     ["*", "*.a.com", "*a.com", "*-a.com", "a.com", "10.0.0.1"],
     ["", `*${long(64)}`, "**", "*.", "a.*.com", "a*.com", "*a*.com", "a.com:80", "*--"],
+  ],
+  [
+    "a domain of today",
+    (text) => checkModernDomain(text, "wildcard"),
+    ["a.com", "a.com.", "*.a.com", "*", "a1"],
+    ["", ".", "a..", "1.1.1.1", "a.1", "*.1", "a.com.."],
+  ],
+  [
+    "a full domain of today",
+    (text) => checkModernDomain(text, "full"),
+    ["a.com", "a.com."],
+    ["", ".", "*.a.com", "a.1"],
   ],
   ["the name of an object of 0.1", (text) => checkObjectName(text, false), ["a-b"], ["a.b", "A"]],
   ["the name of an object", (text) => checkObjectName(text, true), ["a.b"], ["A", "a..b", ""]],

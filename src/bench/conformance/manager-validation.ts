@@ -26,6 +26,7 @@ import { checkHeaderName } from "../../model/validate-http.ts";
 import {
   checkFqdn,
   checkLabel,
+  checkModernDomain,
   checkPortName,
   checkWildcardDomain,
 } from "../../model/validate-name.ts";
@@ -150,18 +151,22 @@ const judges: Readonly<Record<string, Judge>> = {
   },
   LabelsValidate: ({ object }) => labelsAreFine(object),
   TagsValidate: ({ object }) => labelsAreFine(object),
-  FQDN: ({ object }, era) => checkFqdn(text(object), letters(era)) === undefined,
+  FQDN: ({ object }, era) =>
+    (era === "now"
+      ? checkModernDomain(text(object), "full")
+      : checkFqdn(text(object), letters(era))) === undefined,
   Host: ({ object }) => checkHost(text(object)) === undefined,
   WildcardDomain: ({ object }, era) =>
-    checkWildcardDomain(text(object)) === undefined &&
-    (era !== "now" || checkIpAddress(text(object)) !== undefined),
+    (era === "now"
+      ? checkModernDomain(text(object), "wildcard")
+      : checkWildcardDomain(text(object))) === undefined,
   HTTPHeaderName: ({ object }) => checkHeaderName(text(object)) === undefined,
   PortName: ({ object }) => checkPortName(text(object)) === undefined,
   Port: ({ object }) => checkPort(Number(object)) === undefined,
   ProxyAddress: ({ object }) => checkProxyAddress(text(object)) === undefined,
   IPAddress: ({ object }) => checkIpAddress(text(object)) === undefined,
   IPSubnet: ({ object }) => text(object).includes("/") && checkSubnet(text(object)) === undefined,
-  TrustDomain: ({ object }) => checkFqdn(text(object)) === undefined,
+  TrustDomain: ({ object }) => checkModernDomain(text(object), "full") === undefined,
   Duration: ({ object }) => lasts(object, checkDuration),
   RefreshDelay: ({ object }) => lasts(object, checkRefreshDelay),
   ConnectTimeout: ({ object }, era) =>

@@ -4,7 +4,7 @@
  */
 import type { ServiceEntry, WorkloadEntry } from "../../model/service.ts";
 import { checkSubnet, isCidr } from "../../model/validate-address.ts";
-import { checkDnsLabel, checkFqdn, checkWildcardDomain } from "../../model/validate-name.ts";
+import { checkDnsLabel, checkFqdn, checkModernDomain } from "../../model/validate-name.ts";
 import { list, message, type Reader, toRecord, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { checkedText, oneOf, text } from "../schema/scalar.ts";
@@ -14,8 +14,8 @@ import { type AddressForm, toWorkload, workload, workloadLabels } from "./worklo
 const host: Reader<string> = (place) => {
   const value = text(place);
   if (value === undefined) return undefined;
-  const complaint = value === "*" ? "would claim every host" : checkWildcardDomain(value);
-  if (complaint === undefined) return value.toLowerCase();
+  const complaint = value === "*" ? "would claim every host" : checkModernDomain(value, "wildcard");
+  if (complaint === undefined) return value.toLowerCase().replace(/\.$/, "");
   place.error(`"${value}" ${complaint}`);
   return undefined;
 };

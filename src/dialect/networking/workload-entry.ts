@@ -2,7 +2,11 @@
 import { isIP } from "node:net";
 import type { WorkloadEntry } from "../../model/service.ts";
 import { checkUnixPath } from "../../model/validate-address.ts";
-import { checkFqdn, checkKubernetesLabel, checkPortName } from "../../model/validate-name.ts";
+import {
+  checkKubernetesLabel,
+  checkModernDomain,
+  checkPortName,
+} from "../../model/validate-name.ts";
 import { labelsChecked } from "../schema/label.ts";
 import {
   type Entry,
@@ -93,7 +97,9 @@ function complaintOf(address: string, forms: readonly AddressForm[]): string | u
       : "must not be the path of a socket";
   if (isIP(address) !== 0) return undefined;
   if (!forms.includes("name")) return "is not an IP address";
-  return checkFqdn(address) === undefined ? undefined : "is neither a host name nor an IP address";
+  return checkModernDomain(address, "full") === undefined
+    ? undefined
+    : "is neither a host name nor an IP address";
 }
 
 /** Undefined after the problems have been reported. */

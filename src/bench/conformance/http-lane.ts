@@ -2,14 +2,28 @@
  * One proxy as a process, between a client that sends raw octets and an upstream that records every
  * octet it gets. Several lanes run cases side by side; a lane runs one at a time.
  *
- * Every host is routed to the recorder, by the inbound listener. MESH_BINARY names another binary
- * than `bun src/main.ts`.
+ * The inbound listener routes every host to the recorder, the outbound one those that it is given.
+ * The proxy is dist/mesh if that is newer than every source, else the sources.
  */
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { freePorts, Stage, until } from "../../spec/process.ts";
+import { freePorts, meshBinary, Stage, until } from "../../spec/process.ts";
 import { type OracleReading, readOracle } from "./http-oracle.ts";
 
-const sourceMain = join(import.meta.dir, "..", "..", "main.ts");
+const sources = join(import.meta.dir, "..", "..");
+
+/** How to start mesh as it is now. */
+function meshCommand(): string[] {
+  const fromSources = [process.execPath, join(sources, "main.ts")];
+  if (!existsSync(meshBinary)) return fromSources;
+  const builtMs = statSync(meshBinary).mtimeMs;
+  const isCurrent = [...new Bun.Glob("**/*.{ts,tsx,css}").scanSync(sources)].every(
+    (path) =>
+      /\.test\.ts$|^(bench|spec|testing)\//.test(path) ||
+      statSync(join(sources, path)).mtimeMs < builtMs,
+  );
+  return isCurrent ? [meshBinary] : fromSources;
+}
 
 export interface RecordedConnection {
   /** One character an octet. */
@@ -32,18 +46,18 @@ export interface SendOptions {
   /** Waits this long for the first octet, and for the end of what follows. */
   readonly firstMs: number;
   readonly idleMs: number;
-  /** Whether what came is all that can come. */
-  readonly isDone?: (text: string) => boolean;
+  readonly listener?: "inbound" | "outbound";
 }
 
 export class ProxyLane {
   connections: RecordedConnection[] = [];
   upstream: Upstream = () => {};
   readonly #stage = new Stage();
-  #port = 0;
+  readonly #ports = { inbound: 0, outbound: 0 };
   #server: { stop(force?: boolean): void } | undefined;
 
-  async start(): Promise<void> {
+  /** `hosts`: what the outbound listener routes to the recorder. */
+  async start(hosts: readonly string[] = []): Promise<void> {
     const server = Bun.listen<RecordedConnection>({
       hostname: "127.0.0.1",
       port: 0,
@@ -66,13 +80,14 @@ export class ProxyLane {
     });
     this.#server = server;
     const [inbound = 0, outbound = 0, admin = 0, readiness = 0] = await freePorts(4);
-    this.#port = inbound;
+    Object.assign(this.#ports, { inbound, outbound });
     const address = (port: number): string => `127.0.0.1:${port}`;
     const running = this.#stage.run([
-      ...(process.env.MESH_BINARY?.split(" ") ?? [process.execPath, sourceMain]),
+      ...meshCommand(),
       ...["proxy", "--manager", "none", "--service", "vectors", "--app-port", `${server.port}`],
       ...["--inbound", address(inbound), "--outbound", address(outbound)],
       ...["--admin", address(admin), "--readiness", address(readiness)],
+      ...hosts.flatMap((host) => ["--upstream", `${host}=${address(server.port)}`]),
       ...["--state-dir", join(this.#stage.directory, "state"), "--access-log", "none"],
     ]);
     await until(`the proxy to be ready; it said: ${running.output()}`, () => {
@@ -102,7 +117,7 @@ export class ProxyLane {
     let lastMs = performance.now();
     const socket = await Bun.connect({
       hostname: "127.0.0.1",
-      port: this.#port,
+      port: this.#ports[options.listener ?? "inbound"],
       socket: {
         data(_, chunk) {
           text += chunk.toString("latin1");
@@ -125,7 +140,6 @@ export class ProxyLane {
     }
     lastMs = performance.now();
     while (!closed) {
-      if (text !== "" && options.isDone?.(text) === true) break;
       const quietMs = performance.now() - lastMs;
       if (quietMs > (text === "" ? options.firstMs : options.idleMs)) break;
       await Bun.sleep(1);
@@ -136,16 +150,18 @@ export class ProxyLane {
   }
 }
 
-/** Runs the cases over as many lanes; the verdicts come in the order of the cases. */
+const laneCount = 2;
+
+/** Runs the cases over a few lanes; the verdicts come in the order of the cases. */
 export async function overLanes<Case, Verdict>(
   cases: readonly Case[],
-  laneCount: number,
+  hosts: readonly string[],
   judge: (lane: ProxyLane, one: Case) => Promise<Verdict>,
 ): Promise<Verdict[]> {
   const lanes = Array.from({ length: laneCount }, () => new ProxyLane());
   const verdicts: Verdict[] = [];
   try {
-    await Promise.all(lanes.map((lane) => lane.start()));
+    await Promise.all(lanes.map((lane) => lane.start(hosts)));
     let next = 0;
     await Promise.all(
       lanes.map(async (lane) => {

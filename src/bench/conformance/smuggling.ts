@@ -16,7 +16,6 @@ interface SmugglingCase extends Label {
   readonly requests?: readonly { readonly body_b64: string }[];
 }
 
-const laneCount = 2;
 const timing = { firstMs: 400, idleMs: 40 };
 /** What the upstream may still get after the client has its answer. */
 const settleMs = 8;
@@ -34,16 +33,35 @@ const recorder: Upstream = (connection, reading) => {
 async function run(path: string): Promise<SuiteResult> {
   const verdicts = new Verdicts();
   const { cases } = readVectors<{ cases: SmugglingCase[] }>(path);
-  const found = await overLanes(cases, laneCount, judge);
+  const hosts = new Set(cases.map(hostOf).filter((host) => host !== undefined));
+  const found = await overLanes(cases, [...hosts], judge);
   for (const [i, why] of found.entries()) verdicts.judge(cases[i]!.name, why);
   return verdicts.result();
 }
 
+/** The host of a case, where an operator could name a service so. */
+function hostOf(one: SmugglingCase): string | undefined {
+  const text = asText(fromBase64(one.bytes_b64));
+  return /\r\nhost: ([a-z0-9]+)\r\n/i.exec(text)?.[1]?.toLowerCase();
+}
+
+/** By the inbound listener, and by the outbound one where that routes the host. */
 async function judge(lane: ProxyLane, one: SmugglingCase): Promise<string | undefined> {
+  const inbound = await judgeBy(lane, one, "inbound");
+  if (inbound !== undefined || hostOf(one) === undefined) return inbound;
+  const outbound = await judgeBy(lane, one, "outbound");
+  return outbound === undefined ? undefined : `outbound: ${outbound}`;
+}
+
+async function judgeBy(
+  lane: ProxyLane,
+  one: SmugglingCase,
+  listener: "inbound" | "outbound",
+): Promise<string | undefined> {
   lane.clear();
   lane.upstream = recorder;
   const before = new Set(lane.connections);
-  const outcome = await lane.send(fromBase64(one.bytes_b64), timing);
+  const outcome = await lane.send(fromBase64(one.bytes_b64), { ...timing, listener });
   await Bun.sleep(settleMs);
   const got = lane.connections.filter((connection) => !before.has(connection));
   const readings = got.map(({ text }) => text).filter((text) => text !== "");

@@ -69,7 +69,7 @@ describe("a route's timeout", () => {
 
   test("covers all tries together", async () => {
     const mesh = await setUp([silent], {
-      route: { timeoutMs: 120, retry: { attempts: 100, perTryTimeoutMs: 40, backoffMs } },
+      route: { timeoutMs: 300, retry: { attempts: 100, perTryTimeoutMs: 100, backoffMs } },
     });
     mesh.client.send(get());
     expect((await mesh.client.takeResponse()).status).toBe(504);
@@ -259,7 +259,7 @@ describe("a retry", () => {
 describe("a timeout of one try", () => {
   test("begins another one", async () => {
     const mesh = await setUp([inTurn(silent, ok)], {
-      route: { retry: { attempts: 1, perTryTimeoutMs: 50, backoffMs } },
+      route: { retry: { attempts: 1, perTryTimeoutMs: 200, backoffMs } },
     });
     mesh.client.send(get());
     expect((await mesh.client.takeResponse()).status).toBe(200);

@@ -423,11 +423,13 @@ test("10,000 routes and 2,000 endpoints compile in well under a second, a change
     endpointSets: [{ cluster: "v1", endpoints }],
   });
   const timed = (from: typeof large, former: Snapshot | undefined): [Snapshot, ms: number] => {
-    const started = performance.now();
+    // Processor time: the machine may have other things to do.
+    const before = process.cpuUsage();
     const snapshot = compileSnapshot(from, parts({ former }));
     if (!(snapshot instanceof Snapshot)) throw new Error("it compiles");
     snapshot.activate(former);
-    return [snapshot, performance.now() - started];
+    const { user, system } = process.cpuUsage(before);
+    return [snapshot, (user + system) / 1_000];
   };
   const [former, firstMs] = timed(large, undefined);
   const [next, secondMs] = timed(clone(ProxyConfigSchema, large), former);

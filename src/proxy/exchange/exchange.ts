@@ -87,7 +87,8 @@ export abstract class Exchange implements UpstreamUser {
   reused = false;
   /**
    * A lost connection was forgiven, once: a stale one of the pool, or, where the route retries
-   * resets, one that died silently under an idempotent request (RFC 9110 9.2.2). Only a new one does.
+   * resets, one that died silently under an idempotent request (RFC 9110 9.2.2). Only a new one
+   * will do then.
    */
   repeated = false;
   retriesLeft = 0;

@@ -30,7 +30,7 @@ describe("time", () => {
 });
 
 describe("early answers", () => {
-  test("an answer before the end of the request reaches a client that still sends", async () => {
+  test("an answer before the end of the request reaches who still sends", async () => {
     const { client, service } = await setUp();
     service.script = () => {};
     const { client: talker } = await setUp(undefined, () => ({ endpoints: [service.port] }));
@@ -49,7 +49,7 @@ describe("early answers", () => {
 describe("backpressure", () => {
   const SIZE = 24 * 1024 * 1024;
 
-  test("a client that does not read stops the service, and gets everything in the end", async () => {
+  test("a client that does not read stops the service, and gets all in the end", async () => {
     const chunk = new Uint8Array(1024 * 1024).fill(120);
     const { client, mesh } = await setUp((_request, reply) => {
       reply.send(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`);
@@ -63,7 +63,7 @@ describe("backpressure", () => {
     await client.until(() => client.bytesReceived >= SIZE);
   });
 
-  test("a service that does not read stops the client, and gets everything in the end", async () => {
+  test("a service that does not read stops the client, and gets all in the end", async () => {
     const { client, service, mesh } = await setUp((request, reply) =>
       reply.respond(200, String(request.body.length)),
     );
@@ -74,7 +74,7 @@ describe("backpressure", () => {
     expect((await client.takeResponse()).body).toBe(String(SIZE));
   });
 
-  test("pipelined requests of a client that does not read are not all answered at once", async () => {
+  test("pipelined requests of a client that does not read wait", async () => {
     const { client, service } = await setUp((_request, reply) =>
       reply.respond(200, "x".repeat(100_000)),
     );

@@ -94,6 +94,4 @@ function checkProtocol(service: string, spoken: string, place: Place): void {
     place.error(`must be tcp or mongo, since ${service} is a block of addresses`);
   else if (!isCidr(service) && !address && ofConnections.includes(spoken))
     place.error(`must be one of http, https, http2, grpc, since ${service} is a domain`);
-  else if (spoken === "https") place.warn("is not served yet: the proxy starts no TLS");
-  else if (ofConnections.includes(spoken)) place.warn("is not served yet: only HTTP is");
 }

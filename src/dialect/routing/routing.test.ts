@@ -217,20 +217,12 @@ const to = (service: string, ...ports: readonly string[]): string =>
   `{ destination: { service: '${service}' }, ports: [${ports.map((port) => `{ ${port} }`)}] }`;
 
 const egress: readonly (readonly [title: string, spec: string, why: readonly string[]])[] = [
-  [
-    "a domain",
-    to("*.a.com", "port: 80, protocol: http", "port: 443, protocol: HTTPS"),
-    ["warning: spec.ports[1].protocol: is not served yet: the proxy starts no TLS"],
-  ],
-  [
-    "a block of addresses",
-    to("10.0.0.0/8", "port: 80, protocol: tcp"),
-    ["warning: spec.ports[0].protocol: is not served yet: only HTTP is"],
-  ],
+  ["a domain", to("*.a.com", "port: 80, protocol: http", "port: 443, protocol: HTTPS"), []],
+  ["a block of addresses", to("10.0.0.0/8", "port: 80, protocol: tcp"), []],
   [
     "an address, by either",
     to("10.0.0.1", "port: 80, protocol: tcp", "port: 81, protocol: http"),
-    ["warning: spec.ports[0].protocol: is not served yet: only HTTP is"],
+    [],
   ],
   ["no ports", to("a.com"), ["spec.ports: must have at least one port"]],
   [

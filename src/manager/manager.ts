@@ -50,7 +50,7 @@ export class Manager {
   #registry: Registry = { services: [], instances: [], origins: new Map() };
   #reported: readonly Problem[] = [];
   /** Until something changes. */
-  #problems: readonly Problem[] | undefined;
+  #setProblems: readonly Problem[] | undefined;
 
   static async open(options: ManagerOptions): Promise<Manager> {
     let changed = (): void => {};
@@ -90,14 +90,20 @@ export class Manager {
     return new Set(this.#registry.services.map(({ host }) => host));
   }
 
-  /** Of the files, and between all objects in force. */
+  /** Of the files, between all objects in force, and with who is there. */
   problems(): readonly Problem[] {
-    this.#problems ??= [
+    const configs = this.configuration.configs();
+    return [
       ...this.configuration.problems,
-      ...validateSet(this.configuration.configs(), { hosts: this.hosts }),
-      ...ruleWarnings(this.configuration.configs(), this.#registry),
+      ...this.setProblems(),
+      ...ruleWarnings(configs, this.#registry),
     ];
-    return this.#problems;
+  }
+
+  /** Between all objects in force. */
+  setProblems(): readonly Problem[] {
+    this.#setProblems ??= validateSet(this.configuration.configs(), { hosts: this.hosts });
+    return this.#setProblems;
   }
 
   /** Does not wait for more changes: what was committed is on its way when this returns. */
@@ -128,7 +134,7 @@ export class Manager {
       rules: ruleSetOf(configs, this.options.domain),
       catalog: new Catalog(services, instances),
     });
-    this.#problems = undefined;
+    this.#setProblems = undefined;
     this.#report(this.configuration.problems);
     this.#news.cause();
   }

@@ -1,7 +1,8 @@
-/** The manager's metrics of itself. */
+/** The manager's metrics of itself: brought up to date when somebody asks. */
 import { MESH_VERSION } from "../core/version.ts";
-import { type Gauge, Metrics } from "../telemetry/metrics.ts";
+import { type Counter, Metrics } from "../telemetry/metrics.ts";
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../telemetry/prometheus.ts";
+import type { DiscoveryCounts } from "./discovery/discovery.ts";
 import type { Sync } from "./discovery/proxy-stream.ts";
 import type { Manager } from "./manager.ts";
 
@@ -11,29 +12,13 @@ export class ManagerMetrics {
   readonly #metrics = new Metrics();
 
   constructor(manager: Manager) {
-    const metrics = this.#metrics;
-    metrics
-      .gauge("mesh_build_info", "The version of this binary.", { version: MESH_VERSION })
-      .set(1);
-    const proxies = new Map<Sync, Gauge>(
-      SYNCS.map((sync) => [
-        sync,
-        metrics.gauge("mesh_manager_proxies", "Connected proxies by sync state.", { sync }),
-      ]),
-    );
-    const objects = metrics.gauge("mesh_manager_config_objects", "Objects in force.");
-    const services = metrics.gauge("mesh_manager_services", "Services of all registries.");
-    const instances = metrics.gauge("mesh_manager_instances", "Instances of all registries.");
-    const revision = metrics.gauge("mesh_manager_store_revision", "The store's revision.");
-    const problems = metrics.gauge("mesh_manager_config_problems", "Problems of rule files.");
-    metrics.beforeScrape(() => {
-      for (const gauge of proxies.values()) gauge.set(0);
-      for (const { sync } of manager.discovery.streams.values()) proxies.get(sync)?.add(1);
-      objects.set(manager.configuration.list().length);
-      services.set(manager.registry.services.length);
-      instances.set(manager.registry.instances.length);
-      revision.set(manager.configuration.revision);
-      problems.set(manager.configuration.problems.length);
+    const labels = { version: MESH_VERSION };
+    this.#metrics.gauge("mesh_build_info", "The version of this binary.", labels).set(1);
+    const refreshState = this.#state(manager);
+    const refreshDiscovery = this.#discovery(manager);
+    this.#metrics.beforeScrape(() => {
+      refreshState();
+      refreshDiscovery();
     });
   }
 
@@ -44,5 +29,48 @@ export class ManagerMetrics {
     return new Response(renderPrometheus([this.#metrics]), {
       headers: { "content-type": PROMETHEUS_CONTENT_TYPE },
     });
+  }
+
+  #state(manager: Manager): () => void {
+    const gauge = (name: string, help: string) => this.#metrics.gauge(`mesh_manager_${name}`, help);
+    const objects = gauge("config_objects", "Objects in force.");
+    const services = gauge("services", "Services of all registries.");
+    const instances = gauge("instances", "Instances of all registries.");
+    const healthy = gauge("instances_healthy", "Instances whose application answers.");
+    const revision = gauge("store_revision", "The store's revision.");
+    const problems = gauge("config_problems", "Problems of rule files.");
+    const bySync = SYNCS.map((sync) => {
+      const help = "Connected proxies by sync state.";
+      return [sync, this.#metrics.gauge("mesh_manager_proxies", help, { sync })] as const;
+    });
+    return () => {
+      const { configuration, registry, discovery } = manager;
+      objects.set(configuration.list().length);
+      services.set(registry.services.length);
+      instances.set(registry.instances.length);
+      healthy.set(registry.instances.filter((instance) => instance.healthy).length);
+      revision.set(configuration.revision);
+      problems.set(configuration.problems.length);
+      const streams = [...discovery.streams.values()];
+      for (const [sync, proxies] of bySync)
+        proxies.set(streams.filter((stream) => stream.sync === sync).length);
+    };
+  }
+
+  #discovery({ discovery }: Manager): () => void {
+    const counter = (name: string, help: string, labels = {}): Counter =>
+      this.#metrics.counter(`mesh_manager_${name}_total`, help, labels);
+    const updates = "Configurations sent to proxies.";
+    const answers = "What proxies said to them.";
+    const counters: readonly (readonly [keyof DiscoveryCounts, Counter])[] = [
+      ["connections", counter("proxy_connections", "Streams that proxies opened.")],
+      ["wholes", counter("updates", updates, { form: "whole" })],
+      ["differences", counter("updates", updates, { form: "difference" })],
+      ["acknowledged", counter("answers", answers, { answer: "acknowledged" })],
+      ["rejected", counter("answers", answers, { answer: "rejected" })],
+    ];
+    return () => {
+      for (const [name, one] of counters) one.add(discovery.counts[name] - one.value);
+    };
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What is well formed, and yet will not do what its author thinks, given who is there: routes to a
- * version that nobody runs, protocols that are accepted and not carried yet.
+ * version that nobody runs.
  */
 import type { Problem } from "../core/problem.ts";
 import type { Config, ConfigOf } from "../model/config.ts";
@@ -10,16 +10,9 @@ import { formatLabels, isSubset } from "./translate/labels.ts";
 
 export function ruleWarnings(configs: readonly Config[], registry: Registry): readonly Problem[] {
   const byHost = Map.groupBy(registry.instances, ({ host }) => host);
-  return configs.flatMap((config) => {
-    switch (config.kind) {
-      case "RouteRule":
-        return emptySubsets(config, byHost);
-      case "EgressRule":
-        return uncarriedPorts(config);
-      default:
-        return [];
-    }
-  });
+  return configs.flatMap((config) =>
+    config.kind === "RouteRule" ? emptySubsets(config, byHost) : [],
+  );
 }
 
 /** A service without any instance is another matter: it may just not have started. */
@@ -33,17 +26,6 @@ function emptySubsets(
     if (instances.some((instance) => isSubset(labels, instance.labels))) return [];
     const message = `no instance of ${host} has ${formatLabels(labels)}: it answers 503 (UH)`;
     return [warning(config, `spec.route[${i}].labels`, message)];
-  });
-}
-
-function uncarriedPorts(config: ConfigOf<"EgressRule">): readonly Problem[] {
-  return config.spec.ports.flatMap(({ port, protocol }, i) => {
-    if (protocol === "http" || protocol === "http2" || protocol === "grpc") return [];
-    const message =
-      protocol === "https"
-        ? `TLS is not originated yet: call https://…:${port} through the proxy by CONNECT`
-        : `${protocol} is not carried yet`;
-    return [warning(config, `spec.ports[${i}].protocol`, message)];
   });
 }
 

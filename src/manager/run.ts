@@ -1,4 +1,5 @@
 /** `mesh manager`: flags in, a running manager until SIGTERM or SIGINT, an exit code out. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiServer, serveApi } from "../api/serve.ts";
 import { systemClock } from "../core/clock.ts";
@@ -82,6 +83,8 @@ async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<s
 
 async function openManager(flags: ManagerFlags, log: Log): Promise<Manager> {
   const { dataDir, configDirs: paths, namespace, domain, leaseMs } = flags;
+  const missing = paths.filter((path) => !existsSync(path));
+  if (missing.length > 0) throw new Error(`no such file or directory: ${missing.join(", ")}`);
   const clock = systemClock;
   const store =
     dataDir === "" ? new MemoryStore(clock) : new SqliteStore(join(dataDir, "mesh.db"), clock);

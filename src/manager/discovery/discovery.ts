@@ -19,6 +19,15 @@ export interface DiscoveryOptions {
   readonly onChange: () => void;
 }
 
+/** Since the process began. */
+export interface DiscoveryCounts {
+  readonly connections: number;
+  readonly wholes: number;
+  readonly differences: number;
+  readonly acknowledged: number;
+  readonly rejected: number;
+}
+
 /** Versions that are remembered, so that a proxy which reconnects is sent a difference. */
 const VERSIONS_MAX = 64;
 
@@ -27,6 +36,7 @@ export class Discovery {
   readonly #translator: Translator;
   readonly #streams = new Map<string, ProxyStream>();
   readonly #versions = new Map<string, Resources>();
+  readonly #counts = { connections: 0, wholes: 0, differences: 0, acknowledged: 0, rejected: 0 };
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
@@ -36,6 +46,10 @@ export class Discovery {
   /** By node id. */
   get streams(): ReadonlyMap<string, ProxyStream> {
     return this.#streams;
+  }
+
+  get counts(): DiscoveryCounts {
+    return this.#counts;
   }
 
   publish(world: World): void {
@@ -61,6 +75,7 @@ export class Discovery {
     const stream = new ProxyStream(node, version, this.#versions.get(version), clock);
     this.#streams.get(node.id)?.close();
     this.#streams.set(node.id, stream);
+    this.#counts.connections++;
     const close = (): void => stream.close();
     signal.addEventListener("abort", close);
     log.info("proxy connected", { node: node.id, service: node.service, holds: version });
@@ -70,6 +85,7 @@ export class Discovery {
       for (;;) {
         const update = await stream.next();
         if (update === undefined) return;
+        this.#counts[update.baseVersion === "" ? "wholes" : "differences"]++;
         yield update;
         onChange();
       }
@@ -92,7 +108,10 @@ export class Discovery {
         version,
         problems: problems.slice(0, 5).join("; "),
       });
-    if (known) this.#options.onChange();
+    if (known) {
+      this.#counts[problems.length === 0 ? "acknowledged" : "rejected"]++;
+      this.#options.onChange();
+    }
     return known;
   }
 

@@ -22,6 +22,7 @@ import { serveApi } from "../../api/serve.ts";
 import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { Manager } from "../manager.ts";
+import { ManagerMetrics } from "../metrics.ts";
 import { forgetfulWorkloadStore } from "../registry/workload-store.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { webApp } from "../web/web-app.ts";
@@ -270,23 +271,13 @@ describe("applying", () => {
     expect((await mesh.config.list({})).objects).toEqual([]);
   });
 
-  test("warns of a version that nobody runs, and of what is not carried yet", async () => {
+  test("warns of a version that nobody runs", async () => {
     const mesh = await open();
     await mesh.registry.register(reviews(1));
-    const egress = `apiVersion: config.istio.io/v1alpha2
-kind: EgressRule
-metadata: { name: secure }
-spec:
-  destination: { service: api.example.com }
-  ports: [{ port: 443, protocol: https }]
-`;
-    const response = await apply(mesh, [reviewsRule("a", 90), egress].join("---\n"));
-    expect(response.objects).toHaveLength(2);
-    expect(response.problems.map(({ path, severity }) => [path, severity])).toEqual([
-      ["spec.route[1].labels", 2],
-      ["spec.ports[0].protocol", 2],
-    ]);
-    expect(response.problems[0]?.message).toContain("has version=v2");
+    const { objects, problems } = await apply(mesh, reviewsRule("a", 90));
+    expect(objects).toHaveLength(1);
+    expect(problems).toMatchObject([{ path: "spec.route[1].labels", severity: 2 }]);
+    expect(problems[0]?.message).toContain("has version=v2");
   });
 
   test("refuses one object twice", async () => {
@@ -380,6 +371,30 @@ describe("registering", () => {
     mesh.manager.flush();
     expect((await mesh.status.listServices({})).services).toMatchObject([{ instances: [] }]);
   });
+});
+
+test("the manager's own metrics tell of proxies, answers and objects", async () => {
+  const mesh = await open();
+  await mesh.registry.register(reviews(1));
+  mesh.manager.flush();
+  const proxy = new FakeProxy(mesh, "p.default");
+  await proxy.next();
+  await apply(mesh, reviewsRule("a", 90));
+  await proxy.next(["no"]);
+  const metrics = new ManagerMetrics(mesh.manager);
+  const scrape = async () => await metrics.fetch(new Request("http://m/metrics")).text();
+  const text = await scrape();
+  for (const line of [
+    `mesh_manager_proxies{sync="rejected"} 1`,
+    `mesh_manager_proxies{sync="synced"} 0`,
+    `mesh_manager_updates_total{form="whole"} 1`,
+    `mesh_manager_updates_total{form="difference"} 1`,
+    `mesh_manager_answers_total{answer="rejected"} 1`,
+    "mesh_manager_config_objects 1",
+    "mesh_manager_instances_healthy 1",
+  ])
+    expect(text.split("\n")).toContain(line);
+  expect(await scrape()).toBe(text);
 });
 
 describe("pages", () => {

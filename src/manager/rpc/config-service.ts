@@ -156,9 +156,7 @@ function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly P
   manager.flush();
   const mine = new Map(configs.map((config) => [configKey(config), config]));
   const rest = manager.configuration.configs().filter((config) => !mine.has(configKey(config)));
-  const before = new Set(
-    validateSet(manager.configuration.configs(), { hosts: manager.hosts }).map(identityOf),
-  );
+  const before = new Set(manager.setProblems().map(identityOf));
   const after = validateSet([...rest, ...configs], { hosts: manager.hosts }).filter(
     (problem) =>
       !before.has(identityOf(problem)) ||

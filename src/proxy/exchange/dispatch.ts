@@ -159,11 +159,11 @@ function beginMirror(ex: Exchange, mirror: Mirror, head: MessageHead): void {
   const { output } = env;
   output.begin(0);
   writeRequestHead(ex, output, head);
+  output.close();
   if (output.end() < 0) return copy.abandon();
   const shadow = shadowed(output.out, output.at);
   output.begin(0);
   copy.body(shadow, 0, shadow.length);
-  if (ex.requestDone) copy.bodyDone();
   ex.copy = copy;
 }
 

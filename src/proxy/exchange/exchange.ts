@@ -33,7 +33,6 @@ export type Wake = (typeof Wake)[keyof typeof Wake];
 /** A second user of the request's bytes. */
 export interface RequestCopy {
   body(bytes: Uint8Array, from: number, to: number): void;
-  bodyDone(): void;
   abandon(): void;
 }
 

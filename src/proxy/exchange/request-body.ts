@@ -74,7 +74,6 @@ function pass(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
 function requestDone(ex: Exchange): void {
   ex.requestDone = true;
   ex.sentMs = ex.env.nowMs;
-  ex.copy?.bodyDone();
   startRouteTimeout(ex);
   if (ex.phase === Phase.head) armTimer(ex);
 }

@@ -200,6 +200,7 @@ describe("mirror and CORS", () => {
     await mirror.until(() => mirror.requests.length === 1);
     expect(mirror.requests[0]).toMatchObject({ target: "/p", body: "body" });
     expect(mirror.requests[0]?.field("host")).toBe("svc-shadow:80");
+    expect(mirror.requests[0]?.field("connection")).toBe("close");
     expect(service.requests[0]?.field("host")).toBe("svc:80");
   });
 

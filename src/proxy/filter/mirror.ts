@@ -3,7 +3,6 @@
  * happens to it touches the exchange. What the mirror's service cannot take at once is kept up to a
  * bound; past it the copy is given up.
  */
-import { scanResponseHead } from "../../http1/response-head.ts";
 import { Timer } from "../../io/timer-wheel.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
@@ -23,7 +22,6 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
   readonly #unsent: ReplayBuffer;
   #connection: UpstreamConnection | undefined;
   #opened = false;
-  #complete = false;
 
   private constructor(env: Environment, cluster: Cluster, endpoint: Endpoint) {
     super();
@@ -58,10 +56,6 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
     }
   }
 
-  bodyDone(): void {
-    this.#complete = true;
-  }
-
   abandon(): void {
     const connection = this.#connection;
     this.#end();
@@ -81,16 +75,15 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
     this.#end();
   }
 
-  upstreamData(bytes: Uint8Array): void {
-    const head = this.#env.responseHead;
-    const interim = scanResponseHead(bytes, 0, bytes.length, head) > 0 && head.status < 200;
-    if (this.#complete && !interim) this.abandon();
-  }
+  /** The service closes when it has answered, since we asked for that; until then we listen. */
+  upstreamData(): void {}
 
   upstreamDrained(): void {}
 
   upstreamEnded(): void {
-    this.abandon();
+    const connection = this.#connection;
+    this.#end();
+    connection?.close();
   }
 
   upstreamClosed(): void {

@@ -1,7 +1,7 @@
 /**
  * Kills a manager with SIGKILL amid writes, again and again, and looks for what it had
- * acknowledged: `bun src/bench/manager-crash.ts [rounds] [seed]`. Each writer puts groups of objects
- * that carry one number, so a torn commit shows as a group of two numbers.
+ * acknowledged: `bun src/bench/manager-crash.ts [rounds] [seed]`. Each writer puts groups of
+ * objects that carry one number, so a torn commit shows as a group of two numbers.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

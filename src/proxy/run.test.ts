@@ -181,7 +181,7 @@ test("without its manager it serves from disk, and says so; then it follows agai
   expect(manager.watched.at(-1)?.version).toBe("v1");
 });
 
-test("a proxy that has never had a configuration is not ready, and its application waits", async () => {
+test("a proxy that never had a configuration is not ready, and its application waits", async () => {
   await manager.kill();
   const proxy = start(["--manager", manager.url, "--", "sh", "-c", "echo started; exit 4"]);
   await until(() => proxy.output().includes("manager is away"));
@@ -283,4 +283,25 @@ test("a successor takes the ports over, with the same workload, and keeps it reg
   await until(() => manager.registry.filter((line) => line.startsWith("register")).length === 2);
   expect(manager.registry.some((line) => line.startsWith("withdraw"))).toBe(false);
   expect(new Set([...manager.workloads.values()].map(({ id }) => id)).size).toBe(1);
+});
+
+test("a successor without a configuration leaves the connections to its predecessor", async () => {
+  const flags = ["--manager", manager.url, "--service", "web", "--outbound", "127.0.0.1:0"];
+  const first = start(flags);
+  const at = await first.ready();
+  await manager.kill();
+  for (const name of readdirSync(directory)) {
+    if (name.endsWith(".config")) rmSync(join(directory, name));
+  }
+  const second = start([...flags, "--restart"]);
+  await until(() => second.output().includes("manager is away"));
+  for (let i = 0; i < 20; i++) expect(await get(at.outbound, "/i")).toBe("200 app /i");
+  second.child.kill("SIGTERM");
+  expect(await second.child.exited).toBe(0);
+  expect(await get(at.outbound, "/still")).toBe("200 app /still");
+  const third = start([...flags, "--restart"]);
+  await manager.start();
+  expect((await third.ready()).outbound).toBe(at.outbound!);
+  expect(await first.child.exited).toBe(0);
+  expect(await get(at.outbound, "/third")).toBe("200 app /third");
 });

@@ -123,6 +123,24 @@ test("a closed socket is told, and what waited is given back", () => {
   expect(buffer.write(kernel, new Uint8Array(1), 0, 1)).toBe(SEND_CLOSED);
 });
 
+test("ten thousand connections with a little to send do not cost a block each", () => {
+  const pool = new SendPool(limits);
+  const chunk = Buffer.alloc(500, "abcde");
+  const kernels = Array.from({ length: 10_000 }, () => new Kernel());
+  const before = process.memoryUsage().arrayBuffers;
+  const buffers = kernels.map((kernel) => {
+    const buffer = new SendBuffer(pool);
+    buffer.write(kernel, chunk, 0, chunk.length);
+    return buffer;
+  });
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10_000 * 8_192);
+  buffers[0]!.write(kernels[0]!, Buffer.alloc(100_000, "fghij"), 0, 100_000);
+  kernels[0]!.room = Number.POSITIVE_INFINITY;
+  buffers[0]!.flush(kernels[0]!);
+  const text = "abcde".repeat(100) + "fghij".repeat(20_000);
+  expect(Bun.hash(new Uint8Array(kernels[0]!.taken))).toBe(Bun.hash(text));
+});
+
 test("any mixture of writes and partial drains gives the same bytes in order", () => {
   const seed = 71;
   const random = seededRandom(seed);

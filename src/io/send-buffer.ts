@@ -22,6 +22,8 @@ export const SEND_CLOSED = -1;
 export const SEND_OVERFLOW = -2;
 
 const BLOCK_BYTES = 65_536;
+/** For the first bytes of a connection, if they are few: many slow readers with little to send. */
+const SMALL_BLOCK_BYTES = 4_096;
 
 interface Block {
   readonly bytes: Uint8Array;
@@ -48,10 +50,12 @@ export class SendPool {
     return this.#spares * BLOCK_BYTES;
   }
 
-  take(): Block {
+  take(isSmall: boolean): Block {
     const block = this.#spare;
-    if (block === undefined)
-      return { bytes: new Uint8Array(BLOCK_BYTES), from: 0, to: 0, next: undefined };
+    if (block === undefined || isSmall) {
+      const bytes = new Uint8Array(isSmall ? SMALL_BLOCK_BYTES : BLOCK_BYTES);
+      return { bytes, from: 0, to: 0, next: undefined };
+    }
     this.#spare = block.next;
     this.#spares--;
     block.next = undefined;
@@ -59,7 +63,7 @@ export class SendPool {
   }
 
   giveBack(block: Block): void {
-    if (this.#spares === this.#sparesMax) return;
+    if (this.#spares === this.#sparesMax || block.bytes.length !== BLOCK_BYTES) return;
     block.from = 0;
     block.to = 0;
     block.next = this.#spare;
@@ -153,8 +157,8 @@ export class SendBuffer {
     const end = offset + length;
     for (let at = offset; at < end; ) {
       let block = this.#last;
-      if (block === undefined || block.to === BLOCK_BYTES) block = this.#append();
-      const n = Math.min(end - at, BLOCK_BYTES - block.to);
+      if (block === undefined || block.to === block.bytes.length) block = this.#append(end - at);
+      const n = Math.min(end - at, block.bytes.length - block.to);
       block.bytes.set(bytes.subarray(at, at + n), block.to);
       block.to += n;
       at += n;
@@ -162,8 +166,9 @@ export class SendBuffer {
     return this.#waiting;
   }
 
-  #append(): Block {
-    const block = this.#pool.take();
+  #append(length: number): Block {
+    const isSmall = this.#last === undefined && length <= SMALL_BLOCK_BYTES;
+    const block = this.#pool.take(isSmall);
     if (this.#last === undefined) this.#first = block;
     else this.#last.next = block;
     this.#last = block;

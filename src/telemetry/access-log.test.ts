@@ -279,7 +279,16 @@ test("close waits for the write under way and for what came after it", async () 
   }
   await closed;
   expect(sink.text.split("\n").length - 1).toBe(2);
+  expect(clock.waiting).toBe(0);
   log.write(log.acquire());
   log.flushSync();
   expect(sink.text.split("\n").length - 1).toBe(3);
+});
+
+test("close does not wait for ever for a sink that is stuck", async () => {
+  const { clock, log } = setUp("text");
+  log.write(log.acquire());
+  const closed = log.close();
+  clock.advance(1_000);
+  await closed;
 });

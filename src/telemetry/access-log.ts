@@ -26,6 +26,7 @@ export interface AccessLogOptions {
 
 const FLUSH_BYTES = 64 << 10;
 const FLUSH_MS = 100;
+const CLOSE_MS = 1_000;
 /** What may wait while a write is under way; the system commits it only once it is used. */
 const WAITING_BYTES_MAX = 4 << 20;
 const BUFFER_BYTES = WAITING_BYTES_MAX + LINE_BYTES_MAX;
@@ -86,15 +87,21 @@ export class AccessLog {
     if (this.#spare.length < SPARE_RECORDS_MAX) this.#spare.push(record);
   }
 
-  /** Resolves when everything written so far is with the sink. */
+  /** Resolves when everything written so far is with the sink, or a stuck sink was given up. */
   async close(): Promise<void> {
-    while (this.#writing || this.#filling.length > 0) {
+    let isLate = false;
+    const cancel = this.#clock.after(CLOSE_MS, () => {
+      isLate = true;
+      this.#whenIdle?.();
+    });
+    while (!isLate && (this.#writing || this.#filling.length > 0)) {
       const idle = new Promise<void>((resolve) => {
         this.#whenIdle = resolve;
       });
       this.#flush();
       await idle;
     }
+    cancel();
   }
 
   /** For the last moment of a process: does not wait for a write under way. */

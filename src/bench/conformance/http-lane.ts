@@ -47,6 +47,8 @@ export interface SendOptions {
   readonly firstMs: number;
   readonly idleMs: number;
   readonly listener?: "inbound" | "outbound";
+  /** Sends the octets in pieces that end at these offsets, a moment apart. */
+  readonly cuts?: readonly number[];
 }
 
 export class ProxyLane {
@@ -132,11 +134,11 @@ export class ProxyLane {
         },
       },
     });
-    for (let sent = 0; sent < bytes.length && !closed; ) {
-      const written = socket.write(bytes.subarray(sent));
-      if (written < 0) break;
-      sent += written;
-      if (sent < bytes.length) await Bun.sleep(1);
+    let start = 0;
+    for (const cut of [...(options.cuts ?? []), bytes.length]) {
+      if (start > 0) await Bun.sleep(1);
+      await writeAll(socket, bytes.subarray(start, cut), () => closed);
+      start = cut;
     }
     lastMs = performance.now();
     while (!closed) {
@@ -147,6 +149,20 @@ export class ProxyLane {
     const outcome = { text, closed };
     socket.end();
     return outcome;
+  }
+}
+
+/** Writes all octets, however many the kernel takes at a time, unless the socket is closed. */
+export async function writeAll(
+  socket: Bun.Socket<unknown>,
+  bytes: Uint8Array,
+  isClosed: () => boolean,
+): Promise<void> {
+  for (let sent = 0; sent < bytes.length && !isClosed(); ) {
+    const written = socket.write(bytes.subarray(sent, sent + 65536));
+    if (written < 0) return;
+    sent += written;
+    if (written === 0) await Bun.sleep(1);
   }
 }
 

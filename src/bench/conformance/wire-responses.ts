@@ -2,7 +2,7 @@
  * responses.json against a running proxy: what a client sees of each upstream answer, and whether
  * the upstream connection is used again. Judged by the oracle.
  */
-import { overLanes, type ProxyLane } from "./http-lane.ts";
+import { overLanes, type ProxyLane, writeAll } from "./http-lane.ts";
 import { type OracleMessage, readOracle } from "./http-oracle.ts";
 import { allowedStatuses, type ResponseCase, readResponseCases } from "./http-responses.ts";
 import { asText, fromBase64 } from "./http-vector.ts";
@@ -56,22 +56,11 @@ function answering(one: ResponseCase): ProxyLane["upstream"] {
     }
     if (used) return void connection.socket.end();
     used = true;
-    sendAll(connection.socket, fromBase64(one.upstream_b64), one.upstream_closes_after);
+    const { socket } = connection;
+    void writeAll(socket, fromBase64(one.upstream_b64), () => connection.closed).then(() => {
+      if (one.upstream_closes_after) socket.end();
+    });
   };
-}
-
-function sendAll(socket: Bun.Socket<unknown>, bytes: Uint8Array, closes: boolean): void {
-  let sent = 0;
-  const step = async (): Promise<void> => {
-    while (sent < bytes.length) {
-      const written = socket.write(bytes.subarray(sent, sent + 65536));
-      if (written < 0) return;
-      sent += written;
-      if (written === 0) await Bun.sleep(1);
-    }
-    if (closes) socket.end();
-  };
-  void step();
 }
 
 function wrongContent(one: ResponseCase, got: OracleMessage | undefined): string | undefined {

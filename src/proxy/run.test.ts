@@ -106,6 +106,11 @@ async function until(
   }
 }
 
+/** The first configuration has been stored. */
+function onDisk(): boolean {
+  return readdirSync(directory).some((name) => name.endsWith(".config"));
+}
+
 async function get(address: string | undefined, path: string, host = "web"): Promise<string> {
   const response = await fetch(`http://${address}${path}`, { headers: { host } });
   return `${response.status} ${await response.text()}`;
@@ -164,7 +169,7 @@ test("without its manager it serves from disk, and says so; then it follows agai
   const flags = ["--manager", manager.url, "--outbound", "127.0.0.1:0", "--service", "caller"];
   const first = start(flags);
   await first.ready();
-  await until(() => readdirSync(directory).some((name) => name.endsWith(".config")));
+  await until(onDisk);
   await manager.kill();
   first.child.kill("SIGKILL");
   await first.child.exited;
@@ -289,6 +294,7 @@ test("a successor without a configuration leaves the connections to its predeces
   const flags = ["--manager", manager.url, "--service", "web", "--outbound", "127.0.0.1:0"];
   const first = start(flags);
   const at = await first.ready();
+  await until(onDisk);
   await manager.kill();
   for (const name of readdirSync(directory)) {
     if (name.endsWith(".config")) rmSync(join(directory, name));

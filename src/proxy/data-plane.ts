@@ -98,6 +98,15 @@ export class DataPlane {
     );
   }
 
+  /** Leaves new connections to the predecessor, with which the listening sockets are shared. */
+  pauseAccept(): void {
+    for (const listener of this.#listeners.values()) listener.pauseAccept();
+  }
+
+  resumeAccept(): void {
+    for (const listener of this.#listeners.values()) listener.resumeAccept();
+  }
+
   /** Where it listens; the port is the one bound. */
   address(name: "outbound" | "inbound"): HostPort | undefined {
     const listener = this.#listeners.get(name);

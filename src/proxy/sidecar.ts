@@ -141,8 +141,9 @@ export class Sidecar {
       if (this.#predecessor === undefined) log.info("nobody to take the ports over from");
     }
     this.#dataPlane.listen((name) => this.#predecessor?.use(name));
-    // A predecessor keeps these two until it has been told; see #succeed.
+    // A predecessor goes on, with admin and readiness, until it is told; see #succeed.
     if (this.#predecessor === undefined) this.#bindServers();
+    else this.#dataPlane.pauseAccept();
     await this.#connect();
     this.#state = "waiting";
   }
@@ -207,6 +208,7 @@ export class Sidecar {
 
   /** The predecessor drains from here on, and gives the ports of admin and readiness free. */
   async #succeed(predecessor: Handover): Promise<void> {
+    this.#dataPlane.resumeAccept();
     await predecessor.complete();
     this.#predecessor = undefined;
     const { clock } = this.#parts;

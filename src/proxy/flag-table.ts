@@ -3,6 +3,7 @@
  * unknown flag, a missing value, a flag given twice or a stray word is a problem, all reported.
  */
 import type { Problem } from "../core/problem.ts";
+import { didYouMean } from "../core/suggestion.ts";
 
 /** `value` is what stands for it in --help; empty: a switch. */
 type FlagRow = readonly [value: string, about: string, extra?: FlagExtra];
@@ -73,7 +74,9 @@ export function scanFlags(argv: readonly string[]): FlagScan {
     const written = equals === -1 ? word : word.slice(0, equals);
     const name = flagNamed(written);
     if (name === undefined) {
-      problems.push(flagProblem(written, "unknown flag", nearest(written)));
+      problems.push(
+        flagProblem(written, "unknown flag", didYouMean(written, flagNames().map(spell))),
+      );
       // Its value, if it has one, is not another mistake.
       if (equals === -1 && words[at + 1]?.startsWith("-") === false) at++;
       continue;
@@ -107,32 +110,12 @@ function flagNamed(written: string): FlagName | undefined {
   return undefined;
 }
 
+function spell(name: FlagName): string {
+  return `--${name}`;
+}
+
 function flagNames(): FlagName[] {
   return Object.keys(rows) as FlagName[];
-}
-
-function nearest(written: string): string | undefined {
-  let best: string | undefined;
-  let bestDistance = 4;
-  for (const name of flagNames()) {
-    const distance = editDistance(written, `--${name}`);
-    if (distance < bestDistance) [best, bestDistance] = [name, distance];
-  }
-  return best === undefined ? undefined : `did you mean --${best}?`;
-}
-
-/** Levenshtein's distance, by one row. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + same));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 export function proxyUsage(): string {

@@ -130,7 +130,8 @@ test("nothing that was taken is kept, whoever leaves and however", async () => {
   });
   closers.push(() => mesh.close());
   const cluster = mesh.engine.snapshot.clusters.get("svc")!;
-  const everyEndpoint = new Set(cluster.endpoints);
+  const shadows = mesh.engine.snapshot.clusters.get("shadow")!.endpoints;
+  const everyEndpoint = new Set([...cluster.endpoints, ...shadows]);
   let running = true;
   const changes = (async () => {
     while (running) {

@@ -167,6 +167,15 @@ describe("outlier ejection", () => {
     expect(services[0]!.requests.length).toBeGreaterThan(2);
   });
 
+  test("counts errors in a row: a success between them begins anew", async () => {
+    let asked = 0;
+    const everyOther: FakeScript = (_request, reply) => reply.respond(asked++ % 2 ? 200 : 503);
+    const { mesh, connect } = setUp([everyOther], { cluster: { outlier } });
+    await ask(await connect(), 12);
+    expect(asked).toBe(12);
+    expect(mesh.scrape()).not.toMatch(/ejections_active\{envoy_cluster_name="svc"\} 1/);
+  });
+
   test("leaves out an endpoint that refuses connections", async () => {
     const { services, mesh, connect } = setUp([ok, ok], { cluster: { outlier } });
     services[0]!.close();

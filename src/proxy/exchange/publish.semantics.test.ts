@@ -79,6 +79,19 @@ test("an endpoint that is taken away finishes what it was asked, then closes", a
   expect((await first.takeResponse()).body).toBe("young");
 });
 
+test("idle connections to an endpoint that is taken away are closed at once", async () => {
+  const [old, young] = [service("old"), service("young")];
+  const mesh = new EngineFixture({ endpoints: [old.port] });
+  closers.push(() => mesh.close());
+  const client = await mesh.connect();
+  closers.push(() => client.terminate());
+  client.send(GET);
+  expect((await client.takeResponse()).body).toBe("old");
+  expect(old.openConnections).toBe(1);
+  mesh.publish({ endpoints: [young.port] });
+  await old.until(() => old.openConnections === 0, 2_000);
+});
+
 test("a cluster that goes while in use gives back what was taken, and its series go", async () => {
   const replies: (() => void)[] = [];
   const old = new FakeUpstream({

@@ -1,6 +1,9 @@
 /** Timeouts and retries as an operator writes them, between a real client and real services. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { RetryPolicy_Condition as Condition } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import {
+  RetryPolicy_Condition as Condition,
+  LoadBalancer,
+} from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { EngineFixture, type EngineFixtureOptions } from "../../testing/engine-fixture.ts";
 import { type FakeReply, type FakeScript, FakeUpstream } from "../../testing/fake-upstream.ts";
 import type { RawClient } from "../../testing/raw-client.ts";
@@ -150,6 +153,7 @@ describe("a retry", () => {
   test("goes to another endpoint than the one that failed", async () => {
     const mesh = await setUp([inTurn(fails(503)), inTurn(fails(503)), inTurn(fails(503))], {
       route: { retry: { attempts: 1, backoffMs } },
+      cluster: { loadBalancer: LoadBalancer.RANDOM },
     });
     for (let i = 0; i < 20; i++) {
       const before = mesh.services.map(({ requests }) => requests.length);
@@ -172,6 +176,35 @@ describe("a retry", () => {
       mesh.client.send(get());
       expect((await mesh.client.takeResponse()).status).toBe(200);
     }
+  });
+
+  test("has nothing to do with the rest of the answer that it replaces", async () => {
+    let first: FakeReply | undefined;
+    const half = "HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\nhalf";
+    const mesh = await setUp(
+      [
+        inTurn(
+          (reply) => {
+            first = reply;
+            reply.send(half);
+          },
+          (reply) => {
+            first?.send("xxxxxx");
+            reply.respond(200, "ok");
+          },
+          ok,
+        ),
+      ],
+      { route: { retry: { attempts: 1, backoffMs } } },
+    );
+    for (let i = 0; i < 2; i++) {
+      mesh.client.send(get());
+      const answer = await mesh.client.takeResponse();
+      expect([answer.status, answer.body]).toEqual([200, "ok"]);
+    }
+    const [service] = mesh.services;
+    await service!.until(() => service!.openConnections === 1);
+    expect(service!.connections).toBe(2);
   });
 
   test("sends the body once more", async () => {

@@ -12,10 +12,10 @@ afterEach(() => {
 async function setUp(
   route: NonNullable<EngineFixtureOptions["route"]>,
   script?: FakeScript,
-  others?: Readonly<Record<string, number>>,
+  options: Partial<EngineFixtureOptions> = {},
 ): Promise<{ client: RawClient; service: FakeUpstream; mesh: EngineFixture }> {
   const service = new FakeUpstream(script === undefined ? {} : { script });
-  const mesh = new EngineFixture({ endpoints: [service.port], route, ...(others && { others }) });
+  const mesh = new EngineFixture({ endpoints: [service.port], route, ...options });
   const client = await mesh.connect();
   closers.push(
     () => mesh.close(),
@@ -142,12 +142,11 @@ describe("a fault", () => {
 });
 
 describe("a mirror", () => {
-  async function mirrored(percent: number, script?: FakeScript) {
+  async function mirrored(percent: number, script?: FakeScript, limits = {}) {
     const shadow = new FakeUpstream(script === undefined ? {} : { script });
     closers.push(() => shadow.close());
-    const rest = await setUp({ mirror: { cluster: "shadow", percent } }, undefined, {
-      shadow: shadow.port,
-    });
+    const route = { mirror: { cluster: "shadow", percent } };
+    const rest = await setUp(route, undefined, { others: { shadow: shadow.port }, limits });
     return { ...rest, shadow };
   }
 
@@ -179,6 +178,30 @@ describe("a mirror", () => {
     shadow.close();
     client.send(request("GET /"));
     expect((await client.takeResponse()).status).toBe(200);
+  });
+
+  test("of a quarter of the requests gets a quarter", async () => {
+    const { client, shadow } = await mirrored(25);
+    for (let i = 0; i < 200; i++) {
+      client.send(request("GET /"));
+      await client.takeResponse();
+    }
+    expect(Math.abs(shadow.connections - 50)).toBeLessThan(20);
+  });
+
+  test("is one at a time where one is the maximum, and its place is free again", async () => {
+    const closes: FakeScript = (_request, reply) => {
+      reply.respond(200, "ok");
+      reply.end();
+    };
+    const { client, shadow, mesh } = await mirrored(100, closes, { mirrorsMax: 1 });
+    const [endpoint] = mesh.engine.snapshot.clusters.get("shadow")!.endpoints;
+    for (let i = 1; i <= 5; i++) {
+      client.send(request("GET /"));
+      await client.takeResponse();
+      await shadow.until(() => shadow.requests.length === i && shadow.openConnections === 0);
+      expect(endpoint!.active).toBe(0);
+    }
   });
 
   test("of no requests gets none", async () => {

@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../testing/free-port.ts";
 import { geometricMean, median, memoryMb, type Sample, sample, wrk } from "./measure.ts";
 import {
   HOST,
@@ -31,7 +31,7 @@ export async function benchH1(options: H1Options): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "mesh-bench-"));
   const running: Peer[] = [];
   try {
-    const upstream = await startUpstream(directory, (await freePorts(1))[0]!);
+    const upstream = await startUpstream(directory, freePorts(1)[0]!);
     running.push(upstream);
     const peers = await startPeers(directory, upstream.port, options.only);
     running.push(...peers);
@@ -70,7 +70,7 @@ async function startPeers(
     caddy: (port) => startCaddy(directory, port, upstream),
   };
   const names = Object.keys(starters).filter((name) => only.length === 0 || only.includes(name));
-  const ports = await freePorts(names.length);
+  const ports = freePorts(names.length);
   const peers: Peer[] = [];
   for (const [i, name] of names.entries()) {
     try {

@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../testing/free-port.ts";
 import { memoryMb } from "./measure.ts";
 import { HOST, type Peer, startMesh } from "./peer.ts";
 import { serviceRules } from "./rule-set.ts";
@@ -27,7 +27,7 @@ export async function benchMemory(): Promise<void> {
     const rules = join(directory, "rules");
     mkdirSync(rules);
     writeFileSync(join(rules, "rules.yaml"), serviceRules(upstreamPort));
-    const port = (await freePorts(1))[0]!;
+    const port = freePorts(1)[0]!;
     mesh = await startMesh("mesh", directory, port, { rules });
     await Bun.sleep(SETTLING_MS);
     const idle = memoryMb(mesh.pid);

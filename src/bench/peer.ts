@@ -5,7 +5,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../testing/free-port.ts";
 import { pinned } from "./measure.ts";
 
 export interface Peer {
@@ -118,7 +118,7 @@ export async function startMesh(
   options: { readonly rules: string; readonly flags?: readonly string[] },
 ): Promise<Peer> {
   const file = name.replaceAll("/", "-");
-  const [api] = await freePorts(1);
+  const [api] = freePorts(1);
   const any = "127.0.0.1:0";
   const manager = await launch({
     name: `${file}-manager`,

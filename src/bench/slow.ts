@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../testing/free-port.ts";
 import { median, memoryMb, wrk } from "./measure.ts";
 import { HOST, type Peer, startMesh, startUpstream } from "./peer.ts";
 import { serviceRules } from "./rule-set.ts";
@@ -17,7 +17,7 @@ export async function benchSlow(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "mesh-bench-"));
   const running: Peer[] = [];
   try {
-    const [upstreamPort, port] = await freePorts(2);
+    const [upstreamPort, port] = freePorts(2);
     running.push(await startUpstream(directory, upstreamPort!));
     const rules = join(directory, "rules");
     mkdirSync(rules);

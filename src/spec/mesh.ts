@@ -1,6 +1,7 @@
 /** A small mesh on a stage: one manager, sidecars with applications, and a caller's sidecar. */
 import { join } from "node:path";
-import { freePorts, type Running, type Stage, until } from "./process.ts";
+import { freePorts } from "../testing/free-port.ts";
+import { type Running, type Stage, until } from "./process.ts";
 
 export interface ManagerPorts {
   readonly api: number;
@@ -16,8 +17,8 @@ export interface Sidecar {
   readonly args: readonly string[];
 }
 
-export async function managerPorts(): Promise<ManagerPorts> {
-  const [api, http] = await freePorts(2);
+export function managerPorts(): ManagerPorts {
+  const [api, http] = freePorts(2);
   return { api: api!, http: http! };
 }
 
@@ -42,7 +43,7 @@ export async function startSidecar(
   args: readonly string[],
   command: readonly string[] = [],
 ): Promise<Sidecar> {
-  const [outbound, inbound, admin, readiness] = await freePorts(4);
+  const [outbound, inbound, admin, readiness] = freePorts(4);
   const ports = [
     ...["--outbound", `127.0.0.1:${outbound}`, "--inbound", `127.0.0.1:${inbound}`],
     ...["--admin", `127.0.0.1:${admin}`, "--readiness", `127.0.0.1:${readiness}`],
@@ -101,4 +102,27 @@ export async function get(
 
 async function answers(port: number): Promise<boolean> {
   return (await status(port, "/")) !== 0;
+}
+
+/** Two instances of a service and a caller's sidecar that has seen both. */
+export async function startPair(
+  stage: Stage,
+  service: string,
+): Promise<{ readonly callee: readonly [Sidecar, Sidecar]; readonly caller: Sidecar }> {
+  const ports = managerPorts();
+  await startManager(stage, ports);
+  const manager = ["--manager", managerUrl(ports)];
+  const instance = (body: string): Promise<Sidecar> =>
+    startSidecar(stage, [
+      ...[...manager, "--service", `${service}.default`],
+      ...["--app-port", String(stage.application(body)), "--service-port", "8000"],
+    ]);
+  const callee = [await instance("a"), await instance("b")] as const;
+  const caller = await startSidecar(stage, [...manager, "--service", "client.default"]);
+  await until("answers of both instances", async () => {
+    const bodies = new Set<string>();
+    for (let i = 0; i < 8; i++) bodies.add((await get(caller.outbound, `${service}:8000`)).body);
+    return bodies.has("a") && bodies.has("b");
+  });
+  return { callee, caller };
 }

@@ -18,7 +18,7 @@ let ports: ManagerPorts;
 let outbound: number;
 
 beforeAll(async () => {
-  ports = await managerPorts();
+  ports = managerPorts();
   await startManager(stage, ports);
   const manager = ["--manager", managerUrl(ports)];
   for (const version of ["v1", "v2", "v3"]) {

@@ -1,49 +1,24 @@
 /** Proxies stop, restart and follow their application, and no request fails. */
 import { afterAll, expect, test } from "bun:test";
 import { Load } from "./load.ts";
-import {
-  get,
-  managerPorts,
-  managerUrl,
-  startManager,
-  startSidecar,
-  startSidecarWith,
-} from "./mesh.ts";
-import { Stage, until } from "./process.ts";
+import { startPair, startSidecar, startSidecarWith } from "./mesh.ts";
+import { Stage } from "./process.ts";
 
 const stage = new Stage();
 afterAll(() => stage.close());
 
 test("SIGTERM under load with keep-alive clients: no failed request", async () => {
-  const ports = await managerPorts();
-  await startManager(stage, ports);
-  const flags = ["--manager", managerUrl(ports)];
-  const sidecars = [];
-  for (const body of ["a", "b"]) {
-    const app = stage.application(body);
-    sidecars.push(
-      await startSidecar(stage, [
-        ...flags,
-        ...["--service", "web.default", "--app-port", String(app), "--service-port", "8000"],
-      ]),
-    );
-  }
-  const client = await startSidecar(stage, [...flags, "--service", "client.default"]);
-  await until("both", async () => {
-    const bodies = new Set<string>();
-    for (let i = 0; i < 8; i++) bodies.add((await get(client.outbound, "web:8000")).body);
-    return bodies.size === 2;
-  });
-  const busy = new Load({ port: client.outbound, host: "web:8000", connections: 16 }).start();
+  const { callee, caller } = await startPair(stage, "web");
+  const busy = new Load({ port: caller.outbound, host: "web:8000", connections: 16 }).start();
   const slow = new Load({
-    port: client.outbound,
+    port: caller.outbound,
     host: "web:8000",
     connections: 16,
     pauseMs: 150,
   }).start();
   await busy.reach(1_000);
-  sidecars[0]!.running.child.kill("SIGTERM");
-  expect(await sidecars[0]!.running.child.exited).toBe(0);
+  callee[0].running.child.kill("SIGTERM");
+  expect(await callee[0].running.child.exited).toBe(0);
   await busy.reach(1_000);
   expect((await busy.stop()).failures).toEqual([]);
   expect((await slow.stop()).failures).toEqual([]);

@@ -6,6 +6,7 @@ import {
   managerPorts,
   managerUrl,
   startManager,
+  startPair,
   startSidecar,
   startSidecarWith,
 } from "./mesh.ts";
@@ -17,7 +18,7 @@ afterAll(() => stage.close());
 const HOST = "web:8000";
 
 test("without its manager a mesh goes on, and a restarted proxy serves from disk", async () => {
-  const ports = await managerPorts();
+  const ports = managerPorts();
   const manager = await startManager(stage, ports);
   const flags = ["--manager", managerUrl(ports)];
   const app = stage.application("hello");
@@ -51,36 +52,18 @@ test("without its manager a mesh goes on, and a restarted proxy serves from disk
 }, 90_000);
 
 test("an instance that is killed under load costs no request", async () => {
-  const ports = await managerPorts();
   const own = new Stage();
   try {
-    await startManager(own, ports);
-    const flags = ["--manager", managerUrl(ports)];
-    const sidecars = [];
-    for (const body of ["a", "b"]) {
-      const app = own.application(body);
-      sidecars.push(
-        await startSidecar(own, [
-          ...flags,
-          ...["--service", "pair.default", "--app-port", String(app), "--service-port", "8000"],
-        ]),
-      );
-    }
-    const client = await startSidecar(own, [...flags, "--service", "client.default"]);
-    await until("both", async () => {
-      const bodies = new Set<string>();
-      for (let i = 0; i < 8; i++) bodies.add((await get(client.outbound, "pair:8000")).body);
-      return bodies.size === 2;
-    });
-    const load = new Load({ port: client.outbound, host: "pair:8000", connections: 16 }).start();
+    const { callee, caller } = await startPair(own, "pair");
+    const load = new Load({ port: caller.outbound, host: "pair:8000", connections: 16 }).start();
     await load.reach(1_000);
-    sidecars[0]!.running.child.kill("SIGKILL");
+    callee[0].running.child.kill("SIGKILL");
     await load.reach(5_000);
     const { failures, bodies } = await load.stop();
     expect(failures).toEqual([]);
     expect(bodies.get("a")).toBeGreaterThan(0);
     const late = [];
-    for (let i = 0; i < 30; i++) late.push((await get(client.outbound, "pair:8000")).body);
+    for (let i = 0; i < 30; i++) late.push((await get(caller.outbound, "pair:8000")).body);
     expect(late).toEqual(Array.from({ length: 30 }, () => "b"));
   } finally {
     await own.close();

@@ -1,7 +1,7 @@
 /** The raw client and the fake upstream, each tried with the other. */
 import { afterEach, expect, test } from "bun:test";
 import { FakeUpstream, type FakeUpstreamOptions } from "./fake-upstream.ts";
-import { freePort } from "./free-port.ts";
+import { freePorts } from "./free-port.ts";
 import { RawClient } from "./raw-client.ts";
 
 const cleanUps: (() => void)[] = [];
@@ -111,7 +111,7 @@ test("a half-closed client is answered, and a closed upstream has no connections
 });
 
 test("a free port can be bound", () => {
-  const port = freePort();
+  const port = freePorts(1)[0]!;
   const listener = Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } });
   expect(listener.port).toBe(port);
   listener.stop(true);

@@ -7,7 +7,8 @@
  */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { freePorts, meshBinary, Stage, until } from "../../spec/process.ts";
+import { meshBinary, Stage, until } from "../../spec/process.ts";
+import { freePorts } from "../../testing/free-port.ts";
 import { type OracleReading, readOracle } from "./http-oracle.ts";
 
 const sources = join(import.meta.dir, "..", "..");
@@ -81,7 +82,7 @@ export class ProxyLane {
       },
     });
     this.#server = server;
-    const [inbound = 0, outbound = 0, admin = 0, readiness = 0] = await freePorts(4);
+    const [inbound = 0, outbound = 0, admin = 0, readiness = 0] = freePorts(4);
     Object.assign(this.#ports, { inbound, outbound });
     const address = (port: number): string => `127.0.0.1:${port}`;
     const running = this.#stage.run([

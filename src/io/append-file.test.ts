@@ -12,6 +12,17 @@ function write(file: AppendFile, text: string): Promise<boolean> {
   return new Promise((resolve) => file.write(Buffer.from(text), resolve));
 }
 
+/** A named pipe can be opened for writing once somebody reads it. */
+async function openOnceRead(path: string): Promise<AppendFile> {
+  for (;;) {
+    try {
+      return new AppendFile(path);
+    } catch {
+      await Bun.sleep(1);
+    }
+  }
+}
+
 test("what is written is appended, also to a file that was there", async () => {
   const path = join(directory, "a.log");
   await Bun.write(path, "before\n");
@@ -73,11 +84,12 @@ test("a full disk is told to the caller", async () => {
 test("a reader that has stopped reading the pipe does not stop the event loop", async () => {
   const fifo = join(directory, "fifo");
   expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
+  expect(() => new AppendFile(fifo)).toThrow("ENXIO");
   const reader = Bun.spawn(["sh", "-c", 'exec 3<"$0"; read line; cat <&3', fifo], {
     stdin: "pipe",
     stdout: "pipe",
   });
-  const file = new AppendFile(fifo);
+  const file = await openOnceRead(fifo);
   const bytes = Buffer.alloc(1 << 20, "x");
   let written: boolean | undefined;
   file.write(bytes, (result) => {

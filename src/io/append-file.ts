@@ -2,7 +2,7 @@
  * A file, or the standard output, that is only ever appended to, without the event loop waiting for
  * a slow disk or a stuck reader of a pipe. For rotation: rename the file, then `reopen`.
  */
-import { closeSync, openSync, write, writeSync } from "node:fs";
+import { closeSync, constants, openSync, write, writeSync } from "node:fs";
 
 const STANDARD: ReadonlyMap<string, number> = new Map([
   ["-", 1],
@@ -63,7 +63,7 @@ export class AppendFile {
 
   #write(fd: number, bytes: Uint8Array, done: (written: boolean) => void): void {
     write(fd, bytes, 0, bytes.length, null, (error, n) => {
-      // A pipe that somebody made non-blocking, and that nobody reads just now.
+      // A pipe that nobody reads just now.
       if (error?.code === "EAGAIN")
         return void setTimeout(() => this.#write(fd, bytes, done), RETRY_MS);
       if (error === null && n < bytes.length) return this.#write(fd, bytes.subarray(n), done);
@@ -76,5 +76,7 @@ export class AppendFile {
 }
 
 function open(path: string): number {
-  return STANDARD.get(path) ?? openSync(path, "a", 0o640);
+  // Without O_NONBLOCK, opening a named pipe that nobody reads would wait for a reader.
+  const flags = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK;
+  return STANDARD.get(path) ?? openSync(path, flags, 0o640);
 }

@@ -51,7 +51,7 @@ export class ManagerMetrics {
       healthy.set(registry.instances.filter((instance) => instance.healthy).length);
       revision.set(configuration.revision);
       problems.set(configuration.problems.length);
-      const streams = [...discovery.streams.values()];
+      const { streams } = discovery;
       for (const [sync, proxies] of bySync)
         proxies.set(streams.filter((stream) => stream.sync === sync).length);
     };

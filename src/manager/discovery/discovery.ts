@@ -5,6 +5,7 @@
 import type { Acknowledgement, ConfigUpdate, Node } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
+import { compare } from "../order.ts";
 import { fullHostName } from "../translate/host-name.ts";
 import type { Resources } from "../translate/resource.ts";
 import type { NodeView } from "../translate/source.ts";
@@ -30,11 +31,12 @@ export interface DiscoveryCounts {
 
 /** Versions that are remembered, so that a proxy which reconnects is sent a difference. */
 const VERSIONS_MAX = 64;
+const STREAMS_PER_NODE_MAX = 2;
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #translator: Translator;
-  readonly #streams = new Map<string, ProxyStream>();
+  readonly #streams = new Set<ProxyStream>();
   readonly #versions = new Map<string, Resources>();
   readonly #counts = { connections: 0, wholes: 0, differences: 0, acknowledged: 0, rejected: 0 };
 
@@ -43,9 +45,9 @@ export class Discovery {
     this.#translator = new Translator(options.domain);
   }
 
-  /** By node id. */
-  get streams(): ReadonlyMap<string, ProxyStream> {
-    return this.#streams;
+  /** By node id, then as they came. */
+  get streams(): readonly ProxyStream[] {
+    return [...this.#streams].sort((a, b) => compare(a.node.id, b.node.id));
   }
 
   get counts(): DiscoveryCounts {
@@ -54,7 +56,7 @@ export class Discovery {
 
   publish(world: World): void {
     this.#translator.update(world);
-    for (const stream of this.#streams.values()) stream.offer(this.resourcesOf(stream.node));
+    for (const stream of this.#streams) stream.offer(this.resourcesOf(stream.node));
   }
 
   /** What a proxy like this one is to run on. */
@@ -67,14 +69,18 @@ export class Discovery {
     return resources;
   }
 
-  /** Updates for one proxy until it goes. A second stream of the same node ends the first. */
+  /**
+   * Updates for one proxy until it goes. Two streams of one node are a proxy and its successor,
+   * while the one hands over to the other; a third ends the oldest.
+   */
   async *watch(node: Node, version: string, signal: AbortSignal): AsyncGenerator<ConfigUpdate> {
     const { clock, log, onChange } = this.#options;
     // First what it is to have: a version may be known only because it is also the current one.
     const resources = this.resourcesOf(node);
     const stream = new ProxyStream(node, version, this.#versions.get(version), clock);
-    this.#streams.get(node.id)?.close();
-    this.#streams.set(node.id, stream);
+    const former = [...this.#streams].filter((one) => one.node.id === node.id);
+    if (former.length >= STREAMS_PER_NODE_MAX) former[0]?.close();
+    this.#streams.add(stream);
     this.#counts.connections++;
     const close = (): void => stream.close();
     signal.addEventListener("abort", close);
@@ -92,7 +98,7 @@ export class Discovery {
     } finally {
       signal.removeEventListener("abort", close);
       stream.close();
-      if (this.#streams.get(node.id) === stream) this.#streams.delete(node.id);
+      this.#streams.delete(stream);
       log.info("proxy gone", { node: node.id });
       onChange();
     }
@@ -101,7 +107,7 @@ export class Discovery {
   /** False: no such proxy is connected, or it answers something old. */
   acknowledge(acknowledgement: Acknowledgement): boolean {
     const { nodeId, version, problems } = acknowledgement;
-    const known = this.#streams.get(nodeId)?.acknowledge(acknowledgement) ?? false;
+    const known = this.#answering(nodeId, version)?.acknowledge(acknowledgement) ?? false;
     if (known && problems.length > 0)
       this.#options.log.warn("proxy rejected its configuration", {
         node: nodeId,
@@ -116,7 +122,15 @@ export class Discovery {
   }
 
   close(): void {
-    for (const stream of this.#streams.values()) stream.close();
+    for (const stream of this.#streams) stream.close();
+  }
+
+  /** Of a node's streams the one that waits for this answer, else one that had it already. */
+  #answering(nodeId: string, version: string): ProxyStream | undefined {
+    const sent = [...this.#streams].filter(
+      ({ node, status }) => node.id === nodeId && status.sentVersion === version,
+    );
+    return sent.find(({ isAwaiting }) => isAwaiting) ?? sent[0];
   }
 
   #viewOf({ service, namespace, labels }: Node): NodeView {

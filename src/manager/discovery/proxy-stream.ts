@@ -50,6 +50,11 @@ export class ProxyStream {
     return this.#sent.version === this.#activeVersion ? "synced" : "stale";
   }
 
+  /** An update is under way. */
+  get isAwaiting(): boolean {
+    return this.#awaiting !== undefined;
+  }
+
   get status() {
     return {
       sync: this.sync,

@@ -224,21 +224,32 @@ describe("a proxy's stream", () => {
     expect(unknown.baseVersion).toBe("");
   });
 
-  test("ends when the same proxy opens another, and a gone proxy is forgotten", async () => {
+  test("of a proxy and of its successor go on side by side; a third ends the oldest", async () => {
     const mesh = await open();
-    const first = new FakeProxy(mesh, "p.default");
+    const [first, second] = [new FakeProxy(mesh, "p.default"), new FakeProxy(mesh, "p.default")];
     await first.next();
-    const second = new FakeProxy(mesh, "p.default");
     await second.next();
+    await mesh.registry.register(reviews(1));
+    const changed = [await first.next(), await second.next()];
+    expect(changed.map(({ config }) => config?.virtualHosts.length)).toEqual([1, 1]);
+    const syncs = (await mesh.status.listProxies({})).proxies.map(({ sync }) => sync);
+    expect(syncs).toEqual([ProxyStatus_Sync.SYNCED, ProxyStatus_Sync.SYNCED]);
+    await new FakeProxy(mesh, "p.default").next();
     expect(await first.ended()).toBe(true);
+  });
+
+  test("of a proxy that went is forgotten", async () => {
+    const mesh = await open();
+    const proxy = new FakeProxy(mesh, "p.default");
+    await proxy.next();
     const gone = new Promise<void>((resolve) => {
       closing.push(
         mesh.manager.onNews(() => {
-          if (mesh.manager.discovery.streams.size === 0) resolve();
+          if (mesh.manager.discovery.streams.length === 0) resolve();
         }),
       );
     });
-    second.leave();
+    proxy.leave();
     await gone;
     expect((await mesh.status.listProxies({})).proxies).toEqual([]);
     expect(await codeOf(mesh.discovery.acknowledge({ nodeId: "p.default" }))).toBe(Code.NotFound);

@@ -17,6 +17,7 @@ import { type Config, configKey } from "../../model/config.ts";
 import type { Manager } from "../manager.ts";
 import { ruleWarnings } from "../rule-warning.ts";
 import type { StoreChange, StoredConfig, StoreKey } from "../store/store.ts";
+import { translationProblem } from "../translate/translatable.ts";
 import { historyMessage, objectMessage } from "./config-message.ts";
 
 const DOCUMENTS_MAX = 10_000;
@@ -125,6 +126,8 @@ function readAll(
     problems.push(...read.problems);
     for (const config of read.configs) {
       const key = configKey(config);
+      const problem = translationProblem(config);
+      if (problem !== undefined) problems.push(problem);
       const first = configs.get(key);
       const owner = configuration.fileOf(key);
       if (first !== undefined) problems.push(nameProblem(config, `${key} is given twice`));

@@ -22,7 +22,9 @@ export function discoveryService({ discovery }: Manager): ServiceImpl<typeof Dis
       const { nodeId, version } = acknowledgement;
       throw new ConnectError(
         `${nodeId} was not sent version ${version} last`,
-        discovery.streams.has(nodeId) ? Code.FailedPrecondition : Code.NotFound,
+        discovery.streams.some(({ node }) => node.id === nodeId)
+          ? Code.FailedPrecondition
+          : Code.NotFound,
       );
     },
   };

@@ -60,9 +60,7 @@ export function serviceStatuses(manager: Manager): readonly ServiceStatus[] {
 
 /** By rising node id. */
 export function proxyStatuses(manager: Manager): readonly ProxyStatus[] {
-  return [...manager.discovery.streams.values()]
-    .map(proxyStatus)
-    .sort((a, b) => compare(a.nodeId, b.nodeId));
+  return manager.discovery.streams.map(proxyStatus);
 }
 
 const SYNC: Readonly<Record<Sync, ProxyStatus_Sync>> = {
@@ -90,15 +88,17 @@ function proxyStatus({ node, status }: ProxyStream): ProxyStatus {
   });
 }
 
-/** By its whole id, or by the part before the dash where that says it alone: "reviews-v2". */
+/** By its whole id, by how it begins where that says it alone, or by its service: the newest. */
 function streamOf({ discovery: { streams } }: Manager, nodeId: string): ProxyStream {
-  const exact = streams.get(nodeId);
-  if (exact !== undefined) return exact;
-  const [only, ...more] = [...streams.values()].filter(
+  const exact = streams.filter(({ node }) => node.id === nodeId);
+  const alike = streams.filter(
     ({ node }) => nodeId !== "" && (node.id.startsWith(nodeId) || node.service === nodeId),
   );
-  if (only !== undefined && more.length === 0) return only;
-  if (only === undefined) throw new ConnectError(`no proxy ${nodeId} is connected`, Code.NotFound);
-  const ids = [only, ...more].map(({ node }) => node.id).sort(compare);
-  throw new ConnectError(`${nodeId} may be any of ${ids.join(", ")}`, Code.InvalidArgument);
+  const found = exact.length > 0 ? exact : alike;
+  const newest = found.at(-1);
+  if (newest === undefined)
+    throw new ConnectError(`no proxy ${nodeId} is connected`, Code.NotFound);
+  const ids = new Set(found.map(({ node }) => node.id));
+  if (ids.size === 1) return newest;
+  throw new ConnectError(`${nodeId} may be any of ${[...ids].join(", ")}`, Code.InvalidArgument);
 }

@@ -10,6 +10,7 @@ import { readDocuments } from "../../dialect/read.ts";
 import { watchFiles } from "../../io/file-watch.ts";
 import { type Config, configKey } from "../../model/config.ts";
 import { compare } from "../order.ts";
+import { translationProblem } from "../translate/translatable.ts";
 import type { ReadOnlyStore, StoredConfig, StoreKey } from "./store.ts";
 
 export interface DirectoryOptions {
@@ -117,7 +118,10 @@ export class DirectoryStore implements ReadOnlyStore {
     }
     if (former?.text === text) return former;
     const { namespace, domain } = this.#options;
-    const { configs, problems } = readDocuments(text, { file: path, namespace, domain });
+    const document = readDocuments(text, { file: path, namespace, domain });
+    const refused = new Map(document.configs.map((config) => [config, translationProblem(config)]));
+    const problems = [...document.problems, ...refused.values()].filter((one) => one !== undefined);
+    const configs = document.configs.filter((config) => refused.get(config) === undefined);
     const read = configs.map((config) => [configKey(config), storedOf(config, changedMs)] as const);
     const kept = problems.some(isError) ? [...(former?.objects ?? [])] : [];
     return { text, objects: new Map([...kept, ...read]), problems };

@@ -22,8 +22,8 @@ export type UseCluster = (destination: ServiceRef) => string;
 const RETRY_BACKOFF_MS = 25;
 
 /**
- * Where no rule says otherwise, what was certainly never processed is tried again: an endpoint that
- * is just going away fails nobody.
+ * Where no rule says otherwise, what was certainly never processed is tried again, and so is what
+ * may be done twice (RFC 9110 9.2.2): an endpoint that goes away, or dies, fails nobody.
  */
 const SAFE_RETRY = {
   attempts: 2,
@@ -31,6 +31,7 @@ const SAFE_RETRY = {
   on: [
     RetryPolicy_Condition.CONDITION_CONNECT_FAILURE,
     RetryPolicy_Condition.CONDITION_REFUSED_STREAM,
+    RetryPolicy_Condition.CONDITION_IDEMPOTENT_RESET,
   ],
   backoffMs: RETRY_BACKOFF_MS,
 };

@@ -37,7 +37,7 @@ export function webApp(manager: Manager): WebApp {
   const events = new EventStreams(manager);
   const signals = new SignalReader({
     clock: manager.options.clock,
-    addresses: () => [...manager.discovery.streams.values()].map(({ node }) => node.adminAddress),
+    addresses: () => manager.discovery.streams.map(({ node }) => node.adminAddress),
     isWatched: () => events.open > 0,
     onRead: () => events.tell(),
   });

@@ -10,7 +10,9 @@ import { type Failure, Failures } from "../core/failure.ts";
 import { defaultHeadLimits, type HeadLimits } from "./message-head.ts";
 import { Ascii } from "./octet.ts";
 
-const firstBytes = 2048;
+/** Small: ten thousand slow senders hold one each. */
+const firstBytes = 256;
+const keptBytes = 2048;
 const empty = new Uint8Array(0);
 
 export class HeadBuffer {
@@ -64,7 +66,7 @@ export class HeadBuffer {
 
   /** Forgets the head. The memory of a large one is given back. */
   clear(): void {
-    if (this.bytes.length > firstBytes) this.bytes = empty;
+    if (this.bytes.length > keptBytes) this.bytes = empty;
     this.length = 0;
     this.complete = false;
     this.failure = undefined;

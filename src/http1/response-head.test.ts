@@ -49,7 +49,11 @@ for (const [what, text, framing, method] of framings) {
   });
 }
 
-test("101 opens a tunnel only where an upgrade was asked for", () => {
+test("101 opens a tunnel only to the protocol that was asked for", () => {
+  const other = "HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: h2c";
+  expect(scan(other, MethodId.get, true).failure?.http).toBe(502);
+  const none = "HTTP/1.1 101 Switching Protocols\nConnection: upgrade";
+  expect(scan(none, MethodId.get, true).failure?.http).toBe(502);
   const text = "HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: websocket";
   expect(scan(text, MethodId.get, true).framing).toBe(Framing.tunnel);
   expect(scan(text).failure?.http).toBe(502);

@@ -1,7 +1,7 @@
 /** Scans the head of a response (RFC 9112 4 and 6.3), strictly, once over its octets. */
 import { Failures } from "../core/failure.ts";
 import { Coding, Length, readContentLength, readTransferEncoding } from "./body-framing.ts";
-import { ConnectionOption, readConnection } from "./connection-option.ts";
+import { ConnectionOption, equalsWord, readConnection } from "./connection-option.ts";
 import { FieldId } from "./field-id.ts";
 import { scanFields } from "./field-section.ts";
 import { Framing, type MessageHead } from "./message-head.ts";
@@ -33,6 +33,9 @@ export function scanResponseHead(
   head.end = end;
   return decideFraming(head) && decideConnection(head) ? end : -1;
 }
+
+/** The one protocol that we pass an Upgrade for. */
+const websocket = new TextEncoder().encode("websocket");
 
 /** "HTTP/0.0 " with a "0" for any digit. */
 const versionPattern = new TextEncoder().encode("HTTP/0.0 ");
@@ -119,6 +122,12 @@ function decideBodiless(head: MessageHead): boolean {
   head.framing = Framing.none;
   if (head.status !== 101) return true;
   if (!head.upgradeWasSent) return refused(head, "101 that nobody asked for");
+  const field = head.firstOf[FieldId.upgrade]!;
+  if (field === -1) return refused(head, "101 without Upgrade");
+  const start = head.valueStart[field]!;
+  if (!equalsWord(head.bytes, start, head.valueEnd[field]!, websocket)) {
+    return refused(head, "101 to another protocol");
+  }
   head.framing = Framing.tunnel;
   return true;
 }

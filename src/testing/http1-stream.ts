@@ -177,6 +177,7 @@ export class Http1Stream {
     if (this.#options.response === true) writer.response(head);
     else writer.request(head);
     writer.fields(head);
+    if (head.status === 101) writer.upgrade();
     const end = writer.end();
     assert(end > 0, "the head fits");
     return latin1(writer.out, 0, end);

@@ -171,7 +171,8 @@ function badForward(stream: Http1Stream, context: OracleContext): string | undef
     if (sent.body !== message.body) return "sends on another content";
     if (sent.minorVersion !== 1) return "sends on another version than 1.1";
     const hop = ["connection", "keep-alive", "te", "upgrade", "proxy-connection", "http2-settings"];
-    const left = sent.fields.find(([name]) => hop.includes(name));
+    const switches = sent.status === 101;
+    const left = switches ? undefined : sent.fields.find(([name]) => hop.includes(name));
     if (left !== undefined) return `sends on ${left[0]}`;
   }
   return undefined;

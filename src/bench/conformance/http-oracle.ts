@@ -132,7 +132,10 @@ function readResponse(text: string, from: number, context: OracleContext): Oracl
   if (length !== undefined) length[1] = length[1].replace(/^0+(?=.)/, "");
   const tunnels = context.requestMethod === "CONNECT" && status >= 200 && status < 300;
   const bodiless = status < 200 || (status === 204 && !tunnels);
-  if (status === 101 && context.upgradeWasSent !== true) throw new OracleRefusal("101 unasked");
+  const protocol = fields.find(([name]) => name === "upgrade")?.[1].toLowerCase();
+  if (status === 101 && (context.upgradeWasSent !== true || protocol !== "websocket")) {
+    throw new OracleRefusal("101 to what nobody asked for");
+  }
   const framing = bodiless
     ? { chunked: false, length: undefined }
     : readFraming(fields, minorVersion);

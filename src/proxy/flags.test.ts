@@ -88,6 +88,7 @@ test.each([
   ["--service a --restart -- true", "leave out -- COMMAND"],
   ["--admin 0.0.0.0:1", "not a loopback address"],
   ["--protocol smtp", "not one of http, tcp"],
+  ["--protocol tcp", "only http is"],
   ["--upstream reviews", "not SERVICE=HOST:PORT"],
   ["--manager ftp://x", "not an http:// address"],
   ["--labels x", "not KEY=VALUE"],

@@ -247,6 +247,9 @@ class FlagReader {
     if (mode !== undefined && mode !== "sidecar") {
       this.#refuse("mode", `"${mode}" is not there yet: only sidecar is`);
     }
+    if (flags.protocol !== "http") {
+      this.#refuse("protocol", `"${flags.protocol}" is not there yet: only http is`);
+    }
     if (concurrency !== undefined && concurrency !== "1") {
       this.#refuse("concurrency", "a sidecar has one thread; only 1 is possible so far");
     }

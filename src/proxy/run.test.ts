@@ -203,7 +203,7 @@ test("static upstreams need no manager", async () => {
   expect(await get(at.outbound, "/x", "api.shop.svc.cluster.local:8000")).toBe("200 app /x");
 });
 
-test("an application calls by name through its proxy, and its exit code is the proxy's", async () => {
+test("an application calls by name through its proxy, which takes its exit code", async () => {
   const script = join(directory, "app.ts");
   writeFileSync(
     script,
@@ -216,7 +216,7 @@ test("an application calls by name through its proxy, and its exit code is the p
   expect(proxy.output()).toContain("answer: app /hello");
 });
 
-test("SIGTERM: the application may still call out while it ends, and gives the exit code", async () => {
+test("SIGTERM: the application may call out while it ends, and gives the exit code", async () => {
   const script = join(directory, "app.ts");
   writeFileSync(
     script,
@@ -269,7 +269,7 @@ test("POST /quitquitquit ends it as SIGTERM does; another web page cannot", asyn
   expect(await proxy.child.exited).toBe(0);
 });
 
-test("a successor takes the ports over, with the same workload, and keeps it registered", async () => {
+test("a successor takes the ports over, and the workload stays registered", async () => {
   const inbound = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   const flags = [
     ...["--manager", manager.url, "--service", "web", "--app-port", String(app.port)],

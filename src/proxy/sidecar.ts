@@ -95,6 +95,7 @@ export class Sidecar {
       base: staticConfig(flags.upstreams, flags),
       // Rules of a standalone proxy are on this disk anyway.
       cache: flags.standalone ? undefined : new ConfigCache(flags.stateDir, stateKey(flags)),
+      clock: parts.clock,
       log: log.child("config"),
       compile: (config, former) => this.#dataPlane.compile(config, former),
       publish: (snapshot) => {
@@ -307,6 +308,7 @@ export class Sidecar {
     this.#succession?.close();
     this.#predecessor?.discard();
     await this.#link?.close();
+    await this.#configuration.close();
     await this.#stopServers();
     await this.#dataPlane.close();
   }

@@ -6,6 +6,7 @@
  *   static ──┘                          └──snapshot──▶ published; the manager's also on disk
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { formatProblem, type Problem } from "../../core/problem.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
@@ -18,10 +19,14 @@ export interface ConfigurationParts {
   /** Of `--upstream`; may be empty. */
   readonly base: ProxyConfig;
   readonly cache: ConfigCache | undefined;
+  readonly clock: Clock;
   readonly log: Log;
   readonly compile: (config: ProxyConfig, former: Snapshot | undefined) => Snapshot | Problem[];
   readonly publish: (snapshot: Snapshot) => void;
 }
+
+/** Between two writes to disk: each serializes the whole, beside the traffic. */
+const STORE_INTERVAL_MS = 1000;
 
 export class Configuration {
   readonly #parts: ConfigurationParts;
@@ -31,6 +36,11 @@ export class Configuration {
   #snapshot: Snapshot | undefined;
   /** What the manager sent, or the disk held: without the static part. */
   #received: ProxyConfig | undefined;
+  /** Newer than what is on disk. */
+  #unstored: ProxyConfig | undefined;
+  /** Of the time after a write in which there is no other. */
+  #cancelPause: (() => void) | undefined;
+  #storing: Promise<void> = Promise.resolve();
 
   constructor(parts: ConfigurationParts) {
     this.#parts = parts;
@@ -62,7 +72,7 @@ export class Configuration {
   /** The manager's: the problems with it, or none and it is in force. */
   accept(config: ProxyConfig): readonly string[] {
     const problems = this.#put(config, "manager");
-    if (problems.length === 0) void this.#store(config);
+    if (problems.length === 0) this.#storeSoon(config);
     return problems;
   }
 
@@ -92,11 +102,32 @@ export class Configuration {
     this.#snapshot = compiled;
     this.#received = received;
     this.#source = source;
+    this.#parts.log.debug("configuration in force", { version: config.version, source });
     this.#inForce.resolve();
     return [];
   }
 
-  async #store(config: ProxyConfig): Promise<void> {
+  /** What is in force is on disk. */
+  async close(): Promise<void> {
+    this.#cancelPause?.();
+    await this.#storing;
+    await this.#store();
+  }
+
+  #storeSoon(config: ProxyConfig): void {
+    this.#unstored = config;
+    if (this.#cancelPause !== undefined) return;
+    this.#storing = this.#store();
+    this.#cancelPause = this.#parts.clock.after(STORE_INTERVAL_MS, () => {
+      this.#cancelPause = undefined;
+      if (this.#unstored !== undefined) this.#storeSoon(this.#unstored);
+    });
+  }
+
+  async #store(): Promise<void> {
+    const config = this.#unstored;
+    if (config === undefined) return;
+    this.#unstored = undefined;
     try {
       await this.#parts.cache?.store(config);
     } catch (thrown) {

@@ -67,6 +67,15 @@ describe("the host that a request asks for", () => {
     ["",                       80,   undefined],
     [":80",                    80,   undefined],
     ["nobody",                 80,   undefined],
+    ["reviews.",               80,   "reviews"],
+    ["Reviews.Default.",       80,   "reviews.default"],
+    ["reviews.:9080",          80,   "reviews:9080"],
+    ["reviews.",               9080, "reviews:9080"],
+    ["reviews.:80",            80,   "reviews"],
+    ["www.example.com.",       80,   "*.example.com"],
+    ["reviews..",              80,   undefined],
+    [".",                      80,   undefined],
+    [".:80",                   80,   undefined],
   ];
   for (const [authority, port, served] of rows)
     test(`"${authority}" at port ${port} is served by ${served ?? "nobody"}`, () => {

@@ -4,7 +4,7 @@
  * Hash tables over folded bytes: one pass forward for exact names, and, where there are suffixes
  * at all, one from the end, which yields the hash of every suffix. An authority without port means
  * the default port: with one other than 80, "host:port" is asked before "host"; "host:80" is also
- * asked as "host".
+ * asked as "host". The dot that may end a full name is not part of it.
  */
 import { encode, foldTable, HASH_START, hashEnd, hashOn, hashStep } from "./byte-range.ts";
 import { ByteTable } from "./byte-table.ts";
@@ -18,6 +18,7 @@ export interface HostEntry<T> {
 /** A host name has 255 octets at most; what is longer is served by "*" alone. */
 const AUTHORITY_BYTES_MAX = 320;
 const COLON = 0x3a;
+const DOT = 0x2e;
 const BRACKET_CLOSE = 0x5d;
 const STAR = "*";
 const HTTP_PORT = 80;
@@ -59,8 +60,13 @@ export class HostTable<T> {
       if (octet === COLON) colon = i;
       hash = hashStep(hash, octet);
     }
-    if (colon !== -1 && asked[length - 1] !== BRACKET_CLOSE) {
-      const bare = isHttpPort(asked, colon + 1, length) ? colon : -1;
+    const named = colon !== -1 && asked[length - 1] !== BRACKET_CLOSE ? colon : length;
+    if (asked[named - 1] === DOT && named > 1 && asked[named - 2] !== DOT) {
+      asked.copyWithin(named - 1, named, length);
+      return this.find(asked, 0, length - 1, defaultPort);
+    }
+    if (named < length) {
+      const bare = isHttpPort(asked, named + 1, length) ? named : -1;
       return this.#findExact(hash, length) ?? this.#findOther(length, bare);
     }
     if (defaultPort === HTTP_PORT)

@@ -11,6 +11,7 @@ export const RetryOn = {
   refusedStream: 4,
   reset: 8,
   gatewayError: 16,
+  idempotentReset: 32,
 } as const;
 
 export interface RetryPolicy {

@@ -130,6 +130,7 @@ describe("a service without rules", () => {
     expect(only?.retry?.on).toEqual([
       RetryPolicy_Condition.CONDITION_CONNECT_FAILURE,
       RetryPolicy_Condition.CONDITION_REFUSED_STREAM,
+      RetryPolicy_Condition.CONDITION_IDEMPOTENT_RESET,
     ]);
     expect(endpointPorts(config, all)).toEqual([1001, 1002]);
   });

@@ -10,7 +10,7 @@ import { backoffMs } from "../../core/backoff.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
 import { isIdempotent } from "../../http1/method.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
-import { retriesFailure } from "../route/retry.ts";
+import { RetryOn, retriesFailure } from "../route/retry.ts";
 import { ConnectionPool, poolOf } from "../upstream/pool.ts";
 import { type Exchange, Phase, Wake } from "./exchange.ts";
 import { abortExchange, dropUpstream, endRetry, endTry } from "./finish.ts";
@@ -134,7 +134,8 @@ export function tryFailed(ex: Exchange, failure: Failure): void {
   if (ex.responded) return abortExchange(ex, failure);
   const policy = ex.route?.retry;
   const wanted = policy !== undefined && retriesFailure(policy, failure);
-  const lost = stale || (wanted && silent && isConnectionLoss(failure));
+  const forgives = wanted || ((policy?.on ?? 0) & RetryOn.idempotentReset) !== 0;
+  const lost = stale || (forgives && silent && isConnectionLoss(failure));
   if (lost && !ex.repeated && isReplayable(ex) && isIdempotent(ex.method)) {
     ex.repeated = true;
     ex.attempts--;

@@ -139,6 +139,7 @@ describe("a retry", () => {
     ["a reset on reset",       [Condition.CONDITION_RESET],           resets,     true],
     ["a reset on 5xx",         [Condition.CONDITION_5XX],             resets,     true],
     ["a reset on connect failure", [Condition.CONDITION_CONNECT_FAILURE], resets, false],
+    ["a lost GET on idempotent resets", [Condition.CONDITION_IDEMPOTENT_RESET], resets, true],
   ];
   for (const [what, on, first, retried] of rows)
     test(`${retried ? "answers" : "does not answer"} ${what}`, async () => {
@@ -149,6 +150,15 @@ describe("a retry", () => {
       expect((await mesh.client.takeResponse()).status === 200).toBe(retried);
       expect(asked(mesh)).toBe(retried ? 2 : 1);
     });
+
+  test("of a lost POST is not made where only idempotent requests may be repeated", async () => {
+    const mesh = await setUp([inTurn(resets, ok)], {
+      route: { retry: { attempts: 1, on: [Condition.CONDITION_IDEMPOTENT_RESET], backoffMs } },
+    });
+    mesh.client.send("POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 2\r\n\r\nhi");
+    expect((await mesh.client.takeResponse()).status).toBe(503);
+    expect(asked(mesh)).toBe(1);
+  });
 
   test("goes to another endpoint than the one that failed", async () => {
     const mesh = await setUp([inTurn(fails(503)), inTurn(fails(503)), inTurn(fails(503))], {

@@ -105,6 +105,8 @@ function bitOf(condition: RetryPolicy_Condition): number {
       return RetryOn.reset;
     case RetryPolicy_Condition.CONDITION_GATEWAY_ERROR:
       return RetryOn.gatewayError;
+    case RetryPolicy_Condition.CONDITION_IDEMPOTENT_RESET:
+      return RetryOn.idempotentReset;
     default:
       return 0;
   }

@@ -1,8 +1,10 @@
 /**
  * bun run bench [h1] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8] [--only …]
+ *   [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchH1 } from "./h1.ts";
 import { benchMemory } from "./memory.ts";
@@ -15,6 +17,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: "string", default: "3" },
     connections: { type: "string", default: "1,8,64,256" },
     only: { type: "string", default: "" },
+    former: { type: "string", default: "" },
   },
 });
 const options = {
@@ -22,6 +25,7 @@ const options = {
   seconds: Number(values.seconds),
   connections: values.connections.split(",").map(Number),
   only: values.only === "" ? [] : values.only.split(","),
+  former: values.former === "" ? "" : resolve(values.former),
 };
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   h1: () => benchH1(options),

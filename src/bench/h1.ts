@@ -9,12 +9,14 @@ import { freePorts } from "../testing/free-port.ts";
 import { geometricMean, median, memoryMb, type Sample, sample, wrk } from "./measure.ts";
 import {
   HOST,
+  meshBinary,
   type Peer,
   startCaddy,
   startEnvoy,
   startHaproxy,
   startMesh,
   startNginx,
+  startRelay,
   startUpstream,
 } from "./peer.ts";
 import { pathRules, serviceRules } from "./rule-set.ts";
@@ -25,6 +27,8 @@ export interface H1Options {
   readonly connections: readonly number[];
   /** Names of peers to run; empty: all. */
   readonly only: readonly string[];
+  /** An earlier build of ours, to be the peer `former`; "": none. */
+  readonly former: string;
 }
 
 export async function benchH1(options: H1Options): Promise<void> {
@@ -33,7 +37,7 @@ export async function benchH1(options: H1Options): Promise<void> {
   try {
     const upstream = await startUpstream(directory, freePorts(1)[0]!);
     running.push(upstream);
-    const peers = await startPeers(directory, upstream.port, options.only);
+    const peers = await startPeers(directory, upstream.port, options);
     running.push(...peers);
     await report(peers, options);
   } finally {
@@ -45,7 +49,7 @@ export async function benchH1(options: H1Options): Promise<void> {
 async function startPeers(
   directory: string,
   upstream: number,
-  only: readonly string[],
+  { only, former }: H1Options,
 ): Promise<Peer[]> {
   const rules = (name: string, text: string): string => {
     const home = join(directory, `rules-${name}`);
@@ -55,9 +59,16 @@ async function startPeers(
   };
   const services = rules("services", serviceRules(upstream));
   const log = ["--access-log", join(directory, "access.log")];
+  const ours =
+    (name: string, flags: readonly string[], binary = meshBinary) =>
+    (port: number) =>
+      startMesh(name, directory, port, { rules: services, flags, binary });
   const starters: Record<string, (port: number) => Promise<Peer>> = {
-    mesh: (port) => startMesh("mesh", directory, port, { rules: services }),
-    "mesh+log": (port) => startMesh("mesh+log", directory, port, { rules: services, flags: log }),
+    ...(former !== "" && { former: ours("former", [], former) }),
+    ...(former !== "" && { "former+log": ours("former+log", log, former) }),
+    mesh: ours("mesh", []),
+    "mesh+log": ours("mesh+log", log),
+    "mesh+json": ours("mesh+json", [...log, "--access-log-encoding", "JSON"]),
     "mesh/10": (port) =>
       startMesh("mesh/10", directory, port, { rules: rules("10", pathRules(upstream, 10)) }),
     "mesh/10000": (port) =>
@@ -68,6 +79,7 @@ async function startPeers(
     nginx: (port) => startNginx(directory, port, upstream),
     envoy: (port) => startEnvoy(directory, port, upstream),
     caddy: (port) => startCaddy(directory, port, upstream),
+    relay: (port) => startRelay(directory, port, upstream),
   };
   const names = Object.keys(starters).filter((name) => only.length === 0 || only.includes(name));
   const ports = freePorts(names.length);
@@ -138,6 +150,9 @@ function printTable(
     ["mesh", "nginx"],
     ["mesh", "envoy"],
     ["mesh", "caddy"],
+    ["mesh", "relay"],
+    ["relay", "nginx"],
+    ["mesh", "former"],
     ["mesh+log", "mesh"],
     ["mesh/10000", "mesh/10"],
   ];

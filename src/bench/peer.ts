@@ -15,6 +15,13 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
+export interface MeshOptions {
+  readonly rules: string;
+  readonly flags?: readonly string[];
+  /** Another build of ours; the one in dist/ unless told. */
+  readonly binary?: string;
+}
+
 interface Launch {
   readonly name: string;
   readonly directory: string;
@@ -110,13 +117,21 @@ http://127.0.0.1:${port}, http://${HOST}:${port} {
   });
 }
 
+/** What any proxy on Bun's sockets costs at least: see relay.ts. */
+export function startRelay(directory: string, port: number, upstream: number): Promise<Peer> {
+  const relay = join(import.meta.dir, "relay.ts");
+  const command = [process.execPath, relay, String(port), String(upstream)];
+  return launch({ name: "relay", directory, port, command });
+}
+
 /** Our proxy, as a manager with the rules of `rules` configures it. The manager is not measured. */
 export async function startMesh(
   name: string,
   directory: string,
   port: number,
-  options: { readonly rules: string; readonly flags?: readonly string[] },
+  options: MeshOptions,
 ): Promise<Peer> {
+  const { binary = meshBinary, rules, flags = [] } = options;
   const file = name.replaceAll("/", "-");
   const [api] = freePorts(1);
   const any = "127.0.0.1:0";
@@ -125,8 +140,8 @@ export async function startMesh(
     directory,
     port: api!,
     command: [
-      ...[meshBinary, "manager", "--listen", `127.0.0.1:${api}`, "--http", "off"],
-      ...["--metrics", "off", "--in-memory", "-f", options.rules],
+      ...[binary, "manager", "--listen", `127.0.0.1:${api}`, "--http", "off"],
+      ...["--metrics", "off", "--in-memory", "-f", rules],
     ],
   });
   const proxy = await launch({
@@ -134,10 +149,10 @@ export async function startMesh(
     directory,
     port,
     command: [
-      ...[meshBinary, "proxy", "--manager", `http://127.0.0.1:${api}`],
+      ...[binary, "proxy", "--manager", `http://127.0.0.1:${api}`],
       ...["--outbound", `127.0.0.1:${port}`, "--inbound", any, "--admin", any],
       ...["--readiness", any, "--state-dir", join(directory, `${file}-state`)],
-      ...(options.flags ?? []),
+      ...flags,
     ],
   });
   const stop = async (): Promise<void> => {

@@ -142,8 +142,8 @@ export class DataPlane {
     await this.#outbound.drain(deadlineMs);
   }
 
-  reopenAccessLog(): void {
-    this.#accessLog.reopen();
+  get accessLog(): AccessLogSwitch {
+    return this.#accessLog;
   }
 
   async close(): Promise<void> {

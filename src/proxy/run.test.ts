@@ -1,6 +1,14 @@
 /** `mesh proxy` as a process of its own, as operators and platforms see it. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -310,4 +318,35 @@ test("a successor without a configuration leaves the connections to its predeces
   expect((await third.ready()).outbound).toBe(at.outbound!);
   expect(await first.child.exited).toBe(0);
   expect(await get(at.outbound, "/third")).toBe("200 app /third");
+});
+
+test("/tap shows requests as they end, with or without an access log", async () => {
+  for (const log of ["none", join(directory, "access.log")]) {
+    const upstream = `api=127.0.0.1:${app.port}`;
+    const proxy = start(["--manager", "none", "--upstream", upstream, "--access-log", log]);
+    const at = await proxy.ready();
+    const tap = await fetch(`http://${at.admin}/tap?max=1&filter=tapped`);
+    await get(at.outbound, "/other", "api");
+    await get(at.outbound, "/tapped", "api");
+    const event = /^data: (.*)$/m.exec(await tap.text())?.[1] ?? "{}";
+    expect(JSON.parse(event)).toMatchObject({ path: "/tapped", response_code: 200 });
+    proxy.child.kill("SIGTERM");
+    expect(await proxy.child.exited).toBe(0);
+  }
+  const lines = readFileSync(join(directory, "access.log"), "utf8").trim().split("\n");
+  expect(lines.map((line) => /"GET (\S+)/.exec(line)?.[1])).toEqual(["/other", "/tapped"]);
+});
+
+test("SIGHUP opens the access log again, after a rotation by rename", async () => {
+  const log = join(directory, "access.log");
+  const upstream = `api=127.0.0.1:${app.port}`;
+  const proxy = start(["--manager", "none", "--upstream", upstream, "--access-log", log]);
+  const at = await proxy.ready();
+  renameSync(log, `${log}.1`);
+  proxy.child.kill("SIGHUP");
+  await until(() => existsSync(log));
+  await get(at.outbound, "/after", "api");
+  proxy.child.kill("SIGTERM");
+  await proxy.child.exited;
+  expect(readFileSync(log, "utf8")).toContain("/after");
 });

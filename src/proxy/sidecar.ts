@@ -57,6 +57,7 @@ const TAKE_OVER_MS = 5000;
 /** From the end of a registration until no caller in the mesh chooses us any more. */
 const PROPAGATION_MS = 500;
 const REBIND_MS = 20;
+const LAST_ANSWERS_MS = 100;
 /** Configurations come in bursts: memory is given back when one has settled. */
 const SETTLED_MS = 2000;
 /** Nobody answers any more, so nothing is worth a long wait. */
@@ -127,7 +128,7 @@ export class Sidecar {
   /** SIGHUP, SIGUSR1 and SIGUSR2 are the application's; without one they reopen the access log. */
   signal(signal: NodeJS.Signals): void {
     if (this.#parts.flags.command.length > 0) this.#application?.signal(signal);
-    else this.#dataPlane.reopenAccessLog();
+    else this.#dataPlane.accessLog.reopen();
   }
 
   #tidyMemorySoon(): void {
@@ -314,8 +315,10 @@ export class Sidecar {
   }
 
   async #stopServers(): Promise<void> {
-    for (const server of this.#servers.values()) await server.stop();
+    const servers = [...this.#servers.values()];
     this.#servers.clear();
+    await this.#atMost(LAST_ANSWERS_MS, Promise.all(servers.map((server) => server.stop())));
+    for (const server of servers) server.abort();
   }
 
   #orHurry<T>(work: Promise<T>): Promise<T | undefined> {
@@ -377,6 +380,8 @@ export class Sidecar {
       registration: () => this.#link?.registration(),
       readiness: () => this.#readiness(),
       metrics: () => renderPrometheus([this.#dataPlane.metrics]),
+      tap: (listener) => this.#dataPlane.accessLog.tap(listener),
+      taps: () => this.#dataPlane.accessLog.taps,
       failHealthcheck: (failed) => {
         this.#unhealthy = failed;
       },

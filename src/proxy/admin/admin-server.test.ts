@@ -14,6 +14,7 @@ beforeEach(() => {
   told = [];
 });
 
+const listeners = new Set<(line: string) => void>();
 const config = create(ProxyConfigSchema, {
   version: "v7",
   virtualHosts: [
@@ -53,6 +54,11 @@ const view: ProxyView = {
   registration: () => ({ at: "registered", healthy: true, faults: 0 }),
   readiness: () => (ready ? { ready, reason: "LIVE" } : { ready, reason: "waiting for rules" }),
   metrics: () => '# HELP a A.\n# TYPE a counter\na{x="1"} 5\na{x="2"} 0\nb 2\n',
+  tap: (listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+  taps: () => listeners.size,
   failHealthcheck: (failed) => told.push(`fail ${failed}`),
   drain: () => told.push("drain"),
   quit: () => told.push("quit"),
@@ -161,4 +167,29 @@ test("an unknown page is 404 and shows what there is", async () => {
   const answer = await ask("/nonsense");
   expect(answer.status).toBe(404);
   expect(await answer.text()).toContain("/config_dump");
+});
+
+test("/tap gives each matching exchange as it ends, and stops at the maximum", async () => {
+  const answer = await ask("/tap?filter=reviews&max=2");
+  expect(answer.headers.get("content-type")).toBe("text/event-stream");
+  for (const line of ['{"a":"reviews"}', '{"a":"ratings"}', '{"b":"reviews"}', '{"c":"reviews"}']) {
+    for (const listener of listeners) listener(line);
+  }
+  expect(await answer.text()).toBe(
+    ': listening\n\ndata: {"a":"reviews"}\n\ndata: {"b":"reviews"}\n\n',
+  );
+  expect(listeners.size).toBe(0);
+});
+
+test("/tap: a listener that goes is forgotten; one that does not read loses lines", async () => {
+  const leaving = new AbortController();
+  await ask("/tap", { signal: leaving.signal });
+  expect(listeners.size).toBe(1);
+  const line = JSON.stringify({ path: "x".repeat(10_000) });
+  for (let i = 0; i < 5000; i++) for (const listener of listeners) listener(line);
+  leaving.abort();
+  while (listeners.size > 0) await Bun.sleep(1);
+  for (const bad of ["/tap?filter=(", "/tap?max=0", "/tap?max=x"]) {
+    expect((await ask(bad)).status).toBe(400);
+  }
 });

@@ -10,13 +10,18 @@ import type { ProxyView } from "./proxy-view.ts";
 import { ready } from "./state-pages.ts";
 
 export interface BoundServer extends HostPort {
-  /** Running answers may finish. */
+  /** Resolves when running answers have finished; a tap may never. */
   stop(): Promise<void>;
+  abort(): void;
 }
 
 /** The address cannot be bound; `code` is EADDRINUSE, EACCES, … */
 export function openAdmin(at: HostPort, view: ProxyView): BoundServer {
-  return serve(at, (request) => adminAnswer(request, view));
+  return serve(at, (request, server) => {
+    // A tap may be silent for long.
+    if (new URL(request.url).pathname === "/tap") server.timeout(request, 0);
+    return adminAnswer(request, view);
+  });
 }
 
 export function openReadiness(at: HostPort, view: ProxyView): BoundServer {
@@ -67,7 +72,9 @@ function isLoopback(authority: string): boolean {
   );
 }
 
-function serve(at: HostPort, answer: (request: Request) => Response): BoundServer {
+type Answer = (request: Request, server: Bun.Server<undefined>) => Response;
+
+function serve(at: HostPort, answer: Answer): BoundServer {
   const server = Bun.serve({
     hostname: at.hostname,
     port: at.port,
@@ -78,5 +85,6 @@ function serve(at: HostPort, answer: (request: Request) => Response): BoundServe
     hostname: at.hostname,
     port: server.port ?? at.port,
     stop: () => server.stop(),
+    abort: () => void server.stop(true),
   };
 }

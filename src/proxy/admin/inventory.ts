@@ -3,5 +3,6 @@ import { configPages } from "./config-pages.ts";
 import { controlPages } from "./control-pages.ts";
 import type { Page } from "./page.ts";
 import { statePages } from "./state-pages.ts";
+import { tapPage } from "./tap-page.ts";
 
-export const pages: readonly Page[] = [...configPages, ...statePages, ...controlPages];
+export const pages: readonly Page[] = [...configPages, ...statePages, tapPage, ...controlPages];

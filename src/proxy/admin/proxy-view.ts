@@ -45,6 +45,10 @@ export interface ProxyView {
   readiness(): Readiness;
   /** In the Prometheus text format. */
   metrics(): string;
+  /** Gets the access log's lines, as JSON, until what is returned is called. */
+  tap(listener: (line: string) => void): () => void;
+  /** How many listen. */
+  taps(): number;
   /** Makes it say that it is not ready, or lets it say so again. */
   failHealthcheck(failed: boolean): void;
   /** Leaves the mesh: no new callers, connections end after their exchange. It keeps running. */

@@ -5,9 +5,10 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { AppendFile } from "../../io/append-file.ts";
-import { AccessLog } from "../../telemetry/access-log.ts";
+import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { ProxyFlags } from "../flags.ts";
 import { StartFault } from "../start-fault.ts";
+import { type Tap, TappedAccessLog } from "./tapped-access-log.ts";
 
 export interface AccessLogSwitchParts {
   readonly flags: ProxyFlags;
@@ -31,6 +32,7 @@ interface Open {
 
 export class AccessLogSwitch {
   readonly #parts: AccessLogSwitchParts;
+  readonly #taps = new Set<Tap>();
   #open: Open | undefined;
 
   /** Throws StartFault where the file of the command line cannot be written. */
@@ -63,12 +65,33 @@ export class AccessLogSwitch {
     }
   }
 
+  /** Returns what ends it. */
+  tap(tap: Tap): () => void {
+    this.#taps.add(tap);
+    if (this.#open === undefined) this.#useNone();
+    return () => {
+      this.#taps.delete(tap);
+      if (this.#open === undefined) this.#useNone();
+    };
+  }
+
+  get taps(): number {
+    return this.#taps.size;
+  }
+
   async close(): Promise<void> {
     const former = this.#open;
     this.#open = undefined;
-    this.#parts.use(undefined);
+    this.#useNone();
     await former?.accessLog.close();
     former?.file.close();
+  }
+
+  /** No file: nothing is recorded unless somebody listens. */
+  #useNone(): void {
+    const { clock, use } = this.#parts;
+    const options = { format: "json", sink: undefined, clock, taps: this.#taps } as const;
+    use(this.#taps.size === 0 ? undefined : new TappedAccessLog(options));
   }
 
   #follow(settings: AccessLogSettings): void {
@@ -80,7 +103,7 @@ export class AccessLogSwitch {
     if (path === "" || path === "none") return void this.close();
     const file = new AppendFile(path);
     const format = accessLogEncoding === "JSON" ? "json" : "text";
-    const accessLog = new AccessLog({ format, sink: file, clock });
+    const accessLog = new TappedAccessLog({ format, sink: file, clock, taps: this.#taps });
     void this.close();
     this.#open = { key, accessLog, file };
     use(accessLog);

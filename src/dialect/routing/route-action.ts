@@ -83,9 +83,11 @@ export function readAction(
   const retry = writtenRetries?.simpleRetry;
   const perTryTimeoutMs = retry?.perTryTimeout ?? retry?.perTryTimeoutSeconds ?? 0;
   const attempts = retry?.attempts ?? 0;
+  // A written 0 says more than nothing written: not even what the mesh retries of its own.
+  const isWritten = retry?.has("attempts") === true;
   return {
     ...(timeoutMs > 0 && { timeoutMs }),
-    ...(attempts > 0 && { retry: { attempts, ...(perTryTimeoutMs > 0 && { perTryTimeoutMs }) } }),
+    ...(isWritten && { retry: { attempts, ...(perTryTimeoutMs > 0 && { perTryTimeoutMs }) } }),
   };
 }
 

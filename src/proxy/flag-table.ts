@@ -38,7 +38,7 @@ const rows = {
   "access-log":          ["FILE", "one line for each exchange; /dev/stdout, a file or none"],
   "access-log-encoding": ["TEXT|JSON", "form of these lines (TEXT)"],
   "log-level":           ["LEVEL", "debug, info, warn or error (info)"],
-  "drain-seconds":       ["SECONDS", "time for running exchanges when stopping (5)"],
+  "drain-seconds":       ["SECONDS", "for running exchanges when stopping (as the mesh says)"],
   concurrency:           ["N", "threads; only 1 so far"],
   restart:               ["", "take the ports over from the proxy that has them"],
   help:                  ["", "this text", { short: "h" }],

@@ -43,6 +43,7 @@ test("addresses in every usual form", () => {
     { service: "x.y:80", hostname: "10.0.0.1", port: 2 },
   ]);
   expect(flagsOf("--manager none").manager).toBeUndefined();
+  expect(flagsOf("--drain-seconds 0.5").drainMs).toBe(500);
   expect(flagsOf("--manager mesh:15010").manager).toBe("http://mesh:15010");
 });
 

@@ -44,7 +44,8 @@ export interface ProxyFlags {
   readonly accessLog: string | undefined;
   readonly accessLogEncoding: "TEXT" | "JSON" | undefined;
   readonly logLevel: Level;
-  readonly drainMs: number;
+  /** Absent: as the mesh's settings say. */
+  readonly drainMs: number | undefined;
   readonly restart: boolean;
   readonly command: readonly string[];
 }
@@ -99,7 +100,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     accessLog: reader.text("access-log"),
     accessLogEncoding: reader.oneOf("access-log-encoding", ["TEXT", "JSON"]),
     logLevel: reader.oneOf("log-level", ["debug", "info", "warn", "error"]) ?? "info",
-    drainMs: (reader.number("drain-seconds", 3600) ?? 5) * 1000,
+    drainMs: reader.seconds("drain-seconds", 3600),
     restart: reader.has("restart"),
     command,
   };
@@ -159,11 +160,12 @@ class FlagReader {
     return found;
   }
 
-  number(name: FlagName, max: number): number | undefined {
+  /** In milliseconds. */
+  seconds(name: FlagName, max: number): number | undefined {
     const written = this.text(name);
     if (written === undefined) return undefined;
     const value = /^\d+(\.\d+)?$/.test(written) ? Number(written) : Number.NaN;
-    if (value <= max) return value;
+    if (value <= max) return value * 1000;
     this.#refuse(name, `"${written}" is not a number from 0 to ${max}`);
     return undefined;
   }

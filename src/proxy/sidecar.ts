@@ -58,6 +58,7 @@ const TAKE_OVER_MS = 5000;
 const PROPAGATION_MS = 500;
 const REBIND_MS = 20;
 const LAST_ANSWERS_MS = 100;
+const DRAIN_MS = 5000;
 /** Configurations come in bursts: memory is given back when one has settled. */
 const SETTLED_MS = 2000;
 /** Nobody answers any more, so nothing is worth a long wait. */
@@ -263,7 +264,7 @@ export class Sidecar {
         return await this.#handOver();
       case "application":
         await this.#leave();
-        await this.#drain(true, Math.min(this.#parts.flags.drainMs, APPLICATION_GONE_MS));
+        await this.#drain(true, Math.min(this.#drainMs(), APPLICATION_GONE_MS));
         return ending.code;
       case "signal":
         return await this.#stop(ending.applicationHasIt ? undefined : ending.signal);
@@ -276,21 +277,27 @@ export class Sidecar {
     this.#link?.abandon();
     await this.#stopServers();
     this.#parts.log.info("a successor has the ports; draining");
-    await this.#drain(true, this.#parts.flags.drainMs);
+    await this.#drain(true, this.#drainMs());
     return 0;
   }
 
   async #stop(signal: NodeJS.Signals | undefined): Promise<number> {
-    const { flags, log } = this.#parts;
-    log.info("stopping");
+    this.#parts.log.info("stopping");
     if (await this.#leave()) await this.#pause(PROPAGATION_MS);
     const application = this.#application;
-    await this.#drain(application?.running !== true, flags.drainMs);
+    await this.#drain(application?.running !== true, this.#drainMs());
     if (application === undefined) return 0;
     void this.#hurry.promise.then(() => application.signal("SIGKILL"));
-    const code = await application.stop(signal, flags.drainMs);
+    const code = await application.stop(signal, this.#drainMs());
     await this.#orHurry(this.#dataPlane.drainOutbound(0));
     return code;
+  }
+
+  /** For running exchanges, and then for the application. */
+  #drainMs(): number {
+    const own = this.#parts.flags.drainMs;
+    const ofMesh = this.#configuration.received?.settings?.drainMs;
+    return own ?? (ofMesh || DRAIN_MS);
   }
 
   /** True: callers knew of us, and have been told. */

@@ -37,7 +37,7 @@ export interface ManagerOptions {
 
 const QUIET_MS = 15;
 const LATEST_MS = 100;
-const EVENT_MS = 200;
+const EVENT_MS = 300;
 
 export class Manager {
   readonly options: ManagerOptions;

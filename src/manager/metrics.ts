@@ -24,6 +24,7 @@ export class ManagerMetrics {
 
   fetch(request: Request): Response {
     const { pathname } = new URL(request.url);
+    if (pathname === "/healthz") return new Response("ok\n");
     if (pathname !== "/metrics" && pathname !== "/stats/prometheus")
       return new Response("see /metrics\n", { status: 404 });
     return new Response(renderPrometheus([this.#metrics]), {

@@ -99,12 +99,12 @@ const anySettings: fc.Arbitrary<Config> = fc.constantFrom(1_000, 2_000).map((con
 }));
 
 const anyService: fc.Arbitrary<Service> = fc
-  .record({ host: anyHost, port: fc.constantFrom(80, 9080), tcp: fc.boolean() })
+  .record({ host: anyHost, port: fc.constantFrom(80, 9080, undefined), tcp: fc.boolean() })
   .map(({ host, port, tcp }) => ({
     host,
     namespace: "default",
     addresses: [],
-    ports: [{ name: "", number: port, protocol: tcp ? "TCP" : "HTTP" }],
+    ports: port === undefined ? [] : [{ name: "", number: port, protocol: tcp ? "TCP" : "HTTP" }],
     resolution: "STATIC",
     external: false,
     registry: "local",
@@ -266,6 +266,46 @@ test("a changed endpoint is sent as that endpoint set and nothing else", () => {
   expect(update.config?.virtualHosts).toEqual([]);
   expect(update.config?.clusters).toEqual([]);
   expect(update.config?.settings).toBeUndefined();
+});
+
+test("a rule that begins to tell two proxies apart reaches the one that it means", () => {
+  const translator = new Translator(DOMAIN);
+  const services: Service[] = [
+    {
+      host: hosts[1]!,
+      namespace: "default",
+      addresses: [],
+      ports: [{ name: "", number: 80, protocol: "HTTP" }],
+      resolution: "STATIC",
+      external: false,
+      registry: "local",
+    },
+  ];
+  const catalog = new Catalog(services, []);
+  const [v1, v2] = nodes;
+  const routeNames = (node: NodeView): readonly string[] =>
+    translator
+      .resources(node)
+      .virtualHosts.flatMap(({ message }) => message.routes.map(({ name }) => name));
+  translator.update({ rules: ruleSetOf([], DOMAIN), catalog });
+  for (const node of [v1!, v2!]) expect(routeNames(node)).toEqual(["default-route"]);
+  const rule: Config = {
+    kind: "RouteRule",
+    ...common,
+    meta: meta("for-v1"),
+    spec: {
+      destination: { host: hosts[1]!, labels: {} },
+      precedence: 0,
+      match: { source: { host: "", labels: { version: "v1" } }, headers: {} },
+      route: [],
+      websocketUpgrade: false,
+      timeoutMs: 0,
+      appendHeaders: {},
+    },
+  };
+  translator.update({ rules: ruleSetOf([rule], DOMAIN), catalog });
+  expect(routeNames(v2!)).toEqual(["default-route"]);
+  expect(routeNames(v1!)).toEqual(["default/for-v1"]);
 });
 
 test("proxies that no rule tells apart share one translation", () => {

@@ -228,13 +228,14 @@ describe("a service entry", () => {
   });
 
   test("selects workload entries of its namespace by their labels", () => {
+    let last = 0;
     const entry = (name: string, namespace: string, app: string): string =>
       [
         "---",
         "apiVersion: networking.istio.io/v1",
         "kind: WorkloadEntry",
         `metadata: { name: ${name}, namespace: ${namespace} }`,
-        `spec: { address: 10.0.0.1, labels: { app: ${app} } }`,
+        `spec: { address: 10.0.0.${++last}, labels: { app: ${app} } }`,
         "",
       ].join("\n");
     const { instances } = fromYaml(
@@ -279,4 +280,20 @@ test("two registries that know one host are one service, the first says what it 
     },
   ]);
   expect(instances).toHaveLength(3);
+});
+
+test("one address that two registries tell of is that of the first", () => {
+  const { registry } = open(new VirtualClock());
+  registry.register(workload("a", { address: "10.0.0.1", port: 80, servicePort: 80 }));
+  const written = fromYaml(
+    serviceEntry(
+      `hosts: [${HOST}]`,
+      "location: MESH_INTERNAL",
+      "resolution: STATIC",
+      "ports: [{ number: 80, name: http, protocol: HTTP }]",
+      "endpoints: [{ address: 10.0.0.1, labels: { from: file } }]",
+    ),
+  );
+  const { instances } = mergeRegistries([written, registry.view()]);
+  expect(instances).toMatchObject([{ labels: { from: "file" } }]);
 });

@@ -13,6 +13,6 @@ export interface NodeView {
 /** A source without host means any service; its labels must be among the caller's. */
 export function isSource(source: ServiceRef | undefined, node: NodeView): boolean {
   if (source === undefined) return true;
-  if (source.host !== "" && source.host !== "*" && source.host !== node.service) return false;
+  if (source.host !== "" && source.host !== node.service) return false;
   return isSubset(source.labels, node.labels);
 }

@@ -173,11 +173,25 @@ describe("a service without rules", () => {
   });
 
   test("keeps its full name where another service would be called by it", () => {
-    const services = [service(`reviews.default.svc.${DOMAIN}`), service("reviews")];
     const squatter = service("reviews.default");
-    const config = configFor("", { services: [services[1]!, squatter] });
+    const config = configFor("", { services: [service("reviews"), squatter] });
     expect(virtualHost(config, "reviews.default:9080").domains).toContain("reviews.default");
     expect(virtualHost(config, `${host("reviews")}:9080`).domains).not.toContain("reviews.default");
+  });
+
+  test("keeps it even where it has two ports, so that without one nobody is meant", () => {
+    const two: Service["ports"] = [81, 82].map((number) => ({
+      name: `http-${number}`,
+      number,
+      protocol: "HTTP",
+    }));
+    const config = configFor("", {
+      services: [service("reviews"), service("reviews.default", ...two)],
+    });
+    const domains = config.virtualHosts.flatMap((one) => one.domains);
+    expect(domains).not.toContain("reviews.default");
+    expect(domains).toContain("reviews.default:81");
+    expect(domains).toContain("reviews");
   });
 });
 
@@ -194,6 +208,31 @@ describe("route rules", () => {
     expect(only?.timeoutMs).toBe(15_000);
     expect(weights(only)).toEqual({ [v1]: 90, [v3]: 10 });
     expect(only?.origin).toMatchObject({ file: "rules.yaml", object: "RouteRule/default/canary" });
+  });
+
+  test("of weight 0 get nothing, and what is named twice counts twice", () => {
+    const routesOf = (...weighted: string[]) =>
+      weights(routes(rule("w", "route:", ...weighted))[0]);
+    expect(
+      routesOf(
+        "- { labels: { version: v1 }, weight: 100 }",
+        "- { labels: { version: v3 }, weight: 0 }",
+      ),
+    ).toEqual({ [v1]: 100 });
+    expect(
+      routesOf(
+        "- { labels: { version: v1 }, weight: 60 }",
+        "- { labels: { version: v3 }, weight: 30 }",
+        "- { labels: { version: v1 }, weight: 10 }",
+      ),
+    ).toEqual({ [v1]: 70, [v3]: 30 });
+  });
+
+  test("may switch retries off", () => {
+    const retries = (attempts: number) =>
+      routes(rule("r", `httpReqRetries: { simpleRetry: { attempts: ${attempts} } }`))[0]?.retry;
+    expect(retries(0)).toBeUndefined();
+    expect(retries(2)?.attempts).toBe(2);
   });
 
   test("may name a version that nobody runs: an empty set, so that the answer is 503 UH", () => {

@@ -96,6 +96,8 @@ describe("REST", () => {
     });
     for (const one of ["services", "proxies", "rules", "problems"])
       expect(await (await get(`/api/v1/${one}`)).json()).toMatchObject({ [one]: state[one] });
+    expect(await (await get("/api/v1/instances")).json()).toEqual({ instances: [] });
+    expect(await (await get("/healthz")).text()).toBe("ok\n");
     const history = await get("/api/v1/rules/EgressRule/default/outside/history");
     expect(await history.json()).toMatchObject({ entries: [{ author: "ann", revision: "1" }] });
     expect(state.rules[0].text).toContain("</script>");

@@ -74,6 +74,10 @@ function addRest(app: Hono, manager: Manager, reader: SignalReader): void {
   const rules = () =>
     configuration.list().map((stored) => toJson(ConfigObjectSchema, objectMessage(stored)));
   const version = () => ({ version: MESH_VERSION, revision: configuration.revision });
+  app.get("/healthz", (context) => context.text("ok\n"));
+  app.get("/api/v1/instances", (context) =>
+    context.json({ instances: manager.registry.instances }),
+  );
   app.get("/api/v1/services", (context) => context.json({ services: services() }));
   app.get("/api/v1/proxies", (context) => context.json({ proxies: proxies() }));
   app.get("/api/v1/rules", (context) => context.json({ ...version(), rules: rules() }));

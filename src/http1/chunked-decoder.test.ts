@@ -171,6 +171,17 @@ test("trailers keep their lines, except those that no trailer may be", () => {
   expect(found.trailers).toBe("X-Sum: 1\r\ngrpc-status: 0\r\nx-sum: 2\r\n");
 });
 
+test("trailers are checked and left out where Connection may have meant them", () => {
+  const decoder = new ChunkedDecoder();
+  const bytes = octets("0\r\nX-Secret: 1\r\n\r\n0\r\nX Y\r\n\r\n");
+  decoder.reset(false, false);
+  const end = decoder.next(bytes, 0, bytes.length);
+  expect([decoder.event, decoder.trailersLength, decoder.droppedTrailers]).toEqual([2, 0, 1]);
+  decoder.reset(false, false);
+  decoder.next(bytes, end, bytes.length);
+  expect(decoder.failure?.reason).toBe("bad-trailer");
+});
+
 test("whose fault a malformed body is depends on who sent it", () => {
   const bytes = octets("x");
   const decoder = new ChunkedDecoder();

@@ -85,8 +85,11 @@ export class ChunkedDecoder {
     this.#trailers = new TrailerSection(limits.trailerBytesMax);
   }
 
-  /** Begins a new body; `fromUpstream` decides whose failure a malformed one is. */
-  reset(fromUpstream = false): void {
+  /**
+   * Begins a new body; `fromUpstream` decides whose failure a malformed one is. Trailers are not to
+   * be kept where Connection named fields: it may have meant them (RFC 9110 7.6.1).
+   */
+  reset(fromUpstream = false, keepsTrailers = true): void {
     this.event = ChunkEvent.more;
     this.bodyBytes = 0;
     this.failure = undefined;
@@ -98,7 +101,7 @@ export class ChunkedDecoder {
     this.#extensionBytes = 0;
     this.#allExtensionBytes = 0;
     this.#fromUpstream = fromUpstream;
-    this.#trailers.reset();
+    this.#trailers.reset(keepsTrailers);
   }
 
   /**

@@ -30,6 +30,7 @@ export class TrailerSection {
   complete = false;
   detail = "";
   readonly #bytesMax: number;
+  #keeps = true;
   #lineStart = 0;
   #seen = 0;
   #count = 0;
@@ -39,7 +40,9 @@ export class TrailerSection {
     this.#bytesMax = bytesMax;
   }
 
-  reset(): void {
+  /** `keeps` false: every line is checked and left out. */
+  reset(keeps: boolean): void {
+    this.#keeps = keeps;
     this.length = 0;
     this.dropped = 0;
     this.complete = false;
@@ -86,7 +89,7 @@ export class TrailerSection {
       this.#refuse("too many trailers");
       return false;
     }
-    if (forbidden[fieldIdOf(lines, this.#lineStart, colon)] === 1) {
+    if (!this.#keeps || forbidden[fieldIdOf(lines, this.#lineStart, colon)] === 1) {
       this.dropped++;
       this.length = this.#lineStart;
       return true;

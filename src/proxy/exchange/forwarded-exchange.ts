@@ -41,7 +41,8 @@ export class ForwardedExchange extends Exchange {
     this.requestDone =
       head.framing === Framing.none ||
       (head.framing === Framing.length && head.contentLength === 0);
-    if (head.framing === Framing.chunked) this.requestChunks.reset();
+    if (head.framing === Framing.chunked)
+      this.requestChunks.reset(false, !head.connectionNamesFields);
     this.startMs = env.nowMs;
     this.progressMs = env.nowMs;
     env.scannedFor = this;

@@ -140,7 +140,7 @@ function headDone(ex: Exchange, next: number, to: number): number {
       ex.phase = head.contentLength === 0 ? Phase.done : Phase.body;
       break;
     case Framing.chunked:
-      ex.responseChunks.reset(true);
+      ex.responseChunks.reset(true, !head.connectionNamesFields);
       ex.phase = Phase.body;
       break;
     case Framing.untilClose:

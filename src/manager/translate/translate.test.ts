@@ -464,15 +464,11 @@ describe("hosts outside", () => {
 });
 
 test("settings of the mesh reach every proxy", () => {
-  const config = configFor(
-    [
-      "apiVersion: mesh.istio.io/v1alpha1",
-      "kind: MeshConfig",
-      "metadata: { name: mesh }",
-      "outboundTrafficPolicy: { mode: REGISTRY_ONLY }",
-    ].join("\n"),
-  );
-  expect(config.settings?.outboundPolicy).toBe(ProxySettings_OutboundPolicy.REGISTRY_ONLY);
+  const { settings } = configFor(`apiVersion: mesh.istio.io/v1alpha1
+kind: MeshConfig
+metadata: { name: mesh }
+outboundTrafficPolicy: { mode: REGISTRY_ONLY }`);
+  expect(settings?.outboundPolicy).toBe(ProxySettings_OutboundPolicy.REGISTRY_ONLY);
 });
 
 test("equal input gives an equal version, whatever order it comes in", () => {

@@ -98,6 +98,18 @@ test("the preface in single bytes is still HTTP/2", async () => {
   expect((await first)[3]).toBe(4);
 });
 
+test("HTTP/1 that begins like the preface, in single bytes, is still HTTP/1", async () => {
+  const { server } = await open();
+  const socket = await dial(server.port);
+  const end = ended(socket);
+  socket.setNoDelay(true);
+  for (const byte of "PROPFIND / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") {
+    socket.write(byte);
+    await Bun.sleep(1);
+  }
+  expect(await end).toStartWith("HTTP/1.1 200");
+});
+
 test("who says nothing is hung up on", async () => {
   const clock = new VirtualClock();
   const { server } = await open(clock);

@@ -21,7 +21,7 @@ const rows = {
   "app-port":            ["PORT", "where the application listens, on loopback"],
   app:                   ["HOST:PORT", "the same with a host"],
   "service-port":        ["PORT", "the port that callers name (the application's)"],
-  protocol:              ["http|tcp", "what the application speaks (http)"],
+  protocol:              ["http", "what the application speaks"],
   advertise:             ["ADDRESS", "address at which other proxies reach this one"],
   outbound:              ["HOST:PORT", "what the application calls through (127.0.0.1:15001)"],
   inbound:               ["HOST:PORT", "what other proxies call (0.0.0.0:15006)"],
@@ -132,7 +132,9 @@ const usageHead = `mesh proxy: the sidecar of one workload.
   mesh proxy [flags] [-- COMMAND …]
 
 With -- COMMAND the proxy starts the application as soon as it is ready itself, passes signals on,
-and exits with the application's exit code.
+and exits with the application's exit code. With --restart it takes the ports over from the proxy
+that was started with the same flags, without a failed request; not where that one runs a command,
+which belongs to the process that started it.
 
 Examples:
   mesh proxy --service reviews.default --labels version=v1 --app-port 9080 -- node reviews.js

@@ -205,6 +205,9 @@ export class Sidecar {
     this.#state = "live";
     const listeners = this.#listeners().map(({ name, address }) => [name, address]);
     log.info("ready", Object.fromEntries(listeners));
+    if (flags.service !== "" && flags.app === undefined) {
+      log.info("without --app-port nobody calls it through the mesh", { service: flags.service });
+    }
     if (flags.command.length > 0) this.#startApplication();
     else await this.#offer();
   }

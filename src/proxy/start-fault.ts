@@ -10,7 +10,9 @@ export function bindOr<T>(flag: string, at: HostPort, bind: () => T): T {
   try {
     return bind();
   } catch (thrown) {
-    throw new StartFault(`${addressOf(at)} ${reasonOf(thrown)}: choose another with --${flag}`);
+    throw new StartFault(
+      `${addressOf(at)} ${reasonOf(thrown)}: choose another with --${flag} (port 0 picks one)`,
+    );
   }
 }
 

@@ -32,6 +32,9 @@ export interface ManagerLinkParts {
   readonly log: Log;
 }
 
+/** A starting application may take its time before anybody wonders. */
+const APPLICATION_NOTE_MS = 10_000;
+
 /** A way to call the manager, and how to give it up. */
 export interface ManagerConnection {
   readonly transport: Transport;
@@ -43,6 +46,7 @@ export class ManagerLink {
   readonly #discovery: Discovery;
   readonly #registration: Registration | undefined;
   readonly #probe: AppProbe | undefined;
+  #cancelNote: () => void = () => {};
 
   constructor(connection: ManagerConnection, parts: ManagerLinkParts) {
     this.#connection = connection;
@@ -60,7 +64,18 @@ export class ManagerLink {
     if (parts.inbound === undefined || flags.app === undefined) return;
     const registration = new Registration({ ...calls, workload: workloadOf(parts, parts.inbound) });
     this.#registration = registration;
-    this.#probe = new AppProbe(flags.app, clock, (healthy) => registration.setHealthy(healthy));
+    const app = `${flags.app.hostname}:${flags.app.port}`;
+    this.#cancelNote = clock.after(APPLICATION_NOTE_MS, () => {
+      log.warn("the application does not answer, so it is not registered", { app });
+    });
+    this.#probe = new AppProbe(flags.app, clock, (healthy) => {
+      this.#cancelNote();
+      if (!healthy) log.warn("the application does not answer any more", { app });
+      else if (registration.status().at === "registered") {
+        log.info("the application answers again", { app });
+      }
+      registration.setHealthy(healthy);
+    });
   }
 
   /** Listeners must be bound: from here on callers may come. */
@@ -79,21 +94,25 @@ export class ManagerLink {
 
   /** True: there was a registration, and it has ended. */
   async withdraw(): Promise<boolean> {
-    this.#probe?.stop();
+    this.#stopProbe();
     return (await this.#registration?.withdraw()) ?? false;
   }
 
   /** A successor goes on under the same id. */
   abandon(): void {
-    this.#probe?.stop();
+    this.#stopProbe();
     this.#registration?.abandon();
   }
 
   async close(): Promise<void> {
-    this.#probe?.stop();
-    this.#registration?.abandon();
+    this.abandon();
     await this.#discovery.stop();
     await this.#connection.close();
+  }
+
+  #stopProbe(): void {
+    this.#probe?.stop();
+    this.#cancelNote();
   }
 }
 

@@ -256,7 +256,8 @@ test("a taken port is one line that names the flag", async () => {
   const proxy = start(["--manager", "none", "--outbound", `127.0.0.1:${app.port}`]);
   expect(await proxy.child.exited).toBe(1);
   expect(proxy.output()).toBe(
-    `mesh proxy: 127.0.0.1:${app.port} is taken: choose another with --outbound (port 0 picks one)\n`,
+    `mesh proxy: 127.0.0.1:${app.port} is taken: ` +
+      "choose another with --outbound (port 0 picks one)\n",
   );
 });
 

@@ -19,7 +19,7 @@ export function readAuthority(
   if (at < to && bytes[at] === Ascii.bracketOpen) {
     at++;
     while (at < to && (octetClass[bytes[at]!]! & Octet.literal) !== 0) at++;
-    if (at === to || bytes[at] !== Ascii.bracketClose || at < from + 3) return false;
+    if (at === to || bytes[at] !== Ascii.bracketClose || at < from + 2) return false;
     at++;
   } else {
     while (at < to && (octetClass[bytes[at]!]! & Octet.host) !== 0) at++;

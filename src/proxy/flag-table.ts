@@ -24,9 +24,9 @@ const rows = {
   protocol:              ["http", "what the application speaks"],
   advertise:             ["ADDRESS", "address at which other proxies reach this one"],
   outbound:              ["HOST:PORT", "what the application calls through (127.0.0.1:15001)"],
-  inbound:               ["HOST:PORT", "what other proxies call (0.0.0.0:15006)"],
+  inbound:               ["HOST:PORT", "what other proxies call (port 15006)"],
   admin:                 ["HOST:PORT", "administration, loopback only (127.0.0.1:15000)"],
-  readiness:             ["HOST:PORT", "/healthz/ready (0.0.0.0:15021)"],
+  readiness:             ["HOST:PORT", "/healthz/ready (port 15021)"],
   manager:               ["URL", "manager to follow, or none (http://127.0.0.1:15010)"],
   upstream:              ["SVC=HOST:PORT", "static, before the manager's", { repeatable: true }],
   standalone:            ["", "no manager: read rules and services from -f"],
@@ -124,7 +124,8 @@ export function proxyUsage(): string {
     const letter = short === undefined ? "    " : `-${short}, `;
     return `  ${letter}${`--${name} ${value}`.padEnd(32)} ${about}`;
   });
-  return `${usageHead}\nFlags (a port of 0 picks a free one):\n${lines.join("\n")}\n${usageTail}`;
+  return `${usageHead}\nFlags (a port of 0 picks a free one; inbound and readiness are on loopback where the manager is, else
+at every address):\n${lines.join("\n")}\n${usageTail}`;
 }
 
 const usageHead = `mesh proxy: the sidecar of one workload.

@@ -28,10 +28,21 @@ test("a sidecar with its application", () => {
 test("defaults are the ports that Istio's users know", () => {
   const flags = flagsOf("");
   expect(flags.outbound).toEqual({ hostname: "127.0.0.1", port: 15001 });
-  expect(flags.inbound).toEqual({ hostname: "0.0.0.0", port: 15006 });
+  expect(flags.inbound.port).toBe(15006);
   expect(flags.admin.port).toBe(15000);
   expect(flags.readiness.port).toBe(15021);
   expect(flags.manager).toBe("http://127.0.0.1:15010");
+});
+
+test.each([
+  ["", "127.0.0.1"],
+  ["--manager none", "127.0.0.1"],
+  ["--manager http://10.0.0.1:15010 --standalone -f a", "127.0.0.1"],
+  ["--manager http://10.0.0.1:15010", "0.0.0.0"],
+  ["--advertise 10.0.0.2", "0.0.0.0"],
+])("'%s': inbound is bound to %s", (line, hostname) => {
+  expect(flagsOf(line).inbound).toEqual({ hostname, port: 15006 });
+  expect(flagsOf(line).readiness.hostname).toBe(hostname);
 });
 
 test("addresses in every usual form", () => {
@@ -86,6 +97,7 @@ test.each([
   ["--standalone", "add -f DIR|FILE"],
   ["-f rules", "add --standalone"],
   ["--app-port 80", "add --service NAME"],
+  ["--service a --app-port 15001", "would call itself"],
   ["--service a --restart -- true", "leave out -- COMMAND"],
   ["--admin 0.0.0.0:1", "not a loopback address"],
   ["--protocol smtp", "not one of http, tcp"],

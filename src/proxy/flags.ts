@@ -79,6 +79,10 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
   );
   const app = reader.app();
   const manager = reader.manager();
+  const advertise = reader.text("advertise");
+  // With the manager on this host the mesh is on this host, and nobody else has business here.
+  const isLocal = advertise === undefined && (manager === undefined || isLoopbackUrl(manager));
+  const everywhere = isLocal || reader.has("standalone") ? "127.0.0.1" : "0.0.0.0";
   return {
     ...name,
     domain,
@@ -87,11 +91,11 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     servicePort: reader.port("service-port") ?? app?.port ?? 0,
     protocol: reader.oneOf("protocol", ["http", "tcp"]) ?? "http",
     id: reader.text("id"),
-    advertise: reader.text("advertise"),
+    advertise,
     outbound: reader.address("outbound", "127.0.0.1", 15001),
-    inbound: reader.address("inbound", "0.0.0.0", 15006),
+    inbound: reader.address("inbound", everywhere, 15006),
     admin: reader.address("admin", "127.0.0.1", 15000),
-    readiness: reader.address("readiness", "0.0.0.0", 15021),
+    readiness: reader.address("readiness", everywhere, 15021),
     manager,
     upstreams: reader.upstreams(),
     standalone: reader.has("standalone"),
@@ -104,6 +108,12 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     restart: reader.has("restart"),
     command,
   };
+}
+
+/** Of a URL's host. */
+export function isLoopbackUrl(url: string): boolean {
+  const { hostname } = new URL(url);
+  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
 }
 
 /** "reviews", "reviews.default" and the full name are the same service. */
@@ -263,6 +273,9 @@ class FlagReader {
     }
     if (flags.app !== undefined && flags.service === "") {
       this.#refuse("app-port", "belongs to a service", "add --service NAME");
+    }
+    if (flags.app !== undefined && flags.app.port === flags.outbound.port) {
+      this.#refuse("app-port", "is the proxy's own outbound port, so it would call itself");
     }
     if (flags.restart && flags.command.length > 0) {
       this.#refuse("restart", "cannot take over a running application: leave out -- COMMAND");

@@ -77,7 +77,8 @@ interface Started {
 function start(flags: readonly string[], environment: Record<string, string> = {}): Started {
   const child = Bun.spawn(
     [
-      ...[process.execPath, MAIN, "proxy", "--state-dir", directory, "--drain-seconds", "0.2"],
+      ...[process.execPath, MAIN, "proxy", "--state-dir", directory],
+      ...(flags.includes("--drain-seconds") ? [] : ["--drain-seconds", "0.2"]),
       ...["outbound", "inbound", "admin", "readiness"].flatMap((name) =>
         flags.includes(`--${name}`) ? [] : [`--${name}`, "127.0.0.1:0"],
       ),
@@ -350,4 +351,59 @@ test("SIGHUP opens the access log again, after a rotation by rename", async () =
   proxy.child.kill("SIGTERM");
   await proxy.child.exited;
   expect(readFileSync(log, "utf8")).toContain("/after");
+});
+
+test("a second SIGTERM waits for nobody", async () => {
+  const script = "trap '' TERM; echo app is up; while :; do sleep 0.01; done";
+  const proxy = start([
+    ...["--manager", "none", "--drain-seconds", "600", "--", "sh", "-c", script],
+  ]);
+  await until(() => proxy.output().includes("app is up"));
+  proxy.child.kill("SIGTERM");
+  await until(() => proxy.output().includes("stopping"));
+  proxy.child.kill("SIGTERM");
+  expect(await proxy.child.exited).toBe(137);
+});
+
+test("a command that is not there is 127, and says so", async () => {
+  const proxy = start(["--manager", "none", "--", "no-such-command"]);
+  expect(await proxy.child.exited).toBe(127);
+  expect(proxy.output()).toContain("no-such-command: no such command");
+});
+
+const registry = (port: number, path: string): string => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: web}
+spec:
+  hosts: [web.default.svc.cluster.local]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  endpoints: [{address: 127.0.0.1, ports: {http: ${port}}}]
+---
+apiVersion: config.istio.io/v1alpha2
+kind: RouteRule
+metadata: {name: web}
+spec:
+  destination: {name: web}
+  rewrite: {uri: ${path}}
+`;
+
+test("standalone: rules from files, followed when they change", async () => {
+  const file = join(directory, "rules.yaml");
+  writeFileSync(file, registry(app.port ?? 0, "/first"));
+  const proxy = start(["--standalone", "-f", file]);
+  const at = await proxy.ready();
+  expect(await get(at.outbound, "/")).toBe("200 app /first");
+  expect(await get(at.admin, "/routes", "localhost")).toContain(`${file}:`);
+  writeFileSync(file, registry(app.port ?? 0, "/second"));
+  await until(async () => (await get(at.outbound, "/")) === "200 app /second");
+});
+
+test("standalone: a wrong rule at the start is its place and reason, and code 1", async () => {
+  const file = join(directory, "rules.yaml");
+  writeFileSync(file, registry(app.port ?? 0, "/").replace("rewrite", "rewrites"));
+  const proxy = start(["--standalone", "-f", file]);
+  expect(await proxy.child.exited).toBe(1);
+  expect(proxy.output()).toMatch(/rules\.yaml:16:3: .*rewrites.*did you mean rewrite/);
 });

@@ -7,7 +7,7 @@
 import { networkInterfaces, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Random } from "../../core/random.ts";
-import type { ProxyFlags } from "../flags.ts";
+import { isLoopbackUrl, type ProxyFlags } from "../flags.ts";
 
 /** "reviews-1x8k2m.default" */
 export function nodeId(flags: ProxyFlags, inboundAddress: string, random: Random): string {
@@ -25,7 +25,7 @@ export function advertisedAddress(flags: ProxyFlags): string {
   if (flags.advertise !== undefined) return flags.advertise;
   const { hostname } = flags.inbound;
   if (hostname !== "0.0.0.0" && hostname !== "::") return hostname;
-  if (flags.standalone || flags.manager === undefined || isLoopback(flags.manager)) {
+  if (flags.standalone || flags.manager === undefined || isLoopbackUrl(flags.manager)) {
     return "127.0.0.1";
   }
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
@@ -39,11 +39,6 @@ export function stateKey(flags: ProxyFlags): string {
   const ports = [inbound.port, outbound.port, app?.port ?? 0].join("-");
   const name = service === "" ? namespace : service.split(".").slice(0, 2).join(".");
   return `${name}-${ports}-${digest(`${service} ${namespace} ${id} ${app?.hostname ?? ""}`)}`;
-}
-
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
 }
 
 /** Six letters and digits. */

@@ -124,8 +124,8 @@ export function proxyUsage(): string {
     const letter = short === undefined ? "    " : `-${short}, `;
     return `  ${letter}${`--${name} ${value}`.padEnd(32)} ${about}`;
   });
-  return `${usageHead}\nFlags (a port of 0 picks a free one; inbound and readiness are on loopback where the manager is, else
-at every address):\n${lines.join("\n")}\n${usageTail}`;
+  return `${usageHead}\nFlags (a port of 0 picks a free one; inbound and readiness are on loopback where the manager is,
+else at every address):\n${lines.join("\n")}\n${usageTail}`;
 }
 
 const usageHead = `mesh proxy: the sidecar of one workload.

@@ -16,7 +16,7 @@ import type { Service } from "../../model/service.ts";
 import { type Catalog, isHttpPort } from "./catalog.ts";
 import { type ClusterKey, clusterName, clusterOf } from "./cluster.ts";
 import { authorityOf, callableNames } from "./host-name.ts";
-import { defaultRoute, isCatchAll, routeOf, type UseCluster } from "./route.ts";
+import { defaultRoute, isCatchAll, routeOf, tunnelRoute, type UseCluster } from "./route.ts";
 import type { RuleSet } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
 
@@ -34,6 +34,8 @@ export interface PlanContext {
   readonly node: NodeView;
 }
 
+const EGRESS_HTTP: ReadonlySet<string> = new Set(["http", "http2", "grpc"]);
+
 export function planService(service: Service, context: PlanContext): Plan {
   const clusters = new ClusterCollector(context);
   const httpPorts = service.ports.filter(isHttpPort);
@@ -48,30 +50,51 @@ export function planService(service: Service, context: PlanContext): Plan {
       routes: routesOf(service.host, use, context),
     });
   });
-  for (const port of service.ports) clusters.use({ host: service.host, labels: {} }, port.number);
+  for (const port of service.ports.filter((one) => !isHttpPort(one))) {
+    const cluster = clusters.use({ host: service.host, labels: {} }, port.number);
+    virtualHosts.push(tunnelHost(service.host, port.number, domainsOf(service, context), cluster));
+  }
+  for (const port of httpPorts) clusters.use({ host: service.host, labels: {} }, port.number);
   const { clusters: used, hosts } = clusters.collected();
   return { virtualHosts, clusters: used, hosts: new Set([service.host, ...hosts]) };
+}
+
+/** What is not HTTP passes by CONNECT, which must name the port; no rule speaks of it. */
+function tunnelHost(
+  host: string,
+  port: number,
+  names: readonly string[],
+  cluster: string,
+): VirtualHost {
+  return create(VirtualHostSchema, {
+    name: `${host}:${port}`,
+    domains: names.map((name) => `${name}:${port}`),
+    routes: [tunnelRoute(cluster)],
+  });
 }
 
 /** HTTP to a host outside: its own name resolved, rules for it obeyed but for their clusters. */
 export function planEgress(egress: ConfigOf<"EgressRule">, context: PlanContext): Plan {
   const host = egress.spec.service;
-  const ports = egress.spec.ports.filter(
-    ({ protocol }) => protocol === "http" || protocol === "http2" || protocol === "grpc",
-  );
-  const clusters = ports.map(({ port }) => {
+  const ports = egress.spec.ports.filter(({ protocol }) => EGRESS_HTTP.has(protocol));
+  const tunnels = egress.spec.ports.filter(({ protocol }) => !EGRESS_HTTP.has(protocol));
+  const clusters = egress.spec.ports.map(({ port }) => {
     const key = { host, port, labels: {} };
     const cluster = clusterOf(key, undefined, context.rules, context.node);
     cluster.discovery = Cluster_Discovery.ORIGINAL;
     return { key, cluster };
   });
+  const nameOf = (port: number): string => clusterName({ host, port, labels: {} });
   const virtualHosts = ports.map(({ port }) =>
     create(VirtualHostSchema, {
       name: `${host}:${port}`,
       domains: port === 80 || ports.length === 1 ? [host, `${host}:${port}`] : [`${host}:${port}`],
-      routes: routesOf(host, () => clusterName({ host, port, labels: {} }), context),
+      routes: routesOf(host, () => nameOf(port), context),
     }),
   );
+  // An address or a block is captured, not named: its connections come with transparent capture.
+  if (!/^[\d./]+$/.test(host))
+    for (const { port } of tunnels) virtualHosts.push(tunnelHost(host, port, [host], nameOf(port)));
   return { virtualHosts, clusters, hosts: new Set([host]) };
 }
 

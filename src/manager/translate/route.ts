@@ -77,6 +77,16 @@ export function defaultRoute(cluster: string): Route {
   });
 }
 
+/** For what is not HTTP: CONNECT, and nothing else. */
+export function tunnelRoute(cluster: string): Route {
+  return create(RouteSchema, {
+    name: "tunnel",
+    match: { method: { kind: { case: "exact", value: "CONNECT" } } },
+    action: { case: "forward", value: { clusters: [{ cluster, weight: 100 }] } },
+    retry: SAFE_RETRY,
+  });
+}
+
 /** Nothing behind a catch-all can be reached. */
 export function isCatchAll(match: RouteRuleMatch): boolean {
   return (

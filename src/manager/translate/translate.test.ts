@@ -1,7 +1,6 @@
 /** What rules do to a proxy's configuration, from the YAML that operators write. */
 import { describe, expect, test } from "bun:test";
 import {
-  Cluster_Discovery,
   LoadBalancer,
   type ProxyConfig,
   ProxySettings_OutboundPolicy,
@@ -168,8 +167,12 @@ describe("a service without rules", () => {
     expect(on8080).toEqual(expect.arrayContaining(["reviews:8080", "10.0.0.9:8080"]));
     expect(on8080).not.toContain("reviews");
     expect([...on80, ...on8080].filter((domain) => domain.includes("/"))).toEqual([]);
-    expect(config.virtualHosts).toHaveLength(2);
-    expect(config.clusters.map(({ name }) => name)).toContain(`outbound|3306||${host("reviews")}`);
+    expect(config.virtualHosts).toHaveLength(3);
+    const { domains, routes: tunnels } = virtualHost(config, `${host("reviews")}:3306`);
+    expect(domains).toContain("reviews:3306");
+    expect(domains).not.toContain("reviews");
+    expect(tunnels).toMatchObject([{ match: { method: { kind: { value: "CONNECT" } } } }]);
+    expect(weights(tunnels[0])).toEqual({ [`outbound|3306||${host("reviews")}`]: 100 });
   });
 
   test("keeps its full name where another service would be called by it", () => {
@@ -412,54 +415,6 @@ describe("destination policies", () => {
     );
     const { clusters } = configFor(yaml);
     expect(clusters.find(({ name }) => name === all)?.loadBalancer).toBe(LoadBalancer.ROUND_ROBIN);
-  });
-});
-
-describe("hosts outside", () => {
-  const egress = (name: string, service: string, ports: string): string =>
-    [
-      "---",
-      "apiVersion: config.istio.io/v1alpha2",
-      "kind: EgressRule",
-      `metadata: { name: ${name} }`,
-      "spec:",
-      `  destination: { service: "${service}" }`,
-      `  ports: ${ports}`,
-      "",
-    ].join("\n");
-
-  test("of an egress rule are called where the request says, by the rules for them", () => {
-    const yaml = [
-      egress("web", "*.example.com", "[{ port: 80, protocol: http }]"),
-      [
-        "---",
-        "apiVersion: config.istio.io/v1alpha2",
-        "kind: RouteRule",
-        "metadata: { name: patient }",
-        "spec:",
-        '  destination: { service: "*.example.com" }',
-        "  httpReqTimeout: { simpleTimeout: { timeout: 60s } }",
-        "",
-      ].join("\n"),
-    ].join("");
-    const config = configFor(yaml);
-    const found = virtualHost(config, "*.example.com:80");
-    expect(found.domains).toEqual(["*.example.com", "*.example.com:80"]);
-    expect(found.routes.map(({ timeoutMs }) => timeoutMs)).toEqual([60_000]);
-    const cluster = config.clusters.find(({ service }) => service === "*.example.com");
-    expect(cluster?.discovery).toBe(Cluster_Discovery.ORIGINAL);
-    expect(weights(found.routes[0])).toEqual({ [cluster?.name ?? ""]: 100 });
-  });
-
-  test("that two egress rules name belong to the first", () => {
-    const yaml = [
-      egress("b", "api.example", "[{ port: 80, protocol: http }, { port: 81, protocol: http }]"),
-      egress("a", "api.example", "[{ port: 80, protocol: http }]"),
-    ].join("");
-    const config = configFor(yaml);
-    const of80 = config.virtualHosts.filter(({ name }) => name === "api.example:80");
-    expect(of80).toHaveLength(1);
-    expect(of80[0]?.domains).toEqual(["api.example", "api.example:80"]);
   });
 });
 

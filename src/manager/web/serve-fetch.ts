@@ -24,6 +24,6 @@ export function serveFetch(
     return { hostname, port: server.port ?? port, close: () => void server.stop(true) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${hostname}:${port}: ${reason}`, { cause });
+    throw new Error(`${hostname}:${port}: ${reason} (port 0 picks a free one)`, { cause });
   }
 }

@@ -90,7 +90,9 @@ export function compareHosts(
         ),
       );
   }
+  // Ports that are not HTTP had listeners of their own, and no virtual hosts; ours have tunnels.
   const extra = golden.config.virtualHosts
+    .filter(({ routes }) => routes.some(({ name }) => name !== "tunnel"))
     .map(({ name }) => name)
     .filter((name) => table === "http_proxy" || name.endsWith(`:${table}`))
     .filter((name) => !wanted.has(name));

@@ -124,8 +124,7 @@ export function proxyUsage(): string {
     const letter = short === undefined ? "    " : `-${short}, `;
     return `  ${letter}${`--${name} ${value}`.padEnd(32)} ${about}`;
   });
-  return `${usageHead}\nFlags (a port of 0 picks a free one; inbound and readiness are on loopback where the manager is,
-else at every address):\n${lines.join("\n")}\n${usageTail}`;
+  return `${usageHead}\n${lines.join("\n")}\n${usageTail}`;
 }
 
 const usageHead = `mesh proxy: the sidecar of one workload.
@@ -141,7 +140,9 @@ Examples:
   mesh proxy --service reviews.default --labels version=v1 --app-port 9080 -- node reviews.js
   mesh proxy --upstream ratings.default=127.0.0.1:9081 --manager none
   mesh proxy --standalone -f rules/ --outbound 127.0.0.1:0
-`;
+
+Flags (a port of 0 picks a free one; inbound and readiness are on loopback where the manager is,
+else at every address):`;
 
 const usageTail = `
 Environment, where the flag is absent: MESH_SERVICE, MESH_NAMESPACE, MESH_MANAGER, MESH_STATE_DIR.

@@ -101,7 +101,8 @@ test("a killed manager changes nothing; a new one is resumed from the version he
   await until(() => manager.acknowledged.length === 1);
   await manager.kill();
   await until(() => discovery.status().at === "waiting");
-  expect(discovery.status()).toMatchObject({ version: "v1" });
+  expect(discovery.status()).toMatchObject({ version: "v1", fault: "connection lost" });
+  await until(() => discovery.status().fault === "connection refused");
   manager.first = { baseVersion: "v1", config: { version: "v2" } };
   await manager.start();
   await until(() => published.length === 2);

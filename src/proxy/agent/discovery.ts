@@ -20,6 +20,7 @@ import { backoffMs } from "../../core/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import { callFault } from "./call-fault.ts";
 import { applyUpdate } from "./config-update.ts";
 import { within } from "./time-limit.ts";
 
@@ -144,7 +145,7 @@ export class Discovery {
     } catch (thrown) {
       if (thrown instanceof AssertionError) throw thrown;
       // Canceled, unavailable and every other end of a stream mean the same here: come back.
-      this.#fault = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#fault = callFault(thrown);
     } finally {
       stopAsking();
     }
@@ -184,7 +185,8 @@ export class Discovery {
   #lost(followed: boolean): void {
     const fields = { reason: this.#fault, version: this.#active?.version ?? "" };
     if (this.#at === "following" || followed || this.#reconnects === 0) {
-      this.#options.log.warn("manager is away; the last configuration stays", fields);
+      const rest = this.#active === undefined ? "" : "; the last configuration stays";
+      this.#options.log.warn(`manager is away${rest}`, fields);
     } else {
       this.#options.log.debug("manager is still away", fields);
     }

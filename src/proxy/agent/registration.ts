@@ -13,6 +13,7 @@ import { backoffMs } from "../../core/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import { callFault } from "./call-fault.ts";
 import { within } from "./time-limit.ts";
 
 const CALL_TIMEOUT_MS = 5000;
@@ -93,7 +94,7 @@ export class Registration {
       return true;
     } catch (thrown) {
       this.#options.log.warn("not withdrawn; the lease will end by itself", {
-        reason: reasonOf(thrown),
+        reason: callFault(thrown),
       });
       return false;
     }
@@ -161,13 +162,9 @@ export class Registration {
       return 0;
     }
     const log = this.#options.log;
-    const fields = { reason: reasonOf(thrown) };
+    const fields = { reason: callFault(thrown) };
     if (this.#attempt === 0) log.warn("the registry does not answer; trying on", fields);
     else log.debug("the registry still does not answer", fields);
     return backoffMs(this.#attempt++, RETRY_BASE_MS, RETRY_MAX_MS, this.#options.random);
   }
-}
-
-function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

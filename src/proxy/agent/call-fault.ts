@@ -1,0 +1,19 @@
+/** Why a call to the manager ended, in an operator's words. */
+import { Code, ConnectError } from "@connectrpc/connect";
+
+const WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ConnectionRefused: "connection refused",
+  ECONNRESET: "connection lost",
+  ConnectionClosed: "connection lost",
+  ENOTFOUND: "no such host",
+  FailedToOpenSocket: "cannot be reached",
+};
+
+export function callFault(thrown: unknown): string {
+  const error = ConnectError.from(thrown);
+  const cause = error.cause;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const words = WORDS[code] ?? error.rawMessage;
+  return error.code === Code.Unknown || error.code === Code.Canceled ? words : error.message;
+}

@@ -41,7 +41,7 @@ function write(path: string): void {
 
 const read = (name: string): string => readFileSync(join(directory, name), "utf8");
 
-test("the mesh's settings say where, until they say otherwise; nothing written is lost", async () => {
+test("the settings say where, until they say otherwise; nothing written is lost", async () => {
   const logs = open();
   expect(inUse).toBeUndefined();
   logs.follow({ accessLogFile: join(directory, "a"), accessLogJson: false });

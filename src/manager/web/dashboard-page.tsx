@@ -1,5 +1,5 @@
 /**
- * The dashboard as three documents: a page without anything in it, its style, and its script, each
+ * The dashboard as documents: a page without anything in it, its style, and its script, each
  * from this origin, so that the page needs no permission for inline code or for other hosts.
  */
 /** @jsxImportSource hono/jsx */
@@ -8,9 +8,15 @@ import { MESH_VERSION } from "../../core/version.ts";
 // @ts-expect-error: its text, as the attribute says; the compiler knows no such module
 import style from "./page/dashboard.css" with { type: "text" };
 // @ts-expect-error: its text, as the attribute says; the compiler sees a module
-import script from "./page/dashboard.ts" with { type: "text" };
+import dashboard from "./page/dashboard.ts" with { type: "text" };
+// @ts-expect-error: the same
+import element from "./page/element.ts" with { type: "text" };
+// @ts-expect-error: the same
+import graph from "./page/graph.ts" with { type: "text" };
+// @ts-expect-error: the same
+import serviceRow from "./page/service-row.ts" with { type: "text" };
 
-const VIEWS = ["services", "proxies", "rules", "problems"] as const;
+const VIEWS = ["services", "graph", "proxies", "rules", "problems"] as const;
 
 export const DASHBOARD_HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy":
@@ -27,9 +33,21 @@ export const DASHBOARD_HEADERS: Readonly<Record<string, string>> = {
 
 export const dashboardStyle: string = style;
 
-/** What a browser runs: the types taken away. */
-export function dashboardScript(): string {
-  return new Bun.Transpiler({ loader: "ts", target: "browser" }).transformSync(script);
+/** By the path under which a browser asks for it: the modules, with their types taken away. */
+export function dashboardScripts(): ReadonlyMap<string, string> {
+  const modules: readonly (readonly [path: string, source: string])[] = [
+    ["/dashboard.js", dashboard],
+    ["/element.js", element],
+    ["/graph.js", graph],
+    ["/service-row.js", serviceRow],
+  ];
+  const transpiler = new Bun.Transpiler({ loader: "ts", target: "browser" });
+  return new Map(
+    modules.map(([path, source]) => [
+      path,
+      transpiler.transformSync(source).replace(/(from\s*"\.\/[-\w]+)\.ts"/g, '$1.js"'),
+    ]),
+  );
 }
 
 export function dashboardPage(): string {

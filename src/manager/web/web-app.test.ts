@@ -71,12 +71,21 @@ describe("the dashboard", () => {
       expect((await get(path!)).status).toBe(200);
   });
 
-  test("has a script that a browser can parse and that sets no markup", async () => {
+  test("has scripts that a browser can parse, that set no markup and find each other", async () => {
     const { get } = await open();
-    const script = await (await get("/dashboard.js")).text();
-    expect(() => new Bun.Transpiler({ loader: "js" }).scan(script)).not.toThrow();
-    expect(script).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(/);
-    expect(script).not.toContain("interface ");
+    const paths = ["/dashboard.js"];
+    for (const path of paths) {
+      const response = await get(path);
+      expect([path, response.status]).toEqual([path, 200]);
+      expect(response.headers.get("content-type")).toStartWith("text/javascript");
+      const script = await response.text();
+      expect(script).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(/);
+      expect(script).not.toMatch(/^(export )?interface /m);
+      const { imports } = new Bun.Transpiler({ loader: "js" }).scan(script);
+      for (const { path: from } of imports)
+        if (!paths.includes(from.slice(1))) paths.push(from.slice(1));
+    }
+    expect(paths.length).toBeGreaterThan(1);
   });
 });
 

@@ -20,7 +20,7 @@ import { SignalReader } from "../signals/signal-reader.ts";
 import {
   DASHBOARD_HEADERS,
   dashboardPage,
-  dashboardScript,
+  dashboardScripts,
   dashboardStyle,
 } from "./dashboard-page.tsx";
 import { EventStreams } from "./event-stream.ts";
@@ -53,10 +53,10 @@ export function webApp(manager: Manager): WebApp {
   addRest(app, manager, signals);
   app.get("/api/v1/events", () => events.response());
   const page = dashboardPage();
-  const script = dashboardScript();
   app.get("/", (context) => context.html(page));
   app.get("/dashboard.css", (context) => text(context, dashboardStyle, "text/css"));
-  app.get("/dashboard.js", (context) => text(context, script, "text/javascript"));
+  for (const [path, script] of dashboardScripts())
+    app.get(path, (context) => text(context, script, "text/javascript"));
   app.notFound((context) => context.text("no such page\n", 404));
   return { fetch: (request) => app.fetch(request), close: () => signals.close() };
 }

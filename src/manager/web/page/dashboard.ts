@@ -3,42 +3,9 @@
  * set as text, never as markup. Loading, empty and away are three different things: while the
  * manager is away the last state stays, and says how old it is.
  */
-interface Position {
-  readonly file?: string;
-  readonly line?: number;
-  readonly column?: number;
-}
-
-interface Instance {
-  readonly workload?: string;
-  readonly address?: string;
-  readonly port?: number;
-  readonly labels?: Record<string, string>;
-  readonly healthy?: boolean;
-  readonly leaseRemainingMs?: number;
-}
-
-interface Signals {
-  readonly requestsPerSecond: number;
-  readonly successPercent: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
-
-interface ServiceSignals extends Signals {
-  readonly versions: Record<string, Signals>;
-  readonly callers: Record<string, number>;
-}
-
-interface Service {
-  readonly host: string;
-  readonly registry?: string;
-  readonly address?: string;
-  readonly ports?: readonly { number: number; protocol: string }[];
-  readonly instances?: readonly Instance[];
-  readonly source?: Position;
-  readonly signals?: ServiceSignals;
-}
+import { ago, chips, element, type Position, placeOf, span } from "./element.ts";
+import { drawGraph } from "./graph.ts";
+import { type Row, type Service, serviceRow } from "./service-row.ts";
 
 interface Proxy {
   readonly nodeId: string;
@@ -91,10 +58,9 @@ interface Shown {
   readonly revision: number;
 }
 
-type Child = Node | string | undefined;
-type View = "services" | "proxies" | "rules" | "problems";
+type View = "services" | "graph" | "proxies" | "rules" | "problems";
 
-const views: readonly View[] = ["services", "proxies", "rules", "problems"];
+const views: readonly View[] = ["services", "graph", "proxies", "rules", "problems"];
 const main = byId("main");
 const state = byId("state");
 const filter = byId("filter") as HTMLInputElement;
@@ -106,17 +72,6 @@ function byId(id: string): HTMLElement {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`the page has no #${id}`);
   return found;
-}
-
-function element(name: string, attributes: Record<string, string>, ...children: Child[]) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children.filter((child) => child !== undefined));
-  return made;
-}
-
-function span(kind: string, text: string): HTMLElement {
-  return element("span", { class: kind }, text);
 }
 
 async function read(): Promise<void> {
@@ -153,7 +108,7 @@ function draw(): void {
     const link = byId(`to-${name}`);
     if (name === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
-    const count = shown === undefined ? "" : ` ${shown[name].length}`;
+    const count = shown === undefined || name === "graph" ? "" : ` ${shown[name].length}`;
     link.replaceChildren(title(name), span("count", count));
   }
   if (awaySince > 0) {
@@ -187,6 +142,8 @@ function drawView(view: View, shown: Shown): HTMLElement {
         serviceRow,
         "mesh proxy --service web.default --app-port 8000",
       );
+    case "graph":
+      return drawGraph(shown.services);
     case "proxies":
       return table(
         view,
@@ -201,13 +158,7 @@ function drawView(view: View, shown: Shown): HTMLElement {
   }
 }
 
-interface Row {
-  readonly key: string;
-  readonly cells: readonly Child[];
-  readonly detail?: () => HTMLElement;
-}
-
-const headings: Record<View, readonly string[]> = {
+const headings: Record<Exclude<View, "graph">, readonly string[]> = {
   services: ["Service", "Ports", "Instances", "Requests/s", "Success", "p50", "p99", "From"],
   proxies: ["Proxy", "Service", "Configuration", "Version", "Connected", "Admin"],
   rules: ["Rule", "Kind", "Source", "Revision", "Changed", "By"],
@@ -215,7 +166,7 @@ const headings: Record<View, readonly string[]> = {
 };
 
 function table<T>(
-  view: View,
+  view: Exclude<View, "graph">,
   things: readonly T[],
   rowOf: (thing: T) => Row,
   hint: string,
@@ -257,92 +208,6 @@ function rowsOf({ key, cells, detail }: Row): HTMLElement[] {
   if (!isOpen) return [row];
   const colspan = String(cells.length);
   return [row, element("tr", { class: "detail" }, element("td", { colspan }, detail()))];
-}
-
-function serviceRow({ host, ports = [], instances = [], ...rest }: Service): Row {
-  const { signals, registry = "", source } = rest;
-  const healthy = instances.filter((one) => one.healthy === true).length;
-  const kind = healthy === 0 ? "bad" : healthy < instances.length ? "warn" : "good";
-  const from = source?.file === undefined ? registry : placeOf(source);
-  return {
-    key: `service/${host}`,
-    cells: [
-      span("name", host),
-      ports.map(({ number, protocol }) => `${number}/${protocol.toLowerCase()}`).join(", "),
-      span(kind, `${healthy} of ${instances.length} healthy`),
-      signals === undefined ? span("faint", "–") : signals.requestsPerSecond.toFixed(1),
-      signals === undefined ? span("faint", "–") : percent(signals.successPercent),
-      signals === undefined ? span("faint", "–") : `${signals.p50Ms} ms`,
-      signals === undefined ? span("faint", "–") : `${signals.p99Ms} ms`,
-      span("faint", from),
-    ],
-    detail: () =>
-      element(
-        "div",
-        {},
-        instances.length === 0
-          ? span("bad", "Nobody stands for this service: calls are answered 503 (UH).")
-          : element("ul", { class: "plain" }, ...instances.map(instanceItem)),
-        ...(signals === undefined ? [] : signalLists(signals)),
-      ),
-  };
-}
-
-/** How the traffic of the last seconds was split, and who sent it. */
-function signalLists({ versions, callers, requestsPerSecond }: ServiceSignals): HTMLElement[] {
-  const share = (rate: number): string =>
-    requestsPerSecond === 0 ? "" : ` (${Math.round((100 * rate) / requestsPerSecond)} %)`;
-  const rows = Object.entries(versions).sort(([a], [b]) => a.localeCompare(b));
-  return [
-    element(
-      "ul",
-      { class: "plain" },
-      ...rows.map(([version, { requestsPerSecond: rate, successPercent, p50Ms, p99Ms }]) =>
-        element(
-          "li",
-          {},
-          span("chip", `version=${version}`),
-          ` ${rate.toFixed(1)} requests/s${share(rate)}, `,
-          percent(successPercent),
-          span("faint", `, p50 ${p50Ms} ms, p99 ${p99Ms} ms`),
-        ),
-      ),
-    ),
-    element(
-      "p",
-      { class: "faint" },
-      "called by ",
-      Object.entries(callers)
-        .map(([caller, rate]) => `${caller} ${rate.toFixed(1)}/s`)
-        .join(", "),
-    ),
-  ];
-}
-
-function instanceItem(one: Instance): HTMLElement {
-  const { workload = "", address = "", port = 0, labels = {}, leaseRemainingMs = 0 } = one;
-  const lease = leaseRemainingMs > 0 ? `lease ${Math.ceil(leaseRemainingMs / 1000)} s` : "";
-  return element(
-    "li",
-    {},
-    one.healthy === true ? span("badge good", "healthy") : span("badge bad", "unhealthy"),
-    " ",
-    span("mono", `${address}:${port}`),
-    " ",
-    span("faint", workload),
-    " ",
-    ...chips(labels),
-    span("faint", lease),
-  );
-}
-
-function chips(labels: Record<string, string>): HTMLElement[] {
-  return Object.entries(labels).map(([key, value]) => span("chip", `${key}=${value}`));
-}
-
-function percent(value: number): HTMLElement {
-  const kind = value >= 99.9 ? "good" : value >= 99 ? "warn" : "bad";
-  return span(kind, `${value.toFixed(value === 100 ? 0 : 2)} %`);
 }
 
 const syncs: Record<string, readonly [kind: string, text: string]> = {
@@ -459,21 +324,6 @@ function problemRow({ severity, position, path, message, ...rest }: Problem): Ro
   };
 }
 
-function placeOf(position: Position | undefined): string {
-  const { file = "", line = 0, column = 0 } = position ?? {};
-  return line === 0 ? file : `${file}:${line}${column === 0 ? "" : `:${column}`}`;
-}
-
-/** Milliseconds since 1970, as text: "3 min ago". */
-function ago(ms: string | undefined): string {
-  if (ms === undefined || ms === "0") return "never";
-  const seconds = Math.max(0, Math.round((Date.now() - Number(ms)) / 1000));
-  if (seconds < 90) return `${seconds} s ago`;
-  if (seconds < 5_400) return `${Math.round(seconds / 60)} min ago`;
-  if (seconds < 129_600) return `${Math.round(seconds / 3_600)} h ago`;
-  return `${Math.round(seconds / 86_400)} d ago`;
-}
-
 const events = new EventSource("/api/v1/events");
 events.addEventListener("open", () => void read());
 events.addEventListener("change", () => void read());
@@ -488,5 +338,3 @@ filter.addEventListener("input", draw);
 setInterval(draw, 5_000);
 draw();
 void read();
-
-export {};

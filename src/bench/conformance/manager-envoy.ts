@@ -53,7 +53,7 @@ export interface Golden {
 }
 
 const reasons = {
-  tls: "HTTPS ports are not proxied as HTTP until TLS is originated: later issue",
+  tls: "HTTPS ports are not proxied as HTTP until TLS is originated: not there yet",
   egressProxy: "external services are called directly, not by an egress proxy (manager 1.8)",
   bareName: "a name without port means port 80, since one listener serves all (manager 4.3)",
   resolved: "external services are resolved by the proxy (manager 1.8)",
@@ -264,7 +264,7 @@ function clusterInV1({ discovery, loadBalancer, circuitBreaker, outlier }: OurCl
 
 /** Each recorded fault of an outbound listener is one of ours, on a route to the same cluster. */
 export function compareFaults(listeners: readonly Listener[], golden: Golden): readonly string[] {
-  golden.departures.add("of listeners only the faults are compared; the rest: later issue");
+  golden.departures.add("of listeners only the faults are compared; the rest: not there yet");
   const wanted = listeners
     .filter(({ address }) => address.startsWith("tcp://0.0.0.0:"))
     .flatMap(({ filters }) => filters.flatMap(({ config }) => config?.filters ?? []))

@@ -32,7 +32,7 @@ const conversion: Suite = {
     for (const { name, in: inputs } of cases) {
       for (const [file, content] of Object.entries(inputs))
         judge(`${name}: ${file}`, content, verdicts);
-      verdicts.skip(name, "conversion to VirtualService: later issue");
+      verdicts.skip(name, "conversion to VirtualService: not there yet");
     }
     return verdicts.result();
   },

@@ -152,8 +152,8 @@ function namesProtocol({
   out,
   expectedProto,
 }: Row): Verdict {
-  if (proto === "UDP") return { departs: "UDP ports: later issue" };
-  if (appProto !== undefined) return { departs: "appProtocol of Kubernetes: later issue" };
+  if (proto === "UDP") return { departs: "UDP ports: not there yet" };
+  if (appProto !== undefined) return { departs: "appProtocol of Kubernetes: not there yet" };
   const wanted = String(expectedProto ?? out);
   const found = protocolOfPort(String(portName ?? (expectedProto ? "" : name)), Number(port ?? 0));
   // Up to 0.8 a name that says nothing meant TCP.
@@ -163,7 +163,7 @@ function namesProtocol({
 function differOnProtocol(wanted: string, found: string | undefined): Verdict {
   const upper = wanted.toUpperCase();
   if (upper === "HTTP_PROXY" || upper === "HBONE")
-    return { departs: `${upper} is not a protocol of ports here: later issue` };
+    return { departs: `${upper} is not a protocol of ports here: not there yet` };
   if (upper === "GRPC-WEB") return differ("HTTP", found);
   return differ(upper.startsWith("UNSUPPORTED") ? undefined : upper, found);
 }

@@ -76,7 +76,7 @@ function judge(vector: Vector, era: Era, verdicts: Verdicts): void {
   const departure = departures.find(({ applies }) => applies(vector, era));
   if (departure !== undefined) return verdicts.skip(name, `departs: ${departure.why}`);
   const check = Object.hasOwn(judges, vector.kind) ? judges[vector.kind] : undefined;
-  if (check === undefined) return verdicts.skip(name, `kind ${vector.kind}: later issue`);
+  if (check === undefined) return verdicts.skip(name, `kind ${vector.kind}: not there yet`);
   const valid = check(vector, era);
   const text = JSON.stringify(vector.object ?? vector.yaml);
   const why = `is ${valid ? "accepted" : "refused"}: ${text}`;
@@ -86,12 +86,12 @@ function judge(vector: Vector, era: Era, verdicts: Verdicts): void {
 /** Names that mean another thing in later releases, or in settings that we do not read yet. */
 function laterKind({ kind, object }: Vector, era: Era): string | undefined {
   const isGatewayPort = kind === "Port" && typeof object === "object";
-  if (isGatewayPort) return "port of a Gateway: later issue";
+  if (isGatewayPort) return "port of a Gateway: not there yet";
   if (era !== "now" && era !== "crd") return undefined;
   const headers = kind === "HTTPHeaderName" || kind === "CorsPolicy";
-  if (headers) return "headers of a VirtualService: later issue";
+  if (headers) return "headers of a VirtualService: not there yet";
   const settings = kind === "MeshConfig" || kind === "ProxyConfig";
-  return settings ? "settings of current releases: later issue" : undefined;
+  return settings ? "settings of current releases: not there yet" : undefined;
 }
 
 interface Departure {

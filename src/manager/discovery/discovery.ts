@@ -37,6 +37,8 @@ export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #translator: Translator;
   readonly #streams = new Set<ProxyStream>();
+  /** As they came. */
+  readonly #byNode = new Map<string, readonly ProxyStream[]>();
   readonly #versions = new Map<string, Resources>();
   readonly #counts = { connections: 0, wholes: 0, differences: 0, acknowledged: 0, rejected: 0 };
 
@@ -48,6 +50,11 @@ export class Discovery {
   /** By node id, then as they came. */
   get streams(): readonly ProxyStream[] {
     return [...this.#streams].sort((a, b) => compare(a.node.id, b.node.id));
+  }
+
+  /** Somebody follows for this node. */
+  isConnected(nodeId: string): boolean {
+    return this.#byNode.has(nodeId);
   }
 
   get counts(): DiscoveryCounts {
@@ -78,9 +85,7 @@ export class Discovery {
     // First what it is to have: a version may be known only because it is also the current one.
     const resources = this.resourcesOf(node);
     const stream = new ProxyStream(node, version, this.#versions.get(version), clock);
-    const former = [...this.#streams].filter((one) => one.node.id === node.id);
-    if (former.length >= STREAMS_PER_NODE_MAX) former[0]?.close();
-    this.#streams.add(stream);
+    this.#add(stream);
     this.#counts.connections++;
     const close = (): void => stream.close();
     signal.addEventListener("abort", close);
@@ -98,7 +103,7 @@ export class Discovery {
     } finally {
       signal.removeEventListener("abort", close);
       stream.close();
-      this.#streams.delete(stream);
+      this.#remove(stream);
       log.info("proxy gone", { node: node.id });
       onChange();
     }
@@ -125,11 +130,26 @@ export class Discovery {
     for (const stream of this.#streams) stream.close();
   }
 
+  #add(stream: ProxyStream): void {
+    const { id } = stream.node;
+    const former = this.#byNode.get(id) ?? [];
+    if (former.length >= STREAMS_PER_NODE_MAX) former[0]?.close();
+    this.#streams.add(stream);
+    this.#byNode.set(id, [...former, stream]);
+  }
+
+  #remove(stream: ProxyStream): void {
+    const { id } = stream.node;
+    const others = (this.#byNode.get(id) ?? []).filter((one) => one !== stream);
+    this.#streams.delete(stream);
+    if (others.length === 0) this.#byNode.delete(id);
+    else this.#byNode.set(id, others);
+  }
+
   /** Of a node's streams the one that waits for this answer, else one that had it already. */
   #answering(nodeId: string, version: string): ProxyStream | undefined {
-    const sent = [...this.#streams].filter(
-      ({ node, status }) => node.id === nodeId && status.sentVersion === version,
-    );
+    const streams = this.#byNode.get(nodeId) ?? [];
+    const sent = streams.filter((stream) => stream.sentVersion === version);
     return sent.find(({ isAwaiting }) => isAwaiting) ?? sent[0];
   }
 

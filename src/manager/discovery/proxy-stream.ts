@@ -55,10 +55,14 @@ export class ProxyStream {
     return this.#awaiting !== undefined;
   }
 
+  get sentVersion(): string {
+    return this.#sent?.version ?? "";
+  }
+
   get status() {
     return {
       sync: this.sync,
-      sentVersion: this.#sent?.version ?? "",
+      sentVersion: this.sentVersion,
       activeVersion: this.#activeVersion,
       problems: this.#problems,
       connectedMs: this.connectedMs,

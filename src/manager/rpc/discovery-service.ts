@@ -6,6 +6,7 @@ import type {
   RegistryService,
   Workload,
 } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { isBinary, UpdatePacker } from "../discovery/packed-update.ts";
 import type { Manager } from "../manager.ts";
 import { checkWorkload } from "../registry/workload-check.ts";
 
@@ -13,18 +14,19 @@ const TEXT_MAX = 253;
 const LABELS_MAX = 64;
 
 export function discoveryService({ discovery }: Manager): ServiceImpl<typeof DiscoveryService> {
+  const packer = new UpdatePacker();
   return {
-    async *watch({ node, version }, { signal }) {
-      yield* discovery.watch(checkedNode(node), version, signal);
+    async *watch({ node, version }, { signal, requestHeader }) {
+      const packs = isBinary(requestHeader.get("content-type"));
+      for await (const update of discovery.watch(checkedNode(node), version, signal))
+        yield packs ? packer.pack(update) : update;
     },
     acknowledge(acknowledgement) {
       if (discovery.acknowledge(acknowledgement)) return {};
       const { nodeId, version } = acknowledgement;
       throw new ConnectError(
         `${nodeId} was not sent version ${version} last`,
-        discovery.streams.some(({ node }) => node.id === nodeId)
-          ? Code.FailedPrecondition
-          : Code.NotFound,
+        discovery.isConnected(nodeId) ? Code.FailedPrecondition : Code.NotFound,
       );
     },
   };

@@ -47,7 +47,7 @@ export async function startSidecar(
   const ports = [
     ...["--outbound", `127.0.0.1:${outbound}`, "--inbound", `127.0.0.1:${inbound}`],
     ...["--admin", `127.0.0.1:${admin}`, "--readiness", `127.0.0.1:${readiness}`],
-    ...["--state-dir", join(stage.directory, `state-${outbound}`)],
+    ...["--state-dir", join(stage.directory, `state-${outbound}`), "--drain-seconds", "2"],
   ];
   const all = ["proxy", ...ports, ...args, ...(command.length === 0 ? [] : ["--", ...command])];
   return await startSidecarWith(stage, all, {
@@ -104,25 +104,30 @@ async function answers(port: number): Promise<boolean> {
   return (await status(port, "/")) !== 0;
 }
 
-/** Two instances of a service and a caller's sidecar that has seen both. */
-export async function startPair(
-  stage: Stage,
-  service: string,
-): Promise<{ readonly callee: readonly [Sidecar, Sidecar]; readonly caller: Sidecar }> {
+export interface Pair {
+  readonly callee: readonly [Sidecar, Sidecar];
+  readonly caller: Sidecar;
+  /** Ends the first instance's application. */
+  crash(): void;
+}
+
+/** Two instances of a service, "a" and "b", and a caller's sidecar that has seen both. */
+export async function startPair(stage: Stage, service: string): Promise<Pair> {
   const ports = managerPorts();
   await startManager(stage, ports);
   const manager = ["--manager", managerUrl(ports)];
-  const instance = (body: string): Promise<Sidecar> =>
+  const instance = (appPort: number): Promise<Sidecar> =>
     startSidecar(stage, [
       ...[...manager, "--service", `${service}.default`],
-      ...["--app-port", String(stage.application(body)), "--service-port", "8000"],
+      ...["--app-port", String(appPort), "--service-port", "8000"],
     ]);
-  const callee = [await instance("a"), await instance("b")] as const;
+  const first = stage.crashable("a");
+  const callee = [await instance(first.port), await instance(stage.application("b"))] as const;
   const caller = await startSidecar(stage, [...manager, "--service", "client.default"]);
   await until("answers of both instances", async () => {
     const bodies = new Set<string>();
     for (let i = 0; i < 8; i++) bodies.add((await get(caller.outbound, `${service}:8000`)).body);
     return bodies.has("a") && bodies.has("b");
   });
-  return { callee, caller };
+  return { callee, caller, crash: () => first.crash() };
 }

@@ -51,20 +51,26 @@ export class Stage {
     return running;
   }
 
-  /** An application that answers every request with `body`. */
+  /** An application that answers every request with `body`; returns its port. */
   application(body: string): number {
+    return this.crashable(body).port;
+  }
+
+  /** The same, and a way to have it gone at once, connections and all. */
+  crashable(body: string): { readonly port: number; crash(): void } {
     const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(body) });
     this.#servers.push(server);
-    return server.port ?? 0;
+    return { port: server.port ?? 0, crash: () => void server.stop(true) };
   }
 
   async close(): Promise<void> {
-    for (const { child } of this.#running.reverse()) {
+    const end = async ({ child }: Running): Promise<void> => {
       child.kill("SIGTERM");
-      const killer = setTimeout(() => child.kill("SIGKILL"), 5_000);
+      const killer = setTimeout(() => child.kill("SIGKILL"), 4_000);
       await child.exited;
       clearTimeout(killer);
-    }
+    };
+    await Promise.all(this.#running.map(end));
     for (const server of this.#servers) server.stop(true);
     rmSync(this.directory, { recursive: true, force: true });
   }

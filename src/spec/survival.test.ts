@@ -51,21 +51,24 @@ test("without its manager a mesh goes on, and a restarted proxy serves from disk
   expect((await second.stop()).failures).toEqual([]);
 }, 90_000);
 
-test("an instance that is killed under load costs no request", async () => {
-  const own = new Stage();
-  try {
-    const { callee, caller } = await startPair(own, "pair");
-    const load = new Load({ port: caller.outbound, host: "pair:8000", connections: 16 }).start();
-    await load.reach(1_000);
-    callee[0].running.child.kill("SIGKILL");
-    await load.reach(5_000);
-    const { failures, bodies } = await load.stop();
-    expect(failures).toEqual([]);
-    expect(bodies.get("a")).toBeGreaterThan(0);
-    const late = [];
-    for (let i = 0; i < 30; i++) late.push((await get(caller.outbound, "pair:8000")).body);
-    expect(late).toEqual(Array.from({ length: 30 }, () => "b"));
-  } finally {
-    await own.close();
-  }
-}, 60_000);
+for (const victim of ["sidecar", "application"] as const) {
+  test(`an instance whose ${victim} is killed under load costs no request`, async () => {
+    const own = new Stage();
+    try {
+      const { callee, caller, crash } = await startPair(own, "pair");
+      const load = new Load({ port: caller.outbound, host: "pair:8000", connections: 16 }).start();
+      await load.reach(1_000);
+      if (victim === "sidecar") callee[0].running.child.kill("SIGKILL");
+      else crash();
+      await load.reach(5_000);
+      const { failures, bodies } = await load.stop();
+      expect(failures).toEqual([]);
+      expect(bodies.get("a")).toBeGreaterThan(0);
+      const late = [];
+      for (let i = 0; i < 30; i++) late.push((await get(caller.outbound, "pair:8000")).body);
+      expect(late).toEqual(Array.from({ length: 30 }, () => "b"));
+    } finally {
+      await own.close();
+    }
+  }, 60_000);
+}

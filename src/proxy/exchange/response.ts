@@ -13,12 +13,13 @@ import { FieldId } from "../../http1/field-id.ts";
 import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { Framing } from "../../http1/message-head.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
-import { retriesStatus } from "../route/retry.ts";
+import { type RetryPolicy, retriesStatus } from "../route/retry.ts";
 import { retryLater, tryFailed } from "./attempt.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, endTry, finishAnswered } from "./finish.ts";
 import { keptMs, writeInterim, writeResponseHead } from "./response-head.ts";
 import { beginTunnel } from "./tunnel.ts";
+import { isUnserved } from "./unserved.ts";
 
 /** Bytes from the upstream. */
 export function takeResponse(ex: Exchange, bytes: Uint8Array): void {
@@ -117,8 +118,7 @@ function headDone(ex: Exchange, next: number, to: number): number {
   if (head.status >= 500) {
     cluster!.failed(endpoint!);
     const policy = ex.route!.retry;
-    if (policy !== undefined && retriesStatus(policy, head.status) && retryStatus(ex, next, to))
-      return -1;
+    if (policy !== undefined && isWorthRetrying(ex, policy) && retryStatus(ex, next, to)) return -1;
   } else {
     cluster!.succeeded(endpoint!);
     if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
@@ -154,6 +154,11 @@ function headDone(ex: Exchange, next: number, to: number): number {
 }
 
 /** Drops this answer, to try again; false: no further try, so the answer is passed on. */
+function isWorthRetrying(ex: Exchange, policy: RetryPolicy): boolean {
+  const head = ex.env.responseHead;
+  return retriesStatus(policy, head.status) || isUnserved(ex, policy, head);
+}
+
 function retryStatus(ex: Exchange, next: number, to: number): boolean {
   const head = ex.env.responseHead;
   const whole =

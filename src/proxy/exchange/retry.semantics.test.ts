@@ -160,6 +160,22 @@ describe("a retry", () => {
     expect(asked(mesh)).toBe(1);
   });
 
+  test("follows the refusal of a sidecar whose application is gone, not one like it", async () => {
+    const refusal = (reason: string) => (reply: FakeReply) =>
+      reply.respond(503, "no", { "x-mesh-reason": reason });
+    for (const [reason, method, retried] of [
+      ["upstream-connect-failure", "GET", true],
+      ["upstream-connect-failure", "POST", false],
+      ["circuit-breaker-open", "GET", false],
+    ] as const) {
+      const mesh = await setUp([inTurn(refusal(reason), ok)], {
+        route: { retry: { attempts: 1, on: [Condition.CONDITION_CONNECT_FAILURE], backoffMs } },
+      });
+      mesh.client.send(`${method} / HTTP/1.1\r\nHost: svc\r\nContent-Length: 0\r\n\r\n`);
+      expect((await mesh.client.takeResponse()).status === 200).toBe(retried);
+    }
+  });
+
   test("goes to another endpoint than the one that failed", async () => {
     const mesh = await setUp([inTurn(fails(503)), inTurn(fails(503)), inTurn(fails(503))], {
       route: { retry: { attempts: 1, backoffMs } },

@@ -1,6 +1,6 @@
 /**
- * What is well formed, and yet will not do what its author thinks, given who is there: routes to a
- * version that nobody runs.
+ * What is well formed, and yet will not do what its author thinks: routes to a version that nobody
+ * runs, protocols that are accepted and carried in another way, or not yet.
  */
 import type { Problem } from "../core/problem.ts";
 import type { Config, ConfigOf } from "../model/config.ts";
@@ -10,9 +10,16 @@ import { formatLabels, isSubset } from "./translate/labels.ts";
 
 export function ruleWarnings(configs: readonly Config[], registry: Registry): readonly Problem[] {
   const byHost = Map.groupBy(registry.instances, ({ host }) => host);
-  return configs.flatMap((config) =>
-    config.kind === "RouteRule" ? emptySubsets(config, byHost) : [],
-  );
+  return configs.flatMap((config) => {
+    switch (config.kind) {
+      case "RouteRule":
+        return emptySubsets(config, byHost);
+      case "EgressRule":
+        return otherwiseCarried(config);
+      default:
+        return [];
+    }
+  });
 }
 
 /** A service without any instance is another matter: it may just not have started. */
@@ -26,6 +33,18 @@ function emptySubsets(
     if (instances.some((instance) => isSubset(labels, instance.labels))) return [];
     const message = `no instance of ${host} has ${formatLabels(labels)}: it answers 503 (UH)`;
     return [warning(config, `spec.route[${i}].labels`, message)];
+  });
+}
+
+function otherwiseCarried(config: ConfigOf<"EgressRule">): readonly Problem[] {
+  const { service, ports } = config.spec;
+  return ports.flatMap(({ port, protocol }, i) => {
+    if (protocol === "http" || protocol === "http2" || protocol === "grpc") return [];
+    const message =
+      protocol === "https"
+        ? `the proxy begins no TLS of its own yet: call https://${service}:${port} through it`
+        : `${protocol} to addresses is carried once connections are captured, which is not yet`;
+    return [warning(config, `spec.ports[${i}].protocol`, message)];
   });
 }
 

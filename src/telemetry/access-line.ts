@@ -8,12 +8,17 @@ import {
   RecordText,
   type RecordTextKind,
 } from "./access-record.ts";
-import { ESCAPED_BYTES_MAX, type LineBuffer } from "./line-buffer.ts";
+import {
+  ESCAPED_BYTES_MAX,
+  type LineBuffer,
+  putAscii,
+  putBytes,
+  putForeign,
+  putInteger,
+} from "./line-buffer.ts";
+import { escapedName, OWN_TEXT_MAX, Phrases } from "./line-phrase.ts";
 
-/** Texts of ours are short, but a rule's author may choose a route's name. */
-const OWN_TEXT_MAX = 512;
 const OWN_TEXTS = 12;
-const KEPT_TEXTS_MAX = 4_096;
 
 /** No line is longer. */
 export const LINE_BYTES_MAX: number =
@@ -22,48 +27,6 @@ export const LINE_BYTES_MAX: number =
 const SPACE = 0x20;
 const QUOTE = 0x22;
 const DASH = 0x2d;
-const NEWLINE = 0x0a;
-
-/** Encodes the parts that both formats share, and remembers what repeats from line to line. */
-class Parts {
-  /** Strings of the snapshot, escaped and encoded; forgotten when there are too many. */
-  readonly #texts = new Map<string, Buffer>();
-  readonly #time: Buffer = Buffer.alloc(24);
-  #timeSecond = Number.NaN;
-
-  /** 2026-11-22T16:53:29.123Z; only the milliseconds are new most of the time. */
-  time(out: LineBuffer, ms: number): void {
-    const second = Math.floor(ms / 1_000);
-    if (second !== this.#timeSecond) {
-      this.#timeSecond = second;
-      this.#time.write(new Date(second * 1_000).toISOString(), "latin1");
-    }
-    const fraction = Math.trunc(ms - second * 1_000);
-    const time = this.#time;
-    time[20] = 0x30 + Math.trunc(fraction / 100);
-    time[21] = 0x30 + (Math.trunc(fraction / 10) % 10);
-    time[22] = 0x30 + (fraction % 10);
-    out.copy(time, 0, 24);
-  }
-
-  /** A name of ours: an operator may have chosen it, so it is escaped too. */
-  own(out: LineBuffer, text: string): void {
-    const bytes = this.#texts.get(text) ?? this.#encode(text);
-    out.copy(bytes, 0, bytes.length);
-  }
-
-  #encode(text: string): Buffer {
-    const escaped = JSON.stringify(text.slice(0, OWN_TEXT_MAX)).slice(1, -1);
-    const ascii = escaped.replace(
-      /[^ -~]/g,
-      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-    );
-    const encoded = Buffer.from(ascii, "latin1");
-    if (this.#texts.size >= KEPT_TEXTS_MAX) this.#texts.clear();
-    this.#texts.set(text, encoded);
-    return encoded;
-  }
-}
 
 export interface LineEncoder {
   /** A bit for each RecordText that it shows. */
@@ -72,193 +35,224 @@ export interface LineEncoder {
   encode(out: LineBuffer, record: AccessRecord): void;
 }
 
-export class TextEncoding implements LineEncoder {
-  readonly wanted: number = ~(1 << RecordText.traceParent);
-  readonly #parts = new Parts();
+/** 2026-11-22T16:53:29.123Z; only the milliseconds are new most of the time. */
+class Timestamp {
+  readonly #bytes: Buffer = Buffer.alloc(24);
+  #second = Number.NaN;
 
-  encode(out: LineBuffer, record: AccessRecord): void {
-    const parts = this.#parts;
-    out.byte(0x5b);
-    parts.time(out, record.startMs);
-    out.ascii('] "');
-    peerOrDash(out, record, RecordText.method);
-    out.byte(SPACE);
-    const { originalPath, path } = RecordText;
-    peerOrDash(out, record, record.ends[originalPath] === 0 ? path : originalPath);
-    out.ascii(record.protocol === 1 ? ' HTTP/1.1" ' : ` ${protocolName(record.protocol)}" `);
-    out.integer(record.status);
-    out.byte(SPACE);
-    this.#outcome(out, record);
-    out.integer(record.bytesReceived);
-    out.byte(SPACE);
-    out.integer(record.bytesSent);
-    out.byte(SPACE);
-    out.integer(record.durationMs);
-    out.byte(SPACE);
-    if (record.upstreamServiceMs < 0) out.byte(DASH);
-    else out.integer(record.upstreamServiceMs);
-    out.ascii(' "');
-    peerOrDash(out, record, RecordText.forwardedFor);
-    out.ascii('" "');
-    peerOrDash(out, record, RecordText.userAgent);
-    out.ascii('" "');
-    peerOrDash(out, record, RecordText.requestId);
-    out.ascii('" "');
-    peerOrDash(out, record, RecordText.authority);
-    out.ascii('" "');
-    this.#places(out, record);
-    out.byte(NEWLINE);
-  }
-
-  /** Flags, details, why the connection ended, what the upstream's transport said. */
-  #outcome(out: LineBuffer, record: AccessRecord): void {
-    const { failure, details } = record;
-    if (failure === undefined) {
-      out.ascii("- ");
-      this.#word(out, details);
-    } else {
-      out.ascii(failure.flag);
-      out.byte(SPACE);
-      out.ascii(failure.reason);
-      if (details !== "") {
-        out.byte(0x7b);
-        this.#parts.own(out, withoutSpaces(details));
-        out.byte(0x7d);
-      }
+  put(out: Uint8Array, at: number, ms: number): number {
+    const second = Math.floor(ms / 1_000);
+    const bytes = this.#bytes;
+    if (second !== this.#second) {
+      this.#second = second;
+      bytes.write(new Date(second * 1_000).toISOString(), "latin1");
     }
-    out.ascii(' - "');
-    this.#word(out, record.upstreamTransportFailure);
-    out.ascii('" ');
-  }
-
-  #places(out: LineBuffer, record: AccessRecord): void {
-    this.#word(out, record.upstreamHost);
-    out.ascii('" ');
-    this.#word(out, record.upstreamCluster);
-    out.byte(SPACE);
-    address(out, record.upstreamLocalAddress);
-    address(out, record.downstreamLocalAddress);
-    address(out, record.downstreamRemoteAddress);
-    this.#word(out, record.requestedServerName);
-    out.byte(SPACE);
-    this.#word(out, record.routeName);
-  }
-
-  #word(out: LineBuffer, text: string): void {
-    if (text === "") out.byte(DASH);
-    else this.#parts.own(out, withoutSpaces(text));
+    const fraction = (ms - second * 1_000) | 0;
+    const tenths = (fraction / 10) | 0;
+    const hundreds = (fraction / 100) | 0;
+    bytes[20] = 0x30 + hundreds;
+    bytes[21] = 0x30 + tenths - hundreds * 10;
+    bytes[22] = 0x30 + fraction - tenths * 10;
+    return putBytes(out, at, bytes);
   }
 }
+
+const encoder = new TextEncoder();
+const columns = {
+  begin: encoder.encode('] "'),
+  http11: encoder.encode(' HTTP/1.1" '),
+  http10: encoder.encode(' HTTP/1.0" '),
+  http2: encoder.encode(' HTTP/2" '),
+  other: encoder.encode(' -" '),
+  openQuote: encoder.encode(' "'),
+  next: encoder.encode('" "'),
+} as const;
+
+export class TextEncoding implements LineEncoder {
+  readonly wanted: number = ~(1 << RecordText.traceParent);
+  readonly #time = new Timestamp();
+  readonly #phrases = new Phrases({
+    outcome(record) {
+      const { failure, details, upstreamTransportFailure } = record;
+      const transport = column(upstreamTransportFailure);
+      if (failure === undefined) return ` - ${column(details)} - "${transport}" `;
+      const subject = details === "" ? "" : `{${column(details)}}`;
+      return ` ${failure.flag} ${failure.reason}${subject} - "${transport}" `;
+    },
+    upstream: ({ upstreamHost, upstreamCluster, upstreamLocalAddress }) =>
+      `" "${column(upstreamHost)}" ${column(upstreamCluster)} ${column(upstreamLocalAddress)} `,
+    ending: ({ requestedServerName, routeName }) =>
+      ` ${column(requestedServerName)} ${column(routeName)}\n`,
+  });
+
+  encode(line: LineBuffer, record: AccessRecord): void {
+    const phrase = this.#phrases.of(record);
+    const out = line.bytes;
+    let at = line.length;
+    out[at++] = 0x5b;
+    at = this.#time.put(out, at, record.startMs);
+    at = putBytes(out, at, columns.begin);
+    at = peer(out, at, record, RecordText.method);
+    out[at++] = SPACE;
+    at = peer(out, at, record, pathKind(record));
+    at = putBytes(out, at, textProtocol(record.protocol));
+    at = putInteger(out, at, record.status);
+    at = putBytes(out, at, phrase.outcome);
+    at = putInteger(out, at, record.bytesReceived);
+    out[at++] = SPACE;
+    at = putInteger(out, at, record.bytesSent);
+    out[at++] = SPACE;
+    at = putInteger(out, at, record.durationMs);
+    out[at++] = SPACE;
+    if (record.upstreamServiceMs < 0) out[at++] = DASH;
+    else at = putInteger(out, at, record.upstreamServiceMs);
+    at = putBytes(out, at, columns.openQuote);
+    at = peer(out, at, record, RecordText.forwardedFor);
+    at = putBytes(out, at, columns.next);
+    at = peer(out, at, record, RecordText.userAgent);
+    at = putBytes(out, at, columns.next);
+    at = peer(out, at, record, RecordText.requestId);
+    at = putBytes(out, at, columns.next);
+    at = peer(out, at, record, RecordText.authority);
+    at = putBytes(out, at, phrase.upstream);
+    at = address(out, at, record.downstreamLocalAddress);
+    out[at++] = SPACE;
+    at = address(out, at, record.downstreamRemoteAddress);
+    line.length = putBytes(out, at, phrase.ending);
+  }
+}
+
+function textProtocol(protocol: number): Uint8Array {
+  if (protocol === 1) return columns.http11;
+  return protocol === 0 ? columns.http10 : protocol === 20 ? columns.http2 : columns.other;
+}
+
+/** A column of the text format has no space in it, and is never empty. */
+function column(text: string): string {
+  return text === "" ? "-" : escapedName(text.replaceAll(" ", "_"));
+}
+
+/** A dash if the record has no such text. */
+function peer(out: Uint8Array, at: number, record: AccessRecord, kind: RecordTextKind): number {
+  const to = record.ends[kind]!;
+  if (to !== 0) return putForeign(out, at, record.bytes, { from: record.starts[kind]!, to });
+  out[at] = DASH;
+  return at + 1;
+}
+
+function address(out: Uint8Array, at: number, text: string): number {
+  if (text !== "") return putAscii(out, at, text);
+  out[at] = DASH;
+  return at + 1;
+}
+
+/** What a client asked for comes before what we made of it. */
+function pathKind(record: AccessRecord): RecordTextKind {
+  return record.ends[RecordText.originalPath] === 0 ? RecordText.path : RecordText.originalPath;
+}
+
+const keys = {
+  startTime: encoder.encode('{"start_time":"'),
+  http11: encoder.encode('","protocol":"HTTP/1.1","response_code":'),
+  http10: encoder.encode('","protocol":"HTTP/1.0","response_code":'),
+  http2: encoder.encode('","protocol":"HTTP/2","response_code":'),
+  other: encoder.encode('","protocol":"-","response_code":'),
+  bytesSent: encoder.encode(',"bytes_sent":'),
+  duration: encoder.encode(',"duration":'),
+  serviceTime: encoder.encode(',"upstream_service_time":'),
+  attempts: encoder.encode(',"upstream_request_attempt_count":'),
+  method: encoder.encode(',"method":"'),
+  path: encoder.encode(',"path":"'),
+  authority: encoder.encode(',"authority":"'),
+  forwardedFor: encoder.encode(',"x_forwarded_for":"'),
+  userAgent: encoder.encode(',"user_agent":"'),
+  requestId: encoder.encode(',"request_id":"'),
+  traceParent: encoder.encode(',"traceparent":"'),
+  localAddress: encoder.encode(',"downstream_local_address":"'),
+  remoteAddress: encoder.encode(',"downstream_remote_address":"'),
+} as const;
+const NULL = encoder.encode("null");
 
 export class JsonEncoding implements LineEncoder {
   readonly wanted: number = -1;
-  readonly #parts = new Parts();
+  readonly #time = new Timestamp();
+  readonly #phrases = new Phrases({
+    outcome({ failure, details }) {
+      const reason = member("response_code_details", failure?.reason ?? details);
+      const cause = failure === undefined ? "" : member("response_code_cause", details);
+      const flags = member("response_flags", failure?.flag ?? "-");
+      return `${flags}${reason}${cause},"connection_termination_details":null,"bytes_received":`;
+    },
+    upstream: (record) =>
+      member("upstream_transport_failure_reason", record.upstreamTransportFailure) +
+      member("upstream_host", record.upstreamHost) +
+      member("upstream_cluster", record.upstreamCluster) +
+      member("upstream_local_address", record.upstreamLocalAddress),
+    ending: ({ requestedServerName, routeName }) =>
+      [
+        member("requested_server_name", requestedServerName),
+        member("route_name", routeName),
+        "}\n",
+      ].join(""),
+  });
 
-  encode(out: LineBuffer, record: AccessRecord): void {
-    const { failure, details } = record;
-    out.ascii('{"start_time":"');
-    this.#parts.time(out, record.startMs);
-    out.ascii('","protocol":"');
-    out.ascii(protocolName(record.protocol));
-    out.ascii('","response_code":');
-    out.integer(record.status);
-    out.ascii(',"response_flags":"');
-    out.ascii(failure?.flag ?? "-");
-    out.byte(QUOTE);
-    this.#own(out, ',"response_code_details":"', failure?.reason ?? details);
-    if (failure !== undefined) this.#own(out, ',"response_code_cause":"', details);
-    this.#numbers(out, record);
-    this.#peers(out, record);
-    this.#own(out, ',"upstream_transport_failure_reason":"', record.upstreamTransportFailure);
-    this.#own(out, ',"upstream_host":"', record.upstreamHost);
-    this.#own(out, ',"upstream_cluster":"', record.upstreamCluster);
-    jsonAddress(out, ',"upstream_local_address":"', record.upstreamLocalAddress);
-    jsonAddress(out, ',"downstream_local_address":"', record.downstreamLocalAddress);
-    jsonAddress(out, ',"downstream_remote_address":"', record.downstreamRemoteAddress);
-    this.#own(out, ',"requested_server_name":"', record.requestedServerName);
-    this.#own(out, ',"route_name":"', record.routeName);
-    out.ascii("}\n");
-  }
-
-  #numbers(out: LineBuffer, record: AccessRecord): void {
-    out.ascii(',"connection_termination_details":null,"bytes_received":');
-    out.integer(record.bytesReceived);
-    out.ascii(',"bytes_sent":');
-    out.integer(record.bytesSent);
-    out.ascii(',"duration":');
-    out.integer(record.durationMs);
-    out.ascii(',"upstream_service_time":');
-    if (record.upstreamServiceMs < 0) out.ascii("null");
-    else out.integer(record.upstreamServiceMs);
-    out.ascii(',"upstream_request_attempt_count":');
-    out.integer(record.attempts);
-  }
-
-  #peers(out: LineBuffer, record: AccessRecord): void {
-    const { originalPath, path } = RecordText;
-    jsonPeer(out, ',"method":"', record, RecordText.method);
-    jsonPeer(out, ',"path":"', record, record.ends[originalPath] === 0 ? path : originalPath);
-    jsonPeer(out, ',"authority":"', record, RecordText.authority);
-    jsonPeer(out, ',"x_forwarded_for":"', record, RecordText.forwardedFor);
-    jsonPeer(out, ',"user_agent":"', record, RecordText.userAgent);
-    jsonPeer(out, ',"request_id":"', record, RecordText.requestId);
-    jsonPeer(out, ',"traceparent":"', record, RecordText.traceParent);
-  }
-
-  #own(out: LineBuffer, key: string, text: string): void {
-    out.ascii(key);
-    if (text === "") return nullInstead(out);
-    this.#parts.own(out, text);
-    out.byte(QUOTE);
+  encode(line: LineBuffer, record: AccessRecord): void {
+    const phrase = this.#phrases.of(record);
+    const out = line.bytes;
+    let at = putBytes(out, line.length, keys.startTime);
+    at = this.#time.put(out, at, record.startMs);
+    at = putBytes(out, at, jsonProtocol(record.protocol));
+    at = putInteger(out, at, record.status);
+    at = putBytes(out, at, phrase.outcome);
+    at = numbers(out, at, record);
+    at = jsonPeer(out, putBytes(out, at, keys.method), record, RecordText.method);
+    at = jsonPeer(out, putBytes(out, at, keys.path), record, pathKind(record));
+    at = jsonPeer(out, putBytes(out, at, keys.authority), record, RecordText.authority);
+    at = jsonPeer(out, putBytes(out, at, keys.forwardedFor), record, RecordText.forwardedFor);
+    at = jsonPeer(out, putBytes(out, at, keys.userAgent), record, RecordText.userAgent);
+    at = jsonPeer(out, putBytes(out, at, keys.requestId), record, RecordText.requestId);
+    at = jsonPeer(out, putBytes(out, at, keys.traceParent), record, RecordText.traceParent);
+    at = putBytes(out, at, phrase.upstream);
+    at = jsonAddress(out, putBytes(out, at, keys.localAddress), record.downstreamLocalAddress);
+    at = jsonAddress(out, putBytes(out, at, keys.remoteAddress), record.downstreamRemoteAddress);
+    line.length = putBytes(out, at, phrase.ending);
   }
 }
 
-function protocolName(protocol: number): string {
-  if (protocol === 1) return "HTTP/1.1";
-  return protocol === 0 ? "HTTP/1.0" : protocol === 20 ? "HTTP/2" : "-";
+function numbers(out: Uint8Array, from: number, record: AccessRecord): number {
+  let at = putInteger(out, from, record.bytesReceived);
+  at = putBytes(out, at, keys.bytesSent);
+  at = putInteger(out, at, record.bytesSent);
+  at = putBytes(out, at, keys.duration);
+  at = putInteger(out, at, record.durationMs);
+  at = putBytes(out, at, keys.serviceTime);
+  if (record.upstreamServiceMs < 0) at = putBytes(out, at, NULL);
+  else at = putInteger(out, at, record.upstreamServiceMs);
+  at = putBytes(out, at, keys.attempts);
+  return putInteger(out, at, record.attempts);
 }
 
-/** Returns false if the record has no such text. */
-function peer(out: LineBuffer, record: AccessRecord, kind: RecordTextKind): boolean {
-  const end = record.ends[kind]!;
-  if (end === 0) return false;
-  const start = record.starts[kind]!;
-  if (record.isPlain) out.copy(record.bytes, start, end);
-  else out.escape(record.bytes, start, end);
-  return true;
+function jsonProtocol(protocol: number): Uint8Array {
+  if (protocol === 1) return keys.http11;
+  return protocol === 0 ? keys.http10 : protocol === 20 ? keys.http2 : keys.other;
 }
 
-function peerOrDash(out: LineBuffer, record: AccessRecord, kind: RecordTextKind): void {
-  if (!peer(out, record, kind)) out.byte(DASH);
+function member(key: string, text: string): string {
+  return `,"${key}":${text === "" ? "null" : `"${escapedName(text)}"`}`;
 }
 
-/** `key` ends with the opening quote. */
-function jsonPeer(out: LineBuffer, key: string, record: AccessRecord, kind: RecordTextKind): void {
-  out.ascii(key);
-  if (peer(out, record, kind)) out.byte(QUOTE);
-  else nullInstead(out);
+/** After a key and its opening quote, which is taken back if the record has no such text. */
+function jsonPeer(out: Uint8Array, at: number, record: AccessRecord, kind: RecordTextKind): number {
+  const to = record.ends[kind]!;
+  if (to === 0) return putBytes(out, at - 1, NULL);
+  const end = putForeign(out, at, record.bytes, { from: record.starts[kind]!, to });
+  out[end] = QUOTE;
+  return end + 1;
 }
 
-/** Takes the opening quote back. */
-function nullInstead(out: LineBuffer): void {
-  out.length--;
-  out.ascii("null");
-}
-
-function address(out: LineBuffer, text: string): void {
-  if (text === "") out.byte(DASH);
-  else out.ascii(text);
-  out.byte(SPACE);
-}
-
-function jsonAddress(out: LineBuffer, key: string, text: string): void {
-  out.ascii(key);
-  if (text === "") return nullInstead(out);
-  out.ascii(text);
-  out.byte(QUOTE);
-}
-
-/** A column of the text format has none. */
-function withoutSpaces(text: string): string {
-  return text.includes(" ") ? text.replaceAll(" ", "_") : text;
+function jsonAddress(out: Uint8Array, at: number, text: string): number {
+  if (text === "") return putBytes(out, at - 1, NULL);
+  const end = putAscii(out, at, text);
+  out[end] = QUOTE;
+  return end + 1;
 }

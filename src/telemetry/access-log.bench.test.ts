@@ -50,7 +50,7 @@ function lines(format: AccessLogFormat, rounds: number): number {
     record.startMs = 1_764_000_000_000 + i;
     for (let k = 0; k < ranges.length; k++) {
       const [kind, from, to] = ranges[k]!;
-      record.copy(kind, head, from, to);
+      record.text(kind, head, from, to);
     }
     record.status = 200;
     record.durationMs = 3.7;

@@ -24,7 +24,7 @@ export interface AccessLogOptions {
   readonly clock: Clock;
 }
 
-const FLUSH_BYTES = 64 << 10;
+const FLUSH_BYTES = 256 << 10;
 const FLUSH_MS = 100;
 const CLOSE_MS = 1_000;
 /** What may wait while a write is under way; the system commits it only once it is used. */

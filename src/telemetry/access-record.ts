@@ -2,12 +2,11 @@
  * What the access log says of one exchange. The data plane acquires one when a request head is
  * complete, fills it as it learns, and hands it back to the log at the end; records are reused.
  *
- * Text from the peers is copied as bytes (`copy…`), since the buffers they came in are gone by the
- * end; text of our own (cluster, route, addresses) is held as the snapshot's strings. "" and −1
+ * Text from the peers is held as ranges of the bytes they came in, which are copied once, into the
+ * line; text of our own (cluster, route, addresses) is held as the snapshot's strings. "" and −1
  * mean unknown, and print as "-".
  */
 import type { Failure } from "../core/failure.ts";
-import { PLAIN } from "./line-buffer.ts";
 
 /** Texts of a record that come from a peer. */
 export const RecordText = {
@@ -28,7 +27,7 @@ export type RecordTextKind = (typeof RecordText)[keyof typeof RecordText];
 export const TEXT_BYTES_MAX = 4_096;
 
 const TEXTS = Object.keys(RecordText).length;
-const USUAL_BYTES = 512;
+const NO_BYTES = new Uint8Array(0);
 /** All texts together. */
 export const RECORD_BYTES_MAX: number = TEXTS * TEXT_BYTES_MAX;
 
@@ -59,14 +58,11 @@ export class AccessRecord {
   requestedServerName = "";
   routeName = "";
 
-  /** The texts of peers, one after another; for the encoder. */
-  bytes: Buffer = Buffer.allocUnsafeSlow(USUAL_BYTES);
-  length = 0;
+  /** Where the texts of peers are; for the encoder. */
+  bytes: Uint8Array = NO_BYTES;
   readonly starts: Int32Array = new Int32Array(TEXTS);
   /** 0: the text is absent. */
   readonly ends: Int32Array = new Int32Array(TEXTS);
-  /** No byte needs to be escaped. */
-  isPlain = true;
   readonly #wanted: number;
 
   /** `wanted`: a bit for each kind that the log's format shows; the others are not copied. */
@@ -74,30 +70,23 @@ export class AccessRecord {
     this.#wanted = wanted;
   }
 
-  /** Copies bytes[from, to), cut at TEXT_BYTES_MAX; a second copy of the same kind is ignored. */
-  copy(kind: RecordTextKind, bytes: Uint8Array, from: number, to: number): void {
+  /**
+   * The text is bytes[from, to), cut at TEXT_BYTES_MAX; a second one of the same kind is ignored.
+   * The bytes of the first text, and of those in the same array, are not copied until the line is
+   * written: they stay untouched until then.
+   */
+  text(kind: RecordTextKind, bytes: Uint8Array, from: number, to: number): void {
     const n = Math.min(to - from, TEXT_BYTES_MAX);
     if (n <= 0 || this.ends[kind] !== 0 || (this.#wanted & (1 << kind)) === 0) return;
-    const start = this.length;
-    const end = start + n;
-    if (end > this.bytes.length) this.#grow(end);
-    const own = this.bytes;
-    let plain = 1;
-    for (let i = 0; i < n; i++) {
-      const byte = bytes[from + i]!;
-      plain &= PLAIN[byte]!;
-      own[start + i] = byte;
-    }
-    if (plain === 0) this.isPlain = false;
-    this.starts[kind] = start;
-    this.ends[kind] = end;
-    this.length = end;
+    if (this.bytes === NO_BYTES) this.bytes = bytes;
+    else if (this.bytes !== bytes) return this.#append(kind, bytes.subarray(from, from + n));
+    this.starts[kind] = from;
+    this.ends[kind] = from + n;
   }
 
-  /** As copy; characters above U+00FF do not survive. */
-  copyString(kind: RecordTextKind, text: string): void {
-    if (text === "") return;
-    this.copy(kind, Buffer.from(text, "latin1"), 0, text.length);
+  /** The same; characters above U+00FF do not survive. */
+  string(kind: RecordTextKind, text: string): void {
+    this.text(kind, Buffer.from(text, "latin1"), 0, text.length);
   }
 
   reset(): void {
@@ -119,16 +108,22 @@ export class AccessRecord {
     this.downstreamRemoteAddress = "";
     this.requestedServerName = "";
     this.routeName = "";
-    this.length = 0;
-    this.isPlain = true;
-    this.ends.fill(0);
-    // One request with huge fields is no reason to hold their space for ever.
-    if (this.bytes.length > 4 * USUAL_BYTES) this.bytes = Buffer.allocUnsafeSlow(USUAL_BYTES);
+    this.bytes = NO_BYTES;
+    for (let i = 0; i < TEXTS; i++) this.ends[i] = 0;
   }
 
-  #grow(needed: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.bytes.length));
-    larger.set(this.bytes.subarray(0, this.length));
-    this.bytes = larger;
+  /** From another array than the first: rare, so all texts move into a new one. */
+  #append(kind: RecordTextKind, text: Uint8Array): void {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for (let i = 0; i < TEXTS; i++) {
+      const part = i === kind ? text : this.bytes.subarray(this.starts[i], this.ends[i]);
+      if (i !== kind && this.ends[i] === 0) continue;
+      this.starts[i] = length;
+      length += part.length;
+      this.ends[i] = length;
+      parts.push(part);
+    }
+    this.bytes = Buffer.concat(parts);
   }
 }

@@ -35,7 +35,7 @@ function open(...argv: readonly string[]): AccessLogSwitch {
 
 function write(path: string): void {
   const record = inUse!.acquire();
-  record.copyString(RecordText.path, path);
+  record.string(RecordText.path, path);
   inUse!.write(record);
 }
 

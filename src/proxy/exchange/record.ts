@@ -1,18 +1,15 @@
 /** What remains of an exchange: metrics always, a line in the access log where there is one. */
 import { type Failure, Failures } from "../../core/failure.ts";
 import { FieldId } from "../../http1/field-id.ts";
-import { RecordText, type RecordTextKind } from "../../telemetry/access-record.ts";
+import type { MessageHead } from "../../http1/message-head.ts";
+import {
+  type AccessRecord,
+  RecordText,
+  type RecordTextKind,
+} from "../../telemetry/access-record.ts";
 import type { DownstreamSide } from "./downstream-side.ts";
 import type { Environment } from "./environment.ts";
 import type { Exchange } from "./exchange.ts";
-
-/** Fields whose values the log shows. */
-const recorded: readonly (readonly [FieldId, RecordTextKind])[] = [
-  [FieldId.userAgent, RecordText.userAgent],
-  [FieldId.xForwardedFor, RecordText.forwardedFor],
-  [FieldId.xRequestId, RecordText.requestId],
-  [FieldId.traceparent, RecordText.traceParent],
-];
 
 export function recordMetrics(ex: Exchange): void {
   const { endpoint, cluster, generation } = ex;
@@ -23,24 +20,35 @@ export function recordMetrics(ex: Exchange): void {
     stats.recordBytes(ex.requestBytes, ex.responseBytes);
 }
 
-/** Copies the texts of the request while its head is there. */
+/** Notes where the texts of the request are: its head stays as it is until the exchange is over. */
 export function beginRecord(ex: Exchange): void {
-  const { env, downstream } = ex;
+  const { env } = ex;
+  const downstream = ex.downstream!;
   const record = env.accessLog!.acquire();
   const head = env.requestHead;
+  const { bytes, pathEnd, queryEnd } = head;
   ex.record = record;
   record.startMs = env.wallMs;
   record.protocol = head.minorVersion;
-  record.copy(RecordText.method, head.bytes, head.start, head.methodEnd);
-  record.copy(RecordText.path, head.bytes, head.pathStart, Math.max(head.pathEnd, head.queryEnd));
-  record.copy(RecordText.authority, head.bytes, head.authorityStart, head.authorityEnd);
-  for (let i = 0; i < recorded.length; i++) {
-    const [id, kind] = recorded[i]!;
-    const field = head.firstOf[id]!;
-    if (field !== -1) record.copy(kind, head.bytes, head.valueStart[field]!, head.valueEnd[field]!);
-  }
-  record.downstreamRemoteAddress = downstream!.remoteName;
-  record.downstreamLocalAddress = downstream!.localName;
+  record.text(RecordText.method, bytes, head.start, head.methodEnd);
+  record.text(RecordText.path, bytes, head.pathStart, Math.max(pathEnd, queryEnd));
+  record.text(RecordText.authority, bytes, head.authorityStart, head.authorityEnd);
+  noteField(record, RecordText.userAgent, head, FieldId.userAgent);
+  noteField(record, RecordText.forwardedFor, head, FieldId.xForwardedFor);
+  noteField(record, RecordText.requestId, head, FieldId.xRequestId);
+  noteField(record, RecordText.traceParent, head, FieldId.traceparent);
+  record.downstreamRemoteAddress = downstream.remoteName;
+  record.downstreamLocalAddress = downstream.localName;
+}
+
+function noteField(
+  record: AccessRecord,
+  kind: RecordTextKind,
+  head: MessageHead,
+  id: FieldId,
+): void {
+  const field = head.firstOf[id]!;
+  if (field !== -1) record.text(kind, head.bytes, head.valueStart[field]!, head.valueEnd[field]!);
 }
 
 export function writeRecord(ex: Exchange): void {

@@ -26,6 +26,12 @@ export function encodeSocketAddress(address: string, port: number): Uint8Array |
   return bytes;
 }
 
+/** 127.0.0.0/8 or ::1. `encoded` is as encodeSocketAddress makes it. */
+export function isLoopback(encoded: Uint8Array): boolean {
+  if (encoded[0] === AF_INET) return encoded[4] === 127;
+  return encoded.subarray(8, 24).every((byte, i) => byte === (i === 15 ? 1 : 0));
+}
+
 /** `address` is a valid one. */
 function ipv6Bytes(address: string): number[] {
   const [before = "", after] = address.split("::");

@@ -4,8 +4,19 @@ import { RawClient } from "../testing/raw-client.ts";
 import { libc } from "./libc.ts";
 import { originalDestination } from "./original-destination.ts";
 import type { TcpSocket } from "./socket.ts";
-import { decodeSocketAddress, encodeSocketAddress, localAddressOf } from "./socket-address.ts";
-import { setBacklog, setDeferAccept, setUserTimeout } from "./socket-options.ts";
+import {
+  decodeSocketAddress,
+  encodeSocketAddress,
+  isLoopback,
+  localAddressOf,
+} from "./socket-address.ts";
+import {
+  isWithinMachine,
+  setBacklog,
+  setDeferAccept,
+  setPlainCongestionControl,
+  setUserTimeout,
+} from "./socket-options.ts";
 import { listenTcp } from "./tcp-listener.ts";
 
 const bytesOf = (hex: string): Uint8Array => Uint8Array.fromHex(hex.replaceAll(" ", ""));
@@ -84,4 +95,27 @@ test("options are set where the system has them, and refused on what is no socke
   expect(setUserTimeout(-1, 1)).toBe(false);
   expect(localAddressOf(listenerFd)).toEqual(can ? { address: "127.0.0.1", port } : undefined);
   close();
+});
+
+test("a connection within the machine gets the plainest congestion control", async () => {
+  const { socket, close } = await accept();
+  expect(setPlainCongestionControl(socket.fd)).toBe(true);
+  const name = new Uint8Array(16);
+  expect(libc()!.getsockopt(socket.fd, 6, 13, name, Int32Array.of(16))).toBe(0);
+  expect(Buffer.from(name).toString("latin1").replaceAll("\0", "")).toBe("reno");
+  expect(setPlainCongestionControl(-1)).toBe(false);
+  expect(isWithinMachine(socket.localAddress, socket.remoteAddress)).toBe(true);
+  close();
+});
+
+test("which addresses are this machine's alone", () => {
+  for (const address of ["127.0.0.1", "127.9.9.9", "::1"])
+    expect(isLoopback(encodeSocketAddress(address, 80)!)).toBe(true);
+  for (const address of ["128.0.0.1", "10.127.0.1", "::", "::2", "fe80::1"])
+    expect(isLoopback(encodeSocketAddress(address, 80)!)).toBe(false);
+  // The application's packets, redirected to us, keep the pod's address as their source.
+  expect(isWithinMachine("127.0.0.1", "10.0.0.7")).toBe(true);
+  expect(isWithinMachine("::ffff:127.0.0.1", "::ffff:10.0.0.7")).toBe(true);
+  expect(isWithinMachine("10.0.0.7", "10.0.0.7")).toBe(true);
+  expect(isWithinMachine("10.0.0.7", "10.0.0.8")).toBe(false);
 });

@@ -10,7 +10,9 @@ const SO_PEERCRED = 17;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_DEFER_ACCEPT = 9;
+const TCP_CONGESTION = 13;
 const TCP_USER_TIMEOUT = 18;
+const RENO = new TextEncoder().encode("reno");
 
 /** Bun listens with 512, too few for a burst; the kernel caps `backlog` at net.core.somaxconn. */
 export function setBacklog(listenerFd: number, backlog: number): boolean {
@@ -25,6 +27,24 @@ export function setDeferAccept(listenerFd: number, seconds: number): boolean {
 /** How long sent bytes may stay unacknowledged before the kernel gives the connection up. */
 export function setUserTimeout(fd: number, ms: number): boolean {
   return setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+}
+
+/**
+ * For a connection within this machine: nothing there congests, and the plainest algorithm costs
+ * least for each segment (a model of the path, as BBR keeps one, is work for nothing). Every kernel
+ * has Reno, and lets everybody use it.
+ */
+export function setPlainCongestionControl(fd: number): boolean {
+  return libc()?.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, RENO, RENO.length) === 0;
+}
+
+/** Whether both ends are on this machine, by the addresses of one of its sockets. */
+export function isWithinMachine(localAddress: string, remoteAddress: string): boolean {
+  return (
+    localAddress === remoteAddress ||
+    localAddress.startsWith("127.") ||
+    localAddress.startsWith("::ffff:127.")
+  );
 }
 
 /** Bun sets it on all its sockets. */

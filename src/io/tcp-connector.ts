@@ -9,7 +9,8 @@
 import { type Failure, Failures } from "../core/failure.ts";
 import { errno, libc } from "./libc.ts";
 import type { SocketHandlers, TcpSocket } from "./socket.ts";
-import { encodeSocketAddress } from "./socket-address.ts";
+import { encodeSocketAddress, isLoopback } from "./socket-address.ts";
+import { setPlainCongestionControl } from "./socket-options.ts";
 import { bunHandlers } from "./tcp-listener.ts";
 import { Timer, type TimerWheel } from "./timer-wheel.ts";
 
@@ -154,6 +155,7 @@ function beginConnect({ hostname, port }: ConnectTarget): number | ConnectError 
   if (c === undefined || address === undefined) return undefined;
   const fd = c.socket(address[0]!, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd === -1) return systemError();
+  if (isLoopback(address)) setPlainCongestionControl(fd);
   if (c.connect(fd, address, address.length) === 0) return fd;
   const error = systemError();
   if (error === undefined) return fd;

@@ -14,6 +14,7 @@ import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import { SendPool } from "../io/send-buffer.ts";
 import type { TcpSocket } from "../io/socket.ts";
+import { isWithinMachine, setPlainCongestionControl } from "../io/socket-options.ts";
 import { TcpConnector } from "../io/tcp-connector.ts";
 import { listenTcp, type TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
@@ -261,6 +262,8 @@ export class Engine {
       socket.terminate();
       return;
     }
+    if (isWithinMachine(socket.localAddress, socket.remoteAddress))
+      setPlainCongestionControl(socket.fd);
     this.#env.tick();
     const connection = new DownstreamConnection(owner, socket);
     socket.data = connection;

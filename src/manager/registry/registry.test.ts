@@ -282,6 +282,25 @@ test("two registries that know one host are one service, the first says what it 
   expect(instances).toHaveLength(3);
 });
 
+test("one address that stands for two versions is an endpoint of each", () => {
+  const entry = (name: string, ...versions: string[]): string =>
+    serviceEntry(
+      `hosts: [${HOST}]`,
+      "location: MESH_INTERNAL",
+      "resolution: STATIC",
+      "ports: [{ number: 80, name: http, protocol: HTTP }]",
+      "endpoints:",
+      ...versions.map((version) => `- { address: 10.0.0.1, labels: { version: ${version} } }`),
+    ).replace("name: entry", `name: ${name}`);
+  const { registry } = open(new VirtualClock());
+  registry.register(workload("a", { address: "10.0.0.1", port: 80, servicePort: 80 }));
+  const written = fromYaml([entry("a", "v1", "v2"), entry("b", "v2", "v3")].join("---\n"));
+  const { services, instances, origins } = mergeRegistries([written, registry.view()]);
+  expect(services).toHaveLength(1);
+  expect(instances.map(({ labels }) => labels.version)).toEqual(["v1", "v2", "v3"]);
+  expect(origins.get(HOST)).toMatchObject({ line: 1 });
+});
+
 test("one address that two registries tell of is that of the first", () => {
   const { registry } = open(new VirtualClock());
   registry.register(workload("a", { address: "10.0.0.1", port: 80, servicePort: 80 }));

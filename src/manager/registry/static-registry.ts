@@ -12,12 +12,19 @@ import { mergeRegistries, type Registry } from "./registry.ts";
 /** The name under which its services are shown. */
 export const STATIC_REGISTRY = "file";
 
-/** The entry of a smaller key comes first where two name one host. */
+/** Entries by rising key: where two name one host, the first says what it is. */
 export function staticRegistryOf(configs: readonly Config[]): Registry {
   const sorted = configs.toSorted((a, b) => compare(configKey(a), configKey(b)));
   const workloads = sorted.filter((config) => config.kind === "WorkloadEntry");
   const entries = sorted.filter((config) => config.kind === "ServiceEntry");
-  return mergeRegistries(entries.map((entry) => registryOf(entry, workloads)));
+  const registries = entries.map((entry) => registryOf(entry, workloads));
+  const origins = registries.toReversed().flatMap((registry) => [...registry.origins]);
+  const whole: Registry = {
+    services: registries.flatMap((registry) => registry.services),
+    instances: registries.flatMap((registry) => registry.instances),
+    origins: new Map(origins),
+  };
+  return mergeRegistries([whole]);
 }
 
 interface Named {

@@ -51,15 +51,17 @@ export function sendRequest(ex: Exchange): Failure | undefined {
 export function writeRequestHead(ex: Exchange, output: HeadWriter, head: MessageHead): void {
   const { requestFields, rewrite } = ex.route!;
   const authority = rewrite?.authority;
+  const hasHost = head.has(FieldId.host);
   if (authority !== undefined) {
-    const field = head.firstOf[FieldId.host]!;
-    if (field === -1) head.firstOf[FieldId.host] = 0;
-    else head.dropped[field] = 1;
+    // Or the request line brings one. It is undone below: a scan forgets only what it found itself.
+    if (!hasHost) head.firstOf[FieldId.host] = 0;
+    else head.drop(FieldId.host);
     ex.env.scannedFor = undefined;
   }
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
   if (ex.target === undefined) output.request(head);
   else output.requestTo(head, ex.target);
+  if (!hasHost) head.firstOf[FieldId.host] = -1;
   output.fields(head);
   if (authority !== undefined) {
     output.add(HOST);

@@ -46,6 +46,24 @@ describe("redirect, rewrite, direct answers", () => {
     expect(service.requests[0]?.field("host")).toBe("inner");
   });
 
+  test("a Host given to a request that has none is not taken for the next one's", async () => {
+    const { client, service, connect } = await setUp(undefined, {
+      route: { rewrite: { authority: "inner" } },
+    });
+    client.send("GET http://svc/ HTTP/1.0\r\nAccept: svc\r\n\r\n");
+    expect((await client.takeResponse()).status).toBe(200);
+    expect(service.requests[0]?.field("host")).toBe("inner");
+    const next = await connect();
+    next.send(GET);
+    expect((await next.takeResponse()).status).toBe(200);
+    const hostless = await connect();
+    hostless.send("GET http://svc/ HTTP/1.0\r\nAccept: svc\r\n\r\n");
+    expect((await hostless.takeResponse()).status).toBe(200);
+    const bad = await connect();
+    bad.send("GET / HTTP/1.1\r\nAccept: svc\r\n\r\n");
+    expect((await bad.takeResponse()).status).toBe(400);
+  });
+
   test("appended fields reach the service", async () => {
     const { client, service } = await setUp(undefined, {
       route: { appendRequestHeaders: [{ name: "x-rule", value: "yes" }] },

@@ -127,6 +127,21 @@ describe("requests and responses", () => {
     expect(seen).toEqual(["body"]);
   });
 
+  test("large interim responses that come at once are passed on whole", async () => {
+    const hints = `HTTP/1.1 103 Early Hints\r\nLink: ${"a".repeat(50_000)}\r\n\r\n`;
+    const { client } = await setUp((request, reply) => {
+      // The receive window of the connection grows with what it has carried.
+      if (request.target === "/large") return reply.respond(200, "b".repeat(4_000_000));
+      reply.send(hints.repeat(4));
+      reply.respond(200, "at last");
+    });
+    client.send("GET /large HTTP/1.1\r\nHost: svc\r\n\r\n");
+    await client.takeResponse();
+    client.send("GET / HTTP/1.1\r\nHost: svc\r\n\r\n");
+    for (let i = 0; i < 4; i++) expect(await client.take("\r\n\r\n")).toBe(hints);
+    expect(await client.takeResponse()).toMatchObject({ status: 200, body: "at last" });
+  });
+
   test("interim responses are passed on before the final one", async () => {
     const { client } = await setUp((_request, reply) => {
       reply.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");

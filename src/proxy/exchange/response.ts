@@ -124,13 +124,13 @@ function headDone(ex: Exchange, next: number, to: number): number {
     if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
   }
   ex.tryDeadlineMs = 0;
-  ex.status = head.status;
-  ex.responded = true;
   ex.responseFraming = head.framing;
   ex.upstreamKeepsAlive = head.keepsAlive;
   if (head.has(FieldId.keepAlive)) ex.upstream!.keptMs = keptMs(head);
   writeResponseHead(ex, head);
   if (env.output.overflowed) return refuse(ex, "response head too large");
+  ex.status = head.status;
+  ex.responded = true;
   switch (head.framing) {
     case Framing.none:
       ex.phase = Phase.done;
@@ -178,7 +178,10 @@ function retryStatus(ex: Exchange, next: number, to: number): boolean {
 
 function interim(ex: Exchange, next: number): number {
   if (++ex.interims > ex.env.limits.interimMax) return refuse(ex, "too many interim responses");
-  if (ex.minorVersion === 1) writeInterim(ex, ex.env.responseHead);
+  if (ex.minorVersion === 0) return next;
+  writeInterim(ex, ex.env.responseHead);
+  // The output has room for one head, not for as many as a server may send at once.
+  ex.env.output.flush(ex.downstream!);
   return next;
 }
 

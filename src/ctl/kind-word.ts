@@ -65,7 +65,7 @@ export function parseReferences(words: readonly string[], namespace: string): Re
       const [first, ...others] = parts;
       const name = others.pop()!;
       const of = kindOf(first!);
-      references.push({ kind: of, namespace: others[0] ?? namespaceOf(of, namespace), name });
+      references.push({ kind: of, namespace: namespaceOf(of, others[0] ?? namespace), name });
     } else if (kind === undefined) {
       kind = kindOf(word);
       named = false;
@@ -79,9 +79,9 @@ export function parseReferences(words: readonly string[], namespace: string): Re
   return references;
 }
 
-/** Settings of the whole mesh are in no namespace. */
+/** Settings of the whole mesh are one object, whatever namespace is asked for. */
 export function namespaceOf(kind: string, namespace: string): string {
-  return kind === "MeshConfig" ? "" : namespace;
+  return kind === "MeshConfig" ? "default" : namespace;
 }
 
 function plural(word: string): string {

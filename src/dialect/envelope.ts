@@ -85,11 +85,12 @@ function readResource(
   }
   const found = findKind(place, kind, apiVersion);
   if (found === undefined) return undefined;
-  if (found.kind === "MeshConfig" && !keys.has("spec"))
-    return meshConfig(found, place, options.namespace);
+  if (found.kind === "MeshConfig" && !keys.has("spec")) return meshConfig(found, place);
   const read = resource(place);
   if (read === undefined) return undefined;
-  const meta = toMeta(read.metadata, options.namespace);
+  const written = toMeta(read.metadata, options.namespace);
+  const meta =
+    found.kind === "MeshConfig" ? { ...written, namespace: meshConfigNamespace } : written;
   if (!read.has("metadata")) place.error("must have metadata with a name");
   if (read.spec === undefined) {
     if (!read.has("spec")) place.error("must have a spec");
@@ -165,7 +166,9 @@ function readTyped(place: Place, options: EnvelopeOptions): Envelope | undefined
   else if (name !== "") checkName(name, read.at("name"), false);
   if (!read.has("spec")) place.error("must have a spec");
   if (found === undefined || read.spec === undefined) return undefined;
-  const meta = metaOf(name, read.namespace ?? options.namespace);
+  const { namespace = options.namespace } = read;
+  if (read.namespace !== undefined) checkName(namespace, read.at("namespace"), false);
+  const meta = metaOf(name, namespace);
   return { readable: found, era: "0.1", apiVersion: "", meta, spec: read.spec, bare: false };
 }
 
@@ -184,7 +187,7 @@ function readBare(
     return { readable: found, era: "0.1", apiVersion: "", meta, spec: place, bare: true };
   }
   if ([...keys].some((key) => meshConfigFields.has(key)))
-    return meshConfig(kindOf("MeshConfig"), place, options.namespace);
+    return meshConfig(kindOf("MeshConfig"), place);
   const known = ["kind", "apiVersion", "type", "destination", ...meshConfigFields];
   const first = (entriesOf(place) ?? []).slice(0, 10);
   const [hint] = first.flatMap(({ key }) => didYouMean(key, known) ?? []);
@@ -202,8 +205,11 @@ function hostOf(place: Place): string {
   return node !== null && node !== undefined && "value" in node ? String(node.value) : "";
 }
 
-function meshConfig(found: Readable, spec: Place, namespace: string): Envelope {
-  const meta = metaOf("mesh", namespace);
+/** Settings of the whole mesh are one object, whatever namespace they are applied to. */
+const meshConfigNamespace = "default";
+
+function meshConfig(found: Readable, spec: Place): Envelope {
+  const meta = metaOf("mesh", meshConfigNamespace);
   return { readable: found, era: "v1alpha2", apiVersion: "", meta, spec, bare: false };
 }
 

@@ -1,7 +1,7 @@
 /** Reading rules: what is accepted, what it comes to mean, and what a mistake is told. */
 import { describe, expect, test } from "bun:test";
 import { formatProblem } from "../core/problem.ts";
-import type { ConfigKind, ConfigOf } from "../model/config.ts";
+import { type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
 import { readDocuments } from "./read.ts";
 
 function read(text: string) {
@@ -300,6 +300,20 @@ policy:
   });
 });
 
+describe("a namespace", () => {
+  const rule = "type: route-rule\nname: x\nspec: { destination: a.b }\n";
+
+  test("is a DNS label wherever it is given", () => {
+    expect(complaints(rule.replace("spec", 'namespace: "../x"\nspec'))).toEqual([
+      expect.stringMatching(/^rules\.yaml:3:12: namespace: "\.\.\/x" must be of lower-case/),
+    ]);
+    const { problems } = readDocuments(rule, { file: "rules.yaml", namespace: "../x" });
+    expect(problems.map(formatProblem)).toEqual([
+      expect.stringMatching(/^rules\.yaml:1:1: the namespace "\.\.\/x" must be of lower-case/),
+    ]);
+  });
+});
+
 describe("settings of the mesh", () => {
   test("are a document of their own fields, with or without a kind", () => {
     const fields =
@@ -312,5 +326,17 @@ describe("settings of the mesh", () => {
         connectTimeoutMs: 2_000,
         drainDurationMs: 30_000,
       });
+  });
+
+  test("are one object, whatever namespace they are applied to", () => {
+    const metadata = "metadata: { name: mesh, namespace: prod }";
+    for (const text of [
+      "connectTimeout: 2s",
+      "kind: MeshConfig\nconnectTimeout: 2s",
+      `kind: MeshConfig\n${metadata}\nspec: { connectTimeout: 2s }`,
+    ]) {
+      const { configs } = readDocuments(text, { file: "mesh.yaml", namespace: "prod" });
+      expect(configs.map(configKey)).toEqual(["MeshConfig/default/mesh"]);
+    }
   });
 });

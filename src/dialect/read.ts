@@ -5,6 +5,7 @@
 import { type Document, isMap, isSeq, parseAllDocuments, YAMLMap } from "yaml";
 import type { Position, Problem } from "../core/problem.ts";
 import type { Config } from "../model/config.ts";
+import { checkObjectName } from "../model/validate-name.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { LineIndex } from "./schema/line-index.ts";
 import { camelCase, entriesOf } from "./schema/message.ts";
@@ -35,6 +36,9 @@ export function readDocuments(text: string, options: ReadOptions): ReadResult {
     complain(source, `is larger than ${limits.text / 1024 / 1024} MiB`);
     return { configs, problems: source.problems };
   }
+  const { namespace } = options;
+  const complaint = namespace === "" ? undefined : checkObjectName(namespace, false);
+  if (complaint !== undefined) complain(source, `the namespace "${namespace}" ${complaint}`);
   const documents = parse(text, source);
   if (documents.length > limits.documents)
     complain(source, `has more than ${limits.documents} documents`);

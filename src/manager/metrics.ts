@@ -1,6 +1,7 @@
-/** The manager's metrics of itself: brought up to date when somebody asks. */
+/** The manager's metrics of itself and of its process: brought up to date when somebody asks. */
 import { MESH_VERSION } from "../core/version.ts";
 import { type Counter, Metrics } from "../telemetry/metrics.ts";
+import { addProcessMetrics, type ProcessMetrics } from "../telemetry/process-metrics.ts";
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../telemetry/prometheus.ts";
 import type { DiscoveryCounts } from "./discovery/discovery.ts";
 import type { Sync } from "./discovery/proxy-stream.ts";
@@ -10,8 +11,10 @@ const SYNCS: readonly Sync[] = ["synced", "stale", "rejected", "not-sent"];
 
 export class ManagerMetrics {
   readonly #metrics = new Metrics();
+  readonly #process: ProcessMetrics;
 
   constructor(manager: Manager) {
+    this.#process = addProcessMetrics(this.#metrics, manager.options.clock);
     const labels = { version: MESH_VERSION };
     this.#metrics.gauge("mesh_build_info", "The version of this binary.", labels).set(1);
     const refreshState = this.#state(manager);
@@ -20,6 +23,10 @@ export class ManagerMetrics {
       refreshState();
       refreshDiscovery();
     });
+  }
+
+  close(): void {
+    this.#process.stop();
   }
 
   fetch(request: Request): Response {

@@ -73,6 +73,7 @@ async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<s
   }
   if (flags.metrics !== undefined) {
     const metrics = new ManagerMetrics(manager);
+    open.push(metrics);
     const server = serveFetch(flags.metrics, (request) => metrics.fetch(request));
     open.push(server);
     words.push(`metrics http://${addressOf(server)}/metrics`);

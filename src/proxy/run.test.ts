@@ -157,6 +157,8 @@ test("follows its manager, serves its service, and leaves before it stops", asyn
   ]) {
     expect(stats).toContain(line);
   }
+  expect(stats).toMatch(/^process_cpu_seconds_total [\d.e-]+$/m);
+  expect(stats.match(/^process_resident_memory_bytes /gm)).toHaveLength(1);
   proxy.child.kill("SIGTERM");
   expect(await proxy.child.exited).toBe(0);
   expect(manager.registry.at(-1)).toBe(`withdraw ${workload?.id}`);

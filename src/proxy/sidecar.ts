@@ -17,6 +17,7 @@ import {
   takeListeners,
 } from "../io/listener-handover.ts";
 import { giveMemoryBack } from "../io/resident-memory.ts";
+import { addProcessMetrics, type ProcessMetrics } from "../telemetry/process-metrics.ts";
 import { renderPrometheus } from "../telemetry/prometheus.ts";
 import { type BoundServer, openAdmin, openReadiness } from "./admin/admin-server.ts";
 import type { ListenerView, ProxyView, Readiness } from "./admin/proxy-view.ts";
@@ -71,6 +72,7 @@ export class Sidecar {
   readonly #ending = Promise.withResolvers<Ending>();
   readonly #hurry = Promise.withResolvers<void>();
   readonly #servers = new Map<"admin" | "readiness", BoundServer>();
+  readonly #process: ProcessMetrics;
   #id: string | undefined;
   #state: "opening" | "waiting" | "live" | "draining" = "opening";
   #unhealthy = false;
@@ -85,9 +87,9 @@ export class Sidecar {
     this.#parts = parts;
     const { flags, log } = parts;
     this.#dataPlane = new DataPlane(parts);
+    this.#process = addProcessMetrics(this.#dataPlane.metrics, parts.clock);
     exportAgentMetrics(this.#dataPlane.metrics, {
       version: parts.version,
-      startedMs: parts.clock.wallMs(),
       ready: () => this.#readiness().ready,
       source: () => this.#configuration.source,
       discovery: () => this.#link?.discovery(),
@@ -316,6 +318,7 @@ export class Sidecar {
 
   async #close(): Promise<void> {
     this.#cancelTidying();
+    this.#process.stop();
     this.#succession?.close();
     this.#predecessor?.discard();
     await this.#link?.close();

@@ -6,8 +6,6 @@ import type { RegistrationStatus } from "./registration.ts";
 
 export interface AgentFacts {
   readonly version: string;
-  /** Since 1970. */
-  readonly startedMs: number;
   readonly ready: () => boolean;
   readonly source: () => ConfigSource;
   /** Undefined: there is no manager. */
@@ -17,10 +15,6 @@ export interface AgentFacts {
 
 export function exportAgentMetrics(metrics: Metrics, facts: AgentFacts): void {
   metrics.gauge("mesh_build_info", "1, with the version.", { version: facts.version }).set(1);
-  metrics
-    .gauge("process_start_time_seconds", "When the process started, since 1970.")
-    .set(Math.floor(facts.startedMs / 1000));
-  const memory = metrics.gauge("process_resident_memory_bytes", "Memory in use.");
   const ready = metrics.gauge("mesh_proxy_ready", "1 when it takes traffic.");
   const fromDisk = metrics.gauge(
     "mesh_proxy_config_from_disk",
@@ -33,7 +27,6 @@ export function exportAgentMetrics(metrics: Metrics, facts: AgentFacts): void {
   const registered = metrics.gauge("mesh_proxy_registered", "1 while the workload has a lease.");
   const healthy = metrics.gauge("mesh_proxy_application_healthy", "1 while it answers.");
   metrics.beforeScrape(() => {
-    memory.set(process.memoryUsage.rss());
     ready.set(Number(facts.ready()));
     fromDisk.set(Number(facts.source() === "disk"));
     const discovery = facts.discovery();

@@ -208,6 +208,17 @@ test("services, proxies, check and version", async () => {
   const check = await ctl(["check"]);
   expect(check.out).toContain("✓ answers at");
   expect(check.out).toContain("! none is connected");
+  expect(check.out).toContain("✓ nothing is wrong with them");
+});
+
+test("check tells what is wrong with the rules in force", async () => {
+  const path = join(directory, "nobody.yaml");
+  const rule = "destination: reviews.default.svc.cluster.local\nroute: [{ tags: { version: v9 } }]";
+  writeFileSync(path, rule);
+  expect((await ctl(["apply", "-f", path])).code).toBe(0);
+  const check = await ctl(["check", "-o", "short"]);
+  expect(check.out).toContain(`! ${path}:1:1: spec.route[0].labels: no instance of reviews`);
+  expect((await ctl(["delete", "-f", path])).code).toBe(0);
 });
 
 const mistakes: readonly (readonly [argv: string, says: string])[] = [

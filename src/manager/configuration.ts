@@ -49,7 +49,13 @@ export class Configuration {
 
   /** What is wrong with the files, now. */
   get problems(): readonly Problem[] {
-    return this.#files?.problems() ?? [];
+    const hidden = [...this.#byFile].flatMap(([key, { config }]): Problem[] => {
+      const stored = this.#stored.get(key);
+      if (stored === undefined) return [];
+      const message = `${key} is also stored, at revision ${stored.revision}: this file is used`;
+      return [{ severity: "warning", position: config.origin, path: "metadata.name", message }];
+    });
+    return [...(this.#files?.problems() ?? []), ...hidden];
   }
 
   get(key: StoreKey): StoredConfig | undefined {

@@ -1,5 +1,7 @@
 /** `mesh ctl check`: the whole mesh at a glance, grouped, with a hint for each thing amiss. */
 import {
+  ConfigProblem_Severity,
+  type ListProblemsResponse,
   type ListProxiesResponse,
   type ListServicesResponse,
   ProxyStatus_Sync as Sync,
@@ -10,6 +12,7 @@ import { type CommandContext, CtlError, defineCtlCommand, EXIT } from "../comman
 import { managerFlags } from "../flag.ts";
 import { jsonText } from "../output/document.ts";
 import { shortHost } from "../output/rule-summary.ts";
+import { harmless } from "../terminal.ts";
 
 interface Check {
   readonly group: string;
@@ -55,11 +58,12 @@ async function gather(
       passed("Manager", `answers at ${manager.url}`),
       sameVersion("manager", version),
     ];
-    const [services, proxies] = await Promise.all([
+    const [problems, services, proxies] = await Promise.all([
+      call(manager, manager.status.listProblems({})),
       call(manager, manager.status.listServices({})),
       call(manager, manager.status.listProxies({})),
     ]);
-    checks.push(...checkServices(services), ...checkProxies(proxies));
+    checks.push(...checkRules(problems), ...checkServices(services), ...checkProxies(proxies));
     return { checks, reached: true };
   } catch (error) {
     if (!(error instanceof CtlError)) throw error;
@@ -70,6 +74,22 @@ async function gather(
       reached: !unreachable,
     };
   }
+}
+
+/** Watched files that were edited badly, rules that do nothing, versions that nobody runs. */
+function checkRules({ problems }: ListProblemsResponse): readonly Check[] {
+  if (problems.length === 0) return [passed("Rules", "nothing is wrong with them")];
+  return problems.map(({ severity, position, path, message, suggestion }): Check => {
+    const place = [position?.file, position?.line || undefined, position?.column || undefined];
+    const what = [place.filter(Boolean).join(":"), path, message].filter((part) => part !== "");
+    const isError = severity === ConfigProblem_Severity.ERROR;
+    return {
+      group: "Rules",
+      what: what.join(": "),
+      result: isError ? "failed" : "warning",
+      hint: suggestion || (isError ? "its last good form, if it had one, stays in force" : ""),
+    };
+  });
 }
 
 function checkServices({ services }: ListServicesResponse): readonly Check[] {
@@ -149,8 +169,8 @@ function print(checks: readonly Check[], short: boolean, { io, paint }: CommandC
     if (shown.length === 0) continue;
     io.stdout(`${paint.bold(group)}\n`);
     for (const { result, what, hint } of shown) {
-      io.stdout(`  ${marks[result]} ${what}\n`);
-      if (hint !== "") io.stdout(`    ${paint.dim(hint)}\n`);
+      io.stdout(`  ${marks[result]} ${harmless(what)}\n`);
+      if (hint !== "") io.stdout(`    ${paint.dim(harmless(hint))}\n`);
     }
   }
   const failed = checks.filter(({ result }) => result === "failed").length;

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
-import { ApplyMode, ConfigService } from "../../api/gen/mesh/v1/config_pb.ts";
+import { ApplyMode, ConfigService, StatusService } from "../../api/gen/mesh/v1/config_pb.ts";
 import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { Manager } from "../manager.ts";
@@ -56,10 +56,13 @@ async function open() {
     () => rmSync(directory, { recursive: true }),
     () => manager.close(),
   );
-  const config = createClient(ConfigService, createRouterTransport(apiRoutes(manager)));
+  const transport = createRouterTransport(apiRoutes(manager));
+  const config = createClient(ConfigService, transport);
+  const status = createClient(StatusService, transport);
   const apply = (text: string) =>
     config.apply({ documents: [{ file: "put.yaml", text }], mode: ApplyMode.APPLY });
-  return { manager, config, apply, directory };
+  const told = async () => (await status.listProblems({})).problems;
+  return { manager, config, apply, directory, told };
 }
 
 const kept = { kind: "DestinationPolicy", namespace: "default", name: "kept" };
@@ -95,4 +98,27 @@ test("problems between objects follow every change, whoever made it", async () =
   expect(unused()).toBe(false);
   await apply(route("v2"));
   expect(unused()).toBe(true);
+});
+
+test("a file that is edited badly keeps its objects, and everybody who asks is told", async () => {
+  const { directory, told, config } = await open();
+  const path = join(directory, "kept.yaml");
+  writeFileSync(path, policy("kept", "v1").replace("RANDOM", "RANDON"));
+  while (!(await told()).some(({ message }) => message.includes('not "RANDON"')))
+    await Bun.sleep(5);
+  expect((await config.get(kept)).text).toContain("RANDOM");
+  expect((await told())[0]).toMatchObject({ position: { file: path, line: 6 } });
+});
+
+test("an object that was put, and then is in a file too, is the file's, and that is told", async () => {
+  const { directory, told, config, apply } = await open();
+  await apply(route("v1"));
+  expect((await told()).map(({ message }) => message)).not.toContainEqual(
+    expect.stringContaining("stored"),
+  );
+  const path = join(directory, "route.yaml");
+  writeFileSync(path, route("v2"));
+  const hidden = "RouteRule/default/route is also stored, at revision 1: this file is used";
+  while (!(await told()).some(({ message }) => message === hidden)) await Bun.sleep(5);
+  expect((await config.get({ kind: "RouteRule", name: "route" })).text).toContain("v2");
 });

@@ -9,16 +9,22 @@ import {
   ServiceStatusSchema,
   type StatusService,
 } from "../../api/gen/mesh/v1/config_pb.ts";
+import { problemToMessage } from "../../api/problem.ts";
 import { MESH_VERSION } from "../../core/version.ts";
 import type { ProxyStream, Sync } from "../discovery/proxy-stream.ts";
 import type { Manager } from "../manager.ts";
 import { compare } from "../order.ts";
 import { proxyConfigOf } from "../translate/translate.ts";
 
+const PROBLEMS_MAX = 1_000;
+
 export function statusService(manager: Manager): ServiceImpl<typeof StatusService> {
   return {
     listServices: () => ({ services: [...serviceStatuses(manager)] }),
     listProxies: () => ({ proxies: [...proxyStatuses(manager)] }),
+    listProblems: () => ({
+      problems: manager.problems().slice(0, PROBLEMS_MAX).map(problemToMessage),
+    }),
     getProxyConfig({ nodeId }) {
       const stream = streamOf(manager, nodeId);
       const resources = stream.wanted ?? manager.discovery.resourcesOf(stream.node);

@@ -109,7 +109,8 @@ export enum ProxySettings_OutboundPolicy {
   UNSPECIFIED = 0,
 
   /**
-   * Unknown hosts are forwarded to where they resolve.
+   * Whoever uses the proxy as a proxy (CONNECT, or a target with a host) reaches unknown hosts,
+   * where they resolve. A path alone names no place: with an unknown Host it is answered 404.
    *
    * @generated from enum value: OUTBOUND_POLICY_ALLOW_ANY = 1;
    */

@@ -10,6 +10,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { formatProblem, type Problem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
+import { descriptorLimit } from "../io/descriptor-limit.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import type { TcpListener } from "../io/tcp-listener.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -17,6 +18,7 @@ import type { ListenerView } from "./admin/proxy-view.ts";
 import { AccessLogSwitch } from "./agent/access-log-switch.ts";
 import { resolveName } from "./agent/resolve-name.ts";
 import { Engine, type EngineStats } from "./engine.ts";
+import { connectionsWithin } from "./exchange/limits.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
@@ -40,7 +42,9 @@ export class DataPlane {
   constructor(parts: DataPlaneParts) {
     this.#parts = parts;
     const { clock, random, log, flags } = parts;
-    const options = { clock, random, metrics: this.metrics, log };
+    const engines = flags.app === undefined ? 1 : 2;
+    const limits = { downstreamConnectionsMax: connectionsWithin(descriptorLimit(), engines) };
+    const options = { clock, random, metrics: this.metrics, log, limits };
     this.#outbound = new Engine({ ...options, snapshot: this.#fixed(unconfigured) });
     if (flags.app !== undefined) {
       this.#inbound = new Engine({ ...options, snapshot: this.#fixed(nothing) });

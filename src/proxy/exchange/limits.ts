@@ -1,6 +1,6 @@
 /**
  * Every bound of the HTTP/1.1 engine, with its default. Nothing that a peer controls is without
- * one. Milliseconds and bytes; 0 switches a timeout off.
+ * one. Milliseconds and bytes.
  */
 import { type ChunkLimits, defaultChunkLimits } from "../../http1/chunked-decoder.ts";
 import { defaultHeadLimits, type HeadLimits } from "../../http1/message-head.ts";
@@ -58,3 +58,16 @@ export const defaultEngineLimits: EngineLimits = {
   interimMax: 32,
   mirrorsMax: 256,
 };
+
+/** For admin, the manager, logs, rules, and the mirrors of requests. */
+const OTHER_DESCRIPTORS = 128;
+const CONNECTIONS_MIN = 16;
+
+/**
+ * The downstream connections of one of `engines` in a process with this limit of open files: each
+ * may need an upstream connection too. Without descriptors a proxy could not even refuse.
+ */
+export function connectionsWithin(descriptors: number, engines: number): number {
+  const share = Math.floor((descriptors - OTHER_DESCRIPTORS) / (2 * engines));
+  return Math.min(defaultEngineLimits.downstreamConnectionsMax, Math.max(CONNECTIONS_MIN, share));
+}

@@ -36,12 +36,14 @@ export function scanFields(bytes: Uint8Array, from: number, to: number, head: Me
     if (bytes[at] === Ascii.cr) break;
     if (count === fieldsMax) return head.refuse(Failures.headTooLarge, "too many fields");
     const name = at;
+    at = pastPairs(bytes, at, to);
     while (at < to && (octetClass[bytes[at]!]! & Octet.token) !== 0) at++;
     if (at === to) return 0;
     if (bytes[at] !== Ascii.colon || at === name) return refuseName(bytes, name, at, head);
     const colon = at++;
     while (at < to && (bytes[at] === Ascii.space || bytes[at] === Ascii.tab)) at++;
     const value = at;
+    at = pastFours(bytes, at, to);
     while (at < to && (octetClass[bytes[at]!]! & Octet.value) !== 0) at++;
     if (at === to) return 0;
     if (bytes[at] !== Ascii.cr) return refuseValue(bytes[at]!, head);
@@ -65,6 +67,30 @@ export function scanFields(bytes: Uint8Array, from: number, to: number, head: Me
   head.repeated = repeated;
   if (bytes[at + 1] !== Ascii.lf) return head.refuse(malformed(head), "bare CR in a field");
   return at + 2;
+}
+
+/** Past token octets, as far as they come in pairs: one test for both. */
+function pastPairs(bytes: Uint8Array, from: number, to: number): number {
+  let at = from;
+  while (
+    at < to - 1 &&
+    (octetClass[bytes[at]!]! & octetClass[bytes[at + 1]!]! & Octet.token) !== 0
+  ) {
+    at += 2;
+  }
+  return at;
+}
+
+/** Past octets of a value, as far as they come in fours. */
+function pastFours(bytes: Uint8Array, from: number, to: number): number {
+  let at = from;
+  while (at < to - 3) {
+    const first = octetClass[bytes[at]!]! & octetClass[bytes[at + 1]!]!;
+    const second = octetClass[bytes[at + 2]!]! & octetClass[bytes[at + 3]!]!;
+    if ((first & second & Octet.value) === 0) break;
+    at += 4;
+  }
+  return at;
 }
 
 /** Only the slots that the last head used are cleared: that is less than the whole table. */

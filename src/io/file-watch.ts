@@ -87,8 +87,11 @@ class Watching implements FileWatch {
     const found: Found = { lines: [], directories: new Set(), visited: new Set() };
     for (const path of this.#options.paths) {
       const stats = statOf(path);
-      if (stats?.isDirectory()) this.#walk(path, stats, 0, found);
-      else if (stats !== undefined) found.lines.push(lineOf(path, stats));
+      if (stats?.isDirectory()) {
+        // An empty directory is not the same as none.
+        found.lines.push(path);
+        this.#walk(path, stats, 0, found);
+      } else if (stats !== undefined) found.lines.push(lineOf(path, stats));
     }
     this.#watch(found.directories);
     return found.lines.join("\n");

@@ -110,7 +110,7 @@ test("a file that is edited badly keeps its objects, and everybody who asks is t
   expect((await told())[0]).toMatchObject({ position: { file: path, line: 6 } });
 });
 
-test("an object that was put, and then is in a file too, is the file's, and that is told", async () => {
+test("an object that was put and then is in a file too is the file's, which is told", async () => {
   const { directory, told, config, apply } = await open();
   await apply(route("v1"));
   expect((await told()).map(({ message }) => message)).not.toContainEqual(

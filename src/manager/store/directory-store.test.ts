@@ -1,6 +1,6 @@
 /** Rules in files: what counts, and what a mistake in one does to the others. */
 import { afterEach, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatProblem } from "../../core/problem.ts";
@@ -80,6 +80,50 @@ test("a mistake keeps the last good form of its object and hurts no other", asyn
   await next;
   expect(hosts(store)).toEqual(["new.example"]);
   expect(store.problems()).toEqual([]);
+});
+
+test("an entry that leads nowhere hurts no other", () => {
+  const root = directory();
+  symlinkSync(join(root, "nowhere"), join(root, "b.yaml"));
+  for (const name of ["a", "c"]) writeFileSync(join(root, `${name}.yaml`), egress(name, name));
+  const store = open(root);
+  expect(hosts(store)).toEqual(["a", "c"]);
+  expect(store.problems().map(formatProblem)).toEqual([expect.stringContaining("/b.yaml: ")]);
+});
+
+test("a directory that cannot be read now keeps what it held", async () => {
+  const root = directory();
+  const rules = join(root, "rules");
+  mkdirSync(rules);
+  writeFileSync(join(rules, "a.yaml"), egress("a", "a.example"));
+  const store = open(rules);
+  let next = changed(store);
+  renameSync(rules, join(root, "away"));
+  await next;
+  expect(hosts(store)).toEqual(["a.example"]);
+  expect(store.problems().map(formatProblem)[0]).toContain("/rules: ");
+  next = changed(store);
+  mkdirSync(rules);
+  await next;
+  expect(hosts(store)).toEqual([]);
+  expect(store.problems()).toEqual([]);
+});
+
+test("a file that could not be read, and now is empty, holds nothing", async () => {
+  const root = directory();
+  const path = join(root, "a.yaml");
+  writeFileSync(path, egress("a", "a.example"));
+  const store = open(root);
+  let next = changed(store);
+  rmSync(path);
+  symlinkSync(join(root, "nowhere"), path);
+  await next;
+  expect([hosts(store), store.problems().length]).toEqual([["a.example"], 1]);
+  next = changed(store);
+  rmSync(path);
+  writeFileSync(path, "");
+  await next;
+  expect([hosts(store), store.problems()]).toEqual([[], []]);
 });
 
 test("an object in two files is that of the first, and the second is told", () => {

@@ -22,7 +22,8 @@ export interface DirectoryOptions {
 }
 
 interface FileForm {
-  readonly text: string;
+  /** Absent: it could not be read. */
+  readonly text?: string;
   readonly objects: ReadonlyMap<StoreKey, StoredConfig>;
   readonly problems: readonly Problem[];
 }
@@ -88,18 +89,16 @@ export class DirectoryStore implements ReadOnlyStore {
     this.#problems = problems;
   }
 
-  /** Every file, in one order. */
+  /** Every file, in one order; of a path that cannot be read now, those that it had. */
   #paths(problems: Problem[]): readonly string[] {
     const found = new Set<string>();
     for (const path of this.#options.paths)
       try {
-        if (!statSync(path).isDirectory()) found.add(path);
-        else
-          for (const name of readdirSync(path, { recursive: true, encoding: "utf8" }))
-            if (isRuleFile(name) && statSync(join(path, name)).isFile())
-              found.add(join(path, name));
+        for (const file of ruleFilesIn(path)) found.add(file);
       } catch (cause) {
         problems.push(unreadable(path, cause));
+        for (const file of this.#files.keys())
+          if (file === path || file.startsWith(join(path, "/"))) found.add(file);
       }
     return [...found].sort(compare);
   }
@@ -114,7 +113,7 @@ export class DirectoryStore implements ReadOnlyStore {
       text = readFileSync(path, "utf8");
     } catch (cause) {
       const objects = former?.objects ?? new Map<StoreKey, StoredConfig>();
-      return { text: "", objects, problems: [unreadable(path, cause)] };
+      return { objects, problems: [unreadable(path, cause)] };
     }
     if (former?.text === text) return former;
     const { namespace, domain } = this.#options;
@@ -125,6 +124,23 @@ export class DirectoryStore implements ReadOnlyStore {
     const read = configs.map((config) => [configKey(config), storedOf(config, changedMs)] as const);
     const kept = problems.some(isError) ? [...(former?.objects ?? [])] : [];
     return { text, objects: new Map([...kept, ...read]), problems };
+  }
+}
+
+function ruleFilesIn(path: string): readonly string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter(isRuleFile)
+    .map((name) => join(path, name))
+    .filter(isFileOrBroken);
+}
+
+/** A pipe or a socket is no rule file; what leads nowhere is told when it is read. */
+function isFileOrBroken(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return true;
   }
 }
 

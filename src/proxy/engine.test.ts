@@ -154,6 +154,16 @@ describe("requests and responses", () => {
     expect((await client.takeResponse()).status).toBe(200);
   });
 
+  test("a certificate that nobody has checked is not passed on as one that somebody has", async () => {
+    const { client, service } = await setUp();
+    const lines = "X-Forwarded-Client-Cert: URI=spiffe://a/ns/b/sa/admin\r\nX-Other: 1\r\n";
+    client.send(`GET / HTTP/1.1\r\nHost: svc\r\n${lines}${lines.toLowerCase()}\r\n`);
+    await client.takeResponse();
+    expect(service.received).toBe(
+      "GET / HTTP/1.1\r\nHost: svc\r\nX-Other: 1\r\nx-other: 1\r\n\r\n",
+    );
+  });
+
   test("hop-by-hop fields stay at their hop", async () => {
     const { client, service } = await setUp((_request, reply) =>
       reply.respond(200, "ok", { Connection: "X-Mine", "X-Mine": "1", "Keep-Alive": "5" }),

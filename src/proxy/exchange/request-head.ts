@@ -58,6 +58,8 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
     else head.drop(FieldId.host);
     ex.env.scannedFor = undefined;
   }
+  // Says who the peer is; nobody has proved that here, so whoever sent it made it up.
+  head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
   if (ex.target === undefined) output.request(head);
   else output.requestTo(head, ex.target);

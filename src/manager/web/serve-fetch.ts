@@ -20,6 +20,8 @@ export function serveFetch(
       port,
       fetch: (request) => fetch(request),
       idleTimeout: 0,
+      // Bun's page for developers shows our source to whoever makes us fail.
+      development: false,
     });
     return { hostname, port: server.port ?? port, close: () => void server.stop(true) };
   } catch (cause) {

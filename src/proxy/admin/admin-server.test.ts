@@ -3,6 +3,7 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
 import { ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { Log } from "../../core/log.ts";
+import { RawClient } from "../../testing/raw-client.ts";
 import { adminAnswer, openAdmin, openReadiness } from "./admin-server.ts";
 import { pages } from "./inventory.ts";
 import type { ProxyView } from "./proxy-view.ts";
@@ -161,6 +162,25 @@ test.each([
 ])("Host: %s is answered %i", (host, status) => {
   const request = new Request("http://127.0.0.1/ready", { headers: { host } });
   expect(adminAnswer(request, view).status).toBe(status);
+});
+
+test("bytes that are no address are answered in a line, never with our source", async () => {
+  const ready = "GET /healthz/ready HTTP/1.1\r\nHost: ";
+  for (const [head, port, status] of [
+    ["GET /healthz/ready HTTP/1.0", readiness.port, 200],
+    [`${ready}[`, readiness.port, 200],
+    [`${ready}a b`, readiness.port, 200],
+    ["GET // HTTP/1.1\r\nHost: [", readiness.port, 404],
+    ["GET /ready HTTP/1.0", admin.port, 403],
+    ["GET // HTTP/1.1\r\nHost: [", admin.port, 403],
+  ] as const) {
+    const client = await RawClient.connect({ port });
+    client.send(`${head}\r\n\r\n`);
+    const answer = await client.takeResponse();
+    client.terminate();
+    expect([head, answer.status]).toEqual([head, status]);
+    expect(answer.body).toMatch(/^.{0,80}\n$/);
+  }
 });
 
 test("an unknown page is 404 and shows what there is", async () => {

@@ -19,22 +19,25 @@ export interface BoundServer extends HostPort {
 export function openAdmin(at: HostPort, view: ProxyView): BoundServer {
   return serve(at, (request, server) => {
     // A tap may be silent for long.
-    if (new URL(request.url).pathname === "/tap") server.timeout(request, 0);
+    if (addressOf(request)?.pathname === "/tap") server.timeout(request, 0);
     return adminAnswer(request, view);
   });
 }
 
 export function openReadiness(at: HostPort, view: ProxyView): BoundServer {
   return serve(at, (request) => {
-    const { pathname } = new URL(request.url);
-    return pathname === "/healthz/ready" ? ready(view) : text("see /healthz/ready", 404);
+    return addressOf(request)?.pathname === "/healthz/ready"
+      ? ready(view)
+      : text("see /healthz/ready", 404);
   });
 }
 
 export function adminAnswer(request: Request, view: ProxyView): Response {
   const refusal = foreign(request);
   if (refusal !== undefined) return text(refusal, 403);
-  const { pathname, searchParams } = new URL(request.url);
+  const address = addressOf(request);
+  if (address === null) return text("no such address", 400);
+  const { pathname, searchParams } = address;
   if (pathname === "/") return text(index());
   const found = pages.filter(({ path }) => path === pathname);
   if (found.length === 0) return text(`no such page: ${pathname}\n\n${index()}`, 404);
@@ -44,6 +47,15 @@ export function adminAnswer(request: Request, view: ProxyView): Response {
   const answer = text(`use ${found[0]!.method}`, 405);
   answer.headers.set("allow", found.map((candidate) => candidate.method).join(", "));
   return answer;
+}
+
+/** Null: not even with a host of ours. A health check may have no Host, or any. */
+function addressOf(request: Request): URL | null {
+  const { url } = request;
+  const found = URL.parse(url, "http://localhost");
+  if (found !== null) return found;
+  const path = /^https?:\/\/[^/]*(\/.*)$/s.exec(url)?.[1];
+  return path === undefined ? null : URL.parse(path, "http://localhost");
 }
 
 function index(): string {
@@ -79,6 +91,8 @@ function serve(at: HostPort, answer: Answer): BoundServer {
     hostname: at.hostname,
     port: at.port,
     idleTimeout: 30,
+    // Bun's page for developers shows our source to whoever makes us fail.
+    development: false,
     fetch: answer,
   });
   return {

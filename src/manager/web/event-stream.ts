@@ -1,6 +1,6 @@
 /**
  * Server-sent events: "something changed, read again", to every page that looks. A page that does
- * not read is sent nothing more, since the one event it has not read says it all.
+ * not read is sent nothing more until it does, and then one event that says it all.
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Manager } from "../manager.ts";
@@ -32,25 +32,30 @@ export class EventStreams {
 
   response(): Response {
     if (this.open >= STREAMS_MAX) return new Response("too many streams\n", { status: 503 });
-    let end = (): void => {};
+    let stream: { readonly resume: () => void; readonly end: () => void } | undefined;
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        end = this.#start(controller);
+        stream = this.#start(controller);
       },
-      cancel: () => end(),
+      pull: () => stream?.resume(),
+      cancel: () => stream?.end(),
     });
     return new Response(body, {
       headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
     });
   }
 
-  #start(controller: ReadableStreamDefaultController<Uint8Array>): () => void {
+  #start(controller: ReadableStreamDefaultController<Uint8Array>) {
     const encoder = new TextEncoder();
-    const send = (text: string): void => {
-      if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(text));
+    const send = (text: string): boolean => {
+      if ((controller.desiredSize ?? 0) <= 0) return false;
+      controller.enqueue(encoder.encode(text));
+      return true;
     };
-    const change = (): void =>
-      send(`event: change\ndata: ${this.#manager.configuration.revision}\n\n`);
+    let owed = false;
+    const change = (): void => {
+      owed = !send(`event: change\ndata: ${this.#manager.configuration.revision}\n\n`);
+    };
     send(`retry: ${RETRY_MS}\n\n`);
     this.#streams.add(change);
     const stopNews = this.#manager.onNews(change);
@@ -62,10 +67,15 @@ export class EventStreams {
       });
     };
     beat();
-    return () => {
-      this.#streams.delete(change);
-      stopNews();
-      cancelBeat();
+    return {
+      resume: () => {
+        if (owed) change();
+      },
+      end: () => {
+        this.#streams.delete(change);
+        stopNews();
+        cancelBeat();
+      },
     };
   }
 }

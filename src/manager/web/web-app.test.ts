@@ -1,8 +1,9 @@
 /** Dashboard and REST, as a browser meets them. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { systemClock } from "../../core/clock.ts";
+import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { readDocuments } from "../../dialect/read.ts";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { Manager } from "../manager.ts";
 import { forgetfulWorkloadStore } from "../registry/workload-store.ts";
 import { MemoryStore } from "../store/memory-store.ts";
@@ -22,11 +23,11 @@ spec:
   ports: [{ port: 80, protocol: http }]
 `;
 
-async function open() {
+async function open(clock: Clock = systemClock) {
   const manager = await Manager.open({
-    clock: systemClock,
+    clock,
     log: new Log("manager", { level: "error" }),
-    store: new MemoryStore(systemClock),
+    store: new MemoryStore(clock),
     workloads: forgetfulWorkloadStore,
     domain: "cluster.local",
     namespace: "default",
@@ -41,7 +42,7 @@ async function open() {
   );
   const get = (path: string, init: RequestInit = {}): Promise<Response> =>
     fetch(`http://127.0.0.1:${server.port}${path}`, init);
-  return { manager, get };
+  return { manager, web, get };
 }
 
 async function putRule(manager: Manager): Promise<void> {
@@ -140,5 +141,17 @@ describe("events", () => {
     await putRule(manager);
     await until(/event: change\ndata: 1\n\n/);
     gone.abort();
+  });
+
+  test("that could not be sent while a page did not read come when it does", async () => {
+    const clock = new VirtualClock();
+    const { manager, web } = await open(clock);
+    const response = await web.fetch(new Request("http://localhost/api/v1/events"));
+    await putRule(manager);
+    clock.advance(1_000);
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let said = "";
+    while (!said.includes("event: change\ndata: 1\n\n")) said += (await reader.read()).value ?? "";
+    await reader.cancel();
   });
 });

@@ -217,7 +217,7 @@ test("check tells what is wrong with the rules in force", async () => {
   writeFileSync(path, rule);
   expect((await ctl(["apply", "-f", path])).code).toBe(0);
   const check = await ctl(["check", "-o", "short"]);
-  expect(check.out).toContain(`! ${path}:1:1: spec.route[0].labels: no instance of reviews`);
+  expect(check.out).toContain(`! ${path}:2:8: spec.route[0].labels: no instance of reviews`);
   expect((await ctl(["delete", "-f", path])).code).toBe(0);
 });
 

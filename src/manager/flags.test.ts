@@ -52,6 +52,7 @@ const wrong: readonly (readonly [argv: readonly string[], said: readonly RegExp[
   [["--log-level", "loud"], [/--log-level: one of debug, info, warn, error/]],
   [["--lease", "0"], [/--lease/]],
   [["--domain", "Not a name"], [/--domain/]],
+  [["--namespace", "two.parts"], [/--namespace: "two.parts" is not a name/]],
   [
     ["--listn", "x", "--nonsense"],
     [/--listn: no such flag; did you mean --listen\?/, /--nonsense: no such flag/],

@@ -60,7 +60,10 @@ const OPTIONS = {
 } as const;
 
 const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
-const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+const NAMES = {
+  domain: /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/,
+  namespace: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+};
 
 export type ManagerFlagsResult =
   | { readonly at: "flags"; readonly flags: ManagerFlags }
@@ -93,7 +96,7 @@ export function parseManagerFlags(
   if (!(leaseSeconds >= 1 && leaseSeconds <= 3_600))
     problems.push("--lease: 1 to 3600 seconds are possible");
   for (const flag of ["domain", "namespace"] as const)
-    if (!NAME.test(parsed[flag]))
+    if (!NAMES[flag].test(parsed[flag]))
       problems.push(`--${flag}: ${JSON.stringify(parsed[flag])} is not a name`);
   const dataDir = parsed["data-dir"] ?? defaultDataDir(environment);
   const flags: ManagerFlags = {

@@ -48,6 +48,7 @@ function otherwiseCarried(config: ConfigOf<"EgressRule">): readonly Problem[] {
   });
 }
 
-function warning({ origin }: Config, path: string, message: string): Problem {
-  return { severity: "warning", position: origin, path, message };
+function warning({ origin, fields }: Config, path: string, message: string): Problem {
+  const [, field = ""] = /^spec\.(\w+)/.exec(path) ?? [];
+  return { severity: "warning", position: fields?.[field] ?? origin, path, message };
 }

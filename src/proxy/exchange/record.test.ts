@@ -62,6 +62,26 @@ test("an answered request is one line with what both sides said", async () => {
   ]);
 });
 
+test("a line names its own request, in however many pieces that came and whatever came after", async () => {
+  const { log, lines } = memoryLog();
+  const { client } = await setUp(undefined, { accessLog: log });
+  const body = "b".repeat(100_000);
+  client.send("POST /first HTTP/1.1\r\nHost: svc\r\nUser-Ag");
+  await client.sent();
+  client.send(`ent: one\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 40_000)}`);
+  await client.sent();
+  client.send(
+    `${body.slice(40_000)}GET /second HTTP/1.1\r\nHost: svc\r\nUser-Agent: two\r\n\r\n` +
+      "GET /third HTTP/1.1\r\nHost: svc\r\nUser-Agent: three\r\n\r\n",
+  );
+  for (let i = 0; i < 3; i++) await client.takeResponse();
+  expect(lines()).toMatchObject([
+    { method: "POST", path: "/first", user_agent: "one", bytes_received: body.length },
+    { method: "GET", path: "/second", user_agent: "two", authority: "svc" },
+    { method: "GET", path: "/third", user_agent: "three" },
+  ]);
+});
+
 test("a failure is told by its flag, in the log and in the metrics", async () => {
   const { log, lines } = memoryLog();
   const { client, service, mesh, connect } = await setUp(undefined, { accessLog: log });

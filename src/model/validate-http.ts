@@ -8,6 +8,19 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const control = /[\0-\x08\x0a-\x1f\x7f]/;
 const spaceOrControl = /[\0-\x20\x7f]/;
 const authority = /^[A-Za-z0-9._~!$&'()*+,;=:[\]-]+$/;
+/** Of one hop, or what its readers find the end of a message by. */
+const ofTheProxy = new Set([
+  "connection",
+  "content-length",
+  "expect",
+  "http2-settings",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
 const methods = "GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE".split(" ");
 
 /** In lower case, since rules compare names as bytes. */
@@ -15,6 +28,13 @@ export function checkHeaderName(text: string): Complaint {
   if (text === "") return "must not be empty";
   if (!token.test(text)) return "is not a header name";
   return text === text.toLowerCase() ? undefined : "must be in lower case";
+}
+
+/** For one that a rule adds: a second one of some would let two readers see two messages. */
+export function checkAppendedName(text: string): Complaint {
+  if (text === "host") return "cannot be appended: rewrite.authority sets it";
+  if (ofTheProxy.has(text)) return "cannot be appended: the proxy says it itself";
+  return checkHeaderName(text);
 }
 
 export function checkHeaderValue(text: string): Complaint {

@@ -5,8 +5,8 @@
  */
 import type { RouteRule, ServiceRef, WeightedDestination } from "../../model/route-rule.ts";
 import {
+  checkAppendedName,
   checkAuthority,
-  checkHeaderName,
   checkHeaderValue,
   checkPath,
 } from "../../model/validate-http.ts";
@@ -76,7 +76,7 @@ export function readRouteRule(place: Place, context: Context): RouteRule | undef
   const mirror = rule.mirror && resolveService(rule.mirror, context);
   const cors = rule.corsPolicy && toCors(rule.corsPolicy);
   const conditions = toMatch(rule.match, context);
-  for (const { key, at } of rule.appendHeaders ?? []) at.check(checkHeaderName(key));
+  for (const { key, at } of rule.appendHeaders ?? []) at.check(checkAppendedName(key));
   if (destination === undefined) return undefined;
   const { redirect, rewrite } = rule;
   return {

@@ -153,6 +153,14 @@ const rules: readonly (readonly [title: string, spec: string, why: readonly stri
     ["spec.appendHeaders.x: must not be empty"],
   ],
   [
+    "headers that would say again where the message goes and ends",
+    `{ ${a}, appendHeaders: { host: b, content-length: "5", x-a: "1" } }`,
+    [
+      "spec.appendHeaders.host: cannot be appended: rewrite.authority sets it",
+      "spec.appendHeaders.content-length: cannot be appended: the proxy says it itself",
+    ],
+  ],
+  [
     "a mirror without a name",
     `{ ${a}, mirror: {} }`,
     ["spec.mirror: must have a name or a service"],

@@ -10,7 +10,7 @@ import { type NamedCondition, RouteCondition } from "../route/route-condition.ts
 import { StringMatcher } from "../route/string-matcher.ts";
 import type { ProblemList } from "./problem-list.ts";
 
-export const fieldNamePattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const fieldNamePattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 export function compileMatch(match: RouteMatch | undefined, problems: ProblemList): RouteCondition {
   const text = (value: StringMatch | undefined, field: string): StringMatcher | undefined =>

@@ -9,6 +9,7 @@ import type {
   Route as RouteResource,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { RetryPolicy_Condition } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { checkAppendedName } from "../../model/validate-http.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { encode } from "../route/byte-range.ts";
 import { CorsPolicy } from "../route/cors.ts";
@@ -17,7 +18,7 @@ import type { Fault, Mirror, Rewrite, Route } from "../route/route.ts";
 import type { RouteCondition } from "../route/route-condition.ts";
 import { StringMatcher } from "../route/string-matcher.ts";
 import { compileAction, targetPattern } from "./compile-action.ts";
-import { compileMatch, compileStringMatch, fieldNamePattern } from "./compile-match.ts";
+import { compileMatch, compileStringMatch } from "./compile-match.ts";
 import { formatOrigin, type ProblemList } from "./problem-list.ts";
 
 export interface CompiledRoute {
@@ -177,7 +178,8 @@ function fieldLines(headers: readonly HeaderValue[], problems: ProblemList): Uin
   let lines = "";
   for (const [i, { name, value }] of headers.entries()) {
     const here = problems.at(`append_request_headers[${i}]`);
-    if (!fieldNamePattern.test(name)) here.add(`"${name}" is not a header name`);
+    const complaint = checkAppendedName(name.toLowerCase());
+    if (complaint !== undefined) here.add(`"${name}" ${complaint}`);
     if (/[\x00-\x08\x0a-\x1f\x7f]/.test(value))
       here.add(`the value of ${name} has a control character`);
     lines += `${name}: ${value.trim()}\r\n`;

@@ -205,6 +205,7 @@ describe("what is wrong is reported, all of it at once", () => {
       "fault.abort_status: 99",
     ],
     ["appended name", append("a:", "1"), '"a:" is not a header name'],
+    ["appended framing", append("Transfer-Encoding", "chunked"), "the proxy says it itself"],
     ["appended value", append("a", "1\r\nb: 2"), "has a control character"],
     [
       "cors origin",

@@ -154,7 +154,7 @@ describe("requests and responses", () => {
     expect((await client.takeResponse()).status).toBe(200);
   });
 
-  test("a certificate that nobody has checked is not passed on as one that somebody has", async () => {
+  test("a certificate that nobody has checked is not passed on as if one had", async () => {
     const { client, service } = await setUp();
     const lines = "X-Forwarded-Client-Cert: URI=spiffe://a/ns/b/sa/admin\r\nX-Other: 1\r\n";
     client.send(`GET / HTTP/1.1\r\nHost: svc\r\n${lines}${lines.toLowerCase()}\r\n`);

@@ -205,7 +205,8 @@ async function rollbackOf(
   const owner = configuration.fileOf(key);
   if (owner !== undefined)
     throw new ConnectError(`${key} is kept in ${owner}: change it there`, Code.FailedPrecondition);
-  const history = await configuration.store.history(key, Number.MAX_SAFE_INTEGER);
+  const limit = revision === 0 ? 2 : Number.MAX_SAFE_INTEGER;
+  const history = await configuration.store.history(key, limit);
   const entry = revision === 0 ? history[1] : history.find((past) => past.revision === revision);
   if (entry === undefined) {
     const what = revision === 0 ? "no earlier form" : `no revision ${revision}`;

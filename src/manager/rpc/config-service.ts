@@ -160,10 +160,12 @@ function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly P
   const mine = new Map(configs.map((config) => [configKey(config), config]));
   const rest = manager.configuration.configs().filter((config) => !mine.has(configKey(config)));
   const before = new Set(manager.setProblems().map(identityOf));
+  // By identity: what came from standard input has one file name, whoever put it.
+  const places = new Set(
+    configs.flatMap(({ origin, fields }) => [origin, ...Object.values(fields ?? {})]),
+  );
   const after = validateSet([...rest, ...configs], { hosts: manager.hosts }).filter(
-    (problem) =>
-      !before.has(identityOf(problem)) ||
-      configs.some(({ origin }) => origin.file === problem.position.file),
+    (problem) => !before.has(identityOf(problem)) || places.has(problem.position),
   );
   return [...after, ...ruleWarnings(configs, manager.registry)];
 }

@@ -122,3 +122,20 @@ test("an object that was put and then is in a file too is the file's, which is t
   while (!(await told()).some(({ message }) => message === hidden)) await Bun.sleep(5);
   expect((await config.get({ kind: "RouteRule", name: "route" })).text).toContain("v2");
 });
+
+test("what is wrong with an object is told to who puts it, not to who puts another", async () => {
+  const { config, told } = await open();
+  const put = async (text: string) =>
+    (await config.apply({ documents: [{ file: "stdin", text }], mode: ApplyMode.APPLY })).problems;
+  const other = policy("other", "v1").replace(", labels: { version: v1 }", "");
+  expect((await put(policy("idle", "v7"))).map(({ message }) => message)).toEqual([
+    expect.stringContaining("no service reviews"),
+    expect.stringContaining("no route rule names version=v7"),
+  ]);
+  expect((await put(other)).map(({ message }) => message)).toEqual([
+    expect.stringContaining("no service reviews"),
+  ]);
+  expect((await told()).map(({ message }) => message)).toContainEqual(
+    expect.stringContaining("no route rule names version=v7"),
+  );
+});

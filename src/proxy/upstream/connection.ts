@@ -40,6 +40,8 @@ export interface ConnectionOwner {
   connectionReleased(connection: UpstreamConnection, nowMs: number): void;
   /** It is closing: not to be given to anybody any more. */
   connectionRetired(connection: UpstreamConnection): void;
+  /** It ends once its peer has taken what waits; told again when it has taken some. */
+  connectionEnding(connection: UpstreamConnection): void;
   connectionClosed(connection: UpstreamConnection): void;
 }
 
@@ -73,9 +75,10 @@ export class UpstreamConnection extends SocketSide {
     return this.served > 1;
   }
 
-  /** The idle limit. */
+  /** The limit of being idle, or of ending. */
   override expire(): void {
     if (this.state === "idle") this.close();
+    else if (this.state === "closing") this.abort();
   }
 
   /** The exchange is over, and both directions are between messages. */
@@ -100,6 +103,7 @@ export class UpstreamConnection extends SocketSide {
     this.user = undefined;
     if (this.state === "closed" || this.state === "closing") return;
     this.#retire();
+    if (this.waiting > 0) this.owner.connectionEnding(this);
     this.end();
   }
 
@@ -147,7 +151,10 @@ export const upstreamHandlers: ConnectHandlers<UpstreamConnection> = {
   },
   drain(socket) {
     const connection = socket.data;
-    if (connection.flush() >= 0) connection.user?.upstreamDrained();
+    const waiting = connection.flush();
+    if (waiting < 0) return;
+    if (connection.user !== undefined) connection.user.upstreamDrained();
+    else if (waiting > 0) connection.owner.connectionEnding(connection);
   },
   end(socket) {
     const connection = socket.data;

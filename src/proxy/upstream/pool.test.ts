@@ -1,6 +1,13 @@
 /** Connections to endpoints, and the limits of a cluster. */
 import { describe, expect, test } from "bun:test";
+import { systemClock } from "../../core/clock.ts";
+import { SendPool } from "../../io/send-buffer.ts";
+import { TcpConnector } from "../../io/tcp-connector.ts";
+import { TimerWheel } from "../../io/timer-wheel.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
+import { published } from "../../testing/snapshot-sample.ts";
+import { upstreamHandlers } from "./connection.ts";
+import { ConnectionPool, WaitingUsers } from "./pool.ts";
 
 const setUp = engineSetUp();
 const GET = "GET / HTTP/1.1\r\nHost: svc\r\n\r\n";
@@ -106,6 +113,48 @@ describe("circuit breaker", () => {
     }
     expect(service.connections).toBe(3);
   });
+});
+
+test("a connection that ends does not wait for ever for a service that does not read", async () => {
+  using listener = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { open: (socket) => void socket.pause(), data() {} },
+  });
+  const endpoint = { address: "127.0.0.1", port: listener.port };
+  const config = {
+    clusters: [{ name: "c", service: "reviews" }],
+    endpointSets: [{ cluster: "c", endpoints: [endpoint] }],
+  };
+  const cluster = published(config).clusters.get("c")!;
+  const timers = new TimerWheel(systemClock);
+  const pool = new ConnectionPool(cluster.endpoints[0]!, {
+    connector: new TcpConnector(upstreamHandlers, timers),
+    timers,
+    sendPool: new SendPool({ lowBytes: 1, highBytes: 1_000, maxBytes: 2_000_000 }),
+    idleMs: 30,
+    waiting: new WaitingUsers(),
+    pools: new Set(),
+  });
+  cluster.limits.tryAcquireConnection();
+  const opened = Promise.withResolvers<void>();
+  const none = () => {};
+  const connection = pool.connect(cluster, {
+    upstreamOpened: opened.resolve,
+    upstreamFailed: opened.reject,
+    upstreamData: none,
+    upstreamDrained: none,
+    upstreamEnded: none,
+    upstreamClosed: none,
+    upstreamVacancy: none,
+  });
+  await opened.promise;
+  const bytes = new Uint8Array(1_000_000);
+  while (connection.waiting === 0) connection.send(bytes, 0, bytes.length);
+  connection.close();
+  expect(pool.open).toBe(1);
+  while (pool.open > 0) await Bun.sleep(5);
+  expect(cluster.limits.usage.connections).toBe(0);
 });
 
 describe("endpoints", () => {

@@ -93,6 +93,11 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
     if (at !== -1) this.#idle.splice(at, 1);
   }
 
+  connectionEnding(connection: UpstreamConnection): void {
+    const { timers, idleMs } = this.#parts;
+    timers.arm(connection, idleMs);
+  }
+
   connectionClosed(connection: UpstreamConnection): void {
     this.#parts.timers.release(connection);
     this.connectionRetired(connection);

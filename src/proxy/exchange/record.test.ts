@@ -62,7 +62,7 @@ test("an answered request is one line with what both sides said", async () => {
   ]);
 });
 
-test("a line names its own request, in however many pieces that came and whatever came after", async () => {
+test("a line names its own request, however it came and whatever came after", async () => {
   const { log, lines } = memoryLog();
   const { client } = await setUp(undefined, { accessLog: log });
   const body = "b".repeat(100_000);

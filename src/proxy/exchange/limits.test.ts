@@ -7,9 +7,9 @@ test("connections leave descriptors for their upstreams, the other engine and th
   for (const [descriptors, engines, connections] of [
     [Number.POSITIVE_INFINITY, 2, downstreamConnectionsMax],
     [1_048_576, 2, downstreamConnectionsMax],
-    [20_000, 1, 9_936],
-    [20_000, 2, 4_968],
-    [1_024, 2, 224],
+    [20_000, 1, 15_897],
+    [20_000, 2, 11_923],
+    [1_024, 2, 537],
     [100, 2, 16],
   ] as const)
     expect([descriptors, connectionsWithin(descriptors, engines)]).toEqual([

@@ -64,10 +64,13 @@ const OTHER_DESCRIPTORS = 128;
 const CONNECTIONS_MIN = 16;
 
 /**
- * The downstream connections of one of `engines` in a process with this limit of open files: each
- * may need an upstream connection too. Without descriptors a proxy could not even refuse.
+ * The downstream connections of one of `engines` in a process with this limit of open files. Most
+ * wait between requests and share the upstream connections of the few that do not, so the larger
+ * part is theirs, and two engines are not both full at once. Without descriptors a proxy could not
+ * even refuse.
  */
 export function connectionsWithin(descriptors: number, engines: number): number {
-  const share = Math.floor((descriptors - OTHER_DESCRIPTORS) / (2 * engines));
+  const part = engines === 1 ? 0.8 : 0.6;
+  const share = Math.floor((descriptors - OTHER_DESCRIPTORS) * part);
   return Math.min(defaultEngineLimits.downstreamConnectionsMax, Math.max(CONNECTIONS_MIN, share));
 }

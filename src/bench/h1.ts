@@ -21,6 +21,19 @@ import {
 } from "./peer.ts";
 import { pathRules, serviceRules } from "./rule-set.ts";
 
+/** Who is compared with whom. */
+const pairs: readonly (readonly [string, string])[] = [
+  ["mesh", "haproxy"],
+  ["mesh", "nginx"],
+  ["mesh", "envoy"],
+  ["mesh", "caddy"],
+  ["mesh", "relay"],
+  ["relay", "nginx"],
+  ["mesh", "former"],
+  ["mesh+log", "mesh"],
+  ["mesh/10000", "mesh/10"],
+];
+
 export interface H1Options {
   readonly rounds: number;
   readonly seconds: number;
@@ -95,10 +108,7 @@ async function startPeers(
 }
 
 async function report(peers: readonly Peer[], options: H1Options): Promise<void> {
-  console.log(
-    "idle memory, MB:",
-    peers.map((p) => `${p.name} ${memoryMb(p.pid).rss.toFixed(1)}`).join(", "),
-  );
+  printMemory("idle", peers);
   const load = (peer: Peer, connections: number, seconds: number) => ({
     url: `http://127.0.0.1:${peer.port}/route/9`,
     host: HOST,
@@ -118,10 +128,18 @@ async function report(peers: readonly Peer[], options: H1Options): Promise<void>
   }
   for (const [pair, values] of ratios)
     console.log(`${pair}: geometric mean ${geometricMean(values).toFixed(2)}`);
-  console.log(
-    "loaded memory, MB:",
-    peers.map((p) => `${p.name} ${memoryMb(p.pid).rss.toFixed(1)}`).join(", "),
-  );
+  printMemory("loaded", peers);
+}
+
+/** Resident, and how often a peer's fits into the mesh's. */
+function printMemory(when: string, peers: readonly Peer[]): void {
+  const of = new Map(peers.map((peer) => [peer.name, memoryMb(peer.pid).rss]));
+  const mesh = of.get("mesh");
+  const parts = [...of].map(([name, mb]) => {
+    const ratio = mesh === undefined || name === "mesh" ? "" : ` (${(mesh / mb).toFixed(2)})`;
+    return `${name} ${mb.toFixed(1)}${ratio}`;
+  });
+  console.log(`${when} memory, MB (mesh / it): ${parts.join(", ")}`);
 }
 
 function printTable(
@@ -145,22 +163,14 @@ function printTable(
       `${of(name, "p99Ms").toFixed(2).padStart(7)} ${errors}`,
     );
   }
-  const pairs: readonly (readonly [string, string])[] = [
-    ["mesh", "haproxy"],
-    ["mesh", "nginx"],
-    ["mesh", "envoy"],
-    ["mesh", "caddy"],
-    ["mesh", "relay"],
-    ["relay", "nginx"],
-    ["mesh", "former"],
-    ["mesh+log", "mesh"],
-    ["mesh/10000", "mesh/10"],
-  ];
+  console.log("  ratios: processor time, requests/s, p50, p99");
   for (const [a, b] of pairs) {
     const ratio = of(a, "cpuMicros") / of(b, "cpuMicros");
     if (Number.isNaN(ratio)) continue;
     const pair = `${a} / ${b}`;
     ratios.set(pair, [...(ratios.get(pair) ?? []), ratio]);
-    console.log(`  ${pair.padEnd(24)} ${ratio.toFixed(2)}`);
+    const others = (["perSecond", "p50Ms", "p99Ms"] as const).map((key) => of(a, key) / of(b, key));
+    const columns = [ratio, ...others].map((value) => value.toFixed(2).padStart(6));
+    console.log(`  ${pair.padEnd(24)} ${columns.join(" ")}`);
   }
 }

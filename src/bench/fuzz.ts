@@ -3,9 +3,9 @@
  * against themselves in other pieces. 60 seconds each by default; the seed is printed.
  */
 import { type Random, seededRandom } from "../core/random.ts";
+import { MessageHead, TargetForm } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
 import { HeadWriter } from "../http1/head-writer.ts";
-import { MessageHead, TargetForm } from "../http1/message-head.ts";
-import { MethodId } from "../http1/method.ts";
 import { scanRequestHead } from "../http1/request-head.ts";
 import { latin1, octets, type StreamOptions } from "../testing/http1-stream.ts";
 import { judgeAgreement } from "./conformance/http-judgement.ts";

@@ -5,7 +5,7 @@
  *
  * Blanks before a ";" belong to the grammar; blanks that nothing follows do not.
  */
-import { Ascii, Octet, octetClass } from "./octet.ts";
+import { Ascii, Octet, octetClass } from "../http/octet.ts";
 
 const At = {
   beforeSemicolon: 0,

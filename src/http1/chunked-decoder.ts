@@ -7,8 +7,8 @@
  * one of them for a whole body.
  */
 import { type Failure, Failures } from "../core/failure.ts";
+import { Ascii, hexValue } from "../http/octet.ts";
 import { ExtensionScanner } from "./chunk-extension.ts";
-import { Ascii, hexValue } from "./octet.ts";
 import { TrailerSection } from "./trailer-section.ts";
 
 export const ChunkEvent = {

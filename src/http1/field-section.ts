@@ -5,9 +5,9 @@
  * CRLF, and control characters except HTAB in values. Field values keep their octets above 0x7f.
  */
 import { type Failure, Failures } from "../core/failure.ts";
-import { FieldId, fieldIdCount, fieldIdOf } from "./field-id.ts";
-import type { MessageHead } from "./message-head.ts";
-import { Ascii, Octet, octetClass } from "./octet.ts";
+import { FieldId, fieldIdCount, fieldIdOf } from "../http/field-id.ts";
+import type { MessageHead } from "../http/message-head.ts";
+import { Ascii, Octet, octetClass } from "../http/octet.ts";
 
 /** Fields that concern one connection, and are never forwarded as they came (RFC 9110 7.6.1). */
 const hopByHop: Uint8Array = new Uint8Array(fieldIdCount);

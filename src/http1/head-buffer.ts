@@ -7,8 +7,8 @@
  */
 import { copyRange } from "../core/copy-range.ts";
 import { type Failure, Failures } from "../core/failure.ts";
-import { defaultHeadLimits, type HeadLimits } from "./message-head.ts";
-import { Ascii } from "./octet.ts";
+import { defaultHeadLimits, type HeadLimits } from "../http/message-head.ts";
+import { Ascii } from "../http/octet.ts";
 
 /** Small: ten thousand slow senders hold one each. */
 const firstBytes = 256;

@@ -2,11 +2,11 @@
  * What a proxy sends on: the received head with edits, and nothing that a reader could trip over.
  */
 import { expect, test } from "bun:test";
+import { FieldId } from "../http/field-id.ts";
+import { MessageHead } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
 import { latin1, octets } from "../testing/http1-stream.ts";
-import { FieldId } from "./field-id.ts";
 import { HeadWriter } from "./head-writer.ts";
-import { MessageHead } from "./message-head.ts";
-import { MethodId } from "./method.ts";
 import { scanRequestHead } from "./request-head.ts";
 import { scanResponseHead } from "./response-head.ts";
 

@@ -10,10 +10,10 @@
  * Nothing is written past the buffer: `overflowed` says so, and the head must then not be sent.
  */
 import { copyRange } from "../core/copy-range.ts";
-import { FieldId } from "./field-id.ts";
-import { type MessageHead, TargetForm } from "./message-head.ts";
-import { MethodId } from "./method.ts";
-import { Ascii } from "./octet.ts";
+import { FieldId } from "../http/field-id.ts";
+import { type MessageHead, TargetForm } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
+import { Ascii } from "../http/octet.ts";
 
 const encoder = new TextEncoder();
 const nothing = new Uint8Array(0);

@@ -1,10 +1,10 @@
 /** Replies that the proxy makes itself, and the framing that it writes. */
 import { expect, test } from "bun:test";
 import { Failures } from "../core/failure.ts";
+import { MethodId } from "../http/method.ts";
 import { latin1, octets, readStream } from "../testing/http1-stream.ts";
 import { chunkEnd, chunkSizeBytesMax, lastChunk, writeChunkSize } from "./chunk-writer.ts";
 import { failureReply, localReply } from "./local-reply.ts";
-import { MethodId } from "./method.ts";
 
 test("a failure is answered with its status, its reason and a text", () => {
   const bytes = failureReply(Failures.noRoute, false, "no host\r\nx: y");

@@ -3,7 +3,7 @@
  * short text for people, and connection: close where the connection cannot go on.
  */
 import type { Failure } from "../core/failure.ts";
-import { reasonPhrase } from "./reason-phrase.ts";
+import { reasonPhrase } from "../http/reason-phrase.ts";
 
 export interface LocalReply {
   /** 200 to 599. */

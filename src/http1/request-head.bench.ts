@@ -4,8 +4,9 @@
  * Variants run interleaved in one process; figures are the best of many short rounds, which a busy
  * machine disturbs least.
  */
+
+import { MessageHead } from "../http/message-head.ts";
 import { HeadWriter } from "./head-writer.ts";
-import { MessageHead } from "./message-head.ts";
 import { scanRequestHead } from "./request-head.ts";
 import { scanResponseHead } from "./response-head.ts";
 

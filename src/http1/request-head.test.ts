@@ -1,11 +1,11 @@
 /** Which request heads are understood, as what, and which are refused with which status. */
 import { expect, test } from "bun:test";
+import { FieldId } from "../http/field-id.ts";
+import { defaultHeadLimits, Framing, MessageHead, TargetForm } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
 import { cuts } from "../testing/cuts.ts";
 import { expectLinear } from "../testing/growth.ts";
 import { Http1Stream, octets, readStream, summary } from "../testing/http1-stream.ts";
-import { FieldId } from "./field-id.ts";
-import { defaultHeadLimits, Framing, MessageHead, TargetForm } from "./message-head.ts";
-import { MethodId } from "./method.ts";
 import { scanRequestHead } from "./request-head.ts";
 
 const seed = 1;

@@ -5,14 +5,15 @@
  * what is wrong; nothing is repaired.
  */
 import { Failures } from "../core/failure.ts";
-import { isSameAuthority, readAuthority } from "./authority.ts";
-import { Coding, Length, readContentLength, readTransferEncoding } from "./body-framing.ts";
-import { ConnectionOption, equalsWord, readConnection } from "./connection-option.ts";
-import { FieldId } from "./field-id.ts";
+import { isSameAuthority, readAuthority } from "../http/authority.ts";
+import { ConnectionOption, equalsWord, readConnection } from "../http/connection-option.ts";
+import { Length, readContentLength } from "../http/content-length.ts";
+import { FieldId } from "../http/field-id.ts";
+import { Framing, type MessageHead, TargetForm } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
 import { scanFields } from "./field-section.ts";
-import { Framing, type MessageHead, TargetForm } from "./message-head.ts";
-import { MethodId } from "./method.ts";
 import { scanRequestLine } from "./request-line.ts";
+import { Coding, readTransferEncoding } from "./transfer-encoding.ts";
 
 const encoder = new TextEncoder();
 const words = {

@@ -1,9 +1,9 @@
 /** Scans a request line: method SP request-target SP HTTP-version CRLF (RFC 9112 3). */
 import { Failures } from "../core/failure.ts";
-import { readAuthority } from "./authority.ts";
-import { type MessageHead, TargetForm } from "./message-head.ts";
-import { MethodId, methodIdOf } from "./method.ts";
-import { Ascii, Octet, octetClass } from "./octet.ts";
+import { readAuthority } from "../http/authority.ts";
+import { type MessageHead, TargetForm } from "../http/message-head.ts";
+import { MethodId, methodIdOf } from "../http/method.ts";
+import { Ascii, Octet, octetClass } from "../http/octet.ts";
 
 /** Returns the offset past the line, 0 where it is incomplete, or -1 where it is refused. */
 export function scanRequestLine(

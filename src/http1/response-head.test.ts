@@ -1,9 +1,9 @@
 /** Which responses of an upstream are understood, how their content ends, and which become 502. */
 import { expect, test } from "bun:test";
+import { defaultHeadLimits, Framing, MessageHead } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
 import { cuts } from "../testing/cuts.ts";
 import { octets, readStream, type StreamOptions, summary } from "../testing/http1-stream.ts";
-import { defaultHeadLimits, Framing, MessageHead } from "./message-head.ts";
-import { MethodId } from "./method.ts";
 import { scanResponseHead } from "./response-head.ts";
 
 const seed = 2;

@@ -1,12 +1,13 @@
 /** Scans the head of a response (RFC 9112 4 and 6.3), strictly, once over its octets. */
 import { Failures } from "../core/failure.ts";
-import { Coding, Length, readContentLength, readTransferEncoding } from "./body-framing.ts";
-import { ConnectionOption, equalsWord, readConnection } from "./connection-option.ts";
-import { FieldId } from "./field-id.ts";
+import { ConnectionOption, equalsWord, readConnection } from "../http/connection-option.ts";
+import { Length, readContentLength } from "../http/content-length.ts";
+import { FieldId } from "../http/field-id.ts";
+import { Framing, type MessageHead } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
+import { Ascii, Octet, octetClass } from "../http/octet.ts";
 import { scanFields } from "./field-section.ts";
-import { Framing, type MessageHead } from "./message-head.ts";
-import { MethodId } from "./method.ts";
-import { Ascii, Octet, octetClass } from "./octet.ts";
+import { Coding, readTransferEncoding } from "./transfer-encoding.ts";
 
 /**
  * Returns as scanRequestHead does. `head.requestMethod` and `head.upgradeWasSent` must be set

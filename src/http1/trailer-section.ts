@@ -5,19 +5,9 @@
  * A trailer is never merged into the head. Names that decide framing, routing, identity or how the
  * content is read may not come this late (RFC 9110 6.5.1): those lines are left out.
  */
-import { FieldId, fieldIdCount, fieldIdOf } from "./field-id.ts";
-import { Ascii, Octet, octetClass } from "./octet.ts";
-
-const allowedKnown: ReadonlySet<FieldId> = new Set([
-  FieldId.grpcStatus,
-  FieldId.date,
-  FieldId.server,
-  FieldId.xMeshReason,
-]);
-const forbidden = new Uint8Array(fieldIdCount);
-for (let id = 1; id < fieldIdCount; id++) {
-  forbidden[id] = allowedKnown.has(id as FieldId) ? 0 : 1;
-}
+import { fieldIdOf } from "../http/field-id.ts";
+import { Ascii, Octet, octetClass } from "../http/octet.ts";
+import { isForbiddenTrailer } from "../http/trailer-name.ts";
 
 const firstBytes = 256;
 const linesMax = 100;
@@ -89,7 +79,7 @@ export class TrailerSection {
       this.#refuse("too many trailers");
       return false;
     }
-    if (!this.#keeps || forbidden[fieldIdOf(lines, this.#lineStart, colon)] === 1) {
+    if (!this.#keeps || isForbiddenTrailer(fieldIdOf(lines, this.#lineStart, colon))) {
       this.dropped++;
       this.length = this.#lineStart;
       return true;

@@ -7,11 +7,11 @@
  */
 import { assert } from "../core/assert.ts";
 import type { Failure } from "../core/failure.ts";
+import { defaultHeadLimits, Framing, type HeadLimits, MessageHead } from "../http/message-head.ts";
+import { MethodId } from "../http/method.ts";
 import { ChunkEvent, ChunkedDecoder } from "../http1/chunked-decoder.ts";
 import { HeadBuffer } from "../http1/head-buffer.ts";
 import { HeadWriter } from "../http1/head-writer.ts";
-import { defaultHeadLimits, Framing, type HeadLimits, MessageHead } from "../http1/message-head.ts";
-import { MethodId } from "../http1/method.ts";
 import { scanRequestHead } from "../http1/request-head.ts";
 import { scanResponseHead } from "../http1/response-head.ts";
 

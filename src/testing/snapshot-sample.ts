@@ -3,7 +3,7 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { type ProxyConfig, ProxyConfigSchema } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import { formatProblem } from "../core/problem.ts";
 import { seededRandom } from "../core/random.ts";
-import { MessageHead } from "../http1/message-head.ts";
+import { MessageHead } from "../http/message-head.ts";
 import { scanRequestHead } from "../http1/request-head.ts";
 import type { ResolveName } from "../proxy/cluster/name-members.ts";
 import { type CompileParts, compileSnapshot } from "../proxy/snapshot/compile.ts";

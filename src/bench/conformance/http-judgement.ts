@@ -3,7 +3,7 @@
  * vector's label demands, and sends on only what the oracle takes for the same one message.
  */
 
-import { MethodId, methodNames } from "../../http1/method.ts";
+import { MethodId, methodNames } from "../../http/method.ts";
 import { cuts, randomCuts } from "../../testing/cuts.ts";
 import {
   type Http1Stream,

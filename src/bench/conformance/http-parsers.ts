@@ -3,7 +3,7 @@
  * be, so requests are judged by the strict label of each case, and responses by the oracle; where
  * the fixture's parser itself refuses a response, so must we.
  */
-import { MethodId } from "../../http1/method.ts";
+import { MethodId } from "../../http/method.ts";
 import { octets, readStream } from "../../testing/http1-stream.ts";
 import { asRequest, judgeRequests, judgeResponses } from "./http-judgement.ts";
 import { asText, fromBase64, type Label, readVectors } from "./http-vector.ts";

@@ -1,5 +1,5 @@
 /** What upstreams may answer (responses.json), read by the codec. */
-import { MethodId } from "../../http1/method.ts";
+import { MethodId } from "../../http/method.ts";
 import { readStream } from "../../testing/http1-stream.ts";
 import { judgeResponses } from "./http-judgement.ts";
 import { asText, fromBase64, readVectors } from "./http-vector.ts";

@@ -8,7 +8,7 @@
  */
 import { backoffMs } from "../../core/backoff.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
-import { isIdempotent } from "../../http1/method.ts";
+import { isIdempotent } from "../../http/method.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { RetryOn, retriesFailure } from "../route/retry.ts";
 import { ConnectionPool, poolOf } from "../upstream/pool.ts";

@@ -3,9 +3,9 @@
  * preflight, delay, abort, redirect or direct answer, else a cluster and the first try.
  */
 import { type Failure, Failures } from "../../core/failure.ts";
-import { FieldId } from "../../http1/field-id.ts";
-import { type MessageHead, TargetForm } from "../../http1/message-head.ts";
-import { isIdempotent, MethodId } from "../../http1/method.ts";
+import { FieldId } from "../../http/field-id.ts";
+import { type MessageHead, TargetForm } from "../../http/message-head.ts";
+import { isIdempotent, MethodId } from "../../http/method.ts";
 import { corsLines } from "../filter/cors.ts";
 import { hopsLeft, oneHopLess } from "../filter/max-forwards.ts";
 import { Mirrored } from "../filter/mirror.ts";

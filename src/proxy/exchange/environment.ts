@@ -5,7 +5,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { GenerationCell } from "../../core/generation.ts";
 import type { Random } from "../../core/random.ts";
-import { MessageHead } from "../../http1/message-head.ts";
+import { MessageHead } from "../../http/message-head.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";

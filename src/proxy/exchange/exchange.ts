@@ -7,10 +7,10 @@
  */
 import type { Failure } from "../../core/failure.ts";
 import type { Generation } from "../../core/generation.ts";
+import { Framing } from "../../http/message-head.ts";
+import { MethodId } from "../../http/method.ts";
 import { ChunkedDecoder } from "../../http1/chunked-decoder.ts";
 import type { HeadBuffer } from "../../http1/head-buffer.ts";
-import { Framing } from "../../http1/message-head.ts";
-import { MethodId } from "../../http1/method.ts";
 import type { ConnectCause } from "../../io/tcp-connector.ts";
 import type { AccessRecord } from "../../telemetry/access-record.ts";
 import type { Cluster } from "../cluster/cluster.ts";

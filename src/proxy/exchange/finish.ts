@@ -1,6 +1,6 @@
 /** The end of a try, and of an exchange: everything taken is given back, and it is recorded. */
 import { type Failure, Failures } from "../../core/failure.ts";
-import { Framing } from "../../http1/message-head.ts";
+import { Framing } from "../../http/message-head.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { recordMetrics, writeRecord } from "./record.ts";

@@ -1,7 +1,7 @@
 /** The exchange as its two connections see it: each event goes to the step that it concerns. */
 import { type Failure, Failures } from "../../core/failure.ts";
-import { Framing } from "../../http1/message-head.ts";
-import { MethodId } from "../../http1/method.ts";
+import { Framing } from "../../http/message-head.ts";
+import { MethodId } from "../../http/method.ts";
 import { type ConnectCause, failureOf } from "../../io/tcp-connector.ts";
 import { runTry, tryAgainToConnect, tryFailed } from "./attempt.ts";
 import { dispatch, dispatchDelayed } from "./dispatch.ts";

@@ -2,8 +2,9 @@
  * Every bound of the HTTP/1.1 engine, with its default. Nothing that a peer controls is without
  * one. Milliseconds and bytes.
  */
+
+import { defaultHeadLimits, type HeadLimits } from "../../http/message-head.ts";
 import { type ChunkLimits, defaultChunkLimits } from "../../http1/chunked-decoder.ts";
-import { defaultHeadLimits, type HeadLimits } from "../../http1/message-head.ts";
 
 export interface EngineLimits {
   /** From accept, or from the first byte of a later head, to its last byte. */

@@ -1,7 +1,7 @@
 /** What remains of an exchange: metrics always, a line in the access log where there is one. */
 import { type Failure, Failures } from "../../core/failure.ts";
-import { FieldId } from "../../http1/field-id.ts";
-import type { MessageHead } from "../../http1/message-head.ts";
+import { FieldId } from "../../http/field-id.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import {
   type AccessRecord,
   RecordText,

@@ -1,9 +1,9 @@
 /** Replies of our own: to a failure, by a rule. */
 import type { Failure } from "../../core/failure.ts";
+import { Framing } from "../../http/message-head.ts";
+import { MethodId } from "../../http/method.ts";
+import { reasonPhrase } from "../../http/reason-phrase.ts";
 import { localReply } from "../../http1/local-reply.ts";
-import { Framing } from "../../http1/message-head.ts";
-import { MethodId } from "../../http1/method.ts";
-import { reasonPhrase } from "../../http1/reason-phrase.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, finish } from "./finish.ts";

@@ -1,8 +1,8 @@
 /** The request body on its way to the upstream, decoded only as far as its end has to be found. */
 
 import type { Failure } from "../../core/failure.ts";
+import { Framing } from "../../http/message-head.ts";
 import { ChunkEvent } from "../../http1/chunked-decoder.ts";
-import { Framing } from "../../http1/message-head.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { armTimer, startRouteTimeout } from "./timing.ts";
 

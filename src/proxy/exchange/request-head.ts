@@ -1,8 +1,8 @@
 /** The request as the upstream gets it: head with edits, then what of the body is here already. */
 import { type Failure, Failures } from "../../core/failure.ts";
-import { FieldId } from "../../http1/field-id.ts";
+import { FieldId } from "../../http/field-id.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import type { HeadWriter } from "../../http1/head-writer.ts";
-import type { MessageHead } from "../../http1/message-head.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
 import { dropOverrides } from "../filter/override.ts";
 import { type Exchange, Phase } from "./exchange.ts";

@@ -1,7 +1,7 @@
 /** The response head as the downstream gets it. */
 
-import { FieldId } from "../../http1/field-id.ts";
-import { Framing, type MessageHead } from "../../http1/message-head.ts";
+import { FieldId } from "../../http/field-id.ts";
+import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { dropOwnAnswers } from "../filter/cors.ts";
 import type { Exchange } from "./exchange.ts";
 

@@ -7,11 +7,11 @@
  *                   └── 101, CONNECT ─▶ tunnel
  */
 import { type Failure, Failures } from "../../core/failure.ts";
+import { FieldId } from "../../http/field-id.ts";
+import { Framing } from "../../http/message-head.ts";
 import { chunkEnd, lastChunk, writeChunkSize } from "../../http1/chunk-writer.ts";
 import { ChunkEvent } from "../../http1/chunked-decoder.ts";
-import { FieldId } from "../../http1/field-id.ts";
 import { HeadBuffer } from "../../http1/head-buffer.ts";
-import { Framing } from "../../http1/message-head.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
 import { type RetryPolicy, retriesStatus } from "../route/retry.ts";
 import { retryLater, tryFailed } from "./attempt.ts";

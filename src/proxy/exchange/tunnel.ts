@@ -2,7 +2,7 @@
  * Bytes both ways, after 101 or a CONNECT that succeeded. What the client sent early was held back
  * until now. FIN is passed on in either direction by itself; the end of both ends the exchange.
  */
-import { Framing } from "../../http1/message-head.ts";
+import { Framing } from "../../http/message-head.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { finish } from "./finish.ts";

@@ -5,9 +5,9 @@
  * it is believed for idempotent requests only.
  */
 import { Failures } from "../../core/failure.ts";
-import { equalsWord } from "../../http1/connection-option.ts";
-import type { MessageHead } from "../../http1/message-head.ts";
-import { isIdempotent } from "../../http1/method.ts";
+import { equalsWord } from "../../http/connection-option.ts";
+import type { MessageHead } from "../../http/message-head.ts";
+import { isIdempotent } from "../../http/method.ts";
 import { type RetryPolicy, retriesFailure } from "../route/retry.ts";
 import type { Exchange } from "./exchange.ts";
 

@@ -1,5 +1,5 @@
 /** Cross-origin rules of a route: the lines of an answer to a preflight, or to any request. */
-import type { MessageHead } from "../../http1/message-head.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import type { CorsPolicy } from "../route/cors.ts";
 
 const encoder = new TextEncoder();

@@ -2,9 +2,9 @@
  * Max-Forwards of OPTIONS and TRACE (RFC 9110 7.6.2): how many more hops may pass the request on.
  * With none left we are the one who is asked.
  */
-import { FieldId } from "../../http1/field-id.ts";
-import type { MessageHead } from "../../http1/message-head.ts";
-import { MethodId } from "../../http1/method.ts";
+import { FieldId } from "../../http/field-id.ts";
+import type { MessageHead } from "../../http/message-head.ts";
+import { MethodId } from "../../http/method.ts";
 
 const DIGITS_MAX = 9;
 

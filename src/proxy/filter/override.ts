@@ -2,8 +2,8 @@
  * What a caller may say about its own request: x-envoy-upstream-rq-timeout-ms instead of the
  * route's timeout, x-envoy-max-retries instead of its retries. Read here, and not passed on.
  */
-import { FieldId } from "../../http1/field-id.ts";
-import type { MessageHead } from "../../http1/message-head.ts";
+import { FieldId } from "../../http/field-id.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 
 const encoder = new TextEncoder();
 const TIMEOUT = encoder.encode("x-envoy-upstream-rq-timeout-ms");

@@ -3,9 +3,9 @@
  * allowed gets `allow-origin: <Origin>` and `responseFields`; a preflight (OPTIONS with Origin and
  * Access-Control-Request-Method) with an allowed Origin is answered here and not forwarded.
  */
-import { FieldId } from "../../http1/field-id.ts";
-import type { MessageHead } from "../../http1/message-head.ts";
-import { MethodId } from "../../http1/method.ts";
+import { FieldId } from "../../http/field-id.ts";
+import type { MessageHead } from "../../http/message-head.ts";
+import { MethodId } from "../../http/method.ts";
 import type { StringMatcher } from "./string-matcher.ts";
 
 export interface CorsFields {

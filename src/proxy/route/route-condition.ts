@@ -4,8 +4,8 @@
  * A field that is there more than once holds if one of its values does, or all of them joined by
  * commas. A query parameter is compared as it came, not decoded; the first of a name counts.
  */
-import { FieldId, fieldIdOf } from "../../http1/field-id.ts";
-import type { MessageHead } from "../../http1/message-head.ts";
+import { FieldId, fieldIdOf } from "../../http/field-id.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import { encode, startsWith } from "./byte-range.ts";
 import type { StringMatcher } from "./string-matcher.ts";
 

@@ -1,7 +1,7 @@
 /** The first route that matches wins, however many there are. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { MessageHead } from "../../http1/message-head.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import { head } from "../../testing/snapshot-sample.ts";
 import { encode } from "./byte-range.ts";
 import { compilePattern } from "./pattern.ts";

@@ -4,7 +4,7 @@
  * (regular expressions, any path) remain a list. Within each list the first that holds wins, and
  * among the lists the one that comes first in the order of routes.
  */
-import type { MessageHead } from "../../http1/message-head.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import { encode, HASH_START, hashOn } from "./byte-range.ts";
 import { PathTable } from "./path-table.ts";
 import type { Route } from "./route.ts";

@@ -2,7 +2,7 @@
  * Writes where a request goes on to: its rewritten target, or the Location of a redirect. One is
  * made per worker, with an output of its own; what it wrote is `out[0, length)` until the next.
  */
-import type { MessageHead } from "../../http1/message-head.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import { encode } from "./byte-range.ts";
 import type { Redirect, Rewrite } from "./route.ts";
 

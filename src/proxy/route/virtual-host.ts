@@ -1,5 +1,5 @@
 /** The routes of one service, and the hosts that select them. */
-import type { MessageHead } from "../../http1/message-head.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import type { Route } from "./route.ts";
 import type { RouteIndex } from "./route-index.ts";
 

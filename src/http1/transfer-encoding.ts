@@ -1,37 +1,12 @@
 /**
- * Reads Content-Length and Transfer-Encoding (RFC 9112 6), where two readers must never differ.
- *
- * Repeated fields, lists, signs, leading zeros, codings other than exactly "chunked", and both
- * fields together are refused, never repaired.
+ * Reads Transfer-Encoding (RFC 9112 6.1), where two readers must never differ: codings other than
+ * exactly "chunked", and repeated fields, are refused, never repaired.
  */
-
-import { equalsWord } from "./connection-option.ts";
-import { FieldId } from "./field-id.ts";
-import type { MessageHead } from "./message-head.ts";
-import { Ascii, Octet, octetClass } from "./octet.ts";
+import { equalsWord } from "../http/connection-option.ts";
+import { FieldId } from "../http/field-id.ts";
+import type { MessageHead } from "../http/message-head.ts";
 
 const chunked = new TextEncoder().encode("chunked");
-
-/** Outcomes of readContentLength that are not a length. */
-export const Length = { absent: -1, malformed: -2, tooLarge: -3 } as const;
-
-/** The length that the head announces, or one of Length. */
-export function readContentLength(head: MessageHead): number {
-  const field = head.firstOf[FieldId.contentLength]!;
-  if (field === -1) return Length.absent;
-  if ((head.repeated & (1 << FieldId.contentLength)) !== 0) return Length.malformed;
-  const { bytes } = head;
-  const start = head.valueStart[field]!;
-  const end = head.valueEnd[field]!;
-  if (start === end) return Length.malformed;
-  if (bytes[start] === Ascii.zero && end - start > 1) return Length.malformed;
-  let length = 0;
-  for (let at = start; at < end; at++) {
-    if ((octetClass[bytes[at]!]! & Octet.digit) === 0) return Length.malformed;
-    length = length * 10 + bytes[at]! - Ascii.zero;
-  }
-  return length > Number.MAX_SAFE_INTEGER ? Length.tooLarge : length;
-}
 
 export const Coding = {
   absent: 0,

@@ -10,6 +10,9 @@ export const chunkEnd: Uint8Array = new TextEncoder().encode("\r\n");
 /** The last chunk, without trailers. */
 export const lastChunk: Uint8Array = new TextEncoder().encode("0\r\n\r\n");
 
+/** The last chunk, to be followed by trailers and an empty line. */
+export const lastChunkStart: Uint8Array = new TextEncoder().encode("0\r\n");
+
 /** Writes the size line that begins a chunk; returns the offset past it. `size` is above 0. */
 export function writeChunkSize(out: Uint8Array, at: number, size: number): number {
   let count = 1;

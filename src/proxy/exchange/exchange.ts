@@ -30,6 +30,17 @@ export type Phase = (typeof Phase)[keyof typeof Phase];
 export const Wake = { nothing: 0, afterDelay: 1, retry: 2 } as const;
 export type Wake = (typeof Wake)[keyof typeof Wake];
 
+/** How content is framed for the side that it goes to. */
+export const Form = {
+  /** As it is: counted, until the connection ends, in a tunnel. */
+  raw: 0,
+  /** In chunks of ours. */
+  chunks: 1,
+  /** In the chunks that it came in. */
+  relay: 2,
+} as const;
+export type Form = (typeof Form)[keyof typeof Form];
+
 /** A second user of the request's bytes. */
 export interface RequestCopy {
   body(bytes: Uint8Array, from: number, to: number): void;
@@ -62,6 +73,7 @@ export abstract class Exchange implements UpstreamUser {
   connects = false;
   requestFraming: Framing = Framing.none;
   requestRemaining = 0;
+  requestForm: Form = Form.raw;
   requestBytes = 0;
   requestDone = false;
   /** Request bytes have a place to go. */
@@ -105,8 +117,7 @@ export abstract class Exchange implements UpstreamUser {
   responded = false;
   interims = 0;
   upstreamKeepsAlive = false;
-  /** Send data without chunk framing, or with our own: the two sides differ. */
-  reframes = false;
+  responseForm: Form = Form.raw;
   /** The response ends with the connection. */
   closes = false;
   /** Lines that the response gets besides its own. */
@@ -176,7 +187,7 @@ export abstract class Exchange implements UpstreamUser {
     this.status = 0;
     this.responded = false;
     this.interims = 0;
-    this.reframes = false;
+    this.responseForm = Form.raw;
     this.closes = false;
     this.sentMs = 0;
     this.serviceMs = -1;
@@ -189,7 +200,7 @@ export abstract class Exchange implements UpstreamUser {
 
   abstract upstreamOpened(): void;
   abstract upstreamFailed(cause: ConnectCause): void;
-  abstract upstreamData(bytes: Uint8Array): void;
+  abstract upstreamData(bytes: Uint8Array, from: number, to: number): void;
   abstract upstreamDrained(): void;
   abstract upstreamEnded(): void;
   abstract upstreamClosed(reset: boolean): void;

@@ -107,9 +107,9 @@ export class ForwardedExchange extends Exchange {
     tryFailed(this, failureOf(cause));
   }
 
-  override upstreamData(bytes: Uint8Array): void {
+  override upstreamData(bytes: Uint8Array, from: number, to: number): void {
     this.env.tick();
-    takeResponse(this, bytes);
+    takeResponse(this, bytes, from, to);
   }
 
   override upstreamDrained(): void {

@@ -3,7 +3,7 @@
 import { FieldId } from "../../http/field-id.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { dropOwnAnswers } from "../filter/cors.ts";
-import type { Exchange } from "./exchange.ts";
+import { type Exchange, Form } from "./exchange.ts";
 
 /** Stages the head and decides how the body is framed for this downstream. */
 export function writeResponseHead(ex: Exchange, head: MessageHead): void {
@@ -17,12 +17,13 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   if (ex.websocket && head.status === 101) output.upgrade();
   switch (head.framing) {
     case Framing.chunked:
-      if (dechunks) ex.reframes = ex.closes = true;
+      if (dechunks) ex.closes = true;
+      else ex.responseForm = Form.relay;
       break;
     case Framing.untilClose:
       if (ex.minorVersion === 1) {
         output.chunked();
-        ex.reframes = true;
+        ex.responseForm = Form.chunks;
       } else ex.closes = true;
       break;
     case Framing.tunnel:

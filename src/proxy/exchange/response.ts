@@ -9,26 +9,27 @@
 import { type Failure, Failures } from "../../core/failure.ts";
 import { FieldId } from "../../http/field-id.ts";
 import { Framing } from "../../http/message-head.ts";
-import { chunkEnd, lastChunk, writeChunkSize } from "../../http1/chunk-writer.ts";
 import { ChunkEvent } from "../../http1/chunked-decoder.ts";
 import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
 import { type RetryPolicy, retriesStatus } from "../route/retry.ts";
 import { retryLater, tryFailed } from "./attempt.ts";
-import { type Exchange, Phase } from "./exchange.ts";
+import { writeContent, writeEnd } from "./downstream-writer.ts";
+import { type Exchange, Form, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, endTry, finishAnswered } from "./finish.ts";
 import { keptMs, writeInterim, writeResponseHead } from "./response-head.ts";
 import { beginTunnel } from "./tunnel.ts";
 import { isUnserved } from "./unserved.ts";
 
-/** Bytes from the upstream. */
-export function takeResponse(ex: Exchange, bytes: Uint8Array): void {
+const NO_BYTES = new Uint8Array(0);
+
+/** bytes[from, to) from the upstream. */
+export function takeResponse(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
   const { env } = ex;
   const downstream = ex.downstream!;
-  const to = bytes.length;
   env.output.begin(0);
   ex.progressMs = env.nowMs;
-  let at = 0;
+  let at = from;
   while (at < to && at >= 0) {
     switch (ex.phase) {
       case Phase.head:
@@ -49,7 +50,13 @@ export function takeResponse(ex: Exchange, bytes: Uint8Array): void {
     }
   }
   if (at < 0) return;
-  env.output.flush(downstream);
+  flushResponse(ex);
+}
+
+/** What was staged leaves; the exchange may be over on return. */
+function flushResponse(ex: Exchange): void {
+  const downstream = ex.downstream!;
+  ex.env.output.flush(downstream);
   if (ex.phase === Phase.done) finishAnswered(ex);
   else if (downstream.isFull) ex.upstream?.pause();
 }
@@ -59,7 +66,7 @@ export function endResponse(ex: Exchange): void {
   const { env } = ex;
   if (ex.phase === Phase.body && ex.responseFraming === Framing.untilClose) {
     env.output.begin(0);
-    if (ex.reframes) env.output.add(lastChunk);
+    writeEnd(ex, NO_BYTES, 0);
     env.output.flush(ex.downstream!);
     ex.phase = Phase.done;
     ex.upstreamKeepsAlive = false;
@@ -186,13 +193,12 @@ function interim(ex: Exchange, next: number): number {
 }
 
 function takeBody(ex: Exchange, bytes: Uint8Array, at: number, to: number): number {
-  const { output } = ex.env;
   switch (ex.responseFraming) {
     case Framing.length: {
       const end = Math.min(to, at + ex.responseRemaining);
       ex.responseRemaining -= end - at;
       ex.responseBytes += end - at;
-      output.stage(ex.downstream!, bytes, at, end);
+      writeContent(ex, bytes, at, end);
       if (ex.responseRemaining === 0) ex.phase = Phase.done;
       return end;
     }
@@ -200,30 +206,24 @@ function takeBody(ex: Exchange, bytes: Uint8Array, at: number, to: number): numb
       return takeChunks(ex, bytes, at, to);
     default:
       ex.responseBytes += to - at;
-      if (ex.reframes) stageChunk(ex, bytes, at, to);
-      else output.stage(ex.downstream!, bytes, at, to);
+      writeContent(ex, bytes, at, to);
       return to;
   }
 }
 
 function takeChunks(ex: Exchange, bytes: Uint8Array, at: number, to: number): number {
   const chunks = ex.responseChunks;
-  const { output } = ex.env;
-  const downstream = ex.downstream!;
+  const relays = ex.responseForm === Form.relay;
   let next = at;
   for (;;) {
-    next = ex.reframes ? chunks.next(bytes, next, to) : chunks.relay(bytes, next, to);
+    next = relays ? chunks.relay(bytes, next, to) : chunks.next(bytes, next, to);
     switch (chunks.event) {
       case ChunkEvent.data:
         ex.responseBytes += chunks.dataEnd - chunks.dataStart;
-        output.stage(downstream, bytes, chunks.dataStart, chunks.dataEnd);
+        writeContent(ex, bytes, chunks.dataStart, chunks.dataEnd);
         break;
       case ChunkEvent.end:
-        if (!ex.reframes) {
-          if (chunks.trailersLength > 0)
-            output.stage(downstream, chunks.trailers, 0, chunks.trailersLength);
-          output.stage(downstream, chunkEnd, 0, 2);
-        }
+        writeEnd(ex, chunks.trailers, chunks.trailersLength);
         ex.phase = Phase.done;
         return next;
       case ChunkEvent.failed:
@@ -238,13 +238,4 @@ function brokenBody(ex: Exchange, failure: Failure): number {
   ex.env.output.begin(0);
   abortExchange(ex, failure);
   return -1;
-}
-
-function stageChunk(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
-  const { output } = ex.env;
-  const downstream = ex.downstream!;
-  if (output.at + 32 > output.out.length) output.flush(downstream);
-  output.at = writeChunkSize(output.out, output.at, to - from);
-  output.stage(downstream, bytes, from, to);
-  output.stage(downstream, chunkEnd, 0, 2);
 }

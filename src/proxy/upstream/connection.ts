@@ -21,8 +21,8 @@ export interface UpstreamUser {
   upstreamOpened(): void;
   /** It could not be opened; the user has no connection any more. */
   upstreamFailed(cause: ConnectCause): void;
-  /** The bytes hold good during the call only. */
-  upstreamData(bytes: Uint8Array): void;
+  /** bytes[from, to) hold good during the call only. */
+  upstreamData(bytes: Uint8Array, from: number, to: number): void;
   /** Room to send again: see waiting. */
   upstreamDrained(): void;
   /** FIN: nothing more will come. */
@@ -145,7 +145,7 @@ export const upstreamHandlers: ConnectHandlers<UpstreamConnection> = {
     const connection = socket.data;
     if (connection.user === undefined) connection.discard();
     else {
-      connection.user.upstreamData(bytes);
+      connection.user.upstreamData(bytes, 0, bytes.length);
       freeSpent(bytes);
     }
   },

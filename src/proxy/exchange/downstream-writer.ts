@@ -1,0 +1,44 @@
+/**
+ * The response in the codec of the downstream: head, content, end. What is written is staged in
+ * env.output, and leaves when the caller flushes.
+ */
+import { chunkEnd, lastChunk, lastChunkStart, writeChunkSize } from "../../http1/chunk-writer.ts";
+import type { DownstreamSide } from "./downstream-side.ts";
+import { type Exchange, Form } from "./exchange.ts";
+import type { Staging } from "./staging.ts";
+
+/** Room for the size line of a chunk, and what ends the chunk before it. */
+const CHUNK_LINES = 32;
+
+/** Content, decoded unless its form is relay. */
+export function writeContent(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
+  const { output } = ex.env;
+  const downstream = ex.downstream!;
+  if (ex.responseForm === Form.chunks) stageChunk(output, downstream, bytes, { from, to });
+  else output.stage(downstream, bytes, from, to);
+}
+
+/** The end of the content; `trailers`: whole lines. */
+export function writeEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
+  const { output } = ex.env;
+  const downstream = ex.downstream!;
+  if (ex.responseForm === Form.raw) return;
+  if (ex.responseForm === Form.chunks) {
+    if (length === 0) return output.stage(downstream, lastChunk, 0, lastChunk.length);
+    output.stage(downstream, lastChunkStart, 0, lastChunkStart.length);
+  }
+  if (length > 0) output.stage(downstream, trailers, 0, length);
+  output.stage(downstream, chunkEnd, 0, 2);
+}
+
+function stageChunk(
+  output: Staging,
+  side: DownstreamSide,
+  bytes: Uint8Array,
+  { from, to }: { readonly from: number; readonly to: number },
+): void {
+  if (output.at + CHUNK_LINES > output.out.length) output.flush(side);
+  output.at = writeChunkSize(output.out, output.at, to - from);
+  output.stage(side, bytes, from, to);
+  output.stage(side, chunkEnd, 0, 2);
+}

@@ -6,7 +6,7 @@ import { type ConnectCause, failureOf } from "../../io/tcp-connector.ts";
 import { runTry, tryAgainToConnect, tryFailed } from "./attempt.ts";
 import { dispatch, dispatchDelayed } from "./dispatch.ts";
 import { After, type DownstreamSide } from "./downstream-side.ts";
-import { Exchange, Phase, Wake } from "./exchange.ts";
+import { Exchange, Form, Phase, Wake } from "./exchange.ts";
 import { abortExchange, downstreamGone, finish } from "./finish.ts";
 import { beginRecord } from "./record.ts";
 import { replyFailure } from "./reply.ts";
@@ -41,8 +41,11 @@ export class ForwardedExchange extends Exchange {
     this.requestDone =
       head.framing === Framing.none ||
       (head.framing === Framing.length && head.contentLength === 0);
-    if (head.framing === Framing.chunked)
+    this.requestForm = Form.raw;
+    if (head.framing === Framing.chunked) {
+      this.requestForm = Form.relay;
       this.requestChunks.reset(false, !head.connectionNamesFields);
+    }
     this.startMs = env.nowMs;
     this.progressMs = env.nowMs;
     env.scannedFor = this;

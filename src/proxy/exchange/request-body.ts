@@ -3,10 +3,9 @@
 import type { Failure } from "../../core/failure.ts";
 import { Framing } from "../../http/message-head.ts";
 import { ChunkEvent } from "../../http1/chunked-decoder.ts";
-import { type Exchange, Phase } from "./exchange.ts";
+import { type Exchange, Form, Phase } from "./exchange.ts";
 import { armTimer, startRouteTimeout } from "./timing.ts";
-
-const CRLF = new Uint8Array([13, 10]);
+import { sendContent, sendEnd } from "./upstream-writer.ts";
 
 /**
  * Passes on what is in the downstream's input, up to the end of the request; the caller flushes.
@@ -23,7 +22,7 @@ export function takeBody(ex: Exchange): Failure | undefined {
     case Framing.chunked:
       return takeChunks(ex, input);
     case Framing.tunnel:
-      pass(ex, input, downstream.inputAt, downstream.inputEnd);
+      sendContent(ex, input, downstream.inputAt, downstream.inputEnd);
       downstream.inputAt = downstream.inputEnd;
       return undefined;
     default:
@@ -37,22 +36,25 @@ function takeLength(ex: Exchange, input: Uint8Array): void {
   const to = Math.min(downstream.inputEnd, from + ex.requestRemaining);
   ex.requestRemaining -= to - from;
   downstream.inputAt = to;
-  pass(ex, input, from, to);
+  sendContent(ex, input, from, to);
   if (ex.requestRemaining === 0) requestDone(ex);
 }
 
 function takeChunks(ex: Exchange, input: Uint8Array): Failure | undefined {
   const downstream = ex.downstream!;
   const chunks = ex.requestChunks;
+  const relays = ex.requestForm === Form.relay;
   for (;;) {
-    downstream.inputAt = chunks.relay(input, downstream.inputAt, downstream.inputEnd);
+    const { inputAt, inputEnd } = downstream;
+    downstream.inputAt = relays
+      ? chunks.relay(input, inputAt, inputEnd)
+      : chunks.next(input, inputAt, inputEnd);
     switch (chunks.event) {
       case ChunkEvent.data:
-        pass(ex, input, chunks.dataStart, chunks.dataEnd);
+        sendContent(ex, input, chunks.dataStart, chunks.dataEnd);
         break;
       case ChunkEvent.end:
-        if (chunks.trailersLength > 0) pass(ex, chunks.trailers, 0, chunks.trailersLength);
-        pass(ex, CRLF, 0, 2);
+        sendEnd(ex, chunks.trailers, chunks.trailersLength);
         requestDone(ex);
         return undefined;
       case ChunkEvent.failed:
@@ -61,14 +63,6 @@ function takeChunks(ex: Exchange, input: Uint8Array): Failure | undefined {
         return undefined;
     }
   }
-}
-
-function pass(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
-  ex.bodySent = true;
-  ex.requestBytes += to - from;
-  ex.replay?.add(bytes, from, to);
-  ex.copy?.body(bytes, from, to);
-  ex.env.output.stage(ex.upstream!, bytes, from, to);
 }
 
 function requestDone(ex: Exchange): void {

@@ -44,6 +44,8 @@ export interface ServiceInstance {
   readonly weight: number;
   readonly healthy: boolean;
   readonly workload: string;
+  /** Its proxy takes many connections in one: the mesh's own transport. */
+  readonly meshTransport?: boolean;
 }
 
 /** networking.istio.io ServiceEntry: a service of the static registry. */

@@ -210,6 +210,7 @@ export class LocalRegistry {
 
 function instanceOf({ host, workload }: Live): ServiceInstance {
   const { id, address, port, servicePort, labels, locality, weight, healthy } = workload;
+  const { meshTransport } = workload;
   return {
     host,
     address,
@@ -220,5 +221,6 @@ function instanceOf({ host, workload }: Live): ServiceInstance {
     weight: weight || 1,
     healthy,
     workload: id,
+    meshTransport,
   };
 }

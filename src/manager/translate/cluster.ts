@@ -14,7 +14,7 @@ import {
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { CircuitBreaker, LoadBalancing } from "../../model/destination-policy.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
-import type { Service, ServiceInstance } from "../../model/service.ts";
+import type { Service, ServiceInstance, ServicePort } from "../../model/service.ts";
 import { isHttpPort } from "./catalog.ts";
 import { equalLabels, formatLabels, isSubset, sortedLabels } from "./labels.ts";
 import { originOf } from "./origin.ts";
@@ -56,12 +56,18 @@ export function clusterOf(
     port: key.port,
     labels: sortedLabels(key.labels),
     discovery: discoveryOf(service),
-    protocol: port === undefined || isHttpPort(port) ? Cluster_Protocol.HTTP : Cluster_Protocol.TCP,
+    protocol: protocolOf(port),
     loadBalancer: BALANCERS[found?.policy.loadBalancing ?? "ROUND_ROBIN"],
     connectTimeoutMs: rules.settings.connectTimeoutMs,
     ...limitsOf(found?.policy.circuitBreaker),
     origins: found === undefined ? [] : [originOf(found.config)],
   });
+}
+
+function protocolOf(port: ServicePort | undefined): Cluster_Protocol {
+  if (port === undefined) return Cluster_Protocol.HTTP;
+  if (port.protocol === "GRPC" || port.protocol === "HTTP2") return Cluster_Protocol.HTTP2;
+  return isHttpPort(port) ? Cluster_Protocol.HTTP : Cluster_Protocol.TCP;
 }
 
 /** The healthy instances that a cluster means. None at all is a fact too: 503 with UH. */
@@ -75,13 +81,14 @@ export function endpointSetOf(key: ClusterKey, instances: readonly ServiceInstan
           instance.servicePort === key.port &&
           isSubset(key.labels, instance.labels),
       )
-      .map(({ address, port, labels, weight, workload, locality }) => ({
+      .map(({ address, port, labels, weight, workload, locality, meshTransport }) => ({
         address,
         port,
         labels: sortedLabels(labels),
         weight: weight || 1,
         workload,
         locality,
+        meshTransport: meshTransport === true,
       })),
   });
 }

@@ -141,6 +141,7 @@ function workloadOf(parts: ManagerLinkParts, inbound: HostPort): Workload {
     protocol: flags.protocol,
     labels: { ...flags.labels },
     weight: 1,
+    meshTransport: true,
     node: nodeOf(parts),
   });
 }

@@ -24,7 +24,7 @@ export interface ClusterSettings {
   readonly port: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly discovery: "endpoints" | "dns" | "original";
-  readonly protocol: "http" | "tcp";
+  readonly protocol: "http" | "http2" | "tcp";
   readonly loadBalancer: LoadBalancerKind;
   readonly connectTimeoutMs: number;
   readonly maxima: Maxima;

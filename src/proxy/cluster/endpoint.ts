@@ -17,6 +17,8 @@ export interface EndpointFacts {
   readonly workload: string;
   /** "region/zone/subzone" */
   readonly locality: string;
+  /** Its proxy takes many connections in one. */
+  readonly meshTransport: boolean;
 }
 
 export class Endpoint {

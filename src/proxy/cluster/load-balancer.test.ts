@@ -16,7 +16,7 @@ const labels = {
 const stats = new RequestStats(labels, new Metrics());
 
 function endpoints(count: number): Endpoint[] {
-  const facts = { labels: {}, workload: "", locality: "" };
+  const facts = { labels: {}, workload: "", locality: "", meshTransport: false };
   return Array.from(
     { length: count },
     (_, i) => new Endpoint({ address: "10.0.0.1", port: i + 1 }, facts, stats),

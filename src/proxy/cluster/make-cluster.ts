@@ -67,6 +67,7 @@ export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cl
     labels,
     workload: "",
     locality: "",
+    meshTransport: false,
   };
   cluster.activate([spec]);
   return cluster;

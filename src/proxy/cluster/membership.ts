@@ -103,7 +103,12 @@ export class Membership {
 
   #endpointFor(spec: EndpointSpec): Endpoint {
     const stats = this.#parts.statsOf(spec.labels.version ?? "");
-    const facts = { labels: spec.labels, workload: spec.workload, locality: spec.locality };
+    const facts = {
+      labels: spec.labels,
+      workload: spec.workload,
+      locality: spec.locality,
+      meshTransport: spec.meshTransport,
+    };
     const made = new Endpoint(spec, facts, stats);
     const known = this.#byAuthority.get(made.authority);
     if (known === undefined) {

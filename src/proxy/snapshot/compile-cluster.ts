@@ -31,7 +31,7 @@ export function compileClusterSettings(
     port: resource.port,
     labels: resource.labels,
     discovery: discoveryOf(resource.discovery),
-    protocol: resource.protocol === Cluster_Protocol.TCP ? "tcp" : "http",
+    protocol: protocolOf(resource.protocol),
     loadBalancer: loadBalancerOf(resource.loadBalancer),
     connectTimeoutMs: resource.connectTimeoutMs || connectTimeoutMs || CONNECT_TIMEOUT_MS,
     maxima: maximaOf(resource.circuitBreaker),
@@ -46,13 +46,19 @@ export function compileEndpoints(
 ): readonly EndpointSpec[] {
   const specs: EndpointSpec[] = [];
   for (const [i, endpoint] of (set?.endpoints ?? []).entries()) {
-    const { address, port, labels, weight, workload, locality } = endpoint;
+    const { address, port, labels, workload, locality, meshTransport } = endpoint;
+    const weight = Math.max(1, endpoint.weight);
     if (address === "") problems.at(`endpoints[${i}].address`).add("an endpoint has an address");
     if (port < 1 || port > 65_535)
       problems.at(`endpoints[${i}].port`).add(`${port} is not a port (1 to 65535)`);
-    specs.push({ address, port, labels, weight: Math.max(1, weight), workload, locality });
+    specs.push({ address, port, labels, weight, workload, locality, meshTransport });
   }
   return specs;
+}
+
+function protocolOf(protocol: Cluster_Protocol): ClusterSettings["protocol"] {
+  if (protocol === Cluster_Protocol.TCP) return "tcp";
+  return protocol === Cluster_Protocol.HTTP2 ? "http2" : "http";
 }
 
 function discoveryOf(discovery: Cluster_Discovery): ClusterSettings["discovery"] {

@@ -17,7 +17,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Route } from "../route/route.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
-import type { UpstreamConnection, UpstreamUser } from "../upstream/connection.ts";
+import type { UpstreamUser } from "../upstream/connection.ts";
+import type { UpstreamSide } from "../upstream/upstream-side.ts";
 import type { DownstreamSide } from "./downstream-side.ts";
 import type { Environment } from "./environment.ts";
 import type { ReplayBuffer } from "./replay-buffer.ts";
@@ -58,7 +59,7 @@ export abstract class Exchange implements UpstreamUser {
   cluster: Cluster | undefined = undefined;
   /** Of the try under way, or of the last one. */
   endpoint: Endpoint | undefined = undefined;
-  upstream: UpstreamConnection | undefined = undefined;
+  upstream: UpstreamSide | undefined = undefined;
 
   // The request.
   /** The head lies at [headStart, headEnd). */

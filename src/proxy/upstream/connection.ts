@@ -13,8 +13,8 @@ import type { TcpSocket } from "../../io/socket.ts";
 import type { ConnectAttempt, ConnectCause, ConnectHandlers } from "../../io/tcp-connector.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Limits } from "../cluster/limits.ts";
-import { SocketSide } from "./socket-side.ts";
 import { freeSpent } from "./spent-bytes.ts";
+import { UpstreamSide } from "./upstream-side.ts";
 
 /** Who uses a connection: an exchange or a mirrored request. */
 export interface UpstreamUser {
@@ -45,7 +45,7 @@ export interface ConnectionOwner {
   connectionClosed(connection: UpstreamConnection): void;
 }
 
-export class UpstreamConnection extends SocketSide {
+export class UpstreamConnection extends UpstreamSide {
   readonly owner: ConnectionOwner;
   /** Where its place in the cluster's connections is counted. */
   readonly limits: Limits;
@@ -54,8 +54,6 @@ export class UpstreamConnection extends SocketSide {
   attempt: ConnectAttempt | undefined = undefined;
   /** Exchanges that it was given. */
   served = 1;
-  /** How long the server says it keeps an idle connection; 0: it does not say. */
-  keptMs = 0;
   /** The server has sent FIN. */
   ended = false;
 
@@ -81,13 +79,11 @@ export class UpstreamConnection extends SocketSide {
     else if (this.state === "closing") this.abort();
   }
 
-  /** The exchange is over, and both directions are between messages. */
-  release(nowMs: number): void {
+  override release(nowMs: number): void {
     this.owner.connectionReleased(this, nowMs);
   }
 
-  /** Gives up what was sent and not answered; no user hears of it. */
-  discard(): void {
+  override discard(): void {
     this.user = undefined;
     if (this.state === "connecting") {
       this.attempt?.cancel();
@@ -98,8 +94,7 @@ export class UpstreamConnection extends SocketSide {
     }
   }
 
-  /** Orderly, after an answer; no user hears of it. */
-  close(): void {
+  override close(): void {
     this.user = undefined;
     if (this.state === "closed" || this.state === "closing") return;
     this.#retire();

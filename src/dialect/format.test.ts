@@ -93,7 +93,11 @@ kind: WorkloadEntry
 metadata: { name: x }
 spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu/a }`,
   ],
-  ["settings", "kind: MeshConfig\naccessLogFile: /dev/stdout\nconnectTimeout: 3s\n"],
+  [
+    "settings",
+    "kind: MeshConfig\naccessLogFile: /dev/stdout\nconnectTimeout: 3s\n" +
+      "egressProxyAddress: istio-egress:80\n",
+  ],
 ];
 
 describe("what is written reads back as the same", () => {

@@ -136,6 +136,7 @@ function meshJson(settings: MeshSettings): Json {
     outboundTrafficPolicy: mode && { mode },
     accessLogFile: unless("accessLogFile"),
     accessLogEncoding: unless("accessLogEncoding"),
+    egressProxyAddress: unless("egressProxyAddress"),
     connectTimeout: connectTimeoutMs && formatDuration(connectTimeoutMs),
     defaultConfig: drainDurationMs && {
       terminationDrainDuration: formatDuration(drainDurationMs),

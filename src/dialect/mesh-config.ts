@@ -33,9 +33,8 @@ function judged<T>(read: Reader<T>): Reader<never> {
   };
 }
 
-const address = judged(
-  checkedText((value) => (value === "" ? undefined : checkProxyAddress(value))),
-);
+const proxyAddress = checkedText((value) => (value === "" ? undefined : checkProxyAddress(value)));
+const address = judged(proxyAddress);
 const refreshDelay = judged(duration(checkRefreshDelay));
 const authPolicy = judged(oneOf("NONE", "MUTUAL_TLS"));
 const given = judged(checkedText((value) => (value === "" ? "must not be empty" : undefined)));
@@ -81,7 +80,7 @@ const fields = {
   connectTimeout: duration((value) => checkConnectTimeout(value, connectTimeoutMax)),
   defaultConfig: proxyConfig,
   proxyListenPort: judged(integer({ least: 0, most: 65_535 })),
-  egressProxyAddress: address,
+  egressProxyAddress: proxyAddress,
   mixerAddress: address,
   discoveryAddress: address,
   zipkinAddress: address,
@@ -127,5 +126,6 @@ export function readMeshConfig(place: Place): MeshSettings | undefined {
       proxy?.terminationDrainDuration ??
       proxy?.drainDuration ??
       defaultMeshSettings.drainDurationMs,
+    egressProxyAddress: config.egressProxyAddress ?? defaultMeshSettings.egressProxyAddress,
   };
 }

@@ -325,6 +325,7 @@ describe("settings of the mesh", () => {
         accessLogEncoding: "TEXT",
         connectTimeoutMs: 2_000,
         drainDurationMs: 30_000,
+        egressProxyAddress: "",
       });
   });
 

@@ -6,6 +6,8 @@ export interface MeshSettings {
   readonly accessLogEncoding: "TEXT" | "JSON";
   readonly connectTimeoutMs: number;
   readonly drainDurationMs: number;
+  /** "istio-egress:80": where HTTP to external services is sent. Empty: to them directly. */
+  readonly egressProxyAddress: string;
 }
 
 export const defaultMeshSettings: MeshSettings = {
@@ -14,4 +16,5 @@ export const defaultMeshSettings: MeshSettings = {
   accessLogEncoding: "TEXT",
   connectTimeoutMs: 1_000,
   drainDurationMs: 30_000,
+  egressProxyAddress: "",
 };

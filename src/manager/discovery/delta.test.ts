@@ -23,6 +23,7 @@ const nodes: readonly NodeView[] = [
   { service: hosts[0]!, namespace: "default", labels: { version: "v1" } },
   { service: hosts[0]!, namespace: "default", labels: { version: "v2" } },
   { service: hosts[1]!, namespace: "other", labels: {} },
+  { service: hosts[1]!, namespace: "default", labels: {} },
 ];
 
 const anyHost = fc.constantFrom(...hosts);
@@ -85,28 +86,37 @@ const anyEgress: fc.Arbitrary<Config> = fc
     spec: { service, ports: [{ port: 80, protocol: "http" }] },
   }));
 
-const anySettings: fc.Arbitrary<Config> = fc.constantFrom(1_000, 2_000).map((connectTimeoutMs) => ({
-  kind: "MeshConfig",
-  ...common,
-  meta: meta("mesh"),
-  spec: {
-    outboundTrafficPolicy: "ALLOW_ANY",
-    accessLogFile: "",
-    accessLogEncoding: "TEXT",
-    connectTimeoutMs,
-    drainDurationMs: 1,
-  },
-}));
+const anySettings: fc.Arbitrary<Config> = fc
+  .record({
+    connectTimeoutMs: fc.constantFrom(1_000, 2_000),
+    egressProxyAddress: fc.constantFrom("", "egress:80", "b.default:80"),
+  })
+  .map((some) => ({
+    kind: "MeshConfig",
+    ...common,
+    meta: meta("mesh"),
+    spec: {
+      outboundTrafficPolicy: "ALLOW_ANY",
+      accessLogFile: "",
+      accessLogEncoding: "TEXT",
+      drainDurationMs: 1,
+      ...some,
+    },
+  }));
 
 const anyService: fc.Arbitrary<Service> = fc
-  .record({ host: anyHost, port: fc.constantFrom(80, 9080, undefined), tcp: fc.boolean() })
-  .map(({ host, port, tcp }) => ({
-    host,
+  .record({
+    host: anyHost,
+    port: fc.constantFrom(80, 9080, undefined),
+    tcp: fc.boolean(),
+    external: fc.boolean(),
+    resolution: fc.constantFrom("STATIC" as const, "DNS" as const),
+  })
+  .map(({ port, tcp, ...rest }) => ({
+    ...rest,
     namespace: "default",
     addresses: [],
     ports: port === undefined ? [] : [{ name: "", number: port, protocol: tcp ? "TCP" : "HTTP" }],
-    resolution: "STATIC",
-    external: false,
     registry: "local",
   }));
 

@@ -16,6 +16,7 @@ import type { CircuitBreaker, LoadBalancing } from "../../model/destination-poli
 import type { ServiceRef } from "../../model/route-rule.ts";
 import type { Service, ServiceInstance, ServicePort } from "../../model/service.ts";
 import { isHttpPort } from "./catalog.ts";
+import { splitAddress } from "./egress-proxy.ts";
 import { equalLabels, formatLabels, isSubset, sortedLabels } from "./labels.ts";
 import { originOf } from "./origin.ts";
 import type { RuleSet } from "./rule-set.ts";
@@ -24,6 +25,8 @@ import { isSource, type NodeView } from "./source.ts";
 /** One port of one service, narrowed by labels: what a cluster stands for. */
 export interface ClusterKey extends ServiceRef {
   readonly port: number;
+  /** "istio-egress:80": the egress proxy that stands for the instances; absent: they do. */
+  readonly via?: string;
 }
 
 const BALANCERS: Readonly<Record<LoadBalancing, LoadBalancer>> = {
@@ -55,7 +58,7 @@ export function clusterOf(
     service: key.host,
     port: key.port,
     labels: sortedLabels(key.labels),
-    discovery: discoveryOf(service),
+    discovery: key.via === undefined ? discoveryOf(service) : Cluster_Discovery.DNS,
     protocol: protocolOf(port),
     loadBalancer: BALANCERS[found?.policy.loadBalancing ?? "ROUND_ROBIN"],
     connectTimeoutMs: rules.settings.connectTimeoutMs,
@@ -72,6 +75,11 @@ function protocolOf(port: ServicePort | undefined): Cluster_Protocol {
 
 /** The healthy instances that a cluster means. None at all is a fact too: 503 with UH. */
 export function endpointSetOf(key: ClusterKey, instances: readonly ServiceInstance[]): EndpointSet {
+  if (key.via !== undefined)
+    return create(EndpointSetSchema, {
+      cluster: clusterName(key),
+      endpoints: [{ ...splitAddress(key.via), weight: 1 }],
+    });
   return create(EndpointSetSchema, {
     cluster: clusterName(key),
     endpoints: instances

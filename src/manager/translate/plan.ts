@@ -15,6 +15,7 @@ import type { ServiceRef } from "../../model/route-rule.ts";
 import type { Service } from "../../model/service.ts";
 import { type Catalog, isHttpPort } from "./catalog.ts";
 import { type ClusterKey, clusterName, clusterOf } from "./cluster.ts";
+import { egressProxyOf, isProxied, proxiedAuthority, withAuthority } from "./egress-proxy.ts";
 import { authorityOf, callableNames } from "./host-name.ts";
 import { defaultRoute, isCatchAll, routeOf, tunnelRoute, type UseCluster } from "./route.ts";
 import type { RuleSet } from "./rule-set.ts";
@@ -47,7 +48,9 @@ export function planService(service: Service, context: PlanContext): Plan {
       domains: domainsOf(service, context).flatMap((name) =>
         bare ? [name, `${name}:${port.number}`] : [`${name}:${port.number}`],
       ),
-      routes: routesOf(service.host, use, context),
+      routes: routesOf(service.host, use, context).map((route) =>
+        withAuthority(route, (name) => clusters.authority(name)),
+      ),
     });
   });
   for (const port of service.ports.filter((one) => !isHttpPort(one))) {
@@ -120,26 +123,36 @@ function routesOf(host: string, use: UseCluster, { rules, node }: PlanContext) {
 /** Makes each cluster that is named once, and remembers which hosts were looked at. */
 class ClusterCollector {
   readonly #context: PlanContext;
+  readonly #via: string | undefined;
   readonly #clusters = new Map<string, { key: ClusterKey; cluster: Cluster }>();
   readonly #hosts = new Set<string>();
 
   constructor(context: PlanContext) {
     this.#context = context;
+    this.#via = egressProxyOf(context.rules, context.node);
   }
 
   use(destination: ServiceRef, calledPort: number): string {
     const { rules, catalog, node } = this.#context;
     const service = catalog.service(destination.host);
+    const port = portOf(service, calledPort);
     const key: ClusterKey = {
       host: destination.host,
       labels: destination.labels,
-      port: portOf(service, calledPort),
+      port,
+      ...(this.#via !== undefined && isProxied(service, port) && { via: this.#via }),
     };
     const name = clusterName(key);
     this.#hosts.add(destination.host);
     if (!this.#clusters.has(name))
       this.#clusters.set(name, { key, cluster: clusterOf(key, service, rules, node) });
     return name;
+  }
+
+  /** What the egress proxy is asked for, if the cluster leads there. */
+  authority(name: string): string | undefined {
+    const key = this.#clusters.get(name)?.key;
+    return key?.via === undefined ? undefined : proxiedAuthority(key.host, key.port);
   }
 
   collected(): Pick<Plan, "clusters" | "hosts"> {

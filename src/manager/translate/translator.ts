@@ -13,6 +13,7 @@ import { compare } from "../order.ts";
 import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
 import { type ClusterKey, clusterName, endpointSetOf } from "./cluster.ts";
+import { egressProxyOf } from "./egress-proxy.ts";
 import { formatLabels } from "./labels.ts";
 import { planEgress, planService } from "./plan.ts";
 import { endpointSetResource, type Resource, type Resources } from "./resource.ts";
@@ -63,6 +64,7 @@ export class Translator {
     if (!Bun.deepEquals(former.rules.settings, world.rules.settings)) {
       this.#settings = settingsOf(world.rules.settings);
       this.#views.clear();
+      this.#endpointSets.clear();
       return;
     }
     const owners = changedOwners(former.rules, world.rules);
@@ -109,7 +111,7 @@ export class Translator {
   }
 
   #endpointSet(key: ClusterKey): Resource<Resources["endpointSets"][0]["message"]> {
-    const name = clusterName(key);
+    const name = `${key.via ?? ""}|${clusterName(key)}`;
     let set = this.#endpointSets.get(name);
     if (set === undefined) {
       const instances = this.#world.catalog.instances(key.host);
@@ -125,13 +127,14 @@ export class Translator {
       if (hosts.has(name.slice(name.lastIndexOf("|") + 1))) this.#endpointSets.delete(name);
   }
 
-  /** Namespace, and the objects with a source that speak of this node. */
+  /** Namespace, the egress proxy, and the objects with a source that speak of this node. */
   #viewKey(node: NodeView): string {
     const identity = `${node.namespace}|${node.service}|${formatLabels(node.labels)}`;
     let key = this.#viewKeys.get(identity);
     if (key === undefined) {
       const spoken = this.#sourced.filter(({ source }) => isSource(source, node));
-      key = [node.namespace, ...spoken.map(({ name }) => name)].join("|");
+      const via = egressProxyOf(this.#world.rules, node) ?? "";
+      key = [node.namespace, via, ...spoken.map(({ name }) => name)].join("|");
       this.#viewKeys.set(identity, key);
     }
     return key;

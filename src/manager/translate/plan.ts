@@ -57,7 +57,9 @@ export function planService(service: Service, context: PlanContext): Plan {
     const cluster = clusters.use({ host: service.host, labels: {} }, port.number);
     virtualHosts.push(tunnelHost(service.host, port.number, domainsOf(service, context), cluster));
   }
-  for (const port of httpPorts) clusters.use({ host: service.host, labels: {} }, port.number);
+  // Names are followed before a route leads to them: one that is new has no address for a while.
+  if (service.resolution === "DNS")
+    for (const port of httpPorts) clusters.use({ host: service.host, labels: {} }, port.number);
   const { clusters: used, hosts } = clusters.collected();
   return { virtualHosts, clusters: used, hosts: new Set([service.host, ...hosts]) };
 }
@@ -81,13 +83,11 @@ export function planEgress(egress: ConfigOf<"EgressRule">, context: PlanContext)
   const host = egress.spec.service;
   const ports = egress.spec.ports.filter(({ protocol }) => EGRESS_HTTP.has(protocol));
   const tunnels = egress.spec.ports.filter(({ protocol }) => !EGRESS_HTTP.has(protocol));
-  const clusters = egress.spec.ports.map(({ port }) => {
-    const key = { host, port, labels: {} };
-    const cluster = clusterOf(key, undefined, context.rules, context.node);
-    cluster.discovery = Cluster_Discovery.ORIGINAL;
-    return { key, cluster };
-  });
-  const nameOf = (port: number): string => clusterName({ host, port, labels: {} });
+  const used = new Set(tunnels.map(({ port }) => port));
+  const nameOf = (port: number): string => {
+    used.add(port);
+    return clusterName({ host, port, labels: {} });
+  };
   const virtualHosts = ports.map(({ port }) =>
     create(VirtualHostSchema, {
       name: `${host}:${port}`,
@@ -98,6 +98,12 @@ export function planEgress(egress: ConfigOf<"EgressRule">, context: PlanContext)
   // An address or a block is captured, not named: its connections come with transparent capture.
   if (!/^[\d./]+$/.test(host))
     for (const { port } of tunnels) virtualHosts.push(tunnelHost(host, port, [host], nameOf(port)));
+  const clusters = [...used].map((port) => {
+    const key = { host, port, labels: {} };
+    const cluster = clusterOf(key, undefined, context.rules, context.node);
+    cluster.discovery = Cluster_Discovery.ORIGINAL;
+    return { key, cluster };
+  });
   return { virtualHosts, clusters, hosts: new Set([host]) };
 }
 

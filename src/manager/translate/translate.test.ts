@@ -363,6 +363,29 @@ describe("route rules", () => {
   });
 });
 
+describe("clusters", () => {
+  const away = rule("away", "route: [{ labels: { version: v1 } }]");
+  const named = (config: ProxyConfig) =>
+    config.clusters.map(({ name }) => name).filter((name) => name.endsWith(host("reviews")));
+
+  test("are there if a route names them", () => {
+    expect(named(configFor(""))).toEqual([all]);
+    expect(named(configFor(away))).toEqual([v1]);
+    const mirrored = rule(
+      "away",
+      "route: [{ labels: { version: v1 } }]",
+      "mirror: { name: reviews }",
+    );
+    expect(named(configFor(mirrored))).toEqual([v1, all]);
+    expect(named(configFor(rule("moved", "redirect: { uri: /new }")))).toEqual([]);
+  });
+
+  test("that follow names are there before a route leads to them", () => {
+    const services = [{ ...service("reviews"), resolution: "DNS" as const }];
+    expect(named(configFor(away, { services }))).toEqual([v1, all]);
+  });
+});
+
 describe("destination policies", () => {
   const policy = (name: string, labels: string, rest: string): string =>
     [
@@ -378,7 +401,11 @@ describe("destination policies", () => {
 
   test("apply to the cluster whose labels are theirs exactly; the first key wins", () => {
     const yaml = [
-      rule("v1", "route: [{ labels: { version: v1 } }]"),
+      rule(
+        "v1",
+        "match: { request: { headers: { x: { exact: '1' } } } }",
+        "route: [{ labels: { version: v1 } }]",
+      ),
       policy("a", ", labels: { version: v1 }", "loadBalancing: { name: RANDOM }"),
       policy("b", ", labels: { version: v1 }", "loadBalancing: { name: LEAST_CONN }"),
     ].join("");

@@ -290,7 +290,7 @@ describe("a policy", () => {
 
   test("with labels is for the version that a rule names, and for no other", () => {
     const snapshot = mesh(
-      rule("r", toV2) +
+      rule("r", `${request("x: { exact: y }")}, ${toV2}`) +
         policy("name: reviews, labels: { version: v2 }", "loadBalancing: { name: RANDOM }"),
     );
     const kinds = [...snapshot.clusters.values()]

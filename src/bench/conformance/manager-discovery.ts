@@ -35,12 +35,19 @@ interface Case {
     readonly name: string;
     readonly yaml: string;
   }[];
+  readonly mesh_overrides?: { readonly egressProxyAddress?: string };
   readonly expected?: unknown;
 }
 
 interface Vectors {
   readonly cases: readonly Case[];
   readonly mock_registry: RegistryVector;
+  readonly other_goldens: Readonly<Record<string, AgentFile>>;
+}
+
+/** What an agent of 0.1 wrote for its proxy: clusters of TCP ports were there, and not discovered. */
+interface AgentFile {
+  readonly cluster_manager?: { readonly clusters: readonly V1Cluster[] };
 }
 
 const files: readonly (readonly [file: string, era: Era])[] = [
@@ -54,8 +61,10 @@ export const discoverySuites: readonly Suite[] = files.map(([name, era]) => ({
   run: async (path) => {
     const vectors = JSON.parse(readFileSync(path, "utf8")) as Vectors;
     const verdicts = new Verdicts();
+    const files = Object.values(vectors.other_goldens);
+    const inFiles = files.flatMap((file) => file.cluster_manager?.clusters ?? []);
     for (const one of vectors.cases)
-      judge(one, { era, registry: new MockRegistry(vectors.mock_registry), verdicts });
+      judge(one, { era, registry: new MockRegistry(vectors.mock_registry), inFiles, verdicts });
     return verdicts.result();
   },
 }));
@@ -63,6 +72,8 @@ export const discoverySuites: readonly Suite[] = files.map(([name, era]) => ({
 interface Run {
   readonly era: Era;
   readonly registry: MockRegistry;
+  /** Clusters that a proxy had besides those that it discovered. */
+  readonly inFiles: readonly V1Cluster[];
   readonly verdicts: Verdicts;
 }
 
@@ -80,8 +91,9 @@ function judge(one: Case, run: Run): void {
   const differences: string[] = [];
   const departures = new Set<string>();
   for (const answer of answersOf(one)) {
-    const config = configFor(answer.node, read, run.registry);
-    const golden: Golden = { era: run.era, config, registry: run.registry, departures };
+    const { era, registry, inFiles } = run;
+    const config = configFor(answer.node, read, one, run);
+    const golden: Golden = { era, config, registry, inFiles, departures };
     differences.push(...compare(answer, golden));
   }
   verdicts.judge(one.name, differences.length === 0 ? undefined : differences.join("; "));
@@ -136,11 +148,26 @@ function answersOf({ url, expected }: Case): readonly Answer[] {
   }));
 }
 
-function configFor(node: string, configs: readonly Config[], registry: MockRegistry): ProxyConfig {
+/** The tests of 0.1 asked for answers under the defaults of its mesh, an egress proxy among them. */
+const egressProxy: Readonly<Record<Era, string>> = {
+  "0.1": "istio-egress:80",
+  "0.3": "",
+  "0.8": "",
+};
+
+function configFor(
+  node: string,
+  configs: readonly Config[],
+  { mesh_overrides: mesh }: Case,
+  { era, registry }: Run,
+): ProxyConfig {
   const ip = node.includes("~") ? (node.split("~")[1] ?? "") : node;
-  const { services, instances } = registry;
+  const { services, instances, names } = registry;
   const rules = ruleSetOf(configs, "cluster.local");
-  return translate(rules, services, instances, registry.nodeAt(ip));
+  const egressProxyAddress = mesh?.egressProxyAddress ?? egressProxy[era];
+  const settings = { ...rules.settings, egressProxyAddress };
+  const all = [...instances, ...names];
+  return translate({ ...rules, settings }, services, all, registry.nodeAt(ip));
 }
 
 function compare(answer: Answer, golden: Golden): readonly string[] {

@@ -24,6 +24,7 @@ export interface V1Cluster {
   readonly service_name?: string;
   readonly type: string;
   readonly lb_type: string;
+  readonly hosts?: readonly { readonly url: string }[];
   readonly ssl_context?: object;
   readonly max_requests_per_connection?: number;
   readonly circuit_breakers?: { readonly default?: Readonly<Record<string, number>> };
@@ -48,15 +49,20 @@ export interface Golden {
   readonly era: "0.1" | "0.3" | "0.8";
   readonly config: ProxyConfig;
   readonly registry: MockRegistry;
+  /** Clusters that the proxy had besides those that it discovered. */
+  readonly inFiles: readonly V1Cluster[];
   /** What differs on purpose, collected on the way. */
   readonly departures: Set<string>;
 }
 
 const reasons = {
   tls: "HTTPS ports are not proxied as HTTP until TLS is originated: not there yet",
-  egressProxy: "external services are called directly, not by an egress proxy (manager 1.8)",
-  bareName: "a name without port means port 80, since one listener serves all (manager 4.3)",
-  resolved: "external services are resolved by the proxy (manager 1.8)",
+  bareName:
+    "a name without port means the port of its connection, which capture tells: not there yet",
+  resolved:
+    "no endpoint of an external service is ever found; by cds.json of discovery_v1_istio-0.8.0 " +
+    "the proxy resolves its name",
+  followed: "what is found by name is followed before a route leads there (manager 10, 4)",
 };
 
 export function compareHosts(
@@ -72,7 +78,7 @@ export function compareHosts(
       differences.push(`no service of ${host.name} is known`);
       continue;
     }
-    if (isTls(host.name, key.port)) {
+    if (isTls(host.name, key.port, golden)) {
       golden.departures.add(reasons.tls);
       continue;
     }
@@ -85,14 +91,14 @@ export function compareHosts(
         ...compareDomains(host, ours.domains, key.port, golden),
         ...compareRoutes(
           host,
-          ours.routes.map((route) => routeInV1(route)),
+          ours.routes.filter((route) => !isTunnel(route)).map((route) => routeInV1(route)),
           golden,
         ),
       );
   }
   // Ports that are not HTTP had listeners of their own, and no virtual hosts; ours have tunnels.
   const extra = golden.config.virtualHosts
-    .filter(({ routes }) => routes.some(({ name }) => name !== "tunnel"))
+    .filter(({ routes }) => !routes.every(isTunnel))
     .map(({ name }) => name)
     .filter((name) => table === "http_proxy" || name.endsWith(`:${table}`))
     .filter((name) => !wanted.has(name));
@@ -107,8 +113,13 @@ function keyOfHost(name: string, { registry }: Golden) {
   return [name, ...ways].map((way) => registry.keyOf(way)).find((key) => key !== undefined);
 }
 
-function isTls(name: string, port: number): boolean {
-  return port === 443 || name.endsWith("|https");
+function isTunnel({ name }: { readonly name: string }): boolean {
+  return name === "tunnel";
+}
+
+/** TLS that the proxy originates; in 0.1 the egress proxy did. */
+function isTls(name: string, port: number, { era }: Golden): boolean {
+  return era !== "0.1" && (port === 443 || name.endsWith("|https"));
 }
 
 function compareDomains(
@@ -138,14 +149,10 @@ function compareRoutes(
 /** A recorded route without what belongs to the mixer, its clusters by our names. */
 function normal(route: V1Route, golden: Golden): V1Route {
   const { opaque_config: _, decorator: __, cluster, weighted_clusters: many, ...rest } = route;
-  const external = golden.registry.isExternal(route.host_rewrite ?? "");
-  if (external) golden.departures.add(reasons.egressProxy);
-  const { host_rewrite: ___, ...direct } = rest;
-  const named = external ? direct : rest;
   const clusters =
     many?.clusters.map(({ name, weight }) => ({ name: golden.registry.nameOf(name), weight })) ??
     (cluster === undefined ? undefined : [{ name: golden.registry.nameOf(cluster), weight: 100 }]);
-  const { timeout_ms: timeout = 0, headers = [], retry_policy: retry, ...others } = named;
+  const { timeout_ms: timeout = 0, headers = [], retry_policy: retry, ...others } = rest;
   return {
     ...others,
     ...(others.shadow && { shadow: { cluster: golden.registry.nameOf(others.shadow.cluster) } }),
@@ -187,7 +194,7 @@ function aligned(route: V1Route, golden: Golden): V1Route {
 }
 
 export function compareClusters(clusters: readonly V1Cluster[], golden: Golden): readonly string[] {
-  const wanted = new Set<string>();
+  const wanted = new Set(golden.inFiles.map(({ name }) => golden.registry.nameOf(name)));
   const differences = clusters
     .filter(({ name }) => name.startsWith("out."))
     .flatMap((cluster) => {
@@ -200,7 +207,11 @@ export function compareClusters(clusters: readonly V1Cluster[], golden: Golden):
       }
       const ours = golden.config.clusters.find((one) => golden.registry.ourName(one) === key.name);
       if (ours === undefined) return [`no cluster ${key.name}`];
-      return differ(`cluster ${key.name}`, clusterWanted(cluster, golden), clusterInV1(ours));
+      return differ(
+        `cluster ${key.name}`,
+        clusterWanted(cluster, golden),
+        clusterInV1(ours, cluster.hosts && golden.config),
+      );
     });
   const extra = golden.config.clusters
     .filter((one) => !wanted.has(golden.registry.ourName(one)))
@@ -208,10 +219,10 @@ export function compareClusters(clusters: readonly V1Cluster[], golden: Golden):
   return [...differences, ...extra.map(({ name }) => `a cluster ${name} too many`)];
 }
 
-/** All instances of a port: there whether a route leads to them or not. */
-function isSpare({ labels }: OurCluster, { departures }: Golden): boolean {
-  if (Object.keys(labels).length > 0) return false;
-  departures.add("each port has a cluster of all its instances, used or not (manager 4.3)");
+/** All instances of a port whose addresses are names. */
+function isSpare({ labels, discovery }: OurCluster, { departures }: Golden): boolean {
+  if (Object.keys(labels).length > 0 || types[discovery] !== "strict_dns") return false;
+  departures.add(reasons.followed);
   return true;
 }
 
@@ -219,9 +230,9 @@ function clusterWanted(cluster: V1Cluster, golden: Golden) {
   const key = golden.registry.keyOf(cluster.service_name ?? cluster.name.slice(4));
   const external = key !== undefined && golden.registry.isExternal(key.host);
   if (external && cluster.type !== "strict_dns") golden.departures.add(reasons.resolved);
-  if (external && golden.era === "0.1") golden.departures.add(reasons.egressProxy);
   return {
     type: external ? "strict_dns" : cluster.type,
+    hosts: cluster.hosts?.map(({ url }) => url),
     lb_type: cluster.type === "original_dst" ? undefined : cluster.lb_type,
     max_requests_per_connection: cluster.max_requests_per_connection,
     limits: cluster.circuit_breakers && { ...envoyDefaults, ...cluster.circuit_breakers.default },
@@ -242,9 +253,13 @@ type OurCluster = ProxyConfig["clusters"][number];
 const types = ["", "sds", "strict_dns", "original_dst"];
 const balancers = ["", "round_robin", "random", "least_request"];
 
-function clusterInV1({ discovery, loadBalancer, circuitBreaker, outlier }: OurCluster) {
+/** `hosts`: where its endpoints are, if they are to be compared. */
+function clusterInV1(cluster: OurCluster, hosts: ProxyConfig | undefined) {
+  const { name, discovery, loadBalancer, circuitBreaker, outlier } = cluster;
+  const endpoints = hosts?.endpointSets.find((set) => set.cluster === name)?.endpoints;
   return {
     type: types[discovery],
+    hosts: endpoints?.map(({ address, port }) => `tcp://${address}:${port}`),
     lb_type: types[discovery] === "original_dst" ? undefined : balancers[loadBalancer],
     max_requests_per_connection: circuitBreaker?.maxRequestsPerConnection,
     limits: circuitBreaker && {

@@ -59,6 +59,8 @@ interface Key {
 export class MockRegistry {
   readonly services: readonly Service[];
   readonly instances: readonly ServiceInstance[];
+  /** Where external services are found: under their own names. */
+  readonly names: readonly ServiceInstance[];
   readonly #keys = new Map<string, Key>();
 
   constructor({ services }: RegistryVector) {
@@ -66,6 +68,7 @@ export class MockRegistry {
     this.instances = this.services.flatMap((service) =>
       service.external ? [] : ["v0", "v1"].flatMap((version) => instancesOf(service, version)),
     );
+    this.names = this.services.flatMap((service) => (service.external ? namesOf(service) : []));
     for (const service of this.services)
       for (const port of service.ports)
         for (const labels of ["", "version=v0", "version=v1"])
@@ -135,14 +138,26 @@ function toRegistered(service: VectorService): Service {
 function instancesOf(service: Service, version: string): readonly ServiceInstance[] {
   const [first, second] = (service.addresses[0] ?? "").split(".");
   return service.ports.map(({ number }) => ({
+    ...plain,
     host: service.host,
     address: `${first}.${second}.1.${version.slice(1)}`,
     port: number === 80 ? number : number + 1_000,
     servicePort: number,
     labels: { version },
-    locality: "",
-    weight: 1,
-    healthy: true,
     workload: `${service.host}-${version}`,
   }));
 }
+
+function namesOf({ host, ports }: Service): readonly ServiceInstance[] {
+  return ports.map(({ number }) => ({
+    ...plain,
+    host,
+    address: host,
+    port: number,
+    servicePort: number,
+    labels: {},
+    workload: host,
+  }));
+}
+
+const plain = { locality: "", weight: 1, healthy: true };

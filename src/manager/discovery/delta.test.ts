@@ -108,15 +108,15 @@ const anyService: fc.Arbitrary<Service> = fc
   .record({
     host: anyHost,
     port: fc.constantFrom(80, 9080, undefined),
-    tcp: fc.boolean(),
+    protocol: fc.constantFrom("HTTP" as const, "HTTPS" as const, "TCP" as const),
     external: fc.boolean(),
     resolution: fc.constantFrom("STATIC" as const, "DNS" as const),
   })
-  .map(({ port, tcp, ...rest }) => ({
+  .map(({ port, protocol, ...rest }) => ({
     ...rest,
     namespace: "default",
     addresses: [],
-    ports: port === undefined ? [] : [{ name: "", number: port, protocol: tcp ? "TCP" : "HTTP" }],
+    ports: port === undefined ? [] : [{ name: "", number: port, protocol }],
     registry: "local",
   }));
 

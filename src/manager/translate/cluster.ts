@@ -27,6 +27,8 @@ export interface ClusterKey extends ServiceRef {
   readonly port: number;
   /** "istio-egress:80": the egress proxy that stands for the instances; absent: they do. */
   readonly via?: string;
+  /** Set: for connections past the egress proxy, beside the cluster by way of it. */
+  readonly tunnel?: true;
 }
 
 const BALANCERS: Readonly<Record<LoadBalancing, LoadBalancer>> = {
@@ -35,9 +37,10 @@ const BALANCERS: Readonly<Record<LoadBalancing, LoadBalancer>> = {
   RANDOM: LoadBalancer.RANDOM,
 };
 
-/** "outbound|9080|version=v1|reviews.default.svc.cluster.local" */
+/** "outbound|9080|version=v1|reviews.default.svc.cluster.local", or "tunnel|443||httpbin.org" */
 export function clusterName(key: ClusterKey): string {
-  return `outbound|${key.port}|${formatLabels(key.labels)}|${key.host}`;
+  const kind = key.tunnel ? "tunnel" : "outbound";
+  return `${kind}|${key.port}|${formatLabels(key.labels)}|${key.host}`;
 }
 
 export function clusterOf(
@@ -59,7 +62,7 @@ export function clusterOf(
     port: key.port,
     labels: sortedLabels(key.labels),
     discovery: key.via === undefined ? discoveryOf(service) : Cluster_Discovery.DNS,
-    protocol: protocolOf(port),
+    protocol: protocolOf(key, port),
     loadBalancer: BALANCERS[found?.policy.loadBalancing ?? "ROUND_ROBIN"],
     connectTimeoutMs: rules.settings.connectTimeoutMs,
     ...limitsOf(found?.policy.circuitBreaker),
@@ -67,8 +70,8 @@ export function clusterOf(
   });
 }
 
-function protocolOf(port: ServicePort | undefined): Cluster_Protocol {
-  if (port === undefined) return Cluster_Protocol.HTTP;
+function protocolOf(key: ClusterKey, port: ServicePort | undefined): Cluster_Protocol {
+  if (key.via !== undefined || port === undefined) return Cluster_Protocol.HTTP;
   if (port.protocol === "GRPC" || port.protocol === "HTTP2") return Cluster_Protocol.HTTP2;
   return isHttpPort(port) ? Cluster_Protocol.HTTP : Cluster_Protocol.TCP;
 }

@@ -23,7 +23,8 @@ spec:
   ports:
   - { name: http, number: 80, protocol: HTTP }
   - { name: http-alt, number: 8080, protocol: HTTP }
-  - { name: tls, number: 443, protocol: TLS }
+  - { name: https, number: 443, protocol: HTTPS }
+  - { name: tls, number: 8443, protocol: TLS }
 ---
 kind: ServiceEntry
 apiVersion: networking.istio.io/v1
@@ -84,9 +85,25 @@ test("without an egress proxy, and to what is not HTTP or not external, calls go
   expect(endpoints(direct, "outbound|80||httpbin.org")).toEqual(["httpbin.org:80"]);
   expect(hostsSent(direct, "httpbin.org:80")).toEqual([undefined]);
   const config = configFor(proxied);
-  expect(endpoints(config, "outbound|443||httpbin.org")).toEqual(["httpbin.org:443"]);
+  expect(endpoints(config, "outbound|8443||httpbin.org")).toEqual(["httpbin.org:8443"]);
   expect(endpoints(config, "outbound|80||legacy.example")).toEqual(["10.0.0.1:80"]);
   expect(hostsSent(config, "legacy.example:80")).toEqual([undefined]);
+});
+
+test("plain HTTP to a port of HTTPS goes to the egress proxy, tunnels through it directly", () => {
+  const [tunnel, plain] = virtualHost(configFor(proxied), "httpbin.org:443").routes;
+  expect(tunnel).toMatchObject({
+    match: { method: { kind: { value: "CONNECT" } } },
+    action: { value: { clusters: [{ cluster: "tunnel|443||httpbin.org" }] } },
+  });
+  expect(plain).toMatchObject({
+    action: { value: { clusters: [{ cluster: "outbound|443||httpbin.org" }] } },
+    rewrite: { authority: "httpbin.org:443" },
+  });
+  const config = configFor(proxied);
+  expect(endpoints(config, "tunnel|443||httpbin.org")).toEqual(["httpbin.org:443"]);
+  expect(endpoints(config, "outbound|443||httpbin.org")).toEqual(["istio-egress:8888"]);
+  expect(virtualHost(configFor(""), "httpbin.org:443").routes).toHaveLength(1);
 });
 
 test("the egress proxy itself calls directly", () => {

@@ -1,7 +1,7 @@
 /**
  * HTTP to external services by way of an egress proxy (MeshConfig's egressProxyAddress). Their
  * clusters hold that address alone, and requests name the service in full, since the egress proxy
- * goes by Host. Spec table: manager 1.8.
+ * goes by Host. It originates TLS where the service speaks it. Spec table: manager 1.8.
  */
 import { create } from "@bufbuild/protobuf";
 import { RewriteSchema, type Route } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
@@ -31,13 +31,18 @@ export function splitAddress(text: string): { readonly address: string; readonly
 /** Whether requests for that port go by way of an egress proxy, if there is one. */
 export function isProxied(service: Service | undefined, port: number): boolean {
   if (service?.external !== true) return false;
-  return service.ports.some((one) => one.number === port && isHttpPort(one));
+  const found = service.ports.find(({ number }) => number === port);
+  return found !== undefined && (isHttpPort(found) || found.protocol === "HTTPS");
 }
 
-/** What an egress proxy is asked for; a wildcard is no name to ask for. */
-export function proxiedAuthority(host: string, port: number): string | undefined {
+/**
+ * What an egress proxy is asked for: without a port that is 80, or 443 if the service has no port
+ * 80. A wildcard is no name to ask for.
+ */
+export function proxiedAuthority({ host, ports }: Service, port: number): string | undefined {
   if (host.startsWith("*")) return undefined;
-  return port === 80 ? authorityOf(host) : `${authorityOf(host)}:${port}`;
+  const usual = ports.some(({ number }) => number === 80) ? 80 : 443;
+  return port === usual ? authorityOf(host) : `${authorityOf(host)}:${port}`;
 }
 
 /**

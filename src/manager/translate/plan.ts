@@ -54,8 +54,14 @@ export function planService(service: Service, context: PlanContext): Plan {
     });
   });
   for (const port of service.ports.filter((one) => !isHttpPort(one))) {
-    const cluster = clusters.use({ host: service.host, labels: {} }, port.number);
-    virtualHosts.push(tunnelHost(service.host, port.number, domainsOf(service, context), cluster));
+    const all = { host: service.host, labels: {} };
+    const direct = clusters.use(all, port.number, true);
+    const host = tunnelHost(service.host, port.number, domainsOf(service, context), direct);
+    const cluster = clusters.use(all, port.number);
+    // Plain HTTP to a port of HTTPS: the egress proxy makes it that.
+    if (cluster !== direct)
+      host.routes.push(withAuthority(defaultRoute(cluster), (name) => clusters.authority(name)));
+    virtualHosts.push(host);
   }
   // Names are followed before a route leads to them: one that is new has no address for a while.
   if (service.resolution === "DNS")
@@ -138,15 +144,17 @@ class ClusterCollector {
     this.#via = egressProxyOf(context.rules, context.node);
   }
 
-  use(destination: ServiceRef, calledPort: number): string {
+  /** `tunnel`: for connections, which no egress proxy takes. */
+  use(destination: ServiceRef, calledPort: number, tunnel = false): string {
     const { rules, catalog, node } = this.#context;
     const service = catalog.service(destination.host);
     const port = portOf(service, calledPort);
+    const proxied = this.#via !== undefined && isProxied(service, port);
     const key: ClusterKey = {
       host: destination.host,
       labels: destination.labels,
       port,
-      ...(this.#via !== undefined && isProxied(service, port) && { via: this.#via }),
+      ...(proxied && (tunnel ? { tunnel } : { via: this.#via })),
     };
     const name = clusterName(key);
     this.#hosts.add(destination.host);
@@ -158,7 +166,8 @@ class ClusterCollector {
   /** What the egress proxy is asked for, if the cluster leads there. */
   authority(name: string): string | undefined {
     const key = this.#clusters.get(name)?.key;
-    return key?.via === undefined ? undefined : proxiedAuthority(key.host, key.port);
+    const service = key && this.#context.catalog.service(key.host);
+    return key?.via && service && proxiedAuthority(service, key.port);
   }
 
   collected(): Pick<Plan, "clusters" | "hosts"> {

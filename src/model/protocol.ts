@@ -1,9 +1,13 @@
 /** How a port's protocol is written, and read off its name. Spec tables: manager 2.1, 2.3. */
 import type { Protocol } from "./service.ts";
 
-/** In upper case ─▶ what it is to us. gRPC-Web is HTTP, whose version the client chooses. */
+/**
+ * In upper case ─▶ what it is to us. gRPC-Web is HTTP, whose version the client chooses; a port for
+ * requests to a forward proxy is HTTP as well.
+ */
 const words: ReadonlyMap<string, Protocol> = new Map([
   ["HTTP", "HTTP"],
+  ["HTTP_PROXY", "HTTP"],
   ["HTTP2", "HTTP2"],
   ["GRPC", "GRPC"],
   ["GRPC-WEB", "HTTP"],

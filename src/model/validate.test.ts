@@ -287,5 +287,6 @@ test("a port's protocol is in its name, or in a number whose server speaks first
   for (const [name, number, protocol] of ports)
     expect([name, number, protocolOfPort(name, number)]).toEqual([name, number, protocol]);
   expect(parseProtocol("gRPC")).toBe("GRPC");
+  expect(parseProtocol("Http_Proxy")).toBe("HTTP");
   expect(parseProtocol("constructor")).toBeUndefined();
 });

@@ -59,8 +59,8 @@ describe("a service entry is refused", () => {
     [
       "with a protocol that nobody knows",
       "{ hosts: [a.com], ports: [{ number: 80, name: a, protocol: HTP }] }",
-      "spec.ports[0].protocol: must be one of HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, " +
-        'MONGO, REDIS, MYSQL, UDP, not "HTP" (did you mean HTTP?)',
+      "spec.ports[0].protocol: must be one of HTTP, HTTP_PROXY, HTTP2, GRPC, GRPC-WEB, HTTPS, " +
+        'TLS, TCP, MONGO, REDIS, MYSQL, UDP, not "HTP" (did you mean HTTP?)',
     ],
     [
       "with two hosts on a port that cannot tell them apart",

@@ -3,6 +3,7 @@
  * groups of others that stand beside them in people's files.
  */
 import type { ConfigKind, ConfigOf } from "../model/config.ts";
+import type { MeshSettings } from "../model/mesh-settings.ts";
 import { readMeshConfig } from "./mesh-config.ts";
 import { readServiceEntry } from "./networking/service-entry.ts";
 import { readWorkloadEntry } from "./networking/workload-entry.ts";
@@ -16,6 +17,7 @@ import type { Place } from "./schema/place.ts";
 /** What a reader of a spec is told about the object around it. */
 export interface Holding extends Context {
   readonly labels: Readonly<Record<string, string>>;
+  readonly meshDefaults?: Partial<MeshSettings>;
 }
 
 interface ReadableOf<K extends ConfigKind> {

@@ -2,14 +2,18 @@
  * Settings of the whole mesh: a document of MeshConfig's fields, or `kind: MeshConfig`. All fields
  * of all releases are known; what we do not obey (yet) says so. Spec table: manager 3.
  */
-import { defaultMeshSettings, type MeshSettings } from "../model/mesh-settings.ts";
+import {
+  completeMeshSettings,
+  defaultMeshSettings,
+  type MeshSettings,
+} from "../model/mesh-settings.ts";
 import { checkProxyAddress } from "../model/validate-address.ts";
 import {
   checkConnectTimeout,
   checkDrainDuration,
   checkRefreshDelay,
 } from "../model/validate-duration.ts";
-import { type Fields, ignored, message, type Reader } from "./schema/message.ts";
+import { type Fields, ignored, message, type Reader, type ValueOf } from "./schema/message.ts";
 import type { Place } from "./schema/place.ts";
 import { checkedText, duration, integer, oneOf, text } from "./schema/scalar.ts";
 
@@ -112,20 +116,38 @@ const written = message({ ...fields, apiVersion: silent, kind: silent, metadata:
 export const meshConfigFields: ReadonlySet<string> = new Set(Object.keys(fields));
 
 /** Undefined after the problems have been reported. */
-export function readMeshConfig(place: Place): MeshSettings | undefined {
+export function readMeshConfig(
+  place: Place,
+  { meshDefaults = defaultMeshSettings }: { readonly meshDefaults?: Partial<MeshSettings> } = {},
+): MeshSettings | undefined {
   const config = written(place);
   if (config === undefined) return undefined;
-  const proxy = config.defaultConfig;
+  const settings = completeMeshSettings(settingsIn(config), meshDefaults);
+  if (!Array.isArray(settings)) return settings;
+  for (const name of settings) place.error(`must have a ${fieldOf[name]}, which has no default`);
+  return undefined;
+}
+
+/** Where each is written. */
+const fieldOf: Readonly<Record<keyof MeshSettings, string>> = {
+  outboundTrafficPolicy: "outboundTrafficPolicy",
+  accessLogFile: "accessLogFile",
+  accessLogEncoding: "accessLogEncoding",
+  connectTimeoutMs: "connectTimeout",
+  drainDurationMs: "drainDuration in its defaultConfig",
+  egressProxyAddress: "egressProxyAddress",
+};
+
+function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshSettings> {
+  const { outboundTrafficPolicy, accessLogFile, accessLogEncoding, connectTimeout } = config;
+  const { defaultConfig: proxy, egressProxyAddress } = config;
+  const drain = proxy?.terminationDrainDuration ?? proxy?.drainDuration;
   return {
-    outboundTrafficPolicy:
-      config.outboundTrafficPolicy?.mode ?? defaultMeshSettings.outboundTrafficPolicy,
-    accessLogFile: config.accessLogFile ?? defaultMeshSettings.accessLogFile,
-    accessLogEncoding: config.accessLogEncoding ?? defaultMeshSettings.accessLogEncoding,
-    connectTimeoutMs: config.connectTimeout ?? defaultMeshSettings.connectTimeoutMs,
-    drainDurationMs:
-      proxy?.terminationDrainDuration ??
-      proxy?.drainDuration ??
-      defaultMeshSettings.drainDurationMs,
-    egressProxyAddress: config.egressProxyAddress ?? defaultMeshSettings.egressProxyAddress,
+    ...(outboundTrafficPolicy?.mode && { outboundTrafficPolicy: outboundTrafficPolicy.mode }),
+    ...(accessLogFile !== undefined && { accessLogFile }),
+    ...(accessLogEncoding !== undefined && { accessLogEncoding }),
+    ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
+    ...(drain !== undefined && { drainDurationMs: drain }),
+    ...(egressProxyAddress !== undefined && { egressProxyAddress }),
   };
 }

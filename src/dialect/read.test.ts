@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { formatProblem } from "../core/problem.ts";
 import { type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
+import { defaultMeshSettings } from "../model/mesh-settings.ts";
 import { readDocuments } from "./read.ts";
 
 function read(text: string) {
@@ -327,6 +328,19 @@ describe("settings of the mesh", () => {
         drainDurationMs: 30_000,
         egressProxyAddress: "",
       });
+  });
+
+  test("that have no default must be given", () => {
+    const { connectTimeoutMs: _, drainDurationMs: __, ...meshDefaults } = defaultMeshSettings;
+    const options = { file: "mesh.yaml", namespace: "default", meshDefaults };
+    const { problems } = readDocuments("kind: MeshConfig\naccessLogFile: /dev/stdout\n", options);
+    expect(problems.map(formatProblem)).toEqual([
+      "mesh.yaml:1:1: must have a connectTimeout, which has no default",
+      "mesh.yaml:1:1: must have a drainDuration in its defaultConfig, which has no default",
+    ]);
+    const given = "connectTimeout: 2s\ndefaultConfig: { drainDuration: 3s }\n";
+    const [config] = readDocuments(given, options).configs;
+    expect(config?.spec).toMatchObject({ connectTimeoutMs: 2_000, drainDurationMs: 3_000 });
   });
 
   test("are one object, whatever namespace they are applied to", () => {

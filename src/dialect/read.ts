@@ -5,6 +5,7 @@
 import { type Document, isMap, isSeq, parseAllDocuments, YAMLMap } from "yaml";
 import type { Position, Problem } from "../core/problem.ts";
 import type { Config } from "../model/config.ts";
+import type { MeshSettings } from "../model/mesh-settings.ts";
 import { checkObjectName } from "../model/validate-name.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { LineIndex } from "./schema/line-index.ts";
@@ -18,6 +19,8 @@ export interface ReadOptions {
   readonly namespace: string;
   /** Appended to short names as ".svc.<domain>"; "cluster.local" if absent, nothing if empty. */
   readonly domain?: string;
+  /** What a MeshConfig may leave out; if absent, anything. */
+  readonly meshDefaults?: Partial<MeshSettings>;
 }
 
 export interface ReadResult {
@@ -157,6 +160,7 @@ function readObject(place: Place, written: string, { options, names }: Scope): C
     namespace: envelope.meta.namespace,
     domain: options.domain ?? "cluster.local",
     labels: envelope.meta.labels,
+    ...(options.meshDefaults !== undefined && { meshDefaults: options.meshDefaults }),
   });
   if (spec === undefined || place.reading.errors > 0) return undefined;
   return toConfig(envelope, spec, place, envelope.bare ? named(envelope, written) : written);

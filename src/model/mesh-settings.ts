@@ -10,6 +10,19 @@ export interface MeshSettings {
   readonly egressProxyAddress: string;
 }
 
+/** What `given` leaves out is as in `under`; or the names of what neither of them has. */
+export function completeMeshSettings(
+  given: Partial<MeshSettings>,
+  under: Partial<MeshSettings>,
+): MeshSettings | (keyof MeshSettings)[] {
+  const whole = { ...under, ...given };
+  return isComplete(whole) ? whole : names.filter((name) => whole[name] === undefined);
+}
+
+function isComplete(settings: Partial<MeshSettings>): settings is MeshSettings {
+  return names.every((name) => settings[name] !== undefined);
+}
+
 export const defaultMeshSettings: MeshSettings = {
   outboundTrafficPolicy: "ALLOW_ANY",
   accessLogFile: "",
@@ -18,3 +31,5 @@ export const defaultMeshSettings: MeshSettings = {
   drainDurationMs: 30_000,
   egressProxyAddress: "",
 };
+
+const names = Object.keys(defaultMeshSettings) as (keyof MeshSettings)[];

@@ -45,7 +45,7 @@ interface Vectors {
   readonly other_goldens: Readonly<Record<string, AgentFile>>;
 }
 
-/** What an agent of 0.1 wrote for its proxy: clusters of TCP ports were there, and not discovered. */
+/** What an agent of 0.1 wrote for its proxy: clusters of TCP ports, which were not discovered. */
 interface AgentFile {
   readonly cluster_manager?: { readonly clusters: readonly V1Cluster[] };
 }
@@ -148,7 +148,7 @@ function answersOf({ url, expected }: Case): readonly Answer[] {
   }));
 }
 
-/** The tests of 0.1 asked for answers under the defaults of its mesh, an egress proxy among them. */
+/** The tests of 0.1 asked for answers under the defaults of its mesh: with an egress proxy. */
 const egressProxy: Readonly<Record<Era, string>> = {
   "0.1": "istio-egress:80",
   "0.3": "",

@@ -4,6 +4,7 @@
  * the SHA-1 of that.
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { HostTable } from "../../proxy/route/host-table.ts";
 import { routeInV1, type V1Route } from "./manager-envoy-route.ts";
 import type { MockRegistry } from "./manager-vectors.ts";
 
@@ -57,8 +58,6 @@ export interface Golden {
 
 const reasons = {
   tls: "HTTPS ports are not proxied as HTTP until TLS is originated: not there yet",
-  bareName:
-    "a name without port means the port of its connection, which capture tells: not there yet",
   resolved:
     "no endpoint of an external service is ever found; by cds.json of discovery_v1_istio-0.8.0 " +
     "the proxy resolves its name",
@@ -72,6 +71,7 @@ export function compareHosts(
 ): readonly string[] {
   const differences: string[] = [];
   const wanted = new Set<string>();
+  const listenerPort = table === "http_proxy" ? 80 : Number(table);
   for (const host of hosts) {
     const key = keyOfHost(host.name, golden);
     if (key === undefined) {
@@ -88,7 +88,7 @@ export function compareHosts(
     if (ours === undefined) differences.push(`no virtual host ${name}`);
     else
       differences.push(
-        ...compareDomains(host, ours.domains, key.port, golden),
+        ...compareDomains(host, ours, listenerPort, golden),
         ...compareRoutes(
           host,
           ours.routes.filter((route) => !isTunnel(route)).map((route) => routeInV1(route)),
@@ -122,17 +122,35 @@ function isTls(name: string, port: number, { era }: Golden): boolean {
   return era !== "0.1" && (port === 443 || name.endsWith("|https"));
 }
 
+/**
+ * Each recorded domain leads to our virtual host, for a connection to the port whose table it is
+ * in: there a name without port means that port. And ours has no name that was not recorded, with
+ * its port at least: an only HTTP port has the bare name too.
+ */
 function compareDomains(
-  host: V1VirtualHost,
-  ours: readonly string[],
-  port: number,
-  golden: Golden,
+  { name, domains }: V1VirtualHost,
+  ours: OurVirtualHost,
+  listenerPort: number,
+  { config }: Golden,
 ): readonly string[] {
-  const bare = (domain: string) => !/:\d+$/.test(domain);
-  const wanted = host.domains.filter((domain) => port === 80 || !bare(domain));
-  if (wanted.length < host.domains.length) golden.departures.add(reasons.bareName);
-  const given = ours.filter((domain) => port === 80 || !bare(domain));
-  return differ(`domains of ${host.name}`, wanted.toSorted(), given.toSorted());
+  const table = new HostTable(
+    config.virtualHosts.flatMap((one) => one.domains.map((domain) => ({ domain, value: one }))),
+  );
+  const lost = domains.filter((domain) => {
+    const bytes = encoder.encode(domain);
+    return table.find(bytes, 0, bytes.length, listenerPort) !== ours;
+  });
+  const extra = ours.domains.filter(
+    (domain) => !domains.includes(domain) && !domains.includes(`${domain}:${portOf(ours)}`),
+  );
+  return [
+    ...lost.map((domain) => `${domain} of ${name} does not lead to ${ours.name}`),
+    ...extra.map((domain) => `a domain ${domain} of ${name} too many`),
+  ];
+}
+
+function portOf({ name }: OurVirtualHost): string {
+  return name.slice(name.lastIndexOf(":") + 1);
 }
 
 function compareRoutes(
@@ -249,6 +267,9 @@ const envoyDefaults = {
 };
 
 type OurCluster = ProxyConfig["clusters"][number];
+type OurVirtualHost = ProxyConfig["virtualHosts"][number];
+
+const encoder = new TextEncoder();
 
 const types = ["", "sds", "strict_dns", "original_dst"];
 const balancers = ["", "round_robin", "random", "least_request"];

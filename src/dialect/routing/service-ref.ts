@@ -54,8 +54,16 @@ export function resolveService(written: WrittenService, context: Context): Servi
   const { name = "", service = "", namespace = "", domain = "" } = written;
   const complaints = checkParts(written);
   if (complaints > 0) return undefined;
-  const host = service !== "" ? service : qualify({ name, namespace, domain }, context);
+  const host = hostOf({ name, namespace, domain, service }, context);
   return { host: host.toLowerCase(), labels: toRecord(written.labels) };
+}
+
+/** The host that the parts of an IstioService mean; a service is the host itself (manager 1.4). */
+export function hostOf(
+  { service, ...parts }: { name: string; namespace: string; domain: string; service: string },
+  context: Pick<Context, "namespace" | "domain">,
+): string {
+  return service !== "" ? service : qualify(parts, context);
 }
 
 /** In v1alpha2 a text without dots is a name, as everywhere else there. */
@@ -106,7 +114,7 @@ function checkParts(written: Parts): number {
 
 function qualify(
   { name, namespace, domain }: { name: string; namespace: string; domain: string },
-  context: Context,
+  context: Pick<Context, "namespace" | "domain">,
 ): string {
   const space = namespace !== "" ? namespace : context.namespace;
   const suffix = domain !== "" ? domain : context.domain === "" ? "" : `svc.${context.domain}`;

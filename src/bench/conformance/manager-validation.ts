@@ -103,8 +103,9 @@ interface Departure {
 const departures: readonly Departure[] = [
   {
     why:
-      "tcp and mongo are refused, which TestValidateEgressRulePort of " +
-      "istio-0.8.0__pilot_pkg_model_validation_test accepts in the same apiVersion",
+      "tcp and mongo are refused; in the same apiVersion TestValidateEgressRulePort#10 and " +
+      '"valid egress rule with tcp ports" of istio-0.8.0__pilot_pkg_model_validation_test ' +
+      "are valid",
     applies: ({ kind, object, valid }, era) =>
       era === "0.3" &&
       kind === "EgressRulePort" &&

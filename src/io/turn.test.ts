@@ -1,3 +1,4 @@
+/** The end of a turn of the event loop. */
 import { expect, test } from "bun:test";
 import { Turn } from "./turn.ts";
 

@@ -1,4 +1,4 @@
-/** What an exchange sends its request over: a connection of its own, or a stream of a shared one. */
+/** What an exchange sends its request over: its own connection, or a stream of a shared one. */
 import { SocketSide } from "./socket-side.ts";
 
 export abstract class UpstreamSide extends SocketSide {

@@ -1,5 +1,6 @@
 /** Every suite that reads vectors, and why the files that none reads wait. */
 import { parserSuites } from "./http-parsers.ts";
+import { pathSuites } from "./http-paths.ts";
 import { requestSuites } from "./http-requests.ts";
 import { responseSuites } from "./http-responses.ts";
 import { discoverySuites } from "./manager-discovery.ts";
@@ -13,6 +14,7 @@ import { wireResponseSuites } from "./wire-responses.ts";
 export const suites: readonly Suite[] = [
   ...requestSuites,
   ...parserSuites,
+  ...pathSuites,
   ...responseSuites,
   ...smugglingSuites,
   ...wireResponseSuites,
@@ -26,7 +28,6 @@ export const suites: readonly Suite[] = [
 export const unread: readonly (readonly [prefix: string, why: string])[] = [
   ["http/h2", "HTTP/2 is not there yet"],
   ["http/hpack", "HTTP/2 is not there yet"],
-  ["http/paths", "path normalisation comes with gateways"],
   ["http/trace-context", "traces are passed on; starting them comes with telemetry"],
   ["http/rfc-requirements", "a list of requirements, not of cases"],
   ["mixer/", "the mixer is not there yet"],

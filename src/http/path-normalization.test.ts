@@ -65,6 +65,7 @@ const unchanged: readonly string[] = [
   "//",
   "/a;v=1/b;w",
   "/a;../b",
+  "/a;v=../b",
   "/%20%3A%3f%2520",
   "/%c0%af",
   "/a%2fb%5Cc",
@@ -91,6 +92,7 @@ const basic: readonly Row[] = [
   ["/\\..\\a", "/a"],
   ["/%61dmin%2D%7e", "/admin-~"],
   ["/%41%252e%3b", "/A%252e%3b"],
+  ["/%41;v=../b", "/A;v=../b"],
   ["/a/../b?c=/../d", "/b?c=/../d"],
   ["/a/..?q", "/?q"],
   ["http://a.example/a/../b?c", "http://a.example/b?c"],
@@ -167,12 +169,29 @@ test("escaped slashes may be refused, or sent back to the client without them", 
 });
 
 test("the asterisk and an authority have no path", () => {
-  for (const line of ["OPTIONS *", "CONNECT a.example:443"]) {
+  for (const line of ["OPTIONS *", "CONNECT a%41.example:443"]) {
     const head = new MessageHead();
-    const bytes = octets(`${line} HTTP/1.1\r\nHost: a.example:443\r\n\r\n`);
-    scanRequestHead(bytes, 0, bytes.length, head);
+    const bytes = octets(`${line} HTTP/1.1\r\nHost: a%41.example:443\r\n\r\n`);
+    expect(scanRequestHead(bytes, 0, bytes.length, head)).toBe(bytes.length);
     expect(normalizer.normalize(head, decode)).toBe(PathVerdict.unchanged);
   }
+});
+
+test("a path that does not stand behind its method is replaced alone, and read no further", () => {
+  const head = new MessageHead();
+  const place = (path: string): Uint8Array => {
+    const bytes = octets(`${path}41GET /a/../b`);
+    Object.assign(head, { bytes, start: path.length + 2, methodEnd: path.length + 5, form: 0 });
+    Object.assign(head, { targetStart: 0, pathStart: 0, pathEnd: path.length, queryStart: -1 });
+    return bytes;
+  };
+  place("/a/%");
+  expect(normalizer.normalize(head, base)).toBe(PathVerdict.refused);
+  const bytes = place("/a/../b");
+  expect(normalizer.normalize(head, base)).toBe(PathVerdict.changed);
+  expect(head.text(head.pathStart, head.pathEnd)).toBe("/b");
+  expect(head.start).toBe(9);
+  expect(Buffer.from(bytes.subarray(7)).toString()).toBe("41GET /a/../b");
 });
 
 test("a path too long for the output is refused where it would change, else it passes", () => {

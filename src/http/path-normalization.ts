@@ -182,21 +182,19 @@ function dotsOf(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /**
- * Whether who cuts parameters off, or decodes escaped slashes, finds a dot segment in this one. A
+ * Of a segment that is no dot segment: whether who cuts parameters off, or decodes escaped slashes, finds a dot segment in this one. A
  * part begins with the segment or after an escaped slash, and ends there or at a ";".
  */
 function hidesDots(bytes: Uint8Array, from: number, to: number): boolean {
   let part = from;
-  let cut = false;
   for (let at = from; at < to; at++) {
     const octet = bytes[at] === PERCENT ? escapeAt(bytes, at, to) : bytes[at]!;
     const slash = octet === SLASH_ESCAPE || octet === BACKSLASH_ESCAPE;
     if (!slash && octet !== SEMICOLON_ESCAPE) continue;
     if (part !== -1 && dotsOf(bytes, part, at) > 0) return true;
-    cut = true;
     part = slash ? at + 3 : -1;
   }
-  return cut && part !== -1 && dotsOf(bytes, part, to) > 0;
+  return part !== -1 && dotsOf(bytes, part, to) > 0;
 }
 
 /**

@@ -98,6 +98,14 @@ spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu
     "kind: MeshConfig\naccessLogFile: /dev/stdout\nconnectTimeout: 3s\n" +
       "egressProxyAddress: istio-egress:80\n",
   ],
+  [
+    "settings of paths by Istio's word",
+    "kind: MeshConfig\npathNormalization: { normalization: DECODE_AND_MERGE_SLASHES }\n",
+  ],
+  [
+    "settings of paths by Envoy's word",
+    "kind: MeshConfig\npathNormalization: { pathWithEscapedSlashesAction: REJECT_REQUEST }\n",
+  ],
 ];
 
 describe("what is written reads back as the same", () => {

@@ -6,7 +6,11 @@ import { stringify } from "yaml";
 import type { Config } from "../model/config.ts";
 import type { CircuitBreaker, DestinationPolicy } from "../model/destination-policy.ts";
 import type { EgressRule } from "../model/egress-rule.ts";
-import { defaultMeshSettings, type MeshSettings } from "../model/mesh-settings.ts";
+import {
+  defaultMeshSettings,
+  type MeshSettings,
+  type PathNormalization,
+} from "../model/mesh-settings.ts";
 import type { ServiceEntry, WorkloadEntry } from "../model/service.ts";
 import { formatDuration } from "../model/validate-duration.ts";
 import { routeRuleJson, serviceJson } from "./format-route-rule.ts";
@@ -141,5 +145,14 @@ function meshJson(settings: MeshSettings): Json {
     defaultConfig: drainDurationMs && {
       terminationDrainDuration: formatDuration(drainDurationMs),
     },
+    pathNormalization: pathJson(settings.pathNormalization),
   };
+}
+
+function pathJson({ normalization, escapedSlashes }: PathNormalization): Json | undefined {
+  if (normalization === "MERGE_SLASHES" && escapedSlashes === "UNESCAPE_AND_FORWARD")
+    return { normalization: "DECODE_AND_MERGE_SLASHES" };
+  const action = escapedSlashes === "KEEP_UNCHANGED" ? undefined : escapedSlashes;
+  if (normalization === "BASE" && action === undefined) return undefined;
+  return { normalization, pathWithEscapedSlashesAction: action };
 }

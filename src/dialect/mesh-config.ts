@@ -6,6 +6,7 @@ import {
   completeMeshSettings,
   defaultMeshSettings,
   type MeshSettings,
+  type PathNormalization,
 } from "../model/mesh-settings.ts";
 import { checkProxyAddress } from "../model/validate-address.ts";
 import {
@@ -72,6 +73,18 @@ const proxyConfig = message({
   ),
 });
 
+const pathNormalization = message({
+  normalization: oneOf("DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"),
+  /** Envoy's, which Istio's forms leave at keeping or unescaping. */
+  pathWithEscapedSlashesAction: oneOf(
+    "IMPLEMENTATION_SPECIFIC_DEFAULT",
+    "KEEP_UNCHANGED",
+    "REJECT_REQUEST",
+    "UNESCAPE_AND_REDIRECT",
+    "UNESCAPE_AND_FORWARD",
+  ),
+});
+
 const silent: Reader<never> = () => undefined;
 
 const fields = {
@@ -83,6 +96,7 @@ const fields = {
   accessLogEncoding: oneOf("TEXT", "JSON"),
   connectTimeout: duration((value) => checkConnectTimeout(value, connectTimeoutMax)),
   defaultConfig: proxyConfig,
+  pathNormalization,
   proxyListenPort: judged(integer({ least: 0, most: 65_535 })),
   egressProxyAddress: proxyAddress,
   mixerAddress: address,
@@ -99,7 +113,7 @@ const fields = {
      configSources enableAutoMtls inboundTrafficPolicy localityLbSetting rootNamespace
      dnsRefreshRate disableMixerHttpReports h2UpgradePolicy inboundClusterStatName
      outboundClusterStatName enablePrometheusMerge verifyCertificateAtClient ca
-     extensionProviders defaultProviders discoverySelectors pathNormalization
+     extensionProviders defaultProviders discoverySelectors
      defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy meshMTLS
      tlsDefaults serviceSettings hboneIdleTimeout serviceScopeConfigs protocolDetectionTimeout
      tcpKeepalive thriftConfig policyCheckFailOpen sidecarToTelemetrySessionAffinity
@@ -136,11 +150,12 @@ const fieldOf: Readonly<Record<keyof MeshSettings, string>> = {
   connectTimeoutMs: "connectTimeout",
   drainDurationMs: "drainDuration in its defaultConfig",
   egressProxyAddress: "egressProxyAddress",
+  pathNormalization: "pathNormalization",
 };
 
 function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshSettings> {
   const { outboundTrafficPolicy, accessLogFile, accessLogEncoding, connectTimeout } = config;
-  const { defaultConfig: proxy, egressProxyAddress } = config;
+  const { defaultConfig: proxy, egressProxyAddress, pathNormalization } = config;
   const drain = proxy?.terminationDrainDuration ?? proxy?.drainDuration;
   return {
     ...(outboundTrafficPolicy?.mode && { outboundTrafficPolicy: outboundTrafficPolicy.mode }),
@@ -149,5 +164,21 @@ function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshS
     ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
     ...(drain !== undefined && { drainDurationMs: drain }),
     ...(egressProxyAddress !== undefined && { egressProxyAddress }),
+    ...(pathNormalization && {
+      pathNormalization: toPathNormalization(pathNormalization),
+    }),
+  };
+}
+
+function toPathNormalization(written: ValueOf<typeof pathNormalization>): PathNormalization {
+  const { normalization = "DEFAULT", pathWithEscapedSlashesAction: action } = written;
+  const decodes = normalization === "DECODE_AND_MERGE_SLASHES";
+  const given = action === "IMPLEMENTATION_SPECIFIC_DEFAULT" ? undefined : action;
+  if (given !== undefined && (normalization === "NONE" || decodes))
+    written.at("pathWithEscapedSlashesAction").error(`has no place beside ${normalization}`);
+  const form = normalization === "DEFAULT" ? "BASE" : normalization;
+  return {
+    normalization: form === "DECODE_AND_MERGE_SLASHES" ? "MERGE_SLASHES" : form,
+    escapedSlashes: decodes ? "UNESCAPE_AND_FORWARD" : (given ?? "KEEP_UNCHANGED"),
   };
 }

@@ -327,6 +327,7 @@ describe("settings of the mesh", () => {
         connectTimeoutMs: 2_000,
         drainDurationMs: 30_000,
         egressProxyAddress: "",
+        pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
       });
   });
 
@@ -341,6 +342,28 @@ describe("settings of the mesh", () => {
     const given = "connectTimeout: 2s\ndefaultConfig: { drainDuration: 3s }\n";
     const [config] = readDocuments(given, options).configs;
     expect(config?.spec).toMatchObject({ connectTimeoutMs: 2_000, drainDurationMs: 3_000 });
+  });
+
+  test.each([
+    ["{}", "BASE", "KEEP_UNCHANGED"],
+    ["{ normalization: DEFAULT }", "BASE", "KEEP_UNCHANGED"],
+    ["{ normalization: NONE }", "NONE", "KEEP_UNCHANGED"],
+    ["{ normalization: 3 }", "MERGE_SLASHES", "KEEP_UNCHANGED"],
+    ["{ normalization: DECODE_AND_MERGE_SLASHES }", "MERGE_SLASHES", "UNESCAPE_AND_FORWARD"],
+    ["{ pathWithEscapedSlashesAction: REJECT_REQUEST }", "BASE", "REJECT_REQUEST"],
+  ] as const)("normalise paths: %s", (written, normalization, escapedSlashes) => {
+    const text = `kind: MeshConfig\npathNormalization: ${written}`;
+    const { spec } = only("MeshConfig", text);
+    expect(spec.pathNormalization).toEqual({ normalization, escapedSlashes });
+  });
+
+  test("leave escaped slashes to one of two fields", () => {
+    const action = "pathWithEscapedSlashesAction: REJECT_REQUEST";
+    const both = `{ normalization: DECODE_AND_MERGE_SLASHES, ${action} }`;
+    expect(complaints(`kind: MeshConfig\npathNormalization: ${both}`)).toEqual([
+      "rules.yaml:2:93: pathNormalization.pathWithEscapedSlashesAction: " +
+        "has no place beside DECODE_AND_MERGE_SLASHES",
+    ]);
   });
 
   test("are one object, whatever namespace they are applied to", () => {

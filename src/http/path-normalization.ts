@@ -182,8 +182,9 @@ function dotsOf(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /**
- * Of a segment that is no dot segment: whether who cuts parameters off, or decodes escaped slashes, finds a dot segment in this one. A
- * part begins with the segment or after an escaped slash, and ends there or at a ";".
+ * Of a segment that is no dot segment: whether who cuts parameters off, or decodes escaped slashes,
+ * finds one in it. A part begins with the segment or after an escaped slash, and ends there or at
+ * a ";".
  */
 function hidesDots(bytes: Uint8Array, from: number, to: number): boolean {
   let part = from;

@@ -8,6 +8,7 @@ export interface MeshSettings {
   readonly drainDurationMs: number;
   /** "istio-egress:80": where HTTP to external services is sent. Empty: to them directly. */
   readonly egressProxyAddress: string;
+  readonly pathNormalization: PathNormalization;
 }
 
 /** What `given` leaves out is as in `under`; or the names of what neither of them has. */
@@ -23,6 +24,15 @@ function isComplete(settings: Partial<MeshSettings>): settings is MeshSettings {
   return names.every((name) => settings[name] !== undefined);
 }
 
+export interface PathNormalization {
+  readonly normalization: "NONE" | "BASE" | "MERGE_SLASHES";
+  readonly escapedSlashes:
+    | "KEEP_UNCHANGED"
+    | "REJECT_REQUEST"
+    | "UNESCAPE_AND_REDIRECT"
+    | "UNESCAPE_AND_FORWARD";
+}
+
 export const defaultMeshSettings: MeshSettings = {
   outboundTrafficPolicy: "ALLOW_ANY",
   accessLogFile: "",
@@ -30,6 +40,7 @@ export const defaultMeshSettings: MeshSettings = {
   connectTimeoutMs: 1_000,
   drainDurationMs: 30_000,
   egressProxyAddress: "",
+  pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
 };
 
 const names = Object.keys(defaultMeshSettings) as (keyof MeshSettings)[];

@@ -100,6 +100,7 @@ const anySettings: fc.Arbitrary<Config> = fc
       accessLogFile: "",
       accessLogEncoding: "TEXT",
       drainDurationMs: 1,
+      pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
       ...some,
     },
   }));

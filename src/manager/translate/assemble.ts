@@ -7,6 +7,8 @@ import { create } from "@bufbuild/protobuf";
 import {
   type Cluster,
   type EndpointSet,
+  PathNormalization_EscapedSlashes,
+  PathNormalization_Form,
   ProxySettings_LogEncoding,
   ProxySettings_OutboundPolicy,
   ProxySettingsSchema,
@@ -65,6 +67,10 @@ export function settingsOf(settings: MeshSettings): Resources["settings"] {
           : ProxySettings_LogEncoding.TEXT,
       connectTimeoutMs: settings.connectTimeoutMs,
       drainMs: settings.drainDurationMs,
+      pathNormalization: {
+        form: PathNormalization_Form[settings.pathNormalization.normalization],
+        escapedSlashes: PathNormalization_EscapedSlashes[settings.pathNormalization.escapedSlashes],
+      },
     }),
   );
 }

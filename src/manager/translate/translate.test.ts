@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import {
   LoadBalancer,
+  PathNormalization_EscapedSlashes,
+  PathNormalization_Form,
   type ProxyConfig,
   ProxySettings_OutboundPolicy,
   RetryPolicy_Condition,
@@ -449,8 +451,13 @@ test("settings of the mesh reach every proxy", () => {
   const { settings } = configFor(`apiVersion: mesh.istio.io/v1alpha1
 kind: MeshConfig
 metadata: { name: mesh }
-outboundTrafficPolicy: { mode: REGISTRY_ONLY }`);
+outboundTrafficPolicy: { mode: REGISTRY_ONLY }
+pathNormalization: { normalization: DECODE_AND_MERGE_SLASHES }`);
   expect(settings?.outboundPolicy).toBe(ProxySettings_OutboundPolicy.REGISTRY_ONLY);
+  expect(settings?.pathNormalization).toMatchObject({
+    form: PathNormalization_Form.MERGE_SLASHES,
+    escapedSlashes: PathNormalization_EscapedSlashes.UNESCAPE_AND_FORWARD,
+  });
 });
 
 test("equal input gives an equal version, whatever order it comes in", () => {

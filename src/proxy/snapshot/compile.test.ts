@@ -77,6 +77,26 @@ describe("a request", () => {
     expect(endpoint?.authority).toBe("example.com:80");
   });
 
+  test("has its path in normal form, unless the mesh says otherwise", () => {
+    expect(snapshot.settings.paths).toEqual({
+      normalizes: true,
+      mergesSlashes: false,
+      escapedSlashes: "KEEP_UNCHANGED",
+    });
+    const rows = [
+      [{ form: "FORM_NONE" }, false, false, "KEEP_UNCHANGED"],
+      [{ form: "FORM_BASE" }, true, false, "KEEP_UNCHANGED"],
+      [{ form: "FORM_MERGE_SLASHES" }, true, true, "KEEP_UNCHANGED"],
+      ...(["REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD"] as const).map(
+        (action) => [{ escapedSlashes: `ESCAPED_SLASHES_${action}` }, true, false, action] as const,
+      ),
+    ] as const;
+    for (const [pathNormalization, normalizes, mergesSlashes, escapedSlashes] of rows) {
+      const { paths } = published({ settings: { pathNormalization } }).settings;
+      expect(paths).toEqual({ normalizes, mergesSlashes, escapedSlashes });
+    }
+  });
+
   test("knows who wrote its route", () => {
     const [route] = snapshot.virtualHosts[0]!.routes;
     expect(route!.origin).toBe("RouteRule/default/jason (rules/a.yaml:3)");

@@ -8,11 +8,15 @@
  */
 import {
   type Cluster as ClusterResource,
+  type PathNormalization,
+  PathNormalization_EscapedSlashes,
+  PathNormalization_Form,
   type ProxyConfig,
   ProxySettings_LogEncoding,
   ProxySettings_OutboundPolicy,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../../core/problem.ts";
+import type { EscapedSlashes, PathRules } from "../../http/path-normalization.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import {
   type ClusterParts,
@@ -122,8 +126,24 @@ function compileSettings(
     accessLogJson: settings?.accessLogEncoding === ProxySettings_LogEncoding.JSON,
     connectTimeoutMs: settings?.connectTimeoutMs || CONNECT_TIMEOUT_MS,
     drainMs: settings?.drainMs || DRAIN_MS,
+    paths: compilePaths(settings?.pathNormalization),
   };
 }
+
+/** What is not said is the form that is safe: BASE. */
+function compilePaths(rules: PathNormalization | undefined): PathRules {
+  return {
+    normalizes: rules?.form !== PathNormalization_Form.NONE,
+    mergesSlashes: rules?.form === PathNormalization_Form.MERGE_SLASHES,
+    escapedSlashes: escapedSlashes[rules?.escapedSlashes ?? 0] ?? "KEEP_UNCHANGED",
+  };
+}
+
+const escapedSlashes: Readonly<Record<number, EscapedSlashes>> = {
+  [PathNormalization_EscapedSlashes.REJECT_REQUEST]: "REJECT_REQUEST",
+  [PathNormalization_EscapedSlashes.UNESCAPE_AND_REDIRECT]: "UNESCAPE_AND_REDIRECT",
+  [PathNormalization_EscapedSlashes.UNESCAPE_AND_FORWARD]: "UNESCAPE_AND_FORWARD",
+};
 
 function makeLocalStats({ metrics, source }: CompileParts): RequestStats {
   const { service, version } = source;

@@ -8,6 +8,7 @@
  * nobody names any more have their pools drained.
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { PathRules } from "../../http/path-normalization.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
 import type { RequestStats } from "../cluster/request-stats.ts";
@@ -22,6 +23,7 @@ export interface SnapshotSettings {
   readonly accessLogJson: boolean;
   readonly connectTimeoutMs: number;
   readonly drainMs: number;
+  readonly paths: PathRules;
 }
 
 export interface SnapshotParts {

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/v1/proxy_config.proto.
  */
 export const file_mesh_v1_proxy_config: GenFile = /*@__PURE__*/
-  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSLGAQoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldCKnAwoNUHJveHlTZXR0aW5ncxI+Cg9vdXRib3VuZF9wb2xpY3kYASABKA4yJS5tZXNoLnYxLlByb3h5U2V0dGluZ3MuT3V0Ym91bmRQb2xpY3kSFwoPYWNjZXNzX2xvZ19maWxlGAIgASgJEj8KE2FjY2Vzc19sb2dfZW5jb2RpbmcYAyABKA4yIi5tZXNoLnYxLlByb3h5U2V0dGluZ3MuTG9nRW5jb2RpbmcSGgoSY29ubmVjdF90aW1lb3V0X21zGAQgASgNEhAKCGRyYWluX21zGAUgASgNInMKDk91dGJvdW5kUG9saWN5Eh8KG09VVEJPVU5EX1BPTElDWV9VTlNQRUNJRklFRBAAEh0KGU9VVEJPVU5EX1BPTElDWV9BTExPV19BTlkQARIhCh1PVVRCT1VORF9QT0xJQ1lfUkVHSVNUUllfT05MWRACIlkKC0xvZ0VuY29kaW5nEhwKGExPR19FTkNPRElOR19VTlNQRUNJRklFRBAAEhUKEUxPR19FTkNPRElOR19URVhUEAESFQoRTE9HX0VOQ09ESU5HX0pTT04QAiJMCg5Tb3VyY2VQb3NpdGlvbhIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEg4KBm9iamVjdBgEIAEoCSJMCgtWaXJ0dWFsSG9zdBIMCgRuYW1lGAEgASgJEg8KB2RvbWFpbnMYAiADKAkSHgoGcm91dGVzGAMgAygLMg4ubWVzaC52MS5Sb3V0ZSLrAwoFUm91dGUSDAoEbmFtZRgBIAEoCRInCgZvcmlnaW4YAiABKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiIKBW1hdGNoGAMgASgLMhMubWVzaC52MS5Sb3V0ZU1hdGNoEiMKB2ZvcndhcmQYBCABKAsyEC5tZXNoLnYxLkZvcndhcmRIABIlCghyZWRpcmVjdBgFIAEoCzIRLm1lc2gudjEuUmVkaXJlY3RIABIpCgZkaXJlY3QYBiABKAsyFy5tZXNoLnYxLkRpcmVjdFJlc3BvbnNlSAASIQoHcmV3cml0ZRgHIAEoCzIQLm1lc2gudjEuUmV3cml0ZRISCgp0aW1lb3V0X21zGAggASgNEiMKBXJldHJ5GAkgASgLMhQubWVzaC52MS5SZXRyeVBvbGljeRIdCgVmYXVsdBgKIAEoCzIOLm1lc2gudjEuRmF1bHQSHwoGbWlycm9yGAsgASgLMg8ubWVzaC52MS5NaXJyb3ISIQoEY29ycxgMIAEoCzITLm1lc2gudjEuQ29yc1BvbGljeRI0ChZhcHBlbmRfcmVxdWVzdF9oZWFkZXJzGA0gAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIRCgl3ZWJzb2NrZXQYDiABKAhCCAoGYWN0aW9uIosBCgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSAASGAoOc2VnbWVudF9wcmVmaXgYBCABKAlIABIRCgdwcmVzZW50GAUgASgISAASEwoLaWdub3JlX2Nhc2UYBiABKAhCBgoEa2luZCJQCgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIOCgZpbnZlcnQYAyABKAgi+AEKClJvdXRlTWF0Y2gSIgoEcGF0aBgBIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGbWV0aG9kGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIkCgZzY2hlbWUYAyABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEicKCWF1dGhvcml0eRgEIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2gSKgoMcXVlcnlfcGFyYW1zGAYgAygLMhQubWVzaC52MS5IZWFkZXJNYXRjaCI1CgdGb3J3YXJkEioKCGNsdXN0ZXJzGAEgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXIiMgoPV2VpZ2h0ZWRDbHVzdGVyEg8KB2NsdXN0ZXIYASABKAkSDgoGd2VpZ2h0GAIgASgNIjgKCFJlZGlyZWN0EgwKBGNvZGUYASABKA0SCwoDdXJpGAIgASgJEhEKCWF1dGhvcml0eRgDIAEoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCSIpCgdSZXdyaXRlEgsKA3VyaRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkixgIKC1JldHJ5UG9saWN5EhAKCGF0dGVtcHRzGAEgASgNEhoKEnBlcl90cnlfdGltZW91dF9tcxgCIAEoDRIqCgJvbhgDIAMoDjIeLm1lc2gudjEuUmV0cnlQb2xpY3kuQ29uZGl0aW9uEhIKCmJhY2tvZmZfbXMYBCABKA0iyAEKCUNvbmRpdGlvbhIZChVDT05ESVRJT05fVU5TUEVDSUZJRUQQABIRCg1DT05ESVRJT05fNVhYEAESHQoZQ09ORElUSU9OX0NPTk5FQ1RfRkFJTFVSRRACEhwKGENPTkRJVElPTl9SRUZVU0VEX1NUUkVBTRADEhMKD0NPTkRJVElPTl9SRVNFVBAEEhsKF0NPTkRJVElPTl9HQVRFV0FZX0VSUk9SEAUSHgoaQ09ORElUSU9OX0lERU1QT1RFTlRfUkVTRVQQBiJdCgVGYXVsdBIVCg1kZWxheV9wZXJjZW50GAEgASgBEhAKCGRlbGF5X21zGAIgASgNEhUKDWFib3J0X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNIioKBk1pcnJvchIPCgdjbHVzdGVyGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiswEKCkNvcnNQb2xpY3kSKwoNYWxsb3dfb3JpZ2lucxgBIAMoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSFQoNYWxsb3dfbWV0aG9kcxgCIAMoCRIVCg1hbGxvd19oZWFkZXJzGAMgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAQgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgFIAEoDRIZChFhbGxvd19jcmVkZW50aWFscxgGIAEoCCIqCgtIZWFkZXJWYWx1ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIowFCgdDbHVzdGVyEgwKBG5hbWUYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRwb3J0GAMgASgNEiwKBmxhYmVscxgEIAMoCzIcLm1lc2gudjEuQ2x1c3Rlci5MYWJlbHNFbnRyeRItCglkaXNjb3ZlcnkYBSABKA4yGi5tZXNoLnYxLkNsdXN0ZXIuRGlzY292ZXJ5EisKCHByb3RvY29sGAYgASgOMhkubWVzaC52MS5DbHVzdGVyLlByb3RvY29sEiwKDWxvYWRfYmFsYW5jZXIYByABKA4yFS5tZXNoLnYxLkxvYWRCYWxhbmNlchIaChJjb25uZWN0X3RpbWVvdXRfbXMYCCABKA0SMAoPY2lyY3VpdF9icmVha2VyGAkgASgLMhcubWVzaC52MS5DaXJjdWl0QnJlYWtlchIqCgdvdXRsaWVyGAogASgLMhkubWVzaC52MS5PdXRsaWVyRGV0ZWN0aW9uEigKB29yaWdpbnMYCyADKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiagoJRGlzY292ZXJ5EhkKFURJU0NPVkVSWV9VTlNQRUNJRklFRBAAEhcKE0RJU0NPVkVSWV9FTkRQT0lOVFMQARIRCg1ESVNDT1ZFUllfRE5TEAISFgoSRElTQ09WRVJZX09SSUdJTkFMEAMiXQoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEAoMUFJPVE9DT0xfVENQEAISEgoOUFJPVE9DT0xfSFRUUDIQAyKeAgoOQ2lyY3VpdEJyZWFrZXISHAoPbWF4X2Nvbm5lY3Rpb25zGAEgASgNSACIAQESIQoUbWF4X3BlbmRpbmdfcmVxdWVzdHMYAiABKA1IAYgBARIZCgxtYXhfcmVxdWVzdHMYAyABKA1IAogBARIoChttYXhfcmVxdWVzdHNfcGVyX2Nvbm5lY3Rpb24YBCABKA1IA4gBARIYCgttYXhfcmV0cmllcxgFIAEoDUgEiAEBQhIKEF9tYXhfY29ubmVjdGlvbnNCFwoVX21heF9wZW5kaW5nX3JlcXVlc3RzQg8KDV9tYXhfcmVxdWVzdHNCHgocX21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbkIOCgxfbWF4X3JldHJpZXMiewoQT3V0bGllckRldGVjdGlvbhIaChJjb25zZWN1dGl2ZV9lcnJvcnMYASABKA0SEwoLaW50ZXJ2YWxfbXMYAiABKA0SGAoQYmFzZV9lamVjdGlvbl9tcxgDIAEoDRIcChRtYXhfZWplY3Rpb25fcGVyY2VudBgEIAEoDSJECgtFbmRwb2ludFNldBIPCgdjbHVzdGVyGAEgASgJEiQKCWVuZHBvaW50cxgCIAMoCzIRLm1lc2gudjEuRW5kcG9pbnQi0wEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRItCgZsYWJlbHMYAyADKAsyHS5tZXNoLnYxLkVuZHBvaW50LkxhYmVsc0VudHJ5Eg4KBndlaWdodBgEIAEoDRIQCgh3b3JrbG9hZBgFIAEoCRIQCghsb2NhbGl0eRgGIAEoCRIWCg5tZXNoX3RyYW5zcG9ydBgHIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKocBCgxMb2FkQmFsYW5jZXISHQoZTE9BRF9CQUxBTkNFUl9VTlNQRUNJRklFRBAAEh0KGUxPQURfQkFMQU5DRVJfUk9VTkRfUk9CSU4QARIYChRMT0FEX0JBTEFOQ0VSX1JBTkRPTRACEh8KG0xPQURfQkFMQU5DRVJfTEVBU1RfUkVRVUVTVBADYgZwcm90bzM");
+  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSLGAQoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldCLfAwoNUHJveHlTZXR0aW5ncxI+Cg9vdXRib3VuZF9wb2xpY3kYASABKA4yJS5tZXNoLnYxLlByb3h5U2V0dGluZ3MuT3V0Ym91bmRQb2xpY3kSFwoPYWNjZXNzX2xvZ19maWxlGAIgASgJEj8KE2FjY2Vzc19sb2dfZW5jb2RpbmcYAyABKA4yIi5tZXNoLnYxLlByb3h5U2V0dGluZ3MuTG9nRW5jb2RpbmcSGgoSY29ubmVjdF90aW1lb3V0X21zGAQgASgNEhAKCGRyYWluX21zGAUgASgNEjYKEnBhdGhfbm9ybWFsaXphdGlvbhgGIAEoCzIaLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24icwoOT3V0Ym91bmRQb2xpY3kSHwobT1VUQk9VTkRfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHQoZT1VUQk9VTkRfUE9MSUNZX0FMTE9XX0FOWRABEiEKHU9VVEJPVU5EX1BPTElDWV9SRUdJU1RSWV9PTkxZEAIiWQoLTG9nRW5jb2RpbmcSHAoYTE9HX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFQoRTE9HX0VOQ09ESU5HX1RFWFQQARIVChFMT0dfRU5DT0RJTkdfSlNPThACIqsDChFQYXRoTm9ybWFsaXphdGlvbhItCgRmb3JtGAEgASgOMh8ubWVzaC52MS5QYXRoTm9ybWFsaXphdGlvbi5Gb3JtEkIKD2VzY2FwZWRfc2xhc2hlcxgCIAEoDjIpLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24uRXNjYXBlZFNsYXNoZXMiUgoERm9ybRIUChBGT1JNX1VOU1BFQ0lGSUVEEAASDQoJRk9STV9OT05FEAESDQoJRk9STV9CQVNFEAISFgoSRk9STV9NRVJHRV9TTEFTSEVTEAMizgEKDkVzY2FwZWRTbGFzaGVzEh8KG0VTQ0FQRURfU0xBU0hFU19VTlNQRUNJRklFRBAAEiIKHkVTQ0FQRURfU0xBU0hFU19LRUVQX1VOQ0hBTkdFRBABEiIKHkVTQ0FQRURfU0xBU0hFU19SRUpFQ1RfUkVRVUVTVBACEikKJUVTQ0FQRURfU0xBU0hFU19VTkVTQ0FQRV9BTkRfUkVESVJFQ1QQAxIoCiRFU0NBUEVEX1NMQVNIRVNfVU5FU0NBUEVfQU5EX0ZPUldBUkQQBCJMCg5Tb3VyY2VQb3NpdGlvbhIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEg4KBm9iamVjdBgEIAEoCSJMCgtWaXJ0dWFsSG9zdBIMCgRuYW1lGAEgASgJEg8KB2RvbWFpbnMYAiADKAkSHgoGcm91dGVzGAMgAygLMg4ubWVzaC52MS5Sb3V0ZSLrAwoFUm91dGUSDAoEbmFtZRgBIAEoCRInCgZvcmlnaW4YAiABKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiIKBW1hdGNoGAMgASgLMhMubWVzaC52MS5Sb3V0ZU1hdGNoEiMKB2ZvcndhcmQYBCABKAsyEC5tZXNoLnYxLkZvcndhcmRIABIlCghyZWRpcmVjdBgFIAEoCzIRLm1lc2gudjEuUmVkaXJlY3RIABIpCgZkaXJlY3QYBiABKAsyFy5tZXNoLnYxLkRpcmVjdFJlc3BvbnNlSAASIQoHcmV3cml0ZRgHIAEoCzIQLm1lc2gudjEuUmV3cml0ZRISCgp0aW1lb3V0X21zGAggASgNEiMKBXJldHJ5GAkgASgLMhQubWVzaC52MS5SZXRyeVBvbGljeRIdCgVmYXVsdBgKIAEoCzIOLm1lc2gudjEuRmF1bHQSHwoGbWlycm9yGAsgASgLMg8ubWVzaC52MS5NaXJyb3ISIQoEY29ycxgMIAEoCzITLm1lc2gudjEuQ29yc1BvbGljeRI0ChZhcHBlbmRfcmVxdWVzdF9oZWFkZXJzGA0gAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIRCgl3ZWJzb2NrZXQYDiABKAhCCAoGYWN0aW9uIosBCgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSAASGAoOc2VnbWVudF9wcmVmaXgYBCABKAlIABIRCgdwcmVzZW50GAUgASgISAASEwoLaWdub3JlX2Nhc2UYBiABKAhCBgoEa2luZCJQCgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIOCgZpbnZlcnQYAyABKAgi+AEKClJvdXRlTWF0Y2gSIgoEcGF0aBgBIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGbWV0aG9kGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIkCgZzY2hlbWUYAyABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEicKCWF1dGhvcml0eRgEIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2gSKgoMcXVlcnlfcGFyYW1zGAYgAygLMhQubWVzaC52MS5IZWFkZXJNYXRjaCI1CgdGb3J3YXJkEioKCGNsdXN0ZXJzGAEgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXIiMgoPV2VpZ2h0ZWRDbHVzdGVyEg8KB2NsdXN0ZXIYASABKAkSDgoGd2VpZ2h0GAIgASgNIjgKCFJlZGlyZWN0EgwKBGNvZGUYASABKA0SCwoDdXJpGAIgASgJEhEKCWF1dGhvcml0eRgDIAEoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCSIpCgdSZXdyaXRlEgsKA3VyaRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkixgIKC1JldHJ5UG9saWN5EhAKCGF0dGVtcHRzGAEgASgNEhoKEnBlcl90cnlfdGltZW91dF9tcxgCIAEoDRIqCgJvbhgDIAMoDjIeLm1lc2gudjEuUmV0cnlQb2xpY3kuQ29uZGl0aW9uEhIKCmJhY2tvZmZfbXMYBCABKA0iyAEKCUNvbmRpdGlvbhIZChVDT05ESVRJT05fVU5TUEVDSUZJRUQQABIRCg1DT05ESVRJT05fNVhYEAESHQoZQ09ORElUSU9OX0NPTk5FQ1RfRkFJTFVSRRACEhwKGENPTkRJVElPTl9SRUZVU0VEX1NUUkVBTRADEhMKD0NPTkRJVElPTl9SRVNFVBAEEhsKF0NPTkRJVElPTl9HQVRFV0FZX0VSUk9SEAUSHgoaQ09ORElUSU9OX0lERU1QT1RFTlRfUkVTRVQQBiJdCgVGYXVsdBIVCg1kZWxheV9wZXJjZW50GAEgASgBEhAKCGRlbGF5X21zGAIgASgNEhUKDWFib3J0X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNIioKBk1pcnJvchIPCgdjbHVzdGVyGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiswEKCkNvcnNQb2xpY3kSKwoNYWxsb3dfb3JpZ2lucxgBIAMoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSFQoNYWxsb3dfbWV0aG9kcxgCIAMoCRIVCg1hbGxvd19oZWFkZXJzGAMgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAQgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgFIAEoDRIZChFhbGxvd19jcmVkZW50aWFscxgGIAEoCCIqCgtIZWFkZXJWYWx1ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIowFCgdDbHVzdGVyEgwKBG5hbWUYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRwb3J0GAMgASgNEiwKBmxhYmVscxgEIAMoCzIcLm1lc2gudjEuQ2x1c3Rlci5MYWJlbHNFbnRyeRItCglkaXNjb3ZlcnkYBSABKA4yGi5tZXNoLnYxLkNsdXN0ZXIuRGlzY292ZXJ5EisKCHByb3RvY29sGAYgASgOMhkubWVzaC52MS5DbHVzdGVyLlByb3RvY29sEiwKDWxvYWRfYmFsYW5jZXIYByABKA4yFS5tZXNoLnYxLkxvYWRCYWxhbmNlchIaChJjb25uZWN0X3RpbWVvdXRfbXMYCCABKA0SMAoPY2lyY3VpdF9icmVha2VyGAkgASgLMhcubWVzaC52MS5DaXJjdWl0QnJlYWtlchIqCgdvdXRsaWVyGAogASgLMhkubWVzaC52MS5PdXRsaWVyRGV0ZWN0aW9uEigKB29yaWdpbnMYCyADKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiagoJRGlzY292ZXJ5EhkKFURJU0NPVkVSWV9VTlNQRUNJRklFRBAAEhcKE0RJU0NPVkVSWV9FTkRQT0lOVFMQARIRCg1ESVNDT1ZFUllfRE5TEAISFgoSRElTQ09WRVJZX09SSUdJTkFMEAMiXQoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEAoMUFJPVE9DT0xfVENQEAISEgoOUFJPVE9DT0xfSFRUUDIQAyKeAgoOQ2lyY3VpdEJyZWFrZXISHAoPbWF4X2Nvbm5lY3Rpb25zGAEgASgNSACIAQESIQoUbWF4X3BlbmRpbmdfcmVxdWVzdHMYAiABKA1IAYgBARIZCgxtYXhfcmVxdWVzdHMYAyABKA1IAogBARIoChttYXhfcmVxdWVzdHNfcGVyX2Nvbm5lY3Rpb24YBCABKA1IA4gBARIYCgttYXhfcmV0cmllcxgFIAEoDUgEiAEBQhIKEF9tYXhfY29ubmVjdGlvbnNCFwoVX21heF9wZW5kaW5nX3JlcXVlc3RzQg8KDV9tYXhfcmVxdWVzdHNCHgocX21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbkIOCgxfbWF4X3JldHJpZXMiewoQT3V0bGllckRldGVjdGlvbhIaChJjb25zZWN1dGl2ZV9lcnJvcnMYASABKA0SEwoLaW50ZXJ2YWxfbXMYAiABKA0SGAoQYmFzZV9lamVjdGlvbl9tcxgDIAEoDRIcChRtYXhfZWplY3Rpb25fcGVyY2VudBgEIAEoDSJECgtFbmRwb2ludFNldBIPCgdjbHVzdGVyGAEgASgJEiQKCWVuZHBvaW50cxgCIAMoCzIRLm1lc2gudjEuRW5kcG9pbnQi0wEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRItCgZsYWJlbHMYAyADKAsyHS5tZXNoLnYxLkVuZHBvaW50LkxhYmVsc0VudHJ5Eg4KBndlaWdodBgEIAEoDRIQCgh3b3JrbG9hZBgFIAEoCRIQCghsb2NhbGl0eRgGIAEoCRIWCg5tZXNoX3RyYW5zcG9ydBgHIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKocBCgxMb2FkQmFsYW5jZXISHQoZTE9BRF9CQUxBTkNFUl9VTlNQRUNJRklFRBAAEh0KGUxPQURfQkFMQU5DRVJfUk9VTkRfUk9CSU4QARIYChRMT0FEX0JBTEFOQ0VSX1JBTkRPTRACEh8KG0xPQURfQkFMQU5DRVJfTEVBU1RfUkVRVUVTVBADYgZwcm90bzM");
 
 /**
  * The whole configuration of one proxy at one version.
@@ -90,6 +90,11 @@ export type ProxySettings = Message<"mesh.v1.ProxySettings"> & {
    * @generated from field: uint32 drain_ms = 5;
    */
   drainMs: number;
+
+  /**
+   * @generated from field: mesh.v1.PathNormalization path_normalization = 6;
+   */
+  pathNormalization?: PathNormalization | undefined;
 };
 
 /**
@@ -157,6 +162,109 @@ export const ProxySettings_LogEncodingSchema: GenEnum<ProxySettings_LogEncoding>
   enumDesc(file_mesh_v1_proxy_config, 1, 1);
 
 /**
+ * The form in which paths are routed by, judged by policy and forwarded.
+ *
+ * @generated from message mesh.v1.PathNormalization
+ */
+export type PathNormalization = Message<"mesh.v1.PathNormalization"> & {
+  /**
+   * @generated from field: mesh.v1.PathNormalization.Form form = 1;
+   */
+  form: PathNormalization_Form;
+
+  /**
+   * @generated from field: mesh.v1.PathNormalization.EscapedSlashes escaped_slashes = 2;
+   */
+  escapedSlashes: PathNormalization_EscapedSlashes;
+};
+
+/**
+ * Describes the message mesh.v1.PathNormalization.
+ * Use `create(PathNormalizationSchema)` to create a new message.
+ */
+export const PathNormalizationSchema: GenMessage<PathNormalization> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 2);
+
+/**
+ * @generated from enum mesh.v1.PathNormalization.Form
+ */
+export enum PathNormalization_Form {
+  /**
+   * As FORM_BASE.
+   *
+   * @generated from enum value: FORM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Paths are taken as they come.
+   *
+   * @generated from enum value: FORM_NONE = 1;
+   */
+  NONE = 1,
+
+  /**
+   * Escapes of unreserved characters decoded, "\" as "/", dot segments removed.
+   *
+   * @generated from enum value: FORM_BASE = 2;
+   */
+  BASE = 2,
+
+  /**
+   * And "//" merged.
+   *
+   * @generated from enum value: FORM_MERGE_SLASHES = 3;
+   */
+  MERGE_SLASHES = 3,
+}
+
+/**
+ * Describes the enum mesh.v1.PathNormalization.Form.
+ */
+export const PathNormalization_FormSchema: GenEnum<PathNormalization_Form> = /*@__PURE__*/
+  enumDesc(file_mesh_v1_proxy_config, 2, 0);
+
+/**
+ * What becomes of "%2f" and "%5c".
+ *
+ * @generated from enum mesh.v1.PathNormalization.EscapedSlashes
+ */
+export enum PathNormalization_EscapedSlashes {
+  /**
+   * As ESCAPED_SLASHES_KEEP_UNCHANGED.
+   *
+   * @generated from enum value: ESCAPED_SLASHES_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: ESCAPED_SLASHES_KEEP_UNCHANGED = 1;
+   */
+  KEEP_UNCHANGED = 1,
+
+  /**
+   * @generated from enum value: ESCAPED_SLASHES_REJECT_REQUEST = 2;
+   */
+  REJECT_REQUEST = 2,
+
+  /**
+   * @generated from enum value: ESCAPED_SLASHES_UNESCAPE_AND_REDIRECT = 3;
+   */
+  UNESCAPE_AND_REDIRECT = 3,
+
+  /**
+   * @generated from enum value: ESCAPED_SLASHES_UNESCAPE_AND_FORWARD = 4;
+   */
+  UNESCAPE_AND_FORWARD = 4,
+}
+
+/**
+ * Describes the enum mesh.v1.PathNormalization.EscapedSlashes.
+ */
+export const PathNormalization_EscapedSlashesSchema: GenEnum<PathNormalization_EscapedSlashes> = /*@__PURE__*/
+  enumDesc(file_mesh_v1_proxy_config, 2, 1);
+
+/**
  * A place in a document that a person wrote.
  *
  * @generated from message mesh.v1.SourcePosition
@@ -190,7 +298,7 @@ export type SourcePosition = Message<"mesh.v1.SourcePosition"> & {
  * Use `create(SourcePositionSchema)` to create a new message.
  */
 export const SourcePositionSchema: GenMessage<SourcePosition> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 2);
+  messageDesc(file_mesh_v1_proxy_config, 3);
 
 /**
  * The routes of one service and the Host values that select them.
@@ -226,7 +334,7 @@ export type VirtualHost = Message<"mesh.v1.VirtualHost"> & {
  * Use `create(VirtualHostSchema)` to create a new message.
  */
 export const VirtualHostSchema: GenMessage<VirtualHost> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 3);
+  messageDesc(file_mesh_v1_proxy_config, 4);
 
 /**
  * @generated from message mesh.v1.Route
@@ -322,7 +430,7 @@ export type Route = Message<"mesh.v1.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 4);
+  messageDesc(file_mesh_v1_proxy_config, 5);
 
 /**
  * @generated from message mesh.v1.StringMatch
@@ -380,7 +488,7 @@ export type StringMatch = Message<"mesh.v1.StringMatch"> & {
  * Use `create(StringMatchSchema)` to create a new message.
  */
 export const StringMatchSchema: GenMessage<StringMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 5);
+  messageDesc(file_mesh_v1_proxy_config, 6);
 
 /**
  * @generated from message mesh.v1.HeaderMatch
@@ -409,7 +517,7 @@ export type HeaderMatch = Message<"mesh.v1.HeaderMatch"> & {
  * Use `create(HeaderMatchSchema)` to create a new message.
  */
 export const HeaderMatchSchema: GenMessage<HeaderMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 6);
+  messageDesc(file_mesh_v1_proxy_config, 7);
 
 /**
  * All conditions hold. An absent condition always holds.
@@ -455,7 +563,7 @@ export type RouteMatch = Message<"mesh.v1.RouteMatch"> & {
  * Use `create(RouteMatchSchema)` to create a new message.
  */
 export const RouteMatchSchema: GenMessage<RouteMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 7);
+  messageDesc(file_mesh_v1_proxy_config, 8);
 
 /**
  * @generated from message mesh.v1.Forward
@@ -472,7 +580,7 @@ export type Forward = Message<"mesh.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 8);
+  messageDesc(file_mesh_v1_proxy_config, 9);
 
 /**
  * @generated from message mesh.v1.WeightedCluster
@@ -494,7 +602,7 @@ export type WeightedCluster = Message<"mesh.v1.WeightedCluster"> & {
  * Use `create(WeightedClusterSchema)` to create a new message.
  */
 export const WeightedClusterSchema: GenMessage<WeightedCluster> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 9);
+  messageDesc(file_mesh_v1_proxy_config, 10);
 
 /**
  * @generated from message mesh.v1.Redirect
@@ -527,7 +635,7 @@ export type Redirect = Message<"mesh.v1.Redirect"> & {
  * Use `create(RedirectSchema)` to create a new message.
  */
 export const RedirectSchema: GenMessage<Redirect> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 10);
+  messageDesc(file_mesh_v1_proxy_config, 11);
 
 /**
  * @generated from message mesh.v1.DirectResponse
@@ -549,7 +657,7 @@ export type DirectResponse = Message<"mesh.v1.DirectResponse"> & {
  * Use `create(DirectResponseSchema)` to create a new message.
  */
 export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 11);
+  messageDesc(file_mesh_v1_proxy_config, 12);
 
 /**
  * @generated from message mesh.v1.Rewrite
@@ -573,7 +681,7 @@ export type Rewrite = Message<"mesh.v1.Rewrite"> & {
  * Use `create(RewriteSchema)` to create a new message.
  */
 export const RewriteSchema: GenMessage<Rewrite> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 12);
+  messageDesc(file_mesh_v1_proxy_config, 13);
 
 /**
  * @generated from message mesh.v1.RetryPolicy
@@ -611,7 +719,7 @@ export type RetryPolicy = Message<"mesh.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 13);
+  messageDesc(file_mesh_v1_proxy_config, 14);
 
 /**
  * @generated from enum mesh.v1.RetryPolicy.Condition
@@ -659,7 +767,7 @@ export enum RetryPolicy_Condition {
  * Describes the enum mesh.v1.RetryPolicy.Condition.
  */
 export const RetryPolicy_ConditionSchema: GenEnum<RetryPolicy_Condition> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 13, 0);
+  enumDesc(file_mesh_v1_proxy_config, 14, 0);
 
 /**
  * @generated from message mesh.v1.Fault
@@ -693,7 +801,7 @@ export type Fault = Message<"mesh.v1.Fault"> & {
  * Use `create(FaultSchema)` to create a new message.
  */
 export const FaultSchema: GenMessage<Fault> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 14);
+  messageDesc(file_mesh_v1_proxy_config, 15);
 
 /**
  * @generated from message mesh.v1.Mirror
@@ -717,7 +825,7 @@ export type Mirror = Message<"mesh.v1.Mirror"> & {
  * Use `create(MirrorSchema)` to create a new message.
  */
 export const MirrorSchema: GenMessage<Mirror> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 15);
+  messageDesc(file_mesh_v1_proxy_config, 16);
 
 /**
  * @generated from message mesh.v1.CorsPolicy
@@ -761,7 +869,7 @@ export type CorsPolicy = Message<"mesh.v1.CorsPolicy"> & {
  * Use `create(CorsPolicySchema)` to create a new message.
  */
 export const CorsPolicySchema: GenMessage<CorsPolicy> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 16);
+  messageDesc(file_mesh_v1_proxy_config, 17);
 
 /**
  * @generated from message mesh.v1.HeaderValue
@@ -783,7 +891,7 @@ export type HeaderValue = Message<"mesh.v1.HeaderValue"> & {
  * Use `create(HeaderValueSchema)` to create a new message.
  */
 export const HeaderValueSchema: GenMessage<HeaderValue> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 17);
+  messageDesc(file_mesh_v1_proxy_config, 18);
 
 /**
  * The endpoints of one service port and subset, and how to use them.
@@ -858,7 +966,7 @@ export type Cluster = Message<"mesh.v1.Cluster"> & {
  * Use `create(ClusterSchema)` to create a new message.
  */
 export const ClusterSchema: GenMessage<Cluster> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 18);
+  messageDesc(file_mesh_v1_proxy_config, 19);
 
 /**
  * @generated from enum mesh.v1.Cluster.Discovery
@@ -895,7 +1003,7 @@ export enum Cluster_Discovery {
  * Describes the enum mesh.v1.Cluster.Discovery.
  */
 export const Cluster_DiscoverySchema: GenEnum<Cluster_Discovery> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 18, 0);
+  enumDesc(file_mesh_v1_proxy_config, 19, 0);
 
 /**
  * @generated from enum mesh.v1.Cluster.Protocol
@@ -928,7 +1036,7 @@ export enum Cluster_Protocol {
  * Describes the enum mesh.v1.Cluster.Protocol.
  */
 export const Cluster_ProtocolSchema: GenEnum<Cluster_Protocol> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 18, 1);
+  enumDesc(file_mesh_v1_proxy_config, 19, 1);
 
 /**
  * Absent fields are unlimited.
@@ -967,7 +1075,7 @@ export type CircuitBreaker = Message<"mesh.v1.CircuitBreaker"> & {
  * Use `create(CircuitBreakerSchema)` to create a new message.
  */
 export const CircuitBreakerSchema: GenMessage<CircuitBreaker> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 19);
+  messageDesc(file_mesh_v1_proxy_config, 20);
 
 /**
  * @generated from message mesh.v1.OutlierDetection
@@ -999,7 +1107,7 @@ export type OutlierDetection = Message<"mesh.v1.OutlierDetection"> & {
  * Use `create(OutlierDetectionSchema)` to create a new message.
  */
 export const OutlierDetectionSchema: GenMessage<OutlierDetection> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 20);
+  messageDesc(file_mesh_v1_proxy_config, 21);
 
 /**
  * @generated from message mesh.v1.EndpointSet
@@ -1023,7 +1131,7 @@ export type EndpointSet = Message<"mesh.v1.EndpointSet"> & {
  * Use `create(EndpointSetSchema)` to create a new message.
  */
 export const EndpointSetSchema: GenMessage<EndpointSet> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 21);
+  messageDesc(file_mesh_v1_proxy_config, 22);
 
 /**
  * @generated from message mesh.v1.Endpoint
@@ -1078,7 +1186,7 @@ export type Endpoint = Message<"mesh.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 22);
+  messageDesc(file_mesh_v1_proxy_config, 23);
 
 /**
  * @generated from enum mesh.v1.LoadBalancer

@@ -3,6 +3,7 @@ import { parserSuites } from "./http-parsers.ts";
 import { pathSuites } from "./http-paths.ts";
 import { requestSuites } from "./http-requests.ts";
 import { responseSuites } from "./http-responses.ts";
+import { traceSuites } from "./http-trace-context.ts";
 import { discoverySuites } from "./manager-discovery.ts";
 import { routeSuites } from "./manager-routes.ts";
 import { tableSuites } from "./manager-tables.ts";
@@ -16,6 +17,7 @@ export const suites: readonly Suite[] = [
   ...parserSuites,
   ...pathSuites,
   ...responseSuites,
+  ...traceSuites,
   ...smugglingSuites,
   ...wireResponseSuites,
   ...validationSuites,
@@ -28,7 +30,6 @@ export const suites: readonly Suite[] = [
 export const unread: readonly (readonly [prefix: string, why: string])[] = [
   ["http/h2", "HTTP/2 is not there yet"],
   ["http/hpack", "HTTP/2 is not there yet"],
-  ["http/trace-context", "traces are passed on; starting them comes with telemetry"],
   ["http/rfc-requirements", "a list of requirements, not of cases"],
   ["mixer/", "the mixer is not there yet"],
   ["manager/analyze", "VirtualService and its analysers are not there yet"],

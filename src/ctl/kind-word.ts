@@ -10,6 +10,8 @@ const kinds: readonly (readonly [kind: string, word: string, short: string])[] =
   ["RouteRule", "route-rule", "rr"],
   ["DestinationPolicy", "destination-policy", "dp"],
   ["EgressRule", "egress-rule", "er"],
+  ["IngressRule", "ingress-rule", "ir"],
+  ["Ingress", "ingress", "ing"],
   ["ServiceEntry", "service-entry", "se"],
   ["WorkloadEntry", "workload-entry", "we"],
   ["MeshConfig", "mesh-config", "mc"],
@@ -85,5 +87,6 @@ export function namespaceOf(kind: string, namespace: string): string {
 }
 
 function plural(word: string): string {
-  return word.endsWith("y") ? `${word.slice(0, -1)}ies` : `${word}s`;
+  if (word.endsWith("y")) return `${word.slice(0, -1)}ies`;
+  return word.endsWith("s") ? `${word}es` : `${word}s`;
 }

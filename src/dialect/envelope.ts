@@ -79,7 +79,7 @@ function readResource(
   const before = place.reading.errors;
   const { apiVersion = "", kind = "" } = readIdentity(place);
   if (place.reading.errors > before) return undefined;
-  if (isForeign(apiVersion)) {
+  if (isForeign(apiVersion, kind)) {
     place.warn(`${kind || "this document"} (${apiVersion}) is left out: it is not a rule`);
     return undefined;
   }

@@ -13,6 +13,7 @@ import {
 } from "../model/mesh-settings.ts";
 import type { ServiceEntry, WorkloadEntry } from "../model/service.ts";
 import { formatDuration } from "../model/validate-duration.ts";
+import { ingressJson, ingressRuleJson } from "./format-ingress.ts";
 import { routeRuleJson, serviceJson } from "./format-route-rule.ts";
 import { readable } from "./inventory.ts";
 
@@ -28,6 +29,15 @@ export function specJson(config: Config): Json {
       return compact(policyJson(config.spec, era));
     case "EgressRule":
       return compact(egressJson(config.spec));
+    case "IngressRule":
+      return compact(ingressRuleJson(config.spec, era));
+    case "Ingress":
+      return compact(
+        ingressJson(config.spec, {
+          apiVersion: config.apiVersion,
+          annotations: config.meta.annotations,
+        }),
+      );
     case "ServiceEntry":
       return compact(serviceEntryJson(config.spec));
     case "WorkloadEntry":
@@ -146,6 +156,15 @@ function meshJson(settings: MeshSettings): Json {
       terminationDrainDuration: formatDuration(drainDurationMs),
     },
     pathNormalization: pathJson(settings.pathNormalization),
+    ...ingressSettings(settings),
+  };
+}
+
+function ingressSettings({ ingress }: MeshSettings): Json {
+  const { mode, class: name } = defaultMeshSettings.ingress;
+  return {
+    ingressControllerMode: ingress.mode === mode ? undefined : ingress.mode,
+    ingressClass: ingress.class === name ? undefined : ingress.class,
   };
 }
 

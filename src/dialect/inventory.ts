@@ -4,12 +4,13 @@
  */
 import type { ConfigKind, ConfigOf } from "../model/config.ts";
 import type { MeshSettings } from "../model/mesh-settings.ts";
+import { readIngress } from "./kubernetes-ingress.ts";
 import { readMeshConfig } from "./mesh-config.ts";
 import { readServiceEntry } from "./networking/service-entry.ts";
 import { readWorkloadEntry } from "./networking/workload-entry.ts";
 import { readDestinationPolicy } from "./routing/destination-policy.ts";
 import { readEgressRule } from "./routing/egress-rule.ts";
-import { checkIngressRule } from "./routing/ingress-rule.ts";
+import { readIngressRule } from "./routing/ingress-rule.ts";
 import { readRouteRule } from "./routing/route-rule.ts";
 import type { Context } from "./routing/service-ref.ts";
 import type { Place } from "./schema/place.ts";
@@ -17,6 +18,8 @@ import type { Place } from "./schema/place.ts";
 /** What a reader of a spec is told about the object around it. */
 export interface Holding extends Context {
   readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly apiVersion: string;
   readonly meshDefaults?: Partial<MeshSettings>;
 }
 
@@ -25,13 +28,7 @@ interface ReadableOf<K extends ConfigKind> {
   readonly read: (spec: Place, holding: Holding) => ConfigOf<K>["spec"] | undefined;
 }
 
-/** A kind without a form behind it: judged, then left out. */
-interface Judged {
-  readonly kind: "IngressRule";
-  readonly read: (spec: Place, holding: Holding) => undefined;
-}
-
-export type Readable = ({ [K in ConfigKind]: ReadableOf<K> }[ConfigKind] | Judged) & {
+export type Readable = { [K in ConfigKind]: ReadableOf<K> }[ConfigKind] & {
   /** The first is the one we write. */
   readonly apiVersions: readonly string[];
   /** `type:` in the rule DSL of Istio 0.1. */
@@ -40,6 +37,12 @@ export type Readable = ({ [K in ConfigKind]: ReadableOf<K> }[ConfigKind] | Judge
 
 const configIstio = ["v1alpha2", "v1alpha1", "v1beta1"].map((one) => `config.istio.io/${one}`);
 const networking = ["v1", "v1beta1", "v1alpha3"].map((one) => `networking.istio.io/${one}`);
+
+const kubernetesIngress = [
+  "networking.k8s.io/v1",
+  "networking.k8s.io/v1beta1",
+  "extensions/v1beta1",
+];
 
 export const readable: readonly Readable[] = [
   { kind: "RouteRule", apiVersions: configIstio, type: "route-rule", read: readRouteRule },
@@ -50,7 +53,8 @@ export const readable: readonly Readable[] = [
     read: readDestinationPolicy,
   },
   { kind: "EgressRule", apiVersions: configIstio, read: readEgressRule },
-  { kind: "IngressRule", apiVersions: configIstio, type: "ingress-rule", read: checkIngressRule },
+  { kind: "IngressRule", apiVersions: configIstio, type: "ingress-rule", read: readIngressRule },
+  { kind: "Ingress", apiVersions: kubernetesIngress, read: readIngress },
   { kind: "ServiceEntry", apiVersions: networking, read: readServiceEntry },
   { kind: "WorkloadEntry", apiVersions: networking, read: readWorkloadEntry },
   { kind: "MeshConfig", apiVersions: ["mesh.istio.io/v1alpha1"], read: readMeshConfig },
@@ -87,7 +91,8 @@ export const unsupported: ReadonlySet<string> = new Set(
 );
 
 /** Objects of a platform: none of our business, and common in files that hold rules too. */
-export function isForeign(apiVersion: string): boolean {
+export function isForeign(apiVersion: string, kind: string): boolean {
+  if (kind === "Ingress" && kubernetesIngress.includes(apiVersion)) return false;
   const slash = apiVersion.indexOf("/");
   if (slash === -1) return /^v\d+((alpha|beta)\d+)?$/.test(apiVersion);
   const group = apiVersion.slice(0, slash);

@@ -97,6 +97,8 @@ const fields = {
   connectTimeout: duration((value) => checkConnectTimeout(value, connectTimeoutMax)),
   defaultConfig: proxyConfig,
   pathNormalization,
+  ingressClass: text,
+  ingressControllerMode: oneOf("UNSPECIFIED", "OFF", "DEFAULT", "STRICT"),
   proxyListenPort: judged(integer({ least: 0, most: 65_535 })),
   egressProxyAddress: proxyAddress,
   mixerAddress: address,
@@ -106,8 +108,8 @@ const fields = {
   rdsRefreshDelay: refreshDelay,
   ...unusedFields(
     `mixerCheckServer mixerReportServer disablePolicyChecks
-     proxyHttpPort proxyInboundListenPort ingressClass ingressService ingressSelector
-     ingressControllerMode enableTracing accessLogFormat
+     proxyHttpPort proxyInboundListenPort ingressService ingressSelector
+     enableTracing accessLogFormat
      mtlsExcludedServices enableClientSidePolicyCheck sdsUdsPath sdsRefreshDelay
      enableSdsTokenMount sdsUseK8sSaJwt trustDomain trustDomainAliases caCertificates
      configSources enableAutoMtls inboundTrafficPolicy localityLbSetting rootNamespace
@@ -151,11 +153,14 @@ const fieldOf: Readonly<Record<keyof MeshSettings, string>> = {
   drainDurationMs: "drainDuration in its defaultConfig",
   egressProxyAddress: "egressProxyAddress",
   pathNormalization: "pathNormalization",
+  ingress: "ingressControllerMode",
 };
 
 function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshSettings> {
   const { outboundTrafficPolicy, accessLogFile, accessLogEncoding, connectTimeout } = config;
   const { defaultConfig: proxy, egressProxyAddress, pathNormalization } = config;
+  const { ingressControllerMode: mode, ingressClass } = config;
+  const { ingress } = defaultMeshSettings;
   const drain = proxy?.terminationDrainDuration ?? proxy?.drainDuration;
   return {
     ...(outboundTrafficPolicy?.mode && { outboundTrafficPolicy: outboundTrafficPolicy.mode }),
@@ -166,6 +171,12 @@ function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshS
     ...(egressProxyAddress !== undefined && { egressProxyAddress }),
     ...(pathNormalization && {
       pathNormalization: toPathNormalization(pathNormalization),
+    }),
+    ...((mode ?? ingressClass) !== undefined && {
+      ingress: {
+        mode: mode === undefined || mode === "UNSPECIFIED" ? ingress.mode : mode,
+        class: ingressClass ?? ingress.class,
+      },
     }),
   };
 }

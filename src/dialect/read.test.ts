@@ -272,16 +272,6 @@ items:
   });
 });
 
-test("ingress rules are judged, and left out with a word", () => {
-  const left = "warning: spec: ingress rules are not applied yet: the document is left out";
-  const good = v1alpha2("IngressRule", "destination: { name: a }\ndestinationPort: 80");
-  expect(complaints(good)).toEqual([`rules.yaml:5:3: ${left}`]);
-  expect(complaints(v1alpha2("IngressRule", "port: 80"))).toEqual([
-    "rules.yaml:5:3: spec: must have a destination",
-    `rules.yaml:5:3: ${left}`,
-  ]);
-});
-
 describe("a policy of 0.1 for several versions", () => {
   test("is one object with a policy for each", () => {
     const { spec } = only(
@@ -328,6 +318,7 @@ describe("settings of the mesh", () => {
         drainDurationMs: 30_000,
         egressProxyAddress: "",
         pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
+        ingress: { mode: "STRICT", class: "istio" },
       });
   });
 

@@ -160,6 +160,8 @@ function readObject(place: Place, written: string, { options, names }: Scope): C
     namespace: envelope.meta.namespace,
     domain: options.domain ?? "cluster.local",
     labels: envelope.meta.labels,
+    annotations: envelope.meta.annotations,
+    apiVersion: envelope.apiVersion,
     ...(options.meshDefaults !== undefined && { meshDefaults: options.meshDefaults }),
   });
   if (spec === undefined || place.reading.errors > 0) return undefined;

@@ -7,6 +7,7 @@ import { nearest } from "../core/suggestion.ts";
 import { type Config, type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
 import { policiesOf } from "../model/destination-policy.ts";
 import { isHostWithin } from "../model/host-name.ts";
+import type { Ingress, IngressBackend } from "../model/ingress.ts";
 import type { ServiceRef } from "../model/route-rule.ts";
 import { shadowed } from "./shadow.ts";
 
@@ -69,9 +70,24 @@ function references(config: Config): readonly (readonly [path: string, ref: Serv
       ...(match.source ? [["spec.match.source", match.source] as const] : []),
     ];
   }
+  if (config.kind === "IngressRule")
+    return [["spec.destination", { host: config.spec.backend.host, labels: {} }]];
+  if (config.kind === "Ingress") return ingressReferences(config.spec);
   if (config.kind !== "DestinationPolicy") return [];
   const { destination, source } = config.spec;
   return [["spec.destination", destination], ...(source ? [["spec.source", source] as const] : [])];
+}
+
+function ingressReferences({ defaultBackend, rules }: Ingress) {
+  const of = ({ host }: IngressBackend): ServiceRef => ({ host, labels: {} });
+  return [
+    ...(defaultBackend ? [["spec.defaultBackend", of(defaultBackend)] as const] : []),
+    ...rules.flatMap(({ paths }, i) =>
+      paths.map(
+        ({ backend }, j) => [`spec.rules[${i}].http.paths[${j}].backend`, of(backend)] as const,
+      ),
+    ),
+  ];
 }
 
 /** Each is compared with every known host. */

@@ -4,18 +4,31 @@
  */
 import type { Problem } from "../core/problem.ts";
 import type { Config, ConfigOf } from "../model/config.ts";
-import type { ServiceInstance } from "../model/service.ts";
+import { type IngressControl, isIngressOurs } from "../model/ingress.ts";
+import { defaultMeshSettings } from "../model/mesh-settings.ts";
+import type { Service, ServiceInstance } from "../model/service.ts";
 import type { Registry } from "./registry/registry.ts";
+import { edgeRulesOf } from "./translate/edge-rule.ts";
+import { httpPort } from "./translate/gateway.ts";
 import { formatLabels, isSubset } from "./translate/labels.ts";
 
 export function ruleWarnings(configs: readonly Config[], registry: Registry): readonly Problem[] {
   const byHost = Map.groupBy(registry.instances, ({ host }) => host);
+  const byName = new Map(registry.services.map((service) => [service.host, service]));
+  const settings =
+    configs.find((config) => config.kind === "MeshConfig")?.spec ?? defaultMeshSettings;
   return configs.flatMap((config) => {
     switch (config.kind) {
       case "RouteRule":
         return emptySubsets(config, byHost);
       case "EgressRule":
         return otherwiseCarried(config);
+      case "Ingress":
+        return isIngressOurs(settings.ingress, config.spec.class)
+          ? unservedBackends(config, byName)
+          : [notOurs(config, settings.ingress)];
+      case "IngressRule":
+        return unservedBackends(config, byName);
       default:
         return [];
     }
@@ -45,6 +58,26 @@ function otherwiseCarried(config: ConfigOf<"EgressRule">): readonly Problem[] {
         ? `the proxy begins no TLS of its own yet: call https://${service}:${port} through it`
         : `${protocol} to addresses is carried once connections are captured, which is not yet`;
     return [warning(config, `spec.ports[${i}].protocol`, message)];
+  });
+}
+
+function notOurs(config: ConfigOf<"Ingress">, { mode, class: ours }: IngressControl): Problem {
+  const own = config.spec.class === "" ? "has no class" : `is of class ${config.spec.class}`;
+  const message = `${own}, and is not served: ingressControllerMode is ${mode}, ours is ${ours}`;
+  return warning(config, "metadata.annotations", message);
+}
+
+/** A service that nobody knows (yet) is told of elsewhere. */
+function unservedBackends(
+  config: ConfigOf<"Ingress"> | ConfigOf<"IngressRule">,
+  services: ReadonlyMap<string, Service>,
+): readonly Problem[] {
+  return edgeRulesOf([config]).flatMap(({ backend: { host, port }, name }) => {
+    const service = services.get(host);
+    if (service === undefined || httpPort(port, service) !== undefined) return [];
+    const which = port === "" ? "exactly one HTTP port" : `an HTTP port ${port}`;
+    const path = config.kind === "IngressRule" ? "spec.destination" : "spec.rules";
+    return [warning(config, path, `${name} leads nowhere: ${host} does not have ${which}`)];
   });
 }
 

@@ -8,6 +8,7 @@
 import type { Position } from "../core/problem.ts";
 import type { DestinationPolicy } from "./destination-policy.ts";
 import type { EgressRule } from "./egress-rule.ts";
+import type { Ingress, IngressRule } from "./ingress.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
 import type { RouteRule } from "./route-rule.ts";
 import type { ServiceEntry, WorkloadEntry } from "./service.ts";
@@ -36,6 +37,8 @@ export type Config =
   | Of<"RouteRule", RouteRule>
   | Of<"DestinationPolicy", DestinationPolicy>
   | Of<"EgressRule", EgressRule>
+  | Of<"IngressRule", IngressRule>
+  | Of<"Ingress", Ingress>
   | Of<"ServiceEntry", ServiceEntry>
   | Of<"WorkloadEntry", WorkloadEntry>
   | Of<"MeshConfig", MeshSettings>;

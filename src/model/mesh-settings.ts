@@ -1,4 +1,6 @@
 /** Settings of the whole mesh: the part of MeshConfig that we obey. Spec table: manager 3. */
+import type { IngressControl } from "./ingress.ts";
+
 export interface MeshSettings {
   readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
   /** Empty: no access log. */
@@ -9,6 +11,7 @@ export interface MeshSettings {
   /** "istio-egress:80": where HTTP to external services is sent. Empty: to them directly. */
   readonly egressProxyAddress: string;
   readonly pathNormalization: PathNormalization;
+  readonly ingress: IngressControl;
 }
 
 /** What `given` leaves out is as in `under`; or the names of what neither of them has. */
@@ -41,6 +44,7 @@ export const defaultMeshSettings: MeshSettings = {
   drainDurationMs: 30_000,
   egressProxyAddress: "",
   pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
+  ingress: { mode: "STRICT", class: "istio" },
 };
 
 const names = Object.keys(defaultMeshSettings) as (keyof MeshSettings)[];

@@ -5,6 +5,7 @@ import { requestSuites } from "./http-requests.ts";
 import { responseSuites } from "./http-responses.ts";
 import { traceSuites } from "./http-trace-context.ts";
 import { discoverySuites } from "./manager-discovery.ts";
+import { ingressSuites } from "./manager-ingress.ts";
 import { routeSuites } from "./manager-routes.ts";
 import { tableSuites } from "./manager-tables.ts";
 import { validationSuites } from "./manager-validation.ts";
@@ -23,6 +24,7 @@ export const suites: readonly Suite[] = [
   ...validationSuites,
   ...routeSuites,
   ...discoverySuites,
+  ...ingressSuites,
   ...tableSuites,
 ];
 

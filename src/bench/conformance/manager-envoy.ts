@@ -153,7 +153,7 @@ function portOf({ name }: OurVirtualHost): string {
   return name.slice(name.lastIndexOf(":") + 1);
 }
 
-function compareRoutes(
+export function compareRoutes(
   host: V1VirtualHost,
   ours: readonly V1Route[],
   golden: Golden,

@@ -16,6 +16,7 @@ import { routeOf } from "../../manager/translate/route.ts";
 import { isSource } from "../../manager/translate/source.ts";
 import type { Config, ConfigOf } from "../../model/config.ts";
 import { hostsOverlap, isHostWithin } from "../../model/host-name.ts";
+import { ingressRuleName, isIngressOurs, isPathRegex } from "../../model/ingress.ts";
 import { parseProtocol, protocolOfPort } from "../../model/protocol.ts";
 import { checkKubernetesLabel } from "../../model/validate-name.ts";
 import { routeInV1 } from "./manager-envoy-route.ts";
@@ -62,6 +63,28 @@ const judges: Readonly<Record<string, Judge>> = {
       ),
     ),
   "pilot-master__proxy_envoy_header_test TestHTTPMatch": matchesHttp,
+  "pilot-master__adapter_config_ingress_conversion_test TestDecodeIngressRuleName": ({
+    ingressName,
+    ruleNum,
+    pathNum,
+  }) => {
+    const name = ingressRuleName(String(ingressName), Number(ruleNum), Number(pathNum));
+    const [, ...parts] = /^(.*)-(\d+)-(\d+)$/.exec(name) ?? [];
+    return differ([ingressName, String(ruleNum), String(pathNum)], parts);
+  },
+  "pilot-master__adapter_config_ingress_conversion_test TestIsRegularExpression": ({
+    s,
+    isRegex,
+  }) => differ(isRegex, isPathRegex(String(s))),
+  "pilot-master__adapter_config_ingress_conversion_test TestIngressClass": ({
+    ingressMode,
+    ingressClass = "",
+    shouldProcess,
+  }) => {
+    const mode = (["OFF", "DEFAULT", "STRICT"] as const).find((one) => one === ingressMode);
+    const control = { mode: mode ?? "OFF", class: "istio" } as const;
+    return differ(shouldProcess, isIngressOurs(control, String(ingressClass)));
+  },
   "pilot-master__platform_kube_conversion_test var:protocols": namesProtocol,
   "istio-0.8.0__pilot_pkg_serviceregistry_kube_conversion_test var:protocols": namesProtocol,
   "istio-master__pkg_config_kube_conversion_test TestConvertProtocol": namesProtocol,

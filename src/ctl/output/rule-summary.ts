@@ -19,6 +19,10 @@ export function summarize(kind: string, spec: unknown): RuleSummary {
       return { destination: serviceText(rule.destination), action: policyAction(rule) };
     case "EgressRule":
       return { destination: serviceText(rule.destination), action: portsText(rule.ports) };
+    case "IngressRule":
+      return { destination: serviceText(rule.destination), action: ingressAction(rule) };
+    case "Ingress":
+      return { destination: ingressHosts(rule), action: ingressBackends(rule) };
     case "ServiceEntry":
       return { destination: list(rule.hosts).join(","), action: portsText(rule.ports) };
     case "WorkloadEntry":
@@ -52,6 +56,36 @@ function routeAction(rule: Json): string {
   const condition = matchText(record(rule.match));
   const action = parts.length === 0 ? "default" : parts.join(" + ");
   return condition === "" ? action : `${condition} → ${action}`;
+}
+
+/** "authority=example.com uri^=/a → 9080" */
+function ingressAction(rule: Json): string {
+  const [route] = list(rule.route);
+  const tags = record(record(route).tags);
+  const port = rule.destinationPort ?? rule.destinationPortName;
+  const to = text(port ?? tags.servicePortNum ?? tags.servicePortName) || "its HTTP port";
+  const tls = text(rule.tlsSecret ?? tags.tlsSecret);
+  const condition = matchText(record(rule.match));
+  return `${condition === "" ? "" : `${condition} → `}${to}${tls === "" ? "" : ` + TLS ${tls}`}`;
+}
+
+function ingressHosts(ingress: Json): string {
+  const hosts = list(ingress.rules).map((rule) => text(record(rule).host) || "*");
+  return [...new Set(hosts)].join(",") || "*";
+}
+
+function ingressBackends(ingress: Json): string {
+  const paths = list(ingress.rules).flatMap((rule) => list(record(record(rule).http).paths));
+  const backends = [...paths.map((path) => record(path).backend), ingress.defaultBackend]
+    .concat(ingress.backend)
+    .filter((backend) => backend !== undefined)
+    .map((backend) => {
+      const { service, serviceName, servicePort } = record(backend);
+      const { name, port } = record(service);
+      const number = record(port).number ?? record(port).name ?? servicePort;
+      return `${text(name ?? serviceName)}:${text(number)}`;
+    });
+  return [...new Set(backends)].join(", ");
 }
 
 function matchText(match: Json): string {

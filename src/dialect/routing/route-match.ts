@@ -43,7 +43,7 @@ export const stringMatch: Reader<StringMatch> = (place) => {
 
 const regexMax = 1_024;
 
-function checkRegex(place: Place, value: string): boolean {
+export function checkRegex(place: Place, value: string): boolean {
   if (value.length > regexMax) {
     place.error(`must be at most ${regexMax} characters long`);
     return false;

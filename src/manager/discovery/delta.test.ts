@@ -101,6 +101,7 @@ const anySettings: fc.Arbitrary<Config> = fc
       accessLogEncoding: "TEXT",
       drainDurationMs: 1,
       pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
+      ingress: { mode: "STRICT", class: "istio" },
       ...some,
     },
   }));

@@ -2,7 +2,12 @@
  * All streams of all proxies. On a new world every stream is offered its part of it; equal parts
  * are one object, made once.
  */
-import type { Acknowledgement, ConfigUpdate, Node } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import {
+  type Acknowledgement,
+  type ConfigUpdate,
+  type Node,
+  Node_Mode,
+} from "../../api/gen/mesh/v1/discovery_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { compare } from "../order.ts";
@@ -153,11 +158,15 @@ export class Discovery {
     return sent.find(({ isAwaiting }) => isAwaiting) ?? sent[0];
   }
 
-  #viewOf({ service, namespace, labels }: Node): NodeView {
+  #viewOf({ service, namespace, labels, mode }: Node): NodeView {
     const { domain } = this.#options;
     const host = fullHostName(service, namespace, domain);
-    return { service: host, namespace: namespace || namespaceOf(host), labels };
+    return { service: host, namespace: namespace || namespaceOf(host), labels, ...modeOf(mode) };
   }
+}
+
+function modeOf(mode: Node_Mode): Pick<NodeView, "mode"> {
+  return mode === Node_Mode.GATEWAY ? { mode: "gateway" } : {};
 }
 
 function namespaceOf(host: string): string {

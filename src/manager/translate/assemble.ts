@@ -3,10 +3,11 @@
  * has the name in full keeps it, then the first by name; nothing that a caller may ask for has two
  * answers.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Cluster,
   type EndpointSet,
+  type GatewaySchema,
   PathNormalization_EscapedSlashes,
   PathNormalization_Form,
   ProxySettings_LogEncoding,
@@ -47,13 +48,22 @@ export function assemble(
     }
   return resourcesOf({
     settings,
-    virtualHosts: settleDomains(plans.flatMap(({ virtualHosts }) => virtualHosts)),
+    virtualHosts: [
+      ...Map.groupBy(
+        plans.flatMap(({ virtualHosts }) => virtualHosts),
+        ({ message }) => message.listener,
+      ).values(),
+    ].flatMap(settleDomains),
     clusters: [...clusters.values()],
     endpointSets: [...endpointSets.values()],
   });
 }
 
-export function settingsOf(settings: MeshSettings): Resources["settings"] {
+/** `gateway`: what a proxy at the edge listens on. */
+export function settingsOf(
+  settings: MeshSettings,
+  gateway?: MessageInitShape<typeof GatewaySchema>,
+): Resources["settings"] {
   return settingsResource(
     create(ProxySettingsSchema, {
       outboundPolicy:
@@ -71,6 +81,7 @@ export function settingsOf(settings: MeshSettings): Resources["settings"] {
         form: PathNormalization_Form[settings.pathNormalization.normalization],
         escapedSlashes: PathNormalization_EscapedSlashes[settings.pathNormalization.escapedSlashes],
       },
+      ...(gateway !== undefined && { gateway }),
     }),
   );
 }

@@ -120,7 +120,7 @@ function domainsOf(service: Service, { node, rules }: PlanContext): readonly str
 }
 
 /** By precedence, up to the first catch-all; without one, the default route closes the list. */
-function routesOf(host: string, use: UseCluster, { rules, node }: PlanContext) {
+export function routesOf(host: string, use: UseCluster, { rules, node }: PlanContext) {
   const routes = [];
   for (const rule of rules.routeRules.get(host) ?? []) {
     const { match } = rule.spec;
@@ -133,7 +133,7 @@ function routesOf(host: string, use: UseCluster, { rules, node }: PlanContext) {
 }
 
 /** Makes each cluster that is named once, and remembers which hosts were looked at. */
-class ClusterCollector {
+export class ClusterCollector {
   readonly #context: PlanContext;
   readonly #via: string | undefined;
   readonly #clusters = new Map<string, { key: ClusterKey; cluster: Cluster }>();

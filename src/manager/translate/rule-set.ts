@@ -4,6 +4,7 @@
  */
 import { type Config, type ConfigOf, configKey } from "../../model/config.ts";
 import { type DestinationPolicy, policiesOf } from "../../model/destination-policy.ts";
+import { isIngressOurs } from "../../model/ingress.ts";
 import { defaultMeshSettings, type MeshSettings } from "../../model/mesh-settings.ts";
 import { compare } from "../order.ts";
 
@@ -14,6 +15,8 @@ export interface RuleSet {
   readonly policies: ReadonlyMap<string, readonly KeyedPolicy[]>;
   /** By rising key: a domain belongs to the first that names it. */
   readonly egressRules: readonly ConfigOf<"EgressRule">[];
+  /** By rising key; of Ingress those that are ours. */
+  readonly ingresses: readonly (ConfigOf<"IngressRule"> | ConfigOf<"Ingress">)[];
   readonly settings: MeshSettings;
   /** "cluster.local" */
   readonly domain: string;
@@ -36,11 +39,18 @@ export function ruleSetOf(configs: readonly Config[], domain: string): RuleSet {
   const policies = keyed
     .filter((config) => config.kind === "DestinationPolicy")
     .flatMap((config) => policiesOf(config.spec).map((policy) => ({ config, policy })));
+  const settings =
+    keyed.find((config) => config.kind === "MeshConfig")?.spec ?? defaultMeshSettings;
   return {
     routeRules: Map.groupBy(routeRules, ({ spec }) => spec.destination.host),
     policies: Map.groupBy(policies, ({ policy }) => policy.destination.host),
     egressRules: keyed.filter((config) => config.kind === "EgressRule"),
-    settings: keyed.find((config) => config.kind === "MeshConfig")?.spec ?? defaultMeshSettings,
+    ingresses: keyed
+      .filter((config) => config.kind === "IngressRule" || config.kind === "Ingress")
+      .filter(
+        ({ kind, spec }) => kind === "IngressRule" || isIngressOurs(settings.ingress, spec.class),
+      ),
+    settings,
     domain,
   };
 }

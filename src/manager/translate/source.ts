@@ -8,6 +8,8 @@ export interface NodeView {
   readonly service: string;
   readonly namespace: string;
   readonly labels: Labels;
+  /** Absent: a sidecar. */
+  readonly mode?: "sidecar" | "gateway";
 }
 
 /** A source without host means any service; its labels must be among the caller's. */

@@ -18,6 +18,7 @@ import { staticRegistryOf } from "../registry/static-registry.ts";
 import { settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
 import { clusterName, clusterOf, endpointSetOf } from "./cluster.ts";
+import { planGateway } from "./gateway.ts";
 import { type Plan, planEgress, planService } from "./plan.ts";
 import { routeOf } from "./route.ts";
 import { ruleSetOf } from "./rule-set.ts";
@@ -52,6 +53,12 @@ function encode(config: Config): void {
     case "EgressRule": {
       const rules = ruleSetOf([config], "");
       encodePlan(planEgress(config, { rules, catalog: new Catalog([], []), node: anyNode }));
+      return;
+    }
+    case "IngressRule":
+    case "Ingress": {
+      const rules = { ...ruleSetOf([], ""), ingresses: [config] };
+      encodePlan(planGateway({ rules, catalog: new Catalog([], []), node: anyNode }));
       return;
     }
     case "ServiceEntry":

@@ -5,17 +5,25 @@
  *   service ─▶ plan ┐                ┌ virtual hosts ┐
  *   service ─▶ plan ┼─▶ assemble ──▶ ┤ clusters      ├─▶ ProxyConfig at a version
  *   egress  ─▶ plan ┘                └ endpoint sets ┘
+ *
+ * A gateway has one plan instead, of what is let in.
  */
 import { create } from "@bufbuild/protobuf";
-import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import {
+  type EndpointSet,
+  type ProxyConfig,
+  ProxyConfigSchema,
+} from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Service, ServiceInstance } from "../../model/service.ts";
 import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
-import { endpointSetOf } from "./cluster.ts";
-import { type Plan, planEgress, planService } from "./plan.ts";
+import { type ClusterKey, endpointSetOf } from "./cluster.ts";
+import { planGateway } from "./gateway.ts";
+import { type Plan, type PlanContext, planEgress, planService } from "./plan.ts";
 import {
   clusterResource,
   endpointSetResource,
+  type Resource,
   type Resources,
   virtualHostResource,
 } from "./resource.ts";
@@ -30,14 +38,23 @@ export function translate(
 ): ProxyConfig {
   const catalog = new Catalog(services, instances);
   const context = { rules, catalog, node };
+  const endpointSet = (key: ClusterKey): Resource<EndpointSet> =>
+    endpointSetResource(endpointSetOf(key, catalog.instances(key.host)));
+  if (node.mode === "gateway") return proxyConfigOf(gatewayResources(context, endpointSet));
   const plans = [
     ...catalog.services.map((service) => planService(service, context)),
     ...rules.egressRules.map((egress) => planEgress(egress, context)),
   ].map(hashPlan);
-  const resources = assemble(plans, settingsOf(rules.settings), (key) =>
-    endpointSetResource(endpointSetOf(key, catalog.instances(key.host))),
-  );
-  return proxyConfigOf(resources);
+  return proxyConfigOf(assemble(plans, settingsOf(rules.settings), endpointSet));
+}
+
+/** What a gateway runs on. */
+export function gatewayResources(
+  context: PlanContext,
+  endpointSet: (key: ClusterKey) => Resource<EndpointSet>,
+): Resources {
+  const plan = planGateway(context);
+  return assemble([hashPlan(plan)], settingsOf(context.rules.settings, plan.gateway), endpointSet);
 }
 
 export function hashPlan(plan: Plan): HashedPlan {

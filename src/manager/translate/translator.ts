@@ -19,7 +19,7 @@ import { planEgress, planService } from "./plan.ts";
 import { endpointSetResource, type Resource, type Resources } from "./resource.ts";
 import { type RuleSet, ruleSetOf } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
-import { hashPlan } from "./translate.ts";
+import { gatewayResources, hashPlan } from "./translate.ts";
 
 export interface World {
   readonly rules: RuleSet;
@@ -94,6 +94,9 @@ export class Translator {
   #assemble(view: View): Resources {
     const { rules, catalog } = this.#world;
     const context = { rules, catalog, node: view.node };
+    // One plan of everything: a change of anything makes it anew.
+    if (view.node.mode === "gateway")
+      return gatewayResources(context, (key) => this.#endpointSet(key));
     const keep = (owner: string, make: () => HashedPlan): HashedPlan => {
       const kept = view.plans.get(owner) ?? make();
       view.plans.set(owner, kept);
@@ -127,14 +130,15 @@ export class Translator {
       if (hosts.has(name.slice(name.lastIndexOf("|") + 1))) this.#endpointSets.delete(name);
   }
 
-  /** Namespace, the egress proxy, and the objects with a source that speak of this node. */
+  /** Mode, namespace, the egress proxy, and the objects with a source that speak of this node. */
   #viewKey(node: NodeView): string {
-    const identity = `${node.namespace}|${node.service}|${formatLabels(node.labels)}`;
+    const { mode = "sidecar", namespace, service } = node;
+    const identity = `${mode}|${namespace}|${service}|${formatLabels(node.labels)}`;
     let key = this.#viewKeys.get(identity);
     if (key === undefined) {
       const spoken = this.#sourced.filter(({ source }) => isSource(source, node));
       const via = egressProxyOf(this.#world.rules, node) ?? "";
-      key = [node.namespace, via, ...spoken.map(({ name }) => name)].join("|");
+      key = [mode, namespace, via, ...spoken.map(({ name }) => name)].join("|");
       this.#viewKeys.set(identity, key);
     }
     return key;

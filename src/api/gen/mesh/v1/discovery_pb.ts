@@ -4,8 +4,8 @@
 
 // What proxies and the manager say to each other: who is there, and what a proxy should run on.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { ProxyConfig } from "./proxy_config_pb.ts";
 import { file_mesh_v1_proxy_config } from "./proxy_config_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/v1/discovery.proto.
  */
 export const file_mesh_v1_discovery: GenFile = /*@__PURE__*/
-  fileDesc("ChdtZXNoL3YxL2Rpc2NvdmVyeS5wcm90bxIHbWVzaC52MSLOAQoETm9kZRIKCgJpZBgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIpCgZsYWJlbHMYBCADKAsyGS5tZXNoLnYxLk5vZGUuTGFiZWxzRW50cnkSDwoHYWRkcmVzcxgFIAEoCRIUCgxtZXNoX3ZlcnNpb24YBiABKAkSFQoNYWRtaW5fYWRkcmVzcxgHIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjwKDFdhdGNoUmVxdWVzdBIbCgRub2RlGAEgASgLMg0ubWVzaC52MS5Ob2RlEg8KB3ZlcnNpb24YAiABKAkiogEKDENvbmZpZ1VwZGF0ZRIUCgxiYXNlX3ZlcnNpb24YASABKAkSJAoGY29uZmlnGAIgASgLMhQubWVzaC52MS5Qcm94eUNvbmZpZxIdChVyZW1vdmVkX3ZpcnR1YWxfaG9zdHMYAyADKAkSGAoQcmVtb3ZlZF9jbHVzdGVycxgEIAMoCRIdChVyZW1vdmVkX2VuZHBvaW50X3NldHMYBSADKAkiXQoPQWNrbm93bGVkZ2VtZW50Eg8KB25vZGVfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghwcm9ibGVtcxgDIAMoCRIWCg5hY3RpdmVfdmVyc2lvbhgEIAEoCSIVChNBY2tub3dsZWRnZVJlc3BvbnNlIscCCghXb3JrbG9hZBIKCgJpZBgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIPCgdhZGRyZXNzGAQgASgJEgwKBHBvcnQYBSABKA0SFAoMc2VydmljZV9wb3J0GAYgASgNEhAKCHByb3RvY29sGAcgASgJEi0KBmxhYmVscxgIIAMoCzIdLm1lc2gudjEuV29ya2xvYWQuTGFiZWxzRW50cnkSEAoIbG9jYWxpdHkYCSABKAkSDgoGd2VpZ2h0GAogASgNEg8KB2hlYWx0aHkYCyABKAgSGwoEbm9kZRgMIAEoCzINLm1lc2gudjEuTm9kZRIWCg5tZXNoX3RyYW5zcG9ydBgNIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjYKD1JlZ2lzdGVyUmVxdWVzdBIjCgh3b3JrbG9hZBgBIAEoCzIRLm1lc2gudjEuV29ya2xvYWQiIwoFTGVhc2USCgoCaWQYASABKAkSDgoGdHRsX21zGAIgASgNIjEKDFJlbmV3UmVxdWVzdBIQCghsZWFzZV9pZBgBIAEoCRIPCgdoZWFsdGh5GAIgASgIIiMKD1dpdGhkcmF3UmVxdWVzdBIQCghsZWFzZV9pZBgBIAEoCSISChBXaXRoZHJhd1Jlc3BvbnNlMpIBChBEaXNjb3ZlcnlTZXJ2aWNlEjcKBVdhdGNoEhUubWVzaC52MS5XYXRjaFJlcXVlc3QaFS5tZXNoLnYxLkNvbmZpZ1VwZGF0ZTABEkUKC0Fja25vd2xlZGdlEhgubWVzaC52MS5BY2tub3dsZWRnZW1lbnQaHC5tZXNoLnYxLkFja25vd2xlZGdlUmVzcG9uc2UyuAEKD1JlZ2lzdHJ5U2VydmljZRI0CghSZWdpc3RlchIYLm1lc2gudjEuUmVnaXN0ZXJSZXF1ZXN0Gg4ubWVzaC52MS5MZWFzZRIuCgVSZW5ldxIVLm1lc2gudjEuUmVuZXdSZXF1ZXN0Gg4ubWVzaC52MS5MZWFzZRI/CghXaXRoZHJhdxIYLm1lc2gudjEuV2l0aGRyYXdSZXF1ZXN0GhkubWVzaC52MS5XaXRoZHJhd1Jlc3BvbnNlYgZwcm90bzM", [file_mesh_v1_proxy_config]);
+  fileDesc("ChdtZXNoL3YxL2Rpc2NvdmVyeS5wcm90bxIHbWVzaC52MSKyAgoETm9kZRIKCgJpZBgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIpCgZsYWJlbHMYBCADKAsyGS5tZXNoLnYxLk5vZGUuTGFiZWxzRW50cnkSDwoHYWRkcmVzcxgFIAEoCRIUCgxtZXNoX3ZlcnNpb24YBiABKAkSFQoNYWRtaW5fYWRkcmVzcxgHIAEoCRIgCgRtb2RlGAggASgOMhIubWVzaC52MS5Ob2RlLk1vZGUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJACgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIQCgxNT0RFX1NJREVDQVIQARIQCgxNT0RFX0dBVEVXQVkQAiI8CgxXYXRjaFJlcXVlc3QSGwoEbm9kZRgBIAEoCzINLm1lc2gudjEuTm9kZRIPCgd2ZXJzaW9uGAIgASgJIqIBCgxDb25maWdVcGRhdGUSFAoMYmFzZV92ZXJzaW9uGAEgASgJEiQKBmNvbmZpZxgCIAEoCzIULm1lc2gudjEuUHJveHlDb25maWcSHQoVcmVtb3ZlZF92aXJ0dWFsX2hvc3RzGAMgAygJEhgKEHJlbW92ZWRfY2x1c3RlcnMYBCADKAkSHQoVcmVtb3ZlZF9lbmRwb2ludF9zZXRzGAUgAygJIl0KD0Fja25vd2xlZGdlbWVudBIPCgdub2RlX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEAoIcHJvYmxlbXMYAyADKAkSFgoOYWN0aXZlX3ZlcnNpb24YBCABKAkiFQoTQWNrbm93bGVkZ2VSZXNwb25zZSLHAgoIV29ya2xvYWQSCgoCaWQYASABKAkSDwoHc2VydmljZRgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSDwoHYWRkcmVzcxgEIAEoCRIMCgRwb3J0GAUgASgNEhQKDHNlcnZpY2VfcG9ydBgGIAEoDRIQCghwcm90b2NvbBgHIAEoCRItCgZsYWJlbHMYCCADKAsyHS5tZXNoLnYxLldvcmtsb2FkLkxhYmVsc0VudHJ5EhAKCGxvY2FsaXR5GAkgASgJEg4KBndlaWdodBgKIAEoDRIPCgdoZWFsdGh5GAsgASgIEhsKBG5vZGUYDCABKAsyDS5tZXNoLnYxLk5vZGUSFgoObWVzaF90cmFuc3BvcnQYDSABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2Cg9SZWdpc3RlclJlcXVlc3QSIwoId29ya2xvYWQYASABKAsyES5tZXNoLnYxLldvcmtsb2FkIiMKBUxlYXNlEgoKAmlkGAEgASgJEg4KBnR0bF9tcxgCIAEoDSIxCgxSZW5ld1JlcXVlc3QSEAoIbGVhc2VfaWQYASABKAkSDwoHaGVhbHRoeRgCIAEoCCIjCg9XaXRoZHJhd1JlcXVlc3QSEAoIbGVhc2VfaWQYASABKAkiEgoQV2l0aGRyYXdSZXNwb25zZTKSAQoQRGlzY292ZXJ5U2VydmljZRI3CgVXYXRjaBIVLm1lc2gudjEuV2F0Y2hSZXF1ZXN0GhUubWVzaC52MS5Db25maWdVcGRhdGUwARJFCgtBY2tub3dsZWRnZRIYLm1lc2gudjEuQWNrbm93bGVkZ2VtZW50GhwubWVzaC52MS5BY2tub3dsZWRnZVJlc3BvbnNlMrgBCg9SZWdpc3RyeVNlcnZpY2USNAoIUmVnaXN0ZXISGC5tZXNoLnYxLlJlZ2lzdGVyUmVxdWVzdBoOLm1lc2gudjEuTGVhc2USLgoFUmVuZXcSFS5tZXNoLnYxLlJlbmV3UmVxdWVzdBoOLm1lc2gudjEuTGVhc2USPwoIV2l0aGRyYXcSGC5tZXNoLnYxLldpdGhkcmF3UmVxdWVzdBoZLm1lc2gudjEuV2l0aGRyYXdSZXNwb25zZWIGcHJvdG8z", [file_mesh_v1_proxy_config]);
 
 /**
  * A running proxy and the workload that it serves.
@@ -62,6 +62,11 @@ export type Node = Message<"mesh.v1.Node"> & {
    * @generated from field: string admin_address = 7;
    */
   adminAddress: string;
+
+  /**
+   * @generated from field: mesh.v1.Node.Mode mode = 8;
+   */
+  mode: Node_Mode;
 };
 
 /**
@@ -70,6 +75,36 @@ export type Node = Message<"mesh.v1.Node"> & {
  */
 export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
   messageDesc(file_mesh_v1_discovery, 0);
+
+/**
+ * @generated from enum mesh.v1.Node.Mode
+ */
+export enum Node_Mode {
+  /**
+   * As MODE_SIDECAR.
+   *
+   * @generated from enum value: MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: MODE_SIDECAR = 1;
+   */
+  SIDECAR = 1,
+
+  /**
+   * At the edge: what rules let in from outside.
+   *
+   * @generated from enum value: MODE_GATEWAY = 2;
+   */
+  GATEWAY = 2,
+}
+
+/**
+ * Describes the enum mesh.v1.Node.Mode.
+ */
+export const Node_ModeSchema: GenEnum<Node_Mode> = /*@__PURE__*/
+  enumDesc(file_mesh_v1_discovery, 0, 0);
 
 /**
  * @generated from message mesh.v1.WatchRequest

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/v1/proxy_config.proto.
  */
 export const file_mesh_v1_proxy_config: GenFile = /*@__PURE__*/
-  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSLGAQoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldCLfAwoNUHJveHlTZXR0aW5ncxI+Cg9vdXRib3VuZF9wb2xpY3kYASABKA4yJS5tZXNoLnYxLlByb3h5U2V0dGluZ3MuT3V0Ym91bmRQb2xpY3kSFwoPYWNjZXNzX2xvZ19maWxlGAIgASgJEj8KE2FjY2Vzc19sb2dfZW5jb2RpbmcYAyABKA4yIi5tZXNoLnYxLlByb3h5U2V0dGluZ3MuTG9nRW5jb2RpbmcSGgoSY29ubmVjdF90aW1lb3V0X21zGAQgASgNEhAKCGRyYWluX21zGAUgASgNEjYKEnBhdGhfbm9ybWFsaXphdGlvbhgGIAEoCzIaLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24icwoOT3V0Ym91bmRQb2xpY3kSHwobT1VUQk9VTkRfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHQoZT1VUQk9VTkRfUE9MSUNZX0FMTE9XX0FOWRABEiEKHU9VVEJPVU5EX1BPTElDWV9SRUdJU1RSWV9PTkxZEAIiWQoLTG9nRW5jb2RpbmcSHAoYTE9HX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFQoRTE9HX0VOQ09ESU5HX1RFWFQQARIVChFMT0dfRU5DT0RJTkdfSlNPThACIqsDChFQYXRoTm9ybWFsaXphdGlvbhItCgRmb3JtGAEgASgOMh8ubWVzaC52MS5QYXRoTm9ybWFsaXphdGlvbi5Gb3JtEkIKD2VzY2FwZWRfc2xhc2hlcxgCIAEoDjIpLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24uRXNjYXBlZFNsYXNoZXMiUgoERm9ybRIUChBGT1JNX1VOU1BFQ0lGSUVEEAASDQoJRk9STV9OT05FEAESDQoJRk9STV9CQVNFEAISFgoSRk9STV9NRVJHRV9TTEFTSEVTEAMizgEKDkVzY2FwZWRTbGFzaGVzEh8KG0VTQ0FQRURfU0xBU0hFU19VTlNQRUNJRklFRBAAEiIKHkVTQ0FQRURfU0xBU0hFU19LRUVQX1VOQ0hBTkdFRBABEiIKHkVTQ0FQRURfU0xBU0hFU19SRUpFQ1RfUkVRVUVTVBACEikKJUVTQ0FQRURfU0xBU0hFU19VTkVTQ0FQRV9BTkRfUkVESVJFQ1QQAxIoCiRFU0NBUEVEX1NMQVNIRVNfVU5FU0NBUEVfQU5EX0ZPUldBUkQQBCJMCg5Tb3VyY2VQb3NpdGlvbhIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEg4KBm9iamVjdBgEIAEoCSJMCgtWaXJ0dWFsSG9zdBIMCgRuYW1lGAEgASgJEg8KB2RvbWFpbnMYAiADKAkSHgoGcm91dGVzGAMgAygLMg4ubWVzaC52MS5Sb3V0ZSLrAwoFUm91dGUSDAoEbmFtZRgBIAEoCRInCgZvcmlnaW4YAiABKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiIKBW1hdGNoGAMgASgLMhMubWVzaC52MS5Sb3V0ZU1hdGNoEiMKB2ZvcndhcmQYBCABKAsyEC5tZXNoLnYxLkZvcndhcmRIABIlCghyZWRpcmVjdBgFIAEoCzIRLm1lc2gudjEuUmVkaXJlY3RIABIpCgZkaXJlY3QYBiABKAsyFy5tZXNoLnYxLkRpcmVjdFJlc3BvbnNlSAASIQoHcmV3cml0ZRgHIAEoCzIQLm1lc2gudjEuUmV3cml0ZRISCgp0aW1lb3V0X21zGAggASgNEiMKBXJldHJ5GAkgASgLMhQubWVzaC52MS5SZXRyeVBvbGljeRIdCgVmYXVsdBgKIAEoCzIOLm1lc2gudjEuRmF1bHQSHwoGbWlycm9yGAsgASgLMg8ubWVzaC52MS5NaXJyb3ISIQoEY29ycxgMIAEoCzITLm1lc2gudjEuQ29yc1BvbGljeRI0ChZhcHBlbmRfcmVxdWVzdF9oZWFkZXJzGA0gAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIRCgl3ZWJzb2NrZXQYDiABKAhCCAoGYWN0aW9uIosBCgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSAASGAoOc2VnbWVudF9wcmVmaXgYBCABKAlIABIRCgdwcmVzZW50GAUgASgISAASEwoLaWdub3JlX2Nhc2UYBiABKAhCBgoEa2luZCJQCgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIOCgZpbnZlcnQYAyABKAgi+AEKClJvdXRlTWF0Y2gSIgoEcGF0aBgBIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGbWV0aG9kGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIkCgZzY2hlbWUYAyABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEicKCWF1dGhvcml0eRgEIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2gSKgoMcXVlcnlfcGFyYW1zGAYgAygLMhQubWVzaC52MS5IZWFkZXJNYXRjaCI1CgdGb3J3YXJkEioKCGNsdXN0ZXJzGAEgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXIiMgoPV2VpZ2h0ZWRDbHVzdGVyEg8KB2NsdXN0ZXIYASABKAkSDgoGd2VpZ2h0GAIgASgNIjgKCFJlZGlyZWN0EgwKBGNvZGUYASABKA0SCwoDdXJpGAIgASgJEhEKCWF1dGhvcml0eRgDIAEoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCSIpCgdSZXdyaXRlEgsKA3VyaRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkixgIKC1JldHJ5UG9saWN5EhAKCGF0dGVtcHRzGAEgASgNEhoKEnBlcl90cnlfdGltZW91dF9tcxgCIAEoDRIqCgJvbhgDIAMoDjIeLm1lc2gudjEuUmV0cnlQb2xpY3kuQ29uZGl0aW9uEhIKCmJhY2tvZmZfbXMYBCABKA0iyAEKCUNvbmRpdGlvbhIZChVDT05ESVRJT05fVU5TUEVDSUZJRUQQABIRCg1DT05ESVRJT05fNVhYEAESHQoZQ09ORElUSU9OX0NPTk5FQ1RfRkFJTFVSRRACEhwKGENPTkRJVElPTl9SRUZVU0VEX1NUUkVBTRADEhMKD0NPTkRJVElPTl9SRVNFVBAEEhsKF0NPTkRJVElPTl9HQVRFV0FZX0VSUk9SEAUSHgoaQ09ORElUSU9OX0lERU1QT1RFTlRfUkVTRVQQBiJdCgVGYXVsdBIVCg1kZWxheV9wZXJjZW50GAEgASgBEhAKCGRlbGF5X21zGAIgASgNEhUKDWFib3J0X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNIioKBk1pcnJvchIPCgdjbHVzdGVyGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiswEKCkNvcnNQb2xpY3kSKwoNYWxsb3dfb3JpZ2lucxgBIAMoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSFQoNYWxsb3dfbWV0aG9kcxgCIAMoCRIVCg1hbGxvd19oZWFkZXJzGAMgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAQgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgFIAEoDRIZChFhbGxvd19jcmVkZW50aWFscxgGIAEoCCIqCgtIZWFkZXJWYWx1ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIowFCgdDbHVzdGVyEgwKBG5hbWUYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRwb3J0GAMgASgNEiwKBmxhYmVscxgEIAMoCzIcLm1lc2gudjEuQ2x1c3Rlci5MYWJlbHNFbnRyeRItCglkaXNjb3ZlcnkYBSABKA4yGi5tZXNoLnYxLkNsdXN0ZXIuRGlzY292ZXJ5EisKCHByb3RvY29sGAYgASgOMhkubWVzaC52MS5DbHVzdGVyLlByb3RvY29sEiwKDWxvYWRfYmFsYW5jZXIYByABKA4yFS5tZXNoLnYxLkxvYWRCYWxhbmNlchIaChJjb25uZWN0X3RpbWVvdXRfbXMYCCABKA0SMAoPY2lyY3VpdF9icmVha2VyGAkgASgLMhcubWVzaC52MS5DaXJjdWl0QnJlYWtlchIqCgdvdXRsaWVyGAogASgLMhkubWVzaC52MS5PdXRsaWVyRGV0ZWN0aW9uEigKB29yaWdpbnMYCyADKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiagoJRGlzY292ZXJ5EhkKFURJU0NPVkVSWV9VTlNQRUNJRklFRBAAEhcKE0RJU0NPVkVSWV9FTkRQT0lOVFMQARIRCg1ESVNDT1ZFUllfRE5TEAISFgoSRElTQ09WRVJZX09SSUdJTkFMEAMiXQoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEAoMUFJPVE9DT0xfVENQEAISEgoOUFJPVE9DT0xfSFRUUDIQAyKeAgoOQ2lyY3VpdEJyZWFrZXISHAoPbWF4X2Nvbm5lY3Rpb25zGAEgASgNSACIAQESIQoUbWF4X3BlbmRpbmdfcmVxdWVzdHMYAiABKA1IAYgBARIZCgxtYXhfcmVxdWVzdHMYAyABKA1IAogBARIoChttYXhfcmVxdWVzdHNfcGVyX2Nvbm5lY3Rpb24YBCABKA1IA4gBARIYCgttYXhfcmV0cmllcxgFIAEoDUgEiAEBQhIKEF9tYXhfY29ubmVjdGlvbnNCFwoVX21heF9wZW5kaW5nX3JlcXVlc3RzQg8KDV9tYXhfcmVxdWVzdHNCHgocX21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbkIOCgxfbWF4X3JldHJpZXMiewoQT3V0bGllckRldGVjdGlvbhIaChJjb25zZWN1dGl2ZV9lcnJvcnMYASABKA0SEwoLaW50ZXJ2YWxfbXMYAiABKA0SGAoQYmFzZV9lamVjdGlvbl9tcxgDIAEoDRIcChRtYXhfZWplY3Rpb25fcGVyY2VudBgEIAEoDSJECgtFbmRwb2ludFNldBIPCgdjbHVzdGVyGAEgASgJEiQKCWVuZHBvaW50cxgCIAMoCzIRLm1lc2gudjEuRW5kcG9pbnQi0wEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRItCgZsYWJlbHMYAyADKAsyHS5tZXNoLnYxLkVuZHBvaW50LkxhYmVsc0VudHJ5Eg4KBndlaWdodBgEIAEoDRIQCgh3b3JrbG9hZBgFIAEoCRIQCghsb2NhbGl0eRgGIAEoCRIWCg5tZXNoX3RyYW5zcG9ydBgHIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKocBCgxMb2FkQmFsYW5jZXISHQoZTE9BRF9CQUxBTkNFUl9VTlNQRUNJRklFRBAAEh0KGUxPQURfQkFMQU5DRVJfUk9VTkRfUk9CSU4QARIYChRMT0FEX0JBTEFOQ0VSX1JBTkRPTRACEh8KG0xPQURfQkFMQU5DRVJfTEVBU1RfUkVRVUVTVBADYgZwcm90bzM");
+  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSLGAQoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldCKCBAoNUHJveHlTZXR0aW5ncxI+Cg9vdXRib3VuZF9wb2xpY3kYASABKA4yJS5tZXNoLnYxLlByb3h5U2V0dGluZ3MuT3V0Ym91bmRQb2xpY3kSFwoPYWNjZXNzX2xvZ19maWxlGAIgASgJEj8KE2FjY2Vzc19sb2dfZW5jb2RpbmcYAyABKA4yIi5tZXNoLnYxLlByb3h5U2V0dGluZ3MuTG9nRW5jb2RpbmcSGgoSY29ubmVjdF90aW1lb3V0X21zGAQgASgNEhAKCGRyYWluX21zGAUgASgNEjYKEnBhdGhfbm9ybWFsaXphdGlvbhgGIAEoCzIaLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24SIQoHZ2F0ZXdheRgHIAEoCzIQLm1lc2gudjEuR2F0ZXdheSJzCg5PdXRib3VuZFBvbGljeRIfChtPVVRCT1VORF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIdChlPVVRCT1VORF9QT0xJQ1lfQUxMT1dfQU5ZEAESIQodT1VUQk9VTkRfUE9MSUNZX1JFR0lTVFJZX09OTFkQAiJZCgtMb2dFbmNvZGluZxIcChhMT0dfRU5DT0RJTkdfVU5TUEVDSUZJRUQQABIVChFMT0dfRU5DT0RJTkdfVEVYVBABEhUKEUxPR19FTkNPRElOR19KU09OEAIihwMKB0dhdGV3YXkSJAoJbGlzdGVuZXJzGAEgAygLMhEubWVzaC52MS5MaXN0ZW5lchIXCg90cnVzdGVkX3Byb3hpZXMYAiABKA0SPwoTY2xpZW50X2NlcnRfZGV0YWlscxgDIAEoDjIiLm1lc2gudjEuR2F0ZXdheS5DbGllbnRDZXJ0RGV0YWlscyL7AQoRQ2xpZW50Q2VydERldGFpbHMSIwofQ0xJRU5UX0NFUlRfREVUQUlMU19VTlNQRUNJRklFRBAAEiAKHENMSUVOVF9DRVJUX0RFVEFJTFNfU0FOSVRJWkUQARIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX0ZPUldBUkRfT05MWRACEiYKIkNMSUVOVF9DRVJUX0RFVEFJTFNfQVBQRU5EX0ZPUldBUkQQAxIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX1NBTklUSVpFX1NFVBAEEisKJ0NMSUVOVF9DRVJUX0RFVEFJTFNfQUxXQVlTX0ZPUldBUkRfT05MWRAFItYBCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEgwKBHBvcnQYAiABKA0SLAoIcHJvdG9jb2wYAyABKA4yGi5tZXNoLnYxLkxpc3RlbmVyLlByb3RvY29sEjMKDGNlcnRpZmljYXRlcxgEIAMoCzIdLm1lc2gudjEuQ2VydGlmaWNhdGVSZWZlcmVuY2UiSwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEgoOUFJPVE9DT0xfSFRUUFMQAiIzChRDZXJ0aWZpY2F0ZVJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg0KBWhvc3RzGAIgAygJIqsDChFQYXRoTm9ybWFsaXphdGlvbhItCgRmb3JtGAEgASgOMh8ubWVzaC52MS5QYXRoTm9ybWFsaXphdGlvbi5Gb3JtEkIKD2VzY2FwZWRfc2xhc2hlcxgCIAEoDjIpLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24uRXNjYXBlZFNsYXNoZXMiUgoERm9ybRIUChBGT1JNX1VOU1BFQ0lGSUVEEAASDQoJRk9STV9OT05FEAESDQoJRk9STV9CQVNFEAISFgoSRk9STV9NRVJHRV9TTEFTSEVTEAMizgEKDkVzY2FwZWRTbGFzaGVzEh8KG0VTQ0FQRURfU0xBU0hFU19VTlNQRUNJRklFRBAAEiIKHkVTQ0FQRURfU0xBU0hFU19LRUVQX1VOQ0hBTkdFRBABEiIKHkVTQ0FQRURfU0xBU0hFU19SRUpFQ1RfUkVRVUVTVBACEikKJUVTQ0FQRURfU0xBU0hFU19VTkVTQ0FQRV9BTkRfUkVESVJFQ1QQAxIoCiRFU0NBUEVEX1NMQVNIRVNfVU5FU0NBUEVfQU5EX0ZPUldBUkQQBCJMCg5Tb3VyY2VQb3NpdGlvbhIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEg4KBm9iamVjdBgEIAEoCSJeCgtWaXJ0dWFsSG9zdBIMCgRuYW1lGAEgASgJEg8KB2RvbWFpbnMYAiADKAkSHgoGcm91dGVzGAMgAygLMg4ubWVzaC52MS5Sb3V0ZRIQCghsaXN0ZW5lchgEIAEoCSLrAwoFUm91dGUSDAoEbmFtZRgBIAEoCRInCgZvcmlnaW4YAiABKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiIKBW1hdGNoGAMgASgLMhMubWVzaC52MS5Sb3V0ZU1hdGNoEiMKB2ZvcndhcmQYBCABKAsyEC5tZXNoLnYxLkZvcndhcmRIABIlCghyZWRpcmVjdBgFIAEoCzIRLm1lc2gudjEuUmVkaXJlY3RIABIpCgZkaXJlY3QYBiABKAsyFy5tZXNoLnYxLkRpcmVjdFJlc3BvbnNlSAASIQoHcmV3cml0ZRgHIAEoCzIQLm1lc2gudjEuUmV3cml0ZRISCgp0aW1lb3V0X21zGAggASgNEiMKBXJldHJ5GAkgASgLMhQubWVzaC52MS5SZXRyeVBvbGljeRIdCgVmYXVsdBgKIAEoCzIOLm1lc2gudjEuRmF1bHQSHwoGbWlycm9yGAsgASgLMg8ubWVzaC52MS5NaXJyb3ISIQoEY29ycxgMIAEoCzITLm1lc2gudjEuQ29yc1BvbGljeRI0ChZhcHBlbmRfcmVxdWVzdF9oZWFkZXJzGA0gAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIRCgl3ZWJzb2NrZXQYDiABKAhCCAoGYWN0aW9uIosBCgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSAASGAoOc2VnbWVudF9wcmVmaXgYBCABKAlIABIRCgdwcmVzZW50GAUgASgISAASEwoLaWdub3JlX2Nhc2UYBiABKAhCBgoEa2luZCJQCgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIOCgZpbnZlcnQYAyABKAgi+AEKClJvdXRlTWF0Y2gSIgoEcGF0aBgBIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGbWV0aG9kGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIkCgZzY2hlbWUYAyABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEicKCWF1dGhvcml0eRgEIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2gSKgoMcXVlcnlfcGFyYW1zGAYgAygLMhQubWVzaC52MS5IZWFkZXJNYXRjaCI1CgdGb3J3YXJkEioKCGNsdXN0ZXJzGAEgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXIiMgoPV2VpZ2h0ZWRDbHVzdGVyEg8KB2NsdXN0ZXIYASABKAkSDgoGd2VpZ2h0GAIgASgNIjgKCFJlZGlyZWN0EgwKBGNvZGUYASABKA0SCwoDdXJpGAIgASgJEhEKCWF1dGhvcml0eRgDIAEoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCSIpCgdSZXdyaXRlEgsKA3VyaRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkixgIKC1JldHJ5UG9saWN5EhAKCGF0dGVtcHRzGAEgASgNEhoKEnBlcl90cnlfdGltZW91dF9tcxgCIAEoDRIqCgJvbhgDIAMoDjIeLm1lc2gudjEuUmV0cnlQb2xpY3kuQ29uZGl0aW9uEhIKCmJhY2tvZmZfbXMYBCABKA0iyAEKCUNvbmRpdGlvbhIZChVDT05ESVRJT05fVU5TUEVDSUZJRUQQABIRCg1DT05ESVRJT05fNVhYEAESHQoZQ09ORElUSU9OX0NPTk5FQ1RfRkFJTFVSRRACEhwKGENPTkRJVElPTl9SRUZVU0VEX1NUUkVBTRADEhMKD0NPTkRJVElPTl9SRVNFVBAEEhsKF0NPTkRJVElPTl9HQVRFV0FZX0VSUk9SEAUSHgoaQ09ORElUSU9OX0lERU1QT1RFTlRfUkVTRVQQBiJdCgVGYXVsdBIVCg1kZWxheV9wZXJjZW50GAEgASgBEhAKCGRlbGF5X21zGAIgASgNEhUKDWFib3J0X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNIioKBk1pcnJvchIPCgdjbHVzdGVyGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiswEKCkNvcnNQb2xpY3kSKwoNYWxsb3dfb3JpZ2lucxgBIAMoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSFQoNYWxsb3dfbWV0aG9kcxgCIAMoCRIVCg1hbGxvd19oZWFkZXJzGAMgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAQgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgFIAEoDRIZChFhbGxvd19jcmVkZW50aWFscxgGIAEoCCIqCgtIZWFkZXJWYWx1ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIowFCgdDbHVzdGVyEgwKBG5hbWUYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRwb3J0GAMgASgNEiwKBmxhYmVscxgEIAMoCzIcLm1lc2gudjEuQ2x1c3Rlci5MYWJlbHNFbnRyeRItCglkaXNjb3ZlcnkYBSABKA4yGi5tZXNoLnYxLkNsdXN0ZXIuRGlzY292ZXJ5EisKCHByb3RvY29sGAYgASgOMhkubWVzaC52MS5DbHVzdGVyLlByb3RvY29sEiwKDWxvYWRfYmFsYW5jZXIYByABKA4yFS5tZXNoLnYxLkxvYWRCYWxhbmNlchIaChJjb25uZWN0X3RpbWVvdXRfbXMYCCABKA0SMAoPY2lyY3VpdF9icmVha2VyGAkgASgLMhcubWVzaC52MS5DaXJjdWl0QnJlYWtlchIqCgdvdXRsaWVyGAogASgLMhkubWVzaC52MS5PdXRsaWVyRGV0ZWN0aW9uEigKB29yaWdpbnMYCyADKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiagoJRGlzY292ZXJ5EhkKFURJU0NPVkVSWV9VTlNQRUNJRklFRBAAEhcKE0RJU0NPVkVSWV9FTkRQT0lOVFMQARIRCg1ESVNDT1ZFUllfRE5TEAISFgoSRElTQ09WRVJZX09SSUdJTkFMEAMiXQoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEAoMUFJPVE9DT0xfVENQEAISEgoOUFJPVE9DT0xfSFRUUDIQAyKeAgoOQ2lyY3VpdEJyZWFrZXISHAoPbWF4X2Nvbm5lY3Rpb25zGAEgASgNSACIAQESIQoUbWF4X3BlbmRpbmdfcmVxdWVzdHMYAiABKA1IAYgBARIZCgxtYXhfcmVxdWVzdHMYAyABKA1IAogBARIoChttYXhfcmVxdWVzdHNfcGVyX2Nvbm5lY3Rpb24YBCABKA1IA4gBARIYCgttYXhfcmV0cmllcxgFIAEoDUgEiAEBQhIKEF9tYXhfY29ubmVjdGlvbnNCFwoVX21heF9wZW5kaW5nX3JlcXVlc3RzQg8KDV9tYXhfcmVxdWVzdHNCHgocX21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbkIOCgxfbWF4X3JldHJpZXMiewoQT3V0bGllckRldGVjdGlvbhIaChJjb25zZWN1dGl2ZV9lcnJvcnMYASABKA0SEwoLaW50ZXJ2YWxfbXMYAiABKA0SGAoQYmFzZV9lamVjdGlvbl9tcxgDIAEoDRIcChRtYXhfZWplY3Rpb25fcGVyY2VudBgEIAEoDSJECgtFbmRwb2ludFNldBIPCgdjbHVzdGVyGAEgASgJEiQKCWVuZHBvaW50cxgCIAMoCzIRLm1lc2gudjEuRW5kcG9pbnQi0wEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRItCgZsYWJlbHMYAyADKAsyHS5tZXNoLnYxLkVuZHBvaW50LkxhYmVsc0VudHJ5Eg4KBndlaWdodBgEIAEoDRIQCgh3b3JrbG9hZBgFIAEoCRIQCghsb2NhbGl0eRgGIAEoCRIWCg5tZXNoX3RyYW5zcG9ydBgHIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKocBCgxMb2FkQmFsYW5jZXISHQoZTE9BRF9CQUxBTkNFUl9VTlNQRUNJRklFRBAAEh0KGUxPQURfQkFMQU5DRVJfUk9VTkRfUk9CSU4QARIYChRMT0FEX0JBTEFOQ0VSX1JBTkRPTRACEh8KG0xPQURfQkFMQU5DRVJfTEVBU1RfUkVRVUVTVBADYgZwcm90bzM");
 
 /**
  * The whole configuration of one proxy at one version.
@@ -95,6 +95,13 @@ export type ProxySettings = Message<"mesh.v1.ProxySettings"> & {
    * @generated from field: mesh.v1.PathNormalization path_normalization = 6;
    */
   pathNormalization?: PathNormalization | undefined;
+
+  /**
+   * Absent: the proxy is none.
+   *
+   * @generated from field: mesh.v1.Gateway gateway = 7;
+   */
+  gateway?: Gateway | undefined;
 };
 
 /**
@@ -162,6 +169,184 @@ export const ProxySettings_LogEncodingSchema: GenEnum<ProxySettings_LogEncoding>
   enumDesc(file_mesh_v1_proxy_config, 1, 1);
 
 /**
+ * What a gateway listens on, and whom it believes.
+ *
+ * @generated from message mesh.v1.Gateway
+ */
+export type Gateway = Message<"mesh.v1.Gateway"> & {
+  /**
+   * @generated from field: repeated mesh.v1.Listener listeners = 1;
+   */
+  listeners: Listener[];
+
+  /**
+   * Proxies in front of it whose x-forwarded-for and forwarded are believed.
+   *
+   * @generated from field: uint32 trusted_proxies = 2;
+   */
+  trustedProxies: number;
+
+  /**
+   * @generated from field: mesh.v1.Gateway.ClientCertDetails client_cert_details = 3;
+   */
+  clientCertDetails: Gateway_ClientCertDetails;
+};
+
+/**
+ * Describes the message mesh.v1.Gateway.
+ * Use `create(GatewaySchema)` to create a new message.
+ */
+export const GatewaySchema: GenMessage<Gateway> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 2);
+
+/**
+ * @generated from enum mesh.v1.Gateway.ClientCertDetails
+ */
+export enum Gateway_ClientCertDetails {
+  /**
+   * As CLIENT_CERT_DETAILS_SANITIZE_SET.
+   *
+   * @generated from enum value: CLIENT_CERT_DETAILS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * x-forwarded-client-cert never arrives.
+   *
+   * @generated from enum value: CLIENT_CERT_DETAILS_SANITIZE = 1;
+   */
+  SANITIZE = 1,
+
+  /**
+   * It is passed on from a client with a certificate, and from no other.
+   *
+   * @generated from enum value: CLIENT_CERT_DETAILS_FORWARD_ONLY = 2;
+   */
+  FORWARD_ONLY = 2,
+
+  /**
+   * And the client's own certificate is added.
+   *
+   * @generated from enum value: CLIENT_CERT_DETAILS_APPEND_FORWARD = 3;
+   */
+  APPEND_FORWARD = 3,
+
+  /**
+   * It tells of the client's own certificate alone.
+   *
+   * @generated from enum value: CLIENT_CERT_DETAILS_SANITIZE_SET = 4;
+   */
+  SANITIZE_SET = 4,
+
+  /**
+   * It is passed on from anybody.
+   *
+   * @generated from enum value: CLIENT_CERT_DETAILS_ALWAYS_FORWARD_ONLY = 5;
+   */
+  ALWAYS_FORWARD_ONLY = 5,
+}
+
+/**
+ * Describes the enum mesh.v1.Gateway.ClientCertDetails.
+ */
+export const Gateway_ClientCertDetailsSchema: GenEnum<Gateway_ClientCertDetails> = /*@__PURE__*/
+  enumDesc(file_mesh_v1_proxy_config, 2, 0);
+
+/**
+ * @generated from message mesh.v1.Listener
+ */
+export type Listener = Message<"mesh.v1.Listener"> & {
+  /**
+   * "http-80"
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * As clients know it. Where it is bound is said on the command line.
+   *
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+
+  /**
+   * @generated from field: mesh.v1.Listener.Protocol protocol = 3;
+   */
+  protocol: Listener_Protocol;
+
+  /**
+   * The first is for clients that name no host.
+   *
+   * @generated from field: repeated mesh.v1.CertificateReference certificates = 4;
+   */
+  certificates: CertificateReference[];
+};
+
+/**
+ * Describes the message mesh.v1.Listener.
+ * Use `create(ListenerSchema)` to create a new message.
+ */
+export const ListenerSchema: GenMessage<Listener> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 3);
+
+/**
+ * @generated from enum mesh.v1.Listener.Protocol
+ */
+export enum Listener_Protocol {
+  /**
+   * @generated from enum value: PROTOCOL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: PROTOCOL_HTTP = 1;
+   */
+  HTTP = 1,
+
+  /**
+   * HTTP over TLS that ends here.
+   *
+   * @generated from enum value: PROTOCOL_HTTPS = 2;
+   */
+  HTTPS = 2,
+}
+
+/**
+ * Describes the enum mesh.v1.Listener.Protocol.
+ */
+export const Listener_ProtocolSchema: GenEnum<Listener_Protocol> = /*@__PURE__*/
+  enumDesc(file_mesh_v1_proxy_config, 3, 0);
+
+/**
+ * A certificate and its key, which the proxy has by this name.
+ *
+ * @generated from message mesh.v1.CertificateReference
+ */
+export type CertificateReference = Message<"mesh.v1.CertificateReference"> & {
+  /**
+   * "my-secret.default"
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Lower-case server names that it is for: "example.com", "*.example.com". Empty: any.
+   *
+   * @generated from field: repeated string hosts = 2;
+   */
+  hosts: string[];
+};
+
+/**
+ * Describes the message mesh.v1.CertificateReference.
+ * Use `create(CertificateReferenceSchema)` to create a new message.
+ */
+export const CertificateReferenceSchema: GenMessage<CertificateReference> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 4);
+
+/**
  * The form in which paths are routed by, judged by policy and forwarded.
  *
  * @generated from message mesh.v1.PathNormalization
@@ -183,7 +368,7 @@ export type PathNormalization = Message<"mesh.v1.PathNormalization"> & {
  * Use `create(PathNormalizationSchema)` to create a new message.
  */
 export const PathNormalizationSchema: GenMessage<PathNormalization> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 2);
+  messageDesc(file_mesh_v1_proxy_config, 5);
 
 /**
  * @generated from enum mesh.v1.PathNormalization.Form
@@ -222,7 +407,7 @@ export enum PathNormalization_Form {
  * Describes the enum mesh.v1.PathNormalization.Form.
  */
 export const PathNormalization_FormSchema: GenEnum<PathNormalization_Form> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 2, 0);
+  enumDesc(file_mesh_v1_proxy_config, 5, 0);
 
 /**
  * What becomes of "%2f" and "%5c".
@@ -262,7 +447,7 @@ export enum PathNormalization_EscapedSlashes {
  * Describes the enum mesh.v1.PathNormalization.EscapedSlashes.
  */
 export const PathNormalization_EscapedSlashesSchema: GenEnum<PathNormalization_EscapedSlashes> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 2, 1);
+  enumDesc(file_mesh_v1_proxy_config, 5, 1);
 
 /**
  * A place in a document that a person wrote.
@@ -298,7 +483,7 @@ export type SourcePosition = Message<"mesh.v1.SourcePosition"> & {
  * Use `create(SourcePositionSchema)` to create a new message.
  */
 export const SourcePositionSchema: GenMessage<SourcePosition> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 3);
+  messageDesc(file_mesh_v1_proxy_config, 6);
 
 /**
  * The routes of one service and the Host values that select them.
@@ -327,6 +512,13 @@ export type VirtualHost = Message<"mesh.v1.VirtualHost"> & {
    * @generated from field: repeated mesh.v1.Route routes = 3;
    */
   routes: Route[];
+
+  /**
+   * The gateway's listener that serves it; empty: the outbound one.
+   *
+   * @generated from field: string listener = 4;
+   */
+  listener: string;
 };
 
 /**
@@ -334,7 +526,7 @@ export type VirtualHost = Message<"mesh.v1.VirtualHost"> & {
  * Use `create(VirtualHostSchema)` to create a new message.
  */
 export const VirtualHostSchema: GenMessage<VirtualHost> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 4);
+  messageDesc(file_mesh_v1_proxy_config, 7);
 
 /**
  * @generated from message mesh.v1.Route
@@ -430,7 +622,7 @@ export type Route = Message<"mesh.v1.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 5);
+  messageDesc(file_mesh_v1_proxy_config, 8);
 
 /**
  * @generated from message mesh.v1.StringMatch
@@ -488,7 +680,7 @@ export type StringMatch = Message<"mesh.v1.StringMatch"> & {
  * Use `create(StringMatchSchema)` to create a new message.
  */
 export const StringMatchSchema: GenMessage<StringMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 6);
+  messageDesc(file_mesh_v1_proxy_config, 9);
 
 /**
  * @generated from message mesh.v1.HeaderMatch
@@ -517,7 +709,7 @@ export type HeaderMatch = Message<"mesh.v1.HeaderMatch"> & {
  * Use `create(HeaderMatchSchema)` to create a new message.
  */
 export const HeaderMatchSchema: GenMessage<HeaderMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 7);
+  messageDesc(file_mesh_v1_proxy_config, 10);
 
 /**
  * All conditions hold. An absent condition always holds.
@@ -563,7 +755,7 @@ export type RouteMatch = Message<"mesh.v1.RouteMatch"> & {
  * Use `create(RouteMatchSchema)` to create a new message.
  */
 export const RouteMatchSchema: GenMessage<RouteMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 8);
+  messageDesc(file_mesh_v1_proxy_config, 11);
 
 /**
  * @generated from message mesh.v1.Forward
@@ -580,7 +772,7 @@ export type Forward = Message<"mesh.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 9);
+  messageDesc(file_mesh_v1_proxy_config, 12);
 
 /**
  * @generated from message mesh.v1.WeightedCluster
@@ -602,7 +794,7 @@ export type WeightedCluster = Message<"mesh.v1.WeightedCluster"> & {
  * Use `create(WeightedClusterSchema)` to create a new message.
  */
 export const WeightedClusterSchema: GenMessage<WeightedCluster> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 10);
+  messageDesc(file_mesh_v1_proxy_config, 13);
 
 /**
  * @generated from message mesh.v1.Redirect
@@ -635,7 +827,7 @@ export type Redirect = Message<"mesh.v1.Redirect"> & {
  * Use `create(RedirectSchema)` to create a new message.
  */
 export const RedirectSchema: GenMessage<Redirect> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 11);
+  messageDesc(file_mesh_v1_proxy_config, 14);
 
 /**
  * @generated from message mesh.v1.DirectResponse
@@ -657,7 +849,7 @@ export type DirectResponse = Message<"mesh.v1.DirectResponse"> & {
  * Use `create(DirectResponseSchema)` to create a new message.
  */
 export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 12);
+  messageDesc(file_mesh_v1_proxy_config, 15);
 
 /**
  * @generated from message mesh.v1.Rewrite
@@ -681,7 +873,7 @@ export type Rewrite = Message<"mesh.v1.Rewrite"> & {
  * Use `create(RewriteSchema)` to create a new message.
  */
 export const RewriteSchema: GenMessage<Rewrite> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 13);
+  messageDesc(file_mesh_v1_proxy_config, 16);
 
 /**
  * @generated from message mesh.v1.RetryPolicy
@@ -719,7 +911,7 @@ export type RetryPolicy = Message<"mesh.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 14);
+  messageDesc(file_mesh_v1_proxy_config, 17);
 
 /**
  * @generated from enum mesh.v1.RetryPolicy.Condition
@@ -767,7 +959,7 @@ export enum RetryPolicy_Condition {
  * Describes the enum mesh.v1.RetryPolicy.Condition.
  */
 export const RetryPolicy_ConditionSchema: GenEnum<RetryPolicy_Condition> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 14, 0);
+  enumDesc(file_mesh_v1_proxy_config, 17, 0);
 
 /**
  * @generated from message mesh.v1.Fault
@@ -801,7 +993,7 @@ export type Fault = Message<"mesh.v1.Fault"> & {
  * Use `create(FaultSchema)` to create a new message.
  */
 export const FaultSchema: GenMessage<Fault> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 15);
+  messageDesc(file_mesh_v1_proxy_config, 18);
 
 /**
  * @generated from message mesh.v1.Mirror
@@ -825,7 +1017,7 @@ export type Mirror = Message<"mesh.v1.Mirror"> & {
  * Use `create(MirrorSchema)` to create a new message.
  */
 export const MirrorSchema: GenMessage<Mirror> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 16);
+  messageDesc(file_mesh_v1_proxy_config, 19);
 
 /**
  * @generated from message mesh.v1.CorsPolicy
@@ -869,7 +1061,7 @@ export type CorsPolicy = Message<"mesh.v1.CorsPolicy"> & {
  * Use `create(CorsPolicySchema)` to create a new message.
  */
 export const CorsPolicySchema: GenMessage<CorsPolicy> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 17);
+  messageDesc(file_mesh_v1_proxy_config, 20);
 
 /**
  * @generated from message mesh.v1.HeaderValue
@@ -891,7 +1083,7 @@ export type HeaderValue = Message<"mesh.v1.HeaderValue"> & {
  * Use `create(HeaderValueSchema)` to create a new message.
  */
 export const HeaderValueSchema: GenMessage<HeaderValue> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 18);
+  messageDesc(file_mesh_v1_proxy_config, 21);
 
 /**
  * The endpoints of one service port and subset, and how to use them.
@@ -966,7 +1158,7 @@ export type Cluster = Message<"mesh.v1.Cluster"> & {
  * Use `create(ClusterSchema)` to create a new message.
  */
 export const ClusterSchema: GenMessage<Cluster> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 19);
+  messageDesc(file_mesh_v1_proxy_config, 22);
 
 /**
  * @generated from enum mesh.v1.Cluster.Discovery
@@ -1003,7 +1195,7 @@ export enum Cluster_Discovery {
  * Describes the enum mesh.v1.Cluster.Discovery.
  */
 export const Cluster_DiscoverySchema: GenEnum<Cluster_Discovery> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 19, 0);
+  enumDesc(file_mesh_v1_proxy_config, 22, 0);
 
 /**
  * @generated from enum mesh.v1.Cluster.Protocol
@@ -1036,7 +1228,7 @@ export enum Cluster_Protocol {
  * Describes the enum mesh.v1.Cluster.Protocol.
  */
 export const Cluster_ProtocolSchema: GenEnum<Cluster_Protocol> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 19, 1);
+  enumDesc(file_mesh_v1_proxy_config, 22, 1);
 
 /**
  * Absent fields are unlimited.
@@ -1075,7 +1267,7 @@ export type CircuitBreaker = Message<"mesh.v1.CircuitBreaker"> & {
  * Use `create(CircuitBreakerSchema)` to create a new message.
  */
 export const CircuitBreakerSchema: GenMessage<CircuitBreaker> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 20);
+  messageDesc(file_mesh_v1_proxy_config, 23);
 
 /**
  * @generated from message mesh.v1.OutlierDetection
@@ -1107,7 +1299,7 @@ export type OutlierDetection = Message<"mesh.v1.OutlierDetection"> & {
  * Use `create(OutlierDetectionSchema)` to create a new message.
  */
 export const OutlierDetectionSchema: GenMessage<OutlierDetection> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 21);
+  messageDesc(file_mesh_v1_proxy_config, 24);
 
 /**
  * @generated from message mesh.v1.EndpointSet
@@ -1131,7 +1323,7 @@ export type EndpointSet = Message<"mesh.v1.EndpointSet"> & {
  * Use `create(EndpointSetSchema)` to create a new message.
  */
 export const EndpointSetSchema: GenMessage<EndpointSet> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 22);
+  messageDesc(file_mesh_v1_proxy_config, 25);
 
 /**
  * @generated from message mesh.v1.Endpoint
@@ -1186,7 +1378,7 @@ export type Endpoint = Message<"mesh.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 23);
+  messageDesc(file_mesh_v1_proxy_config, 26);
 
 /**
  * @generated from enum mesh.v1.LoadBalancer

@@ -99,6 +99,12 @@ spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu
       "egressProxyAddress: istio-egress:80\n",
   ],
   [
+    "settings of gateways",
+    "kind: MeshConfig\ningressClass: edge\ningressControllerMode: DEFAULT\n" +
+      "defaultConfig: { gatewayTopology: { numTrustedProxies: 2, " +
+      "forwardClientCertDetails: APPEND_FORWARD } }\n",
+  ],
+  [
     "settings of paths by Istio's word",
     "kind: MeshConfig\npathNormalization: { normalization: DECODE_AND_MERGE_SLASHES }\n",
   ],

@@ -8,6 +8,7 @@ import type { CircuitBreaker, DestinationPolicy } from "../model/destination-pol
 import type { EgressRule } from "../model/egress-rule.ts";
 import {
   defaultMeshSettings,
+  type GatewayTopology,
   type MeshSettings,
   type PathNormalization,
 } from "../model/mesh-settings.ts";
@@ -152,12 +153,21 @@ function meshJson(settings: MeshSettings): Json {
     accessLogEncoding: unless("accessLogEncoding"),
     egressProxyAddress: unless("egressProxyAddress"),
     connectTimeout: connectTimeoutMs && formatDuration(connectTimeoutMs),
-    defaultConfig: drainDurationMs && {
-      terminationDrainDuration: formatDuration(drainDurationMs),
-    },
+    defaultConfig: compact({
+      terminationDrainDuration: drainDurationMs && formatDuration(drainDurationMs),
+      gatewayTopology: topologyJson(settings.gatewayTopology),
+    }),
     pathNormalization: pathJson(settings.pathNormalization),
     ...ingressSettings(settings),
   };
+}
+
+function topologyJson({ numTrustedProxies, forwardClientCertDetails: details }: GatewayTopology) {
+  const { gatewayTopology: under } = defaultMeshSettings;
+  return compact({
+    numTrustedProxies,
+    forwardClientCertDetails: details === under.forwardClientCertDetails ? undefined : details,
+  });
 }
 
 function ingressSettings({ ingress }: MeshSettings): Json {

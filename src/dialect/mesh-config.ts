@@ -5,6 +5,7 @@
 import {
   completeMeshSettings,
   defaultMeshSettings,
+  type GatewayTopology,
   type MeshSettings,
   type PathNormalization,
 } from "../model/mesh-settings.ts";
@@ -47,7 +48,21 @@ const given = judged(checkedText((value) => (value === "" ? "must not be empty" 
 /** The longest that Istio ever allowed; 0.x stopped at 30 s. */
 const connectTimeoutMax = 3_600n * 1_000_000_000n;
 
+const gatewayTopology = message({
+  numTrustedProxies: integer({ least: 0, most: 64 }),
+  forwardClientCertDetails: oneOf(
+    "UNDEFINED",
+    "SANITIZE",
+    "FORWARD_ONLY",
+    "APPEND_FORWARD",
+    "SANITIZE_SET",
+    "ALWAYS_FORWARD_ONLY",
+  ),
+  proxyProtocol: unused,
+});
+
 const proxyConfig = message({
+  gatewayTopology,
   drainDuration: duration(checkDrainDuration),
   terminationDrainDuration: duration(checkDrainDuration),
   parentShutdownDuration: judged(duration(checkDrainDuration)),
@@ -66,7 +81,7 @@ const proxyConfig = message({
   ...unusedFields(
     `availabilityZone customConfigFile statNameLength proxyBootstrapTemplatePath interceptionMode
      tracing tracingServiceName sds envoyAccessLogService envoyMetricsService
-     envoyMetricsServiceAddress proxyMetadata extraStatTags gatewayTopology proxyStatsMatcher
+     envoyMetricsServiceAddress proxyMetadata extraStatTags proxyStatsMatcher
      readinessProbe image privateKeyProvider holdApplicationUntilProxyStarts caCertificatesPem
      runtimeValues proxyHeaders connectionSettings fileFlushInterval fileFlushMinSizeKb
      statsCompression`,
@@ -154,6 +169,7 @@ const fieldOf: Readonly<Record<keyof MeshSettings, string>> = {
   egressProxyAddress: "egressProxyAddress",
   pathNormalization: "pathNormalization",
   ingress: "ingressControllerMode",
+  gatewayTopology: "gatewayTopology in its defaultConfig",
 };
 
 function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshSettings> {
@@ -172,12 +188,22 @@ function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshS
     ...(pathNormalization && {
       pathNormalization: toPathNormalization(pathNormalization),
     }),
+    ...(proxy?.gatewayTopology && { gatewayTopology: toTopology(proxy.gatewayTopology) }),
     ...((mode ?? ingressClass) !== undefined && {
       ingress: {
         mode: mode === undefined || mode === "UNSPECIFIED" ? ingress.mode : mode,
         class: ingressClass ?? ingress.class,
       },
     }),
+  };
+}
+
+function toTopology(written: ValueOf<typeof gatewayTopology>): GatewayTopology {
+  const { numTrustedProxies, forwardClientCertDetails: details = "UNDEFINED" } = written;
+  const { gatewayTopology: under } = defaultMeshSettings;
+  return {
+    numTrustedProxies: numTrustedProxies ?? under.numTrustedProxies,
+    forwardClientCertDetails: details === "UNDEFINED" ? under.forwardClientCertDetails : details,
   };
 }
 

@@ -59,5 +59,6 @@ spec:
     "5: default/web leads nowhere: shop.default.svc.cluster.local does not have " +
       "exactly one HTTP port",
   ]);
+  expect(told(`${rule}  destinationPort: 80\n`)).toEqual([]);
   expect(told(rule.replace("shop", "unknown"))).toEqual([]);
 });

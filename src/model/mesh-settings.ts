@@ -12,6 +12,19 @@ export interface MeshSettings {
   readonly egressProxyAddress: string;
   readonly pathNormalization: PathNormalization;
   readonly ingress: IngressControl;
+  readonly gatewayTopology: GatewayTopology;
+}
+
+/** Whom a gateway believes. */
+export interface GatewayTopology {
+  /** Proxies in front of it. */
+  readonly numTrustedProxies: number;
+  readonly forwardClientCertDetails:
+    | "SANITIZE"
+    | "FORWARD_ONLY"
+    | "APPEND_FORWARD"
+    | "SANITIZE_SET"
+    | "ALWAYS_FORWARD_ONLY";
 }
 
 /** What `given` leaves out is as in `under`; or the names of what neither of them has. */
@@ -45,6 +58,7 @@ export const defaultMeshSettings: MeshSettings = {
   egressProxyAddress: "",
   pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
   ingress: { mode: "STRICT", class: "istio" },
+  gatewayTopology: { numTrustedProxies: 0, forwardClientCertDetails: "SANITIZE_SET" },
 };
 
 const names = Object.keys(defaultMeshSettings) as (keyof MeshSettings)[];

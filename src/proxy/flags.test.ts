@@ -45,6 +45,23 @@ test.each([
   expect(flagsOf(line).readiness.hostname).toBe(hostname);
 });
 
+test("a gateway has the ports of the web, or others", () => {
+  const { mode, http, https, inbound } = flagsOf("--mode gateway");
+  expect([mode, http, https]).toEqual([
+    "gateway",
+    { hostname: "0.0.0.0", port: 80 },
+    { hostname: "0.0.0.0", port: 443 },
+  ]);
+  expect(inbound.port).toBe(15006);
+  const other = flagsOf("--mode GATEWAY --http-port 8080 --https-port 127.0.0.1:8443");
+  expect([other.mode, other.http.port, other.https.hostname]).toEqual([
+    "gateway",
+    8080,
+    "127.0.0.1",
+  ]);
+  expect(flagsOf("").mode).toBe("sidecar");
+});
+
 test("addresses in every usual form", () => {
   expect(flagsOf("--outbound 0").outbound).toEqual({ hostname: "127.0.0.1", port: 0 });
   expect(flagsOf("--outbound=:99").outbound).toEqual({ hostname: "127.0.0.1", port: 99 });
@@ -92,7 +109,12 @@ test("every mistake is reported at once, with what was probably meant", () => {
 });
 
 test.each([
-  ["--mode gateway", "only sidecar is"],
+  ["--mode edge", "not one of sidecar, gateway"],
+  ["--http-port 8080", "add --mode gateway"],
+  ["--https-port 8443", "add --mode gateway"],
+  ["--mode gateway --service a --app-port 80", "belongs to a sidecar"],
+  ["--mode gateway --http-port 81 --https-port 81", "is 81, as --http-port is"],
+  ["--mode gateway -- true", "runs no application"],
   ["--concurrency 4", "only 1 is possible"],
   ["--standalone", "add -f DIR|FILE"],
   ["-f rules", "add --standalone"],

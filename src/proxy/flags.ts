@@ -22,6 +22,7 @@ export interface ProxyFlags {
   /** Full host name; empty: this proxy stands for no service. */
   readonly service: string;
   readonly namespace: string;
+  readonly mode: "sidecar" | "gateway";
   readonly domain: string;
   readonly labels: Readonly<Record<string, string>>;
   /** Absent: nothing is served, the proxy only calls. */
@@ -30,6 +31,9 @@ export interface ProxyFlags {
   readonly protocol: "http" | "tcp";
   readonly id: string | undefined;
   readonly advertise: string | undefined;
+  /** Where a gateway binds the listeners of the ports 80 and 443. */
+  readonly http: HostPort;
+  readonly https: HostPort;
   readonly outbound: HostPort;
   readonly inbound: HostPort;
   readonly admin: HostPort;
@@ -85,6 +89,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
   const everywhere = isLocal || reader.has("standalone") ? "127.0.0.1" : "0.0.0.0";
   return {
     ...name,
+    mode: reader.oneOf("mode", ["sidecar", "gateway"]) ?? "sidecar",
     domain,
     labels: reader.labels(),
     app,
@@ -92,6 +97,8 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     protocol: reader.oneOf("protocol", ["http", "tcp"]) ?? "http",
     id: reader.text("id"),
     advertise,
+    http: reader.address("http-port", "0.0.0.0", 80),
+    https: reader.address("https-port", "0.0.0.0", 443),
     outbound: reader.address("outbound", "127.0.0.1", 15001),
     inbound: reader.address("inbound", everywhere, 15006),
     admin: reader.address("admin", "127.0.0.1", 15000),
@@ -252,13 +259,8 @@ class FlagReader {
 
   /** What no flag says alone. */
   checkTogether(flags: ProxyFlags): void {
-    const { mode, concurrency } = {
-      mode: this.text("mode"),
-      concurrency: this.text("concurrency"),
-    };
-    if (mode !== undefined && mode !== "sidecar") {
-      this.#refuse("mode", `"${mode}" is not there yet: only sidecar is`);
-    }
+    const concurrency = this.text("concurrency");
+    this.#checkMode(flags);
     if (flags.protocol !== "http") {
       this.#refuse("protocol", `"${flags.protocol}" is not there yet: only http is`);
     }
@@ -283,6 +285,19 @@ class FlagReader {
     if (flags.admin.hostname !== "localhost" && !/^(127\.|::1$)/.test(flags.admin.hostname)) {
       this.#refuse("admin", `${flags.admin.hostname} is not a loopback address`);
     }
+  }
+
+  #checkMode({ mode, http, https, command }: ProxyFlags): void {
+    if (mode === "sidecar") {
+      for (const name of ["http-port", "https-port"] as const)
+        if (this.has(name)) this.#refuse(name, "belongs to a gateway", "add --mode gateway");
+      return;
+    }
+    for (const name of ["app-port", "app"] as const)
+      if (this.has(name)) this.#refuse(name, "belongs to a sidecar: a gateway serves all services");
+    if (command.length > 0) this.#refuse("mode", "a gateway runs no application: leave out --");
+    if (http.port === https.port && http.port !== 0)
+      this.#refuse("https-port", `is ${http.port}, as --http-port is`);
   }
 
   #refuse(name: FlagName, message: string, suggestion?: string): void {

@@ -265,10 +265,16 @@ test("a taken port is one line that names the flag", async () => {
 });
 
 test("a wrong command line is 2, with every mistake", async () => {
-  const proxy = start(["--servise", "web", "--mode", "gateway"]);
+  const proxy = start(["--servise", "web", "--mode", "edge"]);
   expect(await proxy.child.exited).toBe(2);
   expect(proxy.output()).toContain("--servise: unknown flag (did you mean --service?)");
-  expect(proxy.output()).toContain('--mode: "gateway"');
+  expect(proxy.output()).toContain('--mode: "edge"');
+});
+
+test("a gateway is said not to be there yet", async () => {
+  const proxy = start(["--mode", "gateway"]);
+  expect(await proxy.child.exited).toBe(1);
+  expect(proxy.output()).toContain("--mode gateway is not there yet");
 });
 
 test("POST /quitquitquit ends it as SIGTERM does; another web page cannot", async () => {

@@ -102,6 +102,7 @@ const anySettings: fc.Arbitrary<Config> = fc
       drainDurationMs: 1,
       pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
       ingress: { mode: "STRICT", class: "istio" },
+      gatewayTopology: { numTrustedProxies: 0, forwardClientCertDetails: "SANITIZE_SET" },
       ...some,
     },
   }));

@@ -7,6 +7,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Cluster,
   type EndpointSet,
+  Gateway_ClientCertDetails,
   type GatewaySchema,
   PathNormalization_EscapedSlashes,
   PathNormalization_Form,
@@ -62,7 +63,7 @@ export function assemble(
 /** `gateway`: what a proxy at the edge listens on. */
 export function settingsOf(
   settings: MeshSettings,
-  gateway?: MessageInitShape<typeof GatewaySchema>,
+  gateway?: Pick<MessageInitShape<typeof GatewaySchema>, "listeners">,
 ): Resources["settings"] {
   return settingsResource(
     create(ProxySettingsSchema, {
@@ -81,7 +82,14 @@ export function settingsOf(
         form: PathNormalization_Form[settings.pathNormalization.normalization],
         escapedSlashes: PathNormalization_EscapedSlashes[settings.pathNormalization.escapedSlashes],
       },
-      ...(gateway !== undefined && { gateway }),
+      ...(gateway !== undefined && {
+        gateway: {
+          ...gateway,
+          trustedProxies: settings.gatewayTopology.numTrustedProxies,
+          clientCertDetails:
+            Gateway_ClientCertDetails[settings.gatewayTopology.forwardClientCertDetails],
+        },
+      }),
     }),
   );
 }

@@ -38,7 +38,9 @@ function ofRule(config: ConfigOf<"IngressRule">): EdgeRule {
   const { meta, spec } = config;
   const { path, ...rest } = spec;
   const name = `${meta.namespace}/${meta.name}`;
-  return { config, name, ...rest, path, plain: spec.tlsSecret === "" };
+  // A gateway goes by the host alone.
+  const authority = spec.authority.replace(/:\d*$/, "");
+  return { config, name, ...rest, authority, path, plain: spec.tlsSecret === "" };
 }
 
 function ofIngress(config: ConfigOf<"Ingress">): readonly EdgeRule[] {

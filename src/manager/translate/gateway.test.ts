@@ -101,6 +101,16 @@ describe("an Ingress", () => {
     ]);
   });
 
+  test("of several prefixes asks for the longest first", () => {
+    const paths = ["/a", "/a/b/c", "/a/b"].map((one) => path(one, "shop", 80, "Prefix"));
+    const text = ingress(`rules: [{ http: { paths: [${paths}] } }]`);
+    expect(summary(configOf(text)).map((line) => line.split(" ")[3])).toEqual([
+      "/a/b/c",
+      "/a/b",
+      "/a",
+    ]);
+  });
+
   test("shares its hosts with others, and its default backend comes last", () => {
     const fallback = "defaultBackend: { service: { name: home, port: { name: http } } }";
     const text =
@@ -116,6 +126,19 @@ describe("an Ingress", () => {
       "http-80 *: every -> outbound|8080||home",
       "http-80 x.example,x.example:80: exact /a -> outbound|80||shop",
       "http-80 x.example,x.example:80: exact /b -> outbound|8080||home",
+    ]);
+  });
+
+  test("is served at whatever port its host is asked for", () => {
+    const text = `apiVersion: config.istio.io/v1alpha2
+kind: IngressRule
+metadata: { name: x }
+spec:
+  destination: { name: shop }
+  destinationPort: 80
+  match: { request: { headers: { authority: { exact: "x.example:8080" } } } }`;
+    expect(summary(configOf(text))).toEqual([
+      "http-80 x.example,x.example:80: every -> outbound|80||shop",
     ]);
   });
 
@@ -141,6 +164,9 @@ describe("an Ingress", () => {
       file: "a.yaml",
       line: 2,
     });
+    const text = ingress(`rules: [{ http: { paths: [${path("/a", "shop")}] } }]`);
+    const [host] = configOf(text + routeRule("all", "precedence: 1")).virtualHosts;
+    expect(host?.routes[0]?.origin?.object).toBe("RouteRule/default/all");
   });
 });
 

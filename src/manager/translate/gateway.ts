@@ -25,7 +25,7 @@ import { intersectPaths, rewriteFor } from "./path-intersection.ts";
 import { ClusterCollector, type Plan, type PlanContext, routesOf } from "./plan.ts";
 
 export interface GatewayPlan extends Plan {
-  readonly gateway: MessageInitShape<typeof GatewaySchema>;
+  readonly gateway: Pick<MessageInitShape<typeof GatewaySchema>, "listeners">;
 }
 
 const plainListener = { name: "http-80", port: 80, protocol: Listener_Protocol.HTTP };
@@ -71,11 +71,10 @@ function hostsOf(
   return [...byHost].flatMap(([authority, own]) => {
     const routes = own.flatMap((rule) => edgeRoutes(rule, making));
     if (routes.length === 0) return [];
-    const bare = authority === "" || /:\d+$/.test(authority);
     const host = authority === "" ? "*" : authority;
     return create(VirtualHostSchema, {
-      name: `${host.replace(/:\d+$/, "")}:${port}${bare && authority !== "" ? ` (${host})` : ""}`,
-      domains: bare ? [host] : [host, `${host}:${port}`],
+      name: `${host}:${port}`,
+      domains: authority === "" ? [host] : [host, `${host}:${port}`],
       routes,
       listener: name,
     });
@@ -140,7 +139,7 @@ function certificatesOf(rules: readonly EdgeRule[]) {
   return [...bySecret]
     .sort(([a], [b]) => compare(a, b))
     .map(([name, own]) => {
-      const hosts = [...new Set(own.map(({ authority }) => authority.replace(/:\d+$/, "")))];
+      const hosts = [...new Set(own.map(({ authority }) => authority))];
       return { name, hosts: hosts.includes("") ? [] : hosts.sort(compare) };
     });
 }

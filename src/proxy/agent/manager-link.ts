@@ -9,7 +9,12 @@
  */
 import { create } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { NodeSchema, type Workload, WorkloadSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import {
+  Node_Mode,
+  NodeSchema,
+  type Workload,
+  WorkloadSchema,
+} from "../../api/gen/mesh/v1/discovery_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
@@ -126,6 +131,7 @@ function nodeOf(parts: ManagerLinkParts) {
     address: inbound?.hostname ?? "",
     meshVersion: version,
     adminAddress,
+    mode: flags.mode === "gateway" ? Node_Mode.GATEWAY : Node_Mode.SIDECAR,
   };
 }
 

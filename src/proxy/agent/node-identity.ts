@@ -12,8 +12,11 @@ import { isLoopbackUrl, type ProxyFlags } from "../flags.ts";
 /** "reviews-1x8k2m.default" */
 export function nodeId(flags: ProxyFlags, inboundAddress: string, random: Random): string {
   if (flags.id !== undefined) return flags.id;
-  const short = flags.service === "" ? "proxy" : flags.service.split(".")[0];
-  const salt = inboundAddress === "" ? String(random()) : inboundAddress;
+  const isGateway = flags.mode === "gateway";
+  const nameless = isGateway ? "gateway" : "proxy";
+  const short = flags.service === "" ? nameless : flags.service.split(".")[0];
+  const address = isGateway && flags.http.port !== 0 ? edgeKey(flags) : inboundAddress;
+  const salt = address === "" ? String(random()) : address;
   return `${short}-${digest(`${flags.service} ${salt}`)}.${flags.namespace}`;
 }
 
@@ -36,9 +39,15 @@ export function advertisedAddress(flags: ProxyFlags): string {
 /** The same for each start with the same flags, different for two proxies side by side. */
 export function stateKey(flags: ProxyFlags): string {
   const { service, namespace, id = "", app, inbound, outbound } = flags;
-  const ports = [inbound.port, outbound.port, app?.port ?? 0].join("-");
+  const own = flags.mode === "gateway" ? [flags.http.port, flags.https.port] : [];
+  const ports = [inbound.port, outbound.port, app?.port ?? 0, ...own].join("-");
   const name = service === "" ? namespace : service.split(".").slice(0, 2).join(".");
   return `${name}-${ports}-${digest(`${service} ${namespace} ${id} ${app?.hostname ?? ""}`)}`;
+}
+
+/** What two gateways side by side do not share. */
+function edgeKey({ http, https }: ProxyFlags): string {
+  return `${http.hostname}:${http.port} ${https.hostname}:${https.port}`;
 }
 
 /** Six letters and digits. */

@@ -13,7 +13,10 @@ const DOMAIN_BYTES_MAX = 300;
 const domainPattern = /^(?:\*|\*?[a-z0-9._\-[\]:]+)$/;
 
 export interface CompiledHosts {
+  /** Of the outbound listener. */
   readonly table: HostTable<VirtualHost>;
+  /** Of a gateway's listeners, by name. */
+  readonly edges: ReadonlyMap<string, HostTable<VirtualHost>>;
   readonly virtualHosts: readonly VirtualHost[];
 }
 
@@ -26,7 +29,7 @@ export function compileHosts(
   const reusable = new Reusable(former, clusters);
   const unchanged = reusable.all(resources);
   if (unchanged !== undefined) return unchanged;
-  const entries: HostEntry<VirtualHost>[] = [];
+  const entries = new Map<string, HostEntry<VirtualHost>[]>([["", []]]);
   const owners = new Map<string, string>();
   const names = new Set<string>();
   const virtualHosts = resources.map((resource) => {
@@ -34,19 +37,25 @@ export function compileHosts(
     if (names.has(resource.name)) here.add("another virtual host has this name");
     names.add(resource.name);
     const host = reusable.find(resource) ?? compileHost(resource, clusters, here);
+    const { listener } = resource;
+    const own = entries.get(listener) ?? [];
+    entries.set(listener, own);
     for (const [i, written] of resource.domains.entries()) {
       const domain = written.toLowerCase();
-      const owner = owners.get(domain);
+      const owner = owners.get(`${listener}|${domain}`);
       const place = here.at(`domains[${i}]`);
       if (owner !== undefined) place.add(`"${domain}" is a domain of "${owner}" already`);
       else if (domain.length > DOMAIN_BYTES_MAX || !domainPattern.test(domain))
         place.add(`"${domain}" is not a host, host:port or "*" before the end of one`);
-      else entries.push({ domain, value: host });
-      owners.set(domain, resource.name);
+      else own.push({ domain, value: host });
+      owners.set(`${listener}|${domain}`, resource.name);
     }
     return host;
   });
-  return { table: new HostTable(entries), virtualHosts };
+  const edges = new Map(Array.from(entries, ([name, own]) => [name, new HostTable(own)]));
+  const table = edges.get("")!;
+  edges.delete("");
+  return { table, edges, virtualHosts };
 }
 
 function compileHost(
@@ -85,9 +94,9 @@ class Reusable {
   all(resources: readonly VirtualHostResource[]): CompiledHosts | undefined {
     const former = this.#former;
     if (former?.virtualHosts.length !== resources.length) return undefined;
-    const { virtualHosts, hosts } = former;
+    const { virtualHosts, hosts, edgeHosts } = former;
     const same = resources.every((resource, i) => this.find(resource) === virtualHosts[i]);
-    return same ? { table: hosts, virtualHosts } : undefined;
+    return same ? { table: hosts, edges: edgeHosts, virtualHosts } : undefined;
   }
 
   /** If its content is equal and all clusters it refers to are the former objects. */

@@ -27,6 +27,7 @@ import {
 import type { EndpointSpec } from "../cluster/membership.ts";
 import { RequestStats } from "../cluster/request-stats.ts";
 import { CONNECT_TIMEOUT_MS, compileClusterSettings, compileEndpoints } from "./compile-cluster.ts";
+import { compileEdgeRules, compileEdges } from "./compile-edge.ts";
 import { compileHosts } from "./compile-host.ts";
 import { isSame } from "./is-same.ts";
 import { ProblemList } from "./problem-list.ts";
@@ -45,12 +46,15 @@ export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snaps
   const clusters = compileClusters(config, parts, problems);
   const members = compileMembers(config, clusters, parts.former, problems);
   const hosts = compileHosts(config.virtualHosts, clusters, parts.former, problems);
+  const edges = compileEdges(config, hosts.edges, problems);
   if (problems.problems.length > 0) return problems.problems;
   return new Snapshot({
     version: config.version,
     config,
     settings: compileSettings(config, clusters.get(PASSTHROUGH)),
     hosts: hosts.table,
+    edgeHosts: hosts.edges,
+    edges,
     virtualHosts: hosts.virtualHosts,
     clusters,
     members,
@@ -127,6 +131,7 @@ function compileSettings(
     connectTimeoutMs: settings?.connectTimeoutMs || CONNECT_TIMEOUT_MS,
     drainMs: settings?.drainMs || DRAIN_MS,
     paths: compilePaths(settings?.pathNormalization),
+    edge: compileEdgeRules(settings?.gateway),
   };
 }
 

@@ -12,8 +12,10 @@ import type { PathRules } from "../../http/path-normalization.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
 import type { RequestStats } from "../cluster/request-stats.ts";
+import type { EdgeRules } from "../filter/edge-fields.ts";
 import type { HostTable } from "../route/host-table.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
+import type { EdgeListener } from "./edge-listener.ts";
 
 export interface SnapshotSettings {
   /** Where a request for a host that nobody knows goes; undefined: it is answered 404 NR. */
@@ -24,6 +26,8 @@ export interface SnapshotSettings {
   readonly connectTimeoutMs: number;
   readonly drainMs: number;
   readonly paths: PathRules;
+  /** What a gateway believes of its clients. */
+  readonly edge: EdgeRules;
 }
 
 export interface SnapshotParts {
@@ -32,6 +36,9 @@ export interface SnapshotParts {
   readonly config: ProxyConfig;
   readonly settings: SnapshotSettings;
   readonly hosts: HostTable<VirtualHost>;
+  readonly edgeHosts: ReadonlyMap<string, HostTable<VirtualHost>>;
+  /** Of a gateway; none: it is a sidecar. */
+  readonly edges: readonly EdgeListener[];
   readonly virtualHosts: readonly VirtualHost[];
   /** By name; for operators and for the next compilation, never on the request path. */
   readonly clusters: ReadonlyMap<string, Cluster>;
@@ -52,6 +59,8 @@ export class Snapshot {
   readonly members: ReadonlyMap<string, readonly EndpointSpec[]>;
   readonly localStats: RequestStats;
   readonly hosts: HostTable<VirtualHost>;
+  readonly edgeHosts: ReadonlyMap<string, HostTable<VirtualHost>>;
+  readonly edges: readonly EdgeListener[];
   #activated = false;
 
   constructor(parts: SnapshotParts) {
@@ -63,6 +72,8 @@ export class Snapshot {
     this.members = parts.members;
     this.localStats = parts.localStats;
     this.hosts = parts.hosts;
+    this.edgeHosts = parts.edgeHosts;
+    this.edges = parts.edges;
   }
 
   /**

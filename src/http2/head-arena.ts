@@ -1,15 +1,19 @@
 /**
  * Memory for the heads of HTTP/2 messages: slabs that are filled once and never reused, so that a
  * head may be kept as long as its exchange lives; the garbage collector frees a slab with the last
- * head in it.
+ * head in it. One for all sessions of a thread.
  */
+import { BufferPool, noBytes } from "./buffer-pool.ts";
+
 const SLAB_BYTES = 64 * 1024;
 
 export class HeadArena {
   /** The slab that is being filled. */
-  slab: Uint8Array = new Uint8Array(0);
+  slab: Uint8Array = noBytes;
   /** Octets of it that are in use. */
   at = 0;
+  /** What sessions need for a while. */
+  readonly buffers = new BufferPool();
 
   /** A new slab with room for `bytes` at least. */
   renew(bytes: number): void {

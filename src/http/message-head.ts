@@ -37,6 +37,8 @@ export const Framing = {
   untilClose: 3,
   /** After 101, or 2xx to CONNECT: bytes both ways, no messages any more. */
   tunnel: 4,
+  /** HTTP/2: the content ends with its stream, after any number of octets. */
+  stream: 5,
 } as const;
 export type Framing = (typeof Framing)[keyof typeof Framing];
 
@@ -81,7 +83,7 @@ export class MessageHead {
   hostEnd = -1;
   /** The port that the authority names; 0 if none. */
   port = 0;
-  /** An absolute target with the scheme https. */
+  /** An absolute target with the scheme https. HTTP/2 says it of the stream instead. */
   schemeIsHttps = false;
   /** Expect: 100-continue from an HTTP/1.1 client. */
   expectsContinue = false;

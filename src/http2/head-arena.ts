@@ -14,6 +14,8 @@ export class HeadArena {
   at = 0;
   /** What sessions need for a while. */
   readonly buffers = new BufferPool();
+  /** For what is decoded, and not kept there; any length. */
+  scratch: Uint8Array = new Uint8Array(4096);
 
   /** A new slab with room for `bytes` at least. */
   renew(bytes: number): void {

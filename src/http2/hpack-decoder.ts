@@ -146,7 +146,9 @@ export class HpackDecoder {
       if (!this.#string()) return Step.broken;
       nameBound = this.#bound();
     } else nameBound = this.#nameLength(index);
-    const [nameFrom, nameTo, nameHuffman] = [this.#stringFrom, this.#stringTo, this.#huffman];
+    const nameFrom = this.#stringFrom;
+    const nameTo = this.#stringTo;
+    const nameHuffman = this.#huffman;
     if (!this.#string()) return Step.broken;
     if (!this.#hasRoom(nameBound + this.#bound(), from)) return Step.room;
     if (index > 0) this.#copyName(index);

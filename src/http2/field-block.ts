@@ -1,0 +1,167 @@
+/**
+ * Reads one field block into its parts: the pseudo-fields, then the fields. Whatever is wrong with
+ * the message, the block is decoded to its end, since the table of the connection depends on it;
+ * only a block that unpacks to far more than the limit is given up, and the connection with it.
+ */
+import { copyRange } from "../core/copy-range.ts";
+import type { MessageHead } from "../http/message-head.ts";
+import { ConnectionFault, type Fault, Flood, Malformed, Unserved } from "./fault.ts";
+import { Pseudo } from "./field-kind.ts";
+import type { HeadArena } from "./head-arena.ts";
+import { HeadFields } from "./head-fields.ts";
+import { HpackDecoder, Step } from "./hpack-decoder.ts";
+
+/** A list that is so many times over the limit is no mistake. */
+const bombFactor = 16;
+/** SETTINGS_HEADER_TABLE_SIZE is left at its default (RFC 9113 6.5.2). */
+const tableBytes = 4096;
+
+export class FieldBlock {
+  readonly hpack = new HpackDecoder(tableBytes);
+  readonly fields: HeadFields;
+  readonly head: MessageHead;
+  readonly arena: HeadArena;
+  readonly #listBytesMax: number;
+  #listBytes = 0;
+  /** The decoder holds a field that is not taken yet. */
+  #pending = false;
+  /** Bit kind - 128 is set for each pseudo-field that came. */
+  #seen = 0;
+  /** Values of pseudo-fields in `arena.scratch`, by kind - 128. */
+  readonly #start = new Int32Array(8);
+  readonly #end = new Int32Array(8);
+
+  constructor(head: MessageHead, arena: HeadArena, listBytesMax: number) {
+    this.head = head;
+    this.arena = arena;
+    this.fields = new HeadFields(head, arena, this.hpack);
+    this.#listBytesMax = listBytesMax;
+  }
+
+  /** Where pseudo-fields lie. */
+  get scratch(): Uint8Array {
+    return this.arena.scratch;
+  }
+
+  has(pseudo: number): boolean {
+    return (this.#seen & (1 << (pseudo - 128))) !== 0;
+  }
+
+  startOf(pseudo: number): number {
+    return this.#start[pseudo - 128]!;
+  }
+
+  endOf(pseudo: number): number {
+    return this.#end[pseudo - 128]!;
+  }
+
+  /** Reads up to the first field that is none; `allowed` is a set of bits as in `has`. */
+  readPseudo(bytes: Uint8Array, from: number, to: number, allowed: number): Fault | undefined {
+    const { hpack } = this;
+    this.begin(bytes, from, to);
+    for (;;) {
+      const step = this.nextIn();
+      if (step !== Step.field) {
+        this.#pending = false;
+        return step === Step.end ? undefined : ConnectionFault.compression;
+      }
+      this.#listBytes += hpack.size;
+      if (this.#listBytes > this.#listBytesMax) return Unserved.tooLarge;
+      if (hpack.kind < 128) {
+        this.#pending = true;
+        return undefined;
+      }
+      const bit = 1 << (hpack.kind - Pseudo.unknown);
+      if ((allowed & bit) === 0) return Malformed.pseudoUnknown;
+      if ((this.#seen & bit) !== 0) return Malformed.pseudoTwice;
+      this.#seen |= bit;
+      this.#start[hpack.kind - 128] = hpack.valueStart;
+      this.#end[hpack.kind - 128] = hpack.valueEnd;
+      hpack.at = hpack.lineEnd;
+    }
+  }
+
+  /** Starts the head in the arena; what was read lies in the scratch. */
+  beginHead(): void {
+    const { hpack } = this;
+    this.#pendingAt = hpack.at;
+    this.fields.begin();
+  }
+  #pendingAt = 0;
+
+  /** Reads the fields into the head. */
+  readFields(): Fault | undefined {
+    const { hpack, fields } = this;
+    if (this.#pending) {
+      this.#movePending();
+      const fault = fields.take();
+      if (fault !== undefined) return fault;
+    }
+    for (;;) {
+      const step = hpack.next();
+      if (step === Step.field) {
+        this.#listBytes += hpack.size;
+        if (this.#listBytes > this.#listBytesMax) return Unserved.tooLarge;
+        const fault = fields.take();
+        if (fault !== undefined) return fault;
+      } else if (step === Step.room) fields.need(hpack.needed);
+      else return step === Step.end ? undefined : ConnectionFault.compression;
+    }
+  }
+
+  /** Decodes what is left for the table's sake. Returns why the connection cannot go on. */
+  discard(): Fault | undefined {
+    const { hpack } = this;
+    hpack.out = this.arena.scratch;
+    hpack.at = 0;
+    for (;;) {
+      const step = this.nextIn();
+      if (step === Step.end) return undefined;
+      if (step !== Step.field) return ConnectionFault.compression;
+      this.#listBytes += hpack.size;
+      if (this.#listBytes > bombFactor * this.#listBytesMax) return Flood.headerBomb;
+    }
+  }
+
+  /** Decodes into the scratch, from the start of a block. */
+  begin(bytes: Uint8Array, from: number, to: number): void {
+    const { hpack } = this;
+    hpack.begin(bytes, from, to);
+    hpack.out = this.arena.scratch;
+    hpack.at = 0;
+    this.#listBytes = 0;
+    this.#seen = 0;
+  }
+
+  /** The next field, in the scratch, which grows as it needs to. */
+  nextIn(): Step {
+    const { hpack, arena } = this;
+    for (;;) {
+      const step = hpack.next();
+      if (step !== Step.room) return step;
+      const larger = new Uint8Array(2 * (hpack.at + hpack.needed));
+      copyRange.call(arena.scratch, larger, 0, 0, hpack.at);
+      arena.scratch = larger;
+      hpack.out = larger;
+    }
+  }
+
+  /** Counts the field that was read last; false: the list is too large. */
+  count(): boolean {
+    this.#listBytes += this.hpack.size;
+    return this.#listBytes <= this.#listBytesMax;
+  }
+
+  #movePending(): void {
+    const { hpack, fields } = this;
+    const from = this.#pendingAt;
+    const length = hpack.lineEnd - from;
+    fields.need(length);
+    const { at } = hpack;
+    copyRange.call(this.arena.scratch, hpack.out, at, from, from + length);
+    hpack.nameEnd += at - from;
+    hpack.valueStart += at - from;
+    hpack.valueEnd += at - from;
+    hpack.lineEnd = at + length;
+  }
+}

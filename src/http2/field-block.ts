@@ -25,6 +25,16 @@ export class FieldBlock {
   #listBytes = 0;
   /** The decoder holds a field that is not taken yet. */
   #pending = false;
+  /** That field, as the decoder left it in the scratch. */
+  readonly #pendingField = {
+    at: 0,
+    kind: 0,
+    flaws: 0,
+    nameEnd: 0,
+    valueStart: 0,
+    valueEnd: 0,
+    lineEnd: 0,
+  };
   /** Bit kind - 128 is set for each pseudo-field that came. */
   #seen = 0;
   /** Values of pseudo-fields in `arena.scratch`, by kind - 128. */
@@ -84,10 +94,16 @@ export class FieldBlock {
   /** Starts the head in the arena; what was read lies in the scratch. */
   beginHead(): void {
     const { hpack } = this;
-    this.#pendingAt = hpack.at;
+    const pending = this.#pendingField;
+    pending.at = hpack.at;
+    pending.kind = hpack.kind;
+    pending.flaws = hpack.flaws;
+    pending.nameEnd = hpack.nameEnd;
+    pending.valueStart = hpack.valueStart;
+    pending.valueEnd = hpack.valueEnd;
+    pending.lineEnd = hpack.lineEnd;
     this.fields.begin();
   }
-  #pendingAt = 0;
 
   /** Reads the fields into the head. */
   readFields(): Fault | undefined {
@@ -154,14 +170,16 @@ export class FieldBlock {
 
   #movePending(): void {
     const { hpack, fields } = this;
-    const from = this.#pendingAt;
-    const length = hpack.lineEnd - from;
+    const pending = this.#pendingField;
+    const length = pending.lineEnd - pending.at;
     fields.need(length);
-    const { at } = hpack;
-    copyRange.call(this.arena.scratch, hpack.out, at, from, from + length);
-    hpack.nameEnd += at - from;
-    hpack.valueStart += at - from;
-    hpack.valueEnd += at - from;
-    hpack.lineEnd = at + length;
+    const by = hpack.at - pending.at;
+    copyRange.call(this.arena.scratch, hpack.out, hpack.at, pending.at, pending.lineEnd);
+    hpack.kind = pending.kind;
+    hpack.flaws = pending.flaws;
+    hpack.nameEnd = pending.nameEnd + by;
+    hpack.valueStart = pending.valueStart + by;
+    hpack.valueEnd = pending.valueEnd + by;
+    hpack.lineEnd = pending.lineEnd + by;
   }
 }

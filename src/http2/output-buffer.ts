@@ -47,6 +47,11 @@ export class OutputBuffer {
   /** The header of a frame, whose payload is to follow. */
   frame(length: number, type: number, flags: number, streamId: number): void {
     this.reserve(frameHeaderBytes + length);
+    this.header(length, type, flags, streamId);
+  }
+
+  /** As `frame`, where room is known to be there. */
+  header(length: number, type: number, flags: number, streamId: number): void {
     const { bytes } = this;
     const at = this.end;
     bytes[at] = length >> 16;

@@ -9,12 +9,22 @@
  */
 import type { MethodId } from "../http/method.ts";
 import type { ErrorCode } from "./error-code.ts";
+import type { HpackEncoder } from "./hpack-encoder.ts";
+import type { OutputBuffer } from "./output-buffer.ts";
+import type { PeerSettings } from "./peer-settings.ts";
 
 /** A set of bits: which halves are over; both: closed. */
 export const StreamState = { open: 0, localEnded: 1, remoteEnded: 2, closed: 3 } as const;
 
 /** What a stream asks of its session. */
 export interface StreamOwner<U> {
+  readonly out: OutputBuffer;
+  readonly encoder: HpackEncoder;
+  readonly peer: PeerSettings;
+  /** Client: the :scheme of requests. */
+  readonly schemeIsHttps: boolean;
+  /** A head is in the output, its HEADERS frame at `at` as counted by OutputBuffer.base. */
+  headWritten(stream: Stream<U>, at: number, ends: boolean): void;
   /** As Stream.write. */
   writeData(stream: Stream<U>, bytes: Uint8Array, offset: number, length: number): number;
   endStream(stream: Stream<U>): void;
@@ -32,6 +42,8 @@ export class Stream<U = unknown> {
 
   state: number = StreamState.open;
   released = false;
+  /** It was reset, by either side: nothing more is told of it. */
+  isReset = false;
   /** A final head was received: interim heads are over, HEADERS are trailers from now on. */
   headReceived = false;
   /** A final head was sent. */
@@ -62,8 +74,8 @@ export class Stream<U = unknown> {
   waits = false;
   /** Where this stream's last frame begins in all that the session ever put out; -1: none. */
   lastFrameAt = -1;
-  /** The session's own: neighbours among those that wait. */
-  nextWaiting: Stream<U> | undefined = undefined;
+  /** The session's own: the stream stands in its queue of those that wait. */
+  isQueued = false;
 
   constructor(owner: StreamOwner<U>, id: number) {
     this.owner = owner;

@@ -1,9 +1,13 @@
 /** Every suite that reads vectors, and why the files that none reads wait. */
+
 import { parserSuites } from "./http-parsers.ts";
 import { pathSuites } from "./http-paths.ts";
 import { requestSuites } from "./http-requests.ts";
 import { responseSuites } from "./http-responses.ts";
 import { traceSuites } from "./http-trace-context.ts";
+import { frameSuites } from "./http2-frames.ts";
+import { hpackSuites } from "./http2-hpack.ts";
+import { listSuites } from "./http2-lists.ts";
 import { discoverySuites } from "./manager-discovery.ts";
 import { ingressSuites } from "./manager-ingress.ts";
 import { routeSuites } from "./manager-routes.ts";
@@ -21,6 +25,9 @@ export const suites: readonly Suite[] = [
   ...traceSuites,
   ...smugglingSuites,
   ...wireResponseSuites,
+  ...hpackSuites,
+  ...listSuites,
+  ...frameSuites,
   ...validationSuites,
   ...routeSuites,
   ...discoverySuites,
@@ -30,8 +37,6 @@ export const suites: readonly Suite[] = [
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */
 export const unread: readonly (readonly [prefix: string, why: string])[] = [
-  ["http/h2", "HTTP/2 is not there yet"],
-  ["http/hpack", "HTTP/2 is not there yet"],
   ["http/rfc-requirements", "a list of requirements, not of cases"],
   ["mixer/", "the mixer is not there yet"],
   ["manager/analyze", "VirtualService and its analysers are not there yet"],

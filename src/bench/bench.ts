@@ -1,5 +1,5 @@
 /**
- * bun run bench [h1] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8] [--only …]
+ * bun run bench [h1] [hop] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8] [--only …]
  *   [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -7,6 +7,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchH1 } from "./h1.ts";
+import { benchHop } from "./hop.ts";
 import { benchMemory } from "./memory.ts";
 import { benchSlow } from "./slow.ts";
 
@@ -29,6 +30,7 @@ const options = {
 };
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   h1: () => benchH1(options),
+  hop: () => benchHop(options),
   memory: () => benchMemory(),
   slow: () => benchSlow(),
 };

@@ -162,6 +162,62 @@ export async function startMesh(
   return { ...proxy, name, stop };
 }
 
+/**
+ * Two sidecars of ours between a caller and the service "svc" behind `upstream`, found through a
+ * manager: [the one of the service, the one of the caller]. The manager is not measured.
+ */
+export async function startMeshPair(
+  directory: string,
+  upstream: number,
+  binary: string = meshBinary,
+): Promise<Peer[]> {
+  const [api, inbound, outbound, unused] = freePorts(4);
+  const any = "127.0.0.1:0";
+  const manager = await launch({
+    name: "manager",
+    directory,
+    port: api!,
+    command: [
+      ...[binary, "manager", "--listen", `127.0.0.1:${api}`, "--http", "off"],
+      ...["--metrics", "off", "--in-memory"],
+    ],
+  });
+  const proxy = (name: string, port: number, flags: readonly string[]): Promise<Peer> =>
+    launch({
+      name,
+      directory,
+      port,
+      command: [
+        ...[binary, "proxy", "--manager", `http://127.0.0.1:${api}`, "--admin", any],
+        ...["--readiness", any, "--state-dir", join(directory, `${name}-state`), ...flags],
+      ],
+    });
+  const serving = ["--service", "svc", "--service-port", "80", "--app-port", String(upstream)];
+  const far = await proxy("far", inbound!, [
+    ...serving,
+    ...["--inbound", `127.0.0.1:${inbound}`, "--outbound", `127.0.0.1:${unused}`],
+  ]);
+  const near = await proxy("near", outbound!, [
+    ...["--outbound", `127.0.0.1:${outbound}`, "--inbound", any],
+  ]);
+  const stop = async (): Promise<void> => {
+    await near.stop();
+    await manager.stop();
+  };
+  await untilServed(near.port);
+  return [far, { ...near, stop }];
+}
+
+/** The caller's proxy knows the service, and its application answers. */
+async function untilServed(port: number): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    const answer = await fetch(`http://127.0.0.1:${port}/`, { headers: { host: "svc" } });
+    if (answer.status === 200) return;
+    await Bun.sleep(50);
+  }
+  throw new Error("the service does not answer through its proxies");
+}
+
 /** Starts a peer and waits until its port answers. */
 async function launch(what: Launch): Promise<Peer> {
   if (Bun.which(what.command[0]!) === null) throw new Error(`${what.name} is not installed`);

@@ -1,6 +1,6 @@
 /**
- * Replies that the proxy makes itself, as prepared octets: a status line, why in x-mesh-reason, a
- * short text for people, and connection: close where the connection cannot go on.
+ * Replies that the proxy makes itself: a status, why in x-mesh-reason, a short text for people, and
+ * connection: close where the connection cannot go on.
  */
 import type { Failure } from "../core/failure.ts";
 import { reasonPhrase } from "../http/reason-phrase.ts";
@@ -19,19 +19,32 @@ export interface LocalReply {
   readonly fields?: string;
 }
 
-export function localReply(reply: LocalReply): Uint8Array {
-  const { status, reason, detail = "", closes, bodiless = false, fields = "" } = reply;
+/** What every version of HTTP says of it. */
+export interface ReplyParts {
+  /** Whole lines, content-length among them. */
+  readonly lines: string;
+  readonly body: string;
+}
+
+export function replyParts(reply: Pick<LocalReply, "status" | "reason" | "detail">): ReplyParts {
+  const { status, reason, detail = "" } = reply;
   const mayHaveContent = status !== 204 && status !== 304;
   const said = [reason, detail].filter((part) => part !== "").join(": ");
   const body = mayHaveContent && said !== "" ? `${printable(said)}\n` : "";
-  const head = [
-    `HTTP/1.1 ${status} ${reasonPhrase(status)}`,
+  const lines = [
     ...(reason === "" ? [] : [`x-mesh-reason: ${printable(reason)}`]),
     ...(body === "" ? [] : ["content-type: text/plain"]),
     ...(mayHaveContent ? [`content-length: ${body.length}`] : []),
-    ...(closes ? ["connection: close"] : []),
-  ].join("\r\n");
-  return new TextEncoder().encode(`${head}\r\n${fields}\r\n${bodiless ? "" : body}`);
+  ];
+  return { lines: lines.map((line) => `${line}\r\n`).join(""), body };
+}
+
+export function localReply(reply: LocalReply): Uint8Array {
+  const { status, closes, bodiless = false, fields = "" } = reply;
+  const { lines, body } = replyParts(reply);
+  const start = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
+  const head = `${start}${lines}${closes ? "connection: close\r\n" : ""}`;
+  return new TextEncoder().encode(`${head}${fields}\r\n${bodiless ? "" : body}`);
 }
 
 /** The reply to a failure that has a status. */
@@ -40,6 +53,6 @@ export function failureReply(failure: Failure, closes: boolean, detail = ""): Ui
 }
 
 /** Keeps a text from ending a line or a field; one octet a character. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?");
 }

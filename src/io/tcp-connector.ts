@@ -21,6 +21,8 @@ export type ConnectCause =
   | "unreachable"
   | "reset"
   | "no-descriptors"
+  /** There is a connection, but its peer does not speak what it has to. */
+  | "protocol"
   | "failed";
 
 export interface ConnectTarget {

@@ -95,7 +95,13 @@ export class DataPlane {
     const { app, service } = flags;
     if (engine === undefined || app === undefined) return;
     const version = flags.labels.version ?? "";
-    const inbound = { ...at("inbound", flags.inbound), app, service, version };
+    const inbound = {
+      ...at("inbound", flags.inbound),
+      app,
+      service,
+      version,
+      protocol: applicationProtocol(flags.protocol),
+    };
     this.#listeners.set(
       "inbound",
       bindOr("inbound", flags.inbound, () => engine.listenInbound(inbound)),
@@ -162,6 +168,12 @@ export class DataPlane {
     compiled.activate(undefined);
     return compiled;
   }
+}
+
+/** gRPC is HTTP/2; TCP is not HTTP at all, and not asked here. */
+function applicationProtocol(protocol: ProxyFlags["protocol"]): "http" | "http2" | "any" {
+  if (protocol === undefined || protocol === "tcp") return "any";
+  return protocol === "http" ? "http" : "http2";
 }
 
 /** What outbound answers until it has been told where anything is. */

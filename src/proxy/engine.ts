@@ -12,6 +12,7 @@ import type { Failure } from "../core/failure.ts";
 import { GenerationCell } from "../core/generation.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import { MessageHead } from "../http/message-head.ts";
 import { SendPool } from "../io/send-buffer.ts";
 import type { TcpSocket } from "../io/socket.ts";
 import { isWithinMachine, setPlainCongestionControl } from "../io/socket-options.ts";
@@ -27,16 +28,16 @@ import { fixedRoute } from "./exchange/fixed-route.ts";
 import { ForwardedExchange } from "./exchange/forwarded-exchange.ts";
 import { defaultEngineLimits, type EngineLimits } from "./exchange/limits.ts";
 import { recordRefusal } from "./exchange/record.ts";
-import {
-  DownstreamConnection,
-  type DownstreamOwner,
-  downstreamHandlers,
-} from "./listener/downstream.ts";
+import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.ts";
+import type { AcceptedConnection, DownstreamOwner, Peer } from "./listener/downstream-owner.ts";
+import { Http2Downstream } from "./listener/http2-downstream.ts";
 import { OwnAddresses } from "./listener/own-addresses.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
+import { Http2Context } from "./transport/http2-context.ts";
 import { upstreamHandlers } from "./upstream/connection.ts";
 import { type ConnectionPool, WaitingUsers } from "./upstream/pool.ts";
+import { http2UpstreamHandlers, SessionPools } from "./upstream/session-pool.ts";
 
 export interface EngineOptions {
   readonly clock: Clock;
@@ -67,11 +68,13 @@ export interface InboundOptions extends ListenAddress {
   readonly app: { readonly hostname: string; readonly port: number };
   readonly service: string;
   readonly version: string;
+  /** What the application speaks; "any" unless told. */
+  readonly protocol?: "http" | "http2" | "any";
 }
 
 export interface EngineStats {
   readonly downstreamConnections: number;
-  /** Connections with a request under way. */
+  /** Requests under way. */
   readonly exchanges: number;
   readonly upstreamConnections: number;
   readonly upstreamIdle: number;
@@ -87,7 +90,7 @@ export class Engine {
   readonly #options: EngineOptions;
   readonly #env: Environment;
   readonly #pools = new Set<ConnectionPool>();
-  readonly #connections = new Set<DownstreamConnection>();
+  readonly #connections = new Set<AcceptedConnection>();
   readonly #spare: ForwardedExchange[] = [];
   readonly #listeners: TcpListener[] = [];
   readonly #own = new OwnAddresses();
@@ -108,7 +111,17 @@ export class Engine {
       highBytes: limits.sendBufferBytes,
       maxBytes: limits.sendBufferBytesMax,
     });
+    const http2 = new Http2Context({
+      clock,
+      timers,
+      sendPool,
+      requestHead: new MessageHead(limits.head),
+      responseHead: new MessageHead(limits.head),
+      idleMs: limits.keepAliveIdleMs,
+      stallMs: limits.stallTimeoutMs,
+    });
     this.#env = new Environment({
+      http2,
       limits,
       clock,
       random,
@@ -117,6 +130,10 @@ export class Engine {
       sendPool,
       pools: {
         connector: new TcpConnector(upstreamHandlers, timers),
+        sessions: new SessionPools({
+          connector: new TcpConnector(http2UpstreamHandlers, timers),
+          context: http2,
+        }),
         timers,
         sendPool,
         idleMs: limits.upstreamIdleMs,
@@ -171,7 +188,7 @@ export class Engine {
     const { service, version } = options;
     const connectTimeoutMs = this.#env.limits.connectTimeoutMs;
     const cluster = makeLocalCluster(
-      { ...options.app, service, version, connectTimeoutMs },
+      { ...options.app, service, version, connectTimeoutMs, protocol: options.protocol ?? "any" },
       {
         clock,
         random,
@@ -192,7 +209,7 @@ export class Engine {
     let exchanges = 0;
     let bytesWaiting = 0;
     for (const connection of this.#connections) {
-      if (connection.busy) exchanges++;
+      exchanges += connection.exchanges;
       bytesWaiting += connection.waiting;
     }
     let open = 0;
@@ -246,8 +263,10 @@ export class Engine {
         exchange.reset();
         if (this.#spare.length < SPARE_EXCHANGES_MAX) this.#spare.push(exchange);
       },
+      beginHttp2: (former, socket) => this.#beginHttp2(former, socket, owner),
+      acceptInner: (socket) => this.#accept(socket, owner),
       connectionClosed: (connection) => this.#closed(connection),
-      refused: (connection, failure, detail) => this.#refused(connection, failure, detail),
+      refused: (peer, failure, detail) => this.#refused(peer, failure, detail),
     };
     const handlers = downstreamHandlers((socket) => this.#accept(socket, owner));
     const listener = listenTcp(address, handlers);
@@ -256,7 +275,7 @@ export class Engine {
     return listener;
   }
 
-  #accept(socket: TcpSocket<DownstreamConnection>, owner: DownstreamOwner): void {
+  #accept(socket: TcpSocket<AcceptedConnection>, owner: DownstreamOwner): void {
     if (this.#connections.size >= this.#env.limits.downstreamConnectionsMax) {
       this.#connectionsRefused.increment();
       socket.terminate();
@@ -272,14 +291,27 @@ export class Engine {
     connection.accepted();
   }
 
-  #closed(connection: DownstreamConnection): void {
+  #beginHttp2(
+    former: AcceptedConnection,
+    socket: TcpSocket<unknown>,
+    owner: DownstreamOwner,
+  ): AcceptedConnection {
+    const connection = new Http2Downstream(owner, socket);
+    socket.data = connection;
+    this.#connections.delete(former);
+    this.#connections.add(connection);
+    if (this.#env.draining) connection.drain();
+    return connection;
+  }
+
+  #closed(connection: AcceptedConnection): void {
     if (!this.#connections.delete(connection)) return;
     this.#connectionsActive.decrement();
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
-  #refused(connection: DownstreamConnection, failure: Failure, detail: string): void {
-    recordRefusal(this.#env, connection, failure, detail);
+  #refused(peer: Peer, failure: Failure, detail: string): void {
+    recordRefusal(this.#env, peer, failure, detail);
   }
 }
 

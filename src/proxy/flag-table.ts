@@ -21,7 +21,7 @@ const rows = {
   "app-port":            ["PORT", "where the application listens, on loopback"],
   app:                   ["HOST:PORT", "the same with a host"],
   "service-port":        ["PORT", "the port that callers name (the application's)"],
-  protocol:              ["http", "what the application speaks"],
+  protocol:              ["PROTOCOL", "of the application: http, http2, grpc (either, as called)"],
   advertise:             ["ADDRESS", "address at which other proxies reach this one"],
   outbound:              ["HOST:PORT", "what the application calls through (127.0.0.1:15001)"],
   inbound:               ["HOST:PORT", "what other proxies call (port 15006)"],

@@ -28,7 +28,8 @@ export interface ProxyFlags {
   /** Absent: nothing is served, the proxy only calls. */
   readonly app: HostPort | undefined;
   readonly servicePort: number;
-  readonly protocol: "http" | "tcp";
+  /** Absent: HTTP/1.1 or HTTP/2, as callers speak. */
+  readonly protocol: "http" | "http2" | "grpc" | "tcp" | undefined;
   readonly id: string | undefined;
   readonly advertise: string | undefined;
   /** Where a gateway binds the listeners of the ports 80 and 443. */
@@ -94,7 +95,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     labels: reader.labels(),
     app,
     servicePort: reader.port("service-port") ?? app?.port ?? 0,
-    protocol: reader.oneOf("protocol", ["http", "tcp"]) ?? "http",
+    protocol: reader.oneOf("protocol", ["http", "http2", "grpc", "tcp"]),
     id: reader.text("id"),
     advertise,
     http: reader.address("http-port", "0.0.0.0", 80),
@@ -261,9 +262,7 @@ class FlagReader {
   checkTogether(flags: ProxyFlags): void {
     const concurrency = this.text("concurrency");
     this.#checkMode(flags);
-    if (flags.protocol !== "http") {
-      this.#refuse("protocol", `"${flags.protocol}" is not there yet: only http is`);
-    }
+    if (flags.protocol === "tcp") this.#refuse("protocol", '"tcp" is not there yet');
     if (concurrency !== undefined && concurrency !== "1") {
       this.#refuse("concurrency", "a sidecar has one thread; only 1 is possible so far");
     }

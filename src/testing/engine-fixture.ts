@@ -34,6 +34,8 @@ export interface EngineFixtureOptions {
   /** Clusters besides "svc", each with one endpoint: its name and port. */
   readonly others?: Readonly<Record<string, number>>;
   readonly allowAny?: boolean;
+  /** The endpoints of "svc" take the mesh's transport, or are said to. */
+  readonly meshTransport?: boolean;
   readonly limits?: Partial<EngineLimits>;
   readonly accessLog?: AccessLog;
 }
@@ -59,6 +61,18 @@ export class EngineFixture {
       accessLog: options.accessLog,
     });
     this.port = this.engine.listenOutbound({ hostname: "127.0.0.1", port: 0 }).port;
+  }
+
+  /** An inbound listener in front of the application at `port`; returns its own port. */
+  listenInbound(port: number, protocol: "http" | "http2" | "any" = "any"): number {
+    return this.engine.listenInbound({
+      hostname: "127.0.0.1",
+      port: 0,
+      app: { hostname: "127.0.0.1", port },
+      service: "svc",
+      version: "v1",
+      protocol,
+    }).port;
   }
 
   /** Another configuration of the same engine. */
@@ -96,7 +110,12 @@ export class EngineFixture {
       endpointSets: [
         {
           cluster: "svc",
-          endpoints: options.endpoints.map((port) => ({ address: "127.0.0.1", port, weight: 1 })),
+          endpoints: options.endpoints.map((port) => ({
+            address: "127.0.0.1",
+            port,
+            weight: 1,
+            meshTransport: options.meshTransport === true,
+          })),
         },
         ...others.map(([cluster, port]) => ({
           cluster,

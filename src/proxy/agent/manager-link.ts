@@ -144,7 +144,7 @@ function workloadOf(parts: ManagerLinkParts, inbound: HostPort): Workload {
     address: inbound.hostname,
     port: inbound.port,
     servicePort: flags.servicePort,
-    protocol: flags.protocol,
+    protocol: flags.protocol ?? "http",
     labels: { ...flags.labels },
     weight: 1,
     meshTransport: true,

@@ -24,7 +24,8 @@ export interface ClusterSettings {
   readonly port: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly discovery: "endpoints" | "dns" | "original";
-  readonly protocol: "http" | "http2" | "tcp";
+  /** "any": HTTP/1.1 or HTTP/2, as the downstream speaks. */
+  readonly protocol: "http" | "http2" | "any" | "tcp";
   readonly loadBalancer: LoadBalancerKind;
   readonly connectTimeoutMs: number;
   readonly maxima: Maxima;

@@ -39,6 +39,7 @@ export interface LocalApplication {
   readonly service: string;
   readonly version: string;
   readonly connectTimeoutMs: number;
+  readonly protocol: ClusterSettings["protocol"];
 }
 
 /** The cluster of the inbound side: "inbound|9080||reviews", with the application in it. */
@@ -51,7 +52,7 @@ export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cl
       port: app.port,
       labels,
       discovery: "endpoints",
-      protocol: "http",
+      protocol: app.protocol,
       loadBalancer: "round-robin",
       connectTimeoutMs: app.connectTimeoutMs,
       maxima: unlimited,

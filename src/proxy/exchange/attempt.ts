@@ -41,7 +41,34 @@ function beginTry(ex: Exchange): Failure | undefined {
   ex.trying = true;
   ex.attempts++;
   ex.tryDeadlineMs = ex.perTryTimeoutMs === 0 ? 0 : ex.env.nowMs + ex.perTryTimeoutMs;
-  return useConnection(ex, poolOf(endpoint, ex.env.pools));
+  const pool = poolOf(endpoint, ex.env.pools);
+  return speaksHttp2(ex, pool) ? useStream(ex, pool) : useConnection(ex, pool);
+}
+
+/**
+ * HTTP/2 goes on as HTTP/2 between sidecars, whose far end knows what its application speaks, and
+ * to an application that may speak either; HTTP/1.1 goes on as it is.
+ */
+function speaksHttp2(ex: Exchange, pool: ConnectionPool): boolean {
+  const { protocol } = ex.cluster!.settings;
+  if (protocol === "http2") return true;
+  return ex.downstream!.stream !== undefined && (protocol === "any" || pool.takesMesh);
+}
+
+function useStream(ex: Exchange, pool: ConnectionPool): Failure | undefined {
+  const { limits, connectTimeoutMs } = ex.cluster!;
+  if (ex.env.isOwnListener(ex.downstream!.listener.name, pool.endpoint)) return Failures.loop;
+  if (!limits.tryAcquirePending()) return Failures.overflow;
+  const upstream = pool.sessions.stream(ex, connectTimeoutMs);
+  ex.upstream = upstream;
+  ex.reused = upstream.reused;
+  ex.phase = Phase.head;
+  if (upstream.stream === undefined) {
+    ex.pending = true;
+    return undefined;
+  }
+  limits.releasePending();
+  return sendRequest(ex);
 }
 
 function useConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined {
@@ -136,7 +163,9 @@ export function tryFailed(ex: Exchange, failure: Failure): void {
   const wanted = policy !== undefined && retriesFailure(policy, failure);
   const forgives = wanted || ((policy?.on ?? 0) & RetryOn.idempotentReset) !== 0;
   const lost = stale || (forgives && silent && isConnectionLoss(failure));
-  if (lost && !ex.repeated && isReplayable(ex) && isIdempotent(ex.method)) {
+  const unprocessed = failure === Failures.upstreamUnprocessed;
+  const repeats = unprocessed || (lost && isIdempotent(ex.method));
+  if (repeats && !ex.repeated && isReplayable(ex)) {
     ex.repeated = true;
     ex.attempts--;
     return runTry(ex);

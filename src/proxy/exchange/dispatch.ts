@@ -4,7 +4,7 @@
  */
 import { type Failure, Failures } from "../../core/failure.ts";
 import { FieldId } from "../../http/field-id.ts";
-import { type MessageHead, TargetForm } from "../../http/message-head.ts";
+import { Framing, type MessageHead, TargetForm } from "../../http/message-head.ts";
 import { isIdempotent, MethodId } from "../../http/method.ts";
 import { corsLines } from "../filter/cors.ts";
 import { hopsLeft, oneHopLess } from "../filter/max-forwards.ts";
@@ -13,7 +13,7 @@ import { Overrides } from "../filter/override.ts";
 import { isPreflight } from "../route/cors.ts";
 import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
 import { runTry } from "./attempt.ts";
-import { type Exchange, Wake } from "./exchange.ts";
+import { type Exchange, Form, Wake } from "./exchange.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { replyFailure, replyRoute, replyRule } from "./reply.ts";
 import { rescan, writeRequestHead } from "./request-head.ts";
@@ -165,6 +165,14 @@ function beginMirror(ex: Exchange, mirror: Mirror, head: MessageHead): void {
   output.begin(0);
   copy.body(shadow, 0, shadow.length);
   ex.copy = copy;
+  ex.copyForm = copyFormOf(ex);
+}
+
+/** Content that the exchange decodes is framed anew for the copy. */
+function copyFormOf(ex: Exchange): Form {
+  if (ex.requestFraming === Framing.stream) return Form.chunks;
+  const decodes = ex.cluster!.settings.protocol === "http2";
+  return ex.requestFraming === Framing.chunked && decodes ? Form.chunks : Form.raw;
 }
 
 /** The head with "-shadow" after the name in Host, before a port. */

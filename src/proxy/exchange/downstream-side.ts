@@ -1,7 +1,9 @@
 /** The connection that a request came on, as its exchange sees it. */
+import type { Stream } from "../../http2/stream.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
+import type { StreamUser } from "../transport/stream-user.ts";
 import { SocketSide } from "../upstream/socket-side.ts";
 import type { Environment } from "./environment.ts";
 
@@ -32,11 +34,18 @@ export abstract class DownstreamSide extends SocketSide {
   input: Uint8Array | undefined = undefined;
   inputAt = 0;
   inputEnd = 0;
+  /** The stream that it is, where it is no connection of its own: HTTP/2. */
+  readonly stream: Stream<StreamUser> | undefined;
+  /** Nothing follows what is in the input: the end of a request that counts no octets. */
+  inputDone = false;
+  /** Whole lines that came after the content. */
+  inputTrailers: Uint8Array | undefined = undefined;
   #remoteName = "";
   #localName = "";
 
-  constructor(env: Environment, listener: ListenerFacts) {
+  constructor(env: Environment, listener: ListenerFacts, stream?: Stream<StreamUser>) {
     super();
+    this.stream = stream;
     this.env = env;
     this.listener = listener;
   }
@@ -44,18 +53,26 @@ export abstract class DownstreamSide extends SocketSide {
   /** "10.0.0.7:51234", made when a log first asks. */
   get remoteName(): string {
     if (this.#remoteName === "" && this.socket !== undefined)
-      this.#remoteName = joined(this.socket.remoteAddress, this.socket.remotePort);
+      this.#remoteName = joinAddress(this.socket.remoteAddress, this.socket.remotePort);
     return this.#remoteName;
   }
 
   get localName(): string {
     if (this.#localName === "" && this.socket !== undefined)
-      this.#localName = joined(this.socket.localAddress, this.socket.localPort);
+      this.#localName = joinAddress(this.socket.localAddress, this.socket.localPort);
     return this.#localName;
   }
 
   protected override get sendPool(): SendPool {
     return this.env.sendPool;
+  }
+
+  /** A head was written to the stream: it leaves at the end of the turn. */
+  touch(): void {}
+
+  /** FIN, or END_STREAM, once everything is sent; `trailers`: whole lines, for a stream. */
+  endResponse(_trailers: Uint8Array | undefined): void {
+    this.shutdown();
   }
 
   /** The exchange takes request bytes (again). */
@@ -65,6 +82,7 @@ export abstract class DownstreamSide extends SocketSide {
   abstract exchangeDone(after: After): void;
 }
 
-function joined(address: string, port: number): string {
+/** "10.0.0.7:51234", "[::1]:80" */
+export function joinAddress(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -14,7 +14,8 @@ const CHUNK_LINES = 32;
 export function writeContent(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
   const { output } = ex.env;
   const downstream = ex.downstream!;
-  if (ex.responseForm === Form.chunks) stageChunk(output, downstream, bytes, { from, to });
+  if (downstream.stream !== undefined) downstream.send(bytes, from, to - from);
+  else if (ex.responseForm === Form.chunks) stageChunk(output, downstream, bytes, { from, to });
   else output.stage(downstream, bytes, from, to);
 }
 
@@ -22,6 +23,8 @@ export function writeContent(ex: Exchange, bytes: Uint8Array, from: number, to: 
 export function writeEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
   const { output } = ex.env;
   const downstream = ex.downstream!;
+  if (downstream.stream !== undefined)
+    return downstream.endResponse(length === 0 ? undefined : trailers.slice(0, length));
   if (ex.responseForm === Form.raw) return;
   if (ex.responseForm === Form.chunks) {
     if (length === 0) return output.stage(downstream, lastChunk, 0, lastChunk.length);

@@ -5,7 +5,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { GenerationCell } from "../../core/generation.ts";
 import type { Random } from "../../core/random.ts";
-import { MessageHead } from "../../http/message-head.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
@@ -15,6 +15,7 @@ import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
 import { TargetWriter } from "../route/target-writer.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { Http2Context } from "../transport/http2-context.ts";
 import type { PoolParts } from "../upstream/pool.ts";
 import { fixedRoute } from "./fixed-route.ts";
 import type { EngineLimits } from "./limits.ts";
@@ -30,6 +31,7 @@ export interface EnvironmentParts {
   readonly generations: GenerationCell<Snapshot>;
   readonly sendPool: SendPool;
   readonly pools: PoolParts;
+  readonly http2: Http2Context;
   /** Whether what came in by one listener would come in again. */
   readonly isOwnListener: (from: ListenerName, endpoint: Endpoint) => boolean;
 }
@@ -42,6 +44,7 @@ export class Environment {
   readonly generations: GenerationCell<Snapshot>;
   readonly sendPool: SendPool;
   readonly pools: PoolParts;
+  readonly http2: Http2Context;
   readonly isOwnListener: (from: ListenerName, endpoint: Endpoint) => boolean;
   readonly requestHead: MessageHead;
   readonly responseHead: MessageHead;
@@ -70,10 +73,11 @@ export class Environment {
     this.generations = parts.generations;
     this.sendPool = parts.sendPool;
     this.pools = parts.pools;
+    this.http2 = parts.http2;
     this.isOwnListener = parts.isOwnListener;
-    this.requestHead = new MessageHead(parts.limits.head);
+    this.requestHead = parts.http2.requestHead;
     this.targets = new TargetWriter(parts.limits.head.startLineBytesMax * 2);
-    this.responseHead = new MessageHead(parts.limits.head);
+    this.responseHead = parts.http2.responseHead;
   }
 
   /** Reads the clock, once for each event. */

@@ -7,7 +7,7 @@
  */
 import type { Failure } from "../../core/failure.ts";
 import type { Generation } from "../../core/generation.ts";
-import { Framing } from "../../http/message-head.ts";
+import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { ChunkedDecoder } from "../../http1/chunked-decoder.ts";
 import type { HeadBuffer } from "../../http1/head-buffer.ts";
@@ -17,8 +17,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Route } from "../route/route.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
-import type { UpstreamUser } from "../upstream/connection.ts";
 import type { UpstreamSide } from "../upstream/upstream-side.ts";
+import type { UpstreamStreamUser } from "../upstream/upstream-stream.ts";
 import type { DownstreamSide } from "./downstream-side.ts";
 import type { Environment } from "./environment.ts";
 import type { ReplayBuffer } from "./replay-buffer.ts";
@@ -50,7 +50,7 @@ export interface RequestCopy {
 
 const NO_BYTES = new Uint8Array(0);
 
-export abstract class Exchange implements UpstreamUser {
+export abstract class Exchange implements UpstreamStreamUser {
   readonly env: Environment;
   /** Undefined between exchanges. */
   downstream: DownstreamSide | undefined = undefined;
@@ -72,9 +72,13 @@ export abstract class Exchange implements UpstreamUser {
   keepsAlive = false;
   websocket = false;
   connects = false;
+  /** TE: trailers. */
+  acceptsTrailers = false;
   requestFraming: Framing = Framing.none;
   requestRemaining = 0;
   requestForm: Form = Form.raw;
+  /** Of the mirror's. */
+  copyForm: Form = Form.raw;
   requestBytes = 0;
   requestDone = false;
   /** Request bytes have a place to go. */
@@ -206,4 +210,9 @@ export abstract class Exchange implements UpstreamUser {
   abstract upstreamEnded(): void;
   abstract upstreamClosed(reset: boolean): void;
   abstract upstreamVacancy(): void;
+  abstract upstreamInterim(head: MessageHead): void;
+  abstract upstreamHead(head: MessageHead, ended: boolean): void;
+  abstract upstreamContent(bytes: Uint8Array, from: number, to: number): void;
+  abstract upstreamComplete(trailers: Uint8Array | undefined): void;
+  abstract upstreamReset(failure: Failure): void;
 }

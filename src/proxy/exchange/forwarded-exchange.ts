@@ -1,18 +1,25 @@
 /** The exchange as its two connections see it: each event goes to the step that it concerns. */
 import { type Failure, Failures } from "../../core/failure.ts";
-import { Framing } from "../../http/message-head.ts";
+import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { type ConnectCause, failureOf } from "../../io/tcp-connector.ts";
 import { runTry, tryAgainToConnect, tryFailed } from "./attempt.ts";
 import { dispatch, dispatchDelayed } from "./dispatch.ts";
 import { After, type DownstreamSide } from "./downstream-side.ts";
-import { Exchange, Form, Phase, Wake } from "./exchange.ts";
+import { Exchange, Phase, Wake } from "./exchange.ts";
 import { abortExchange, downstreamGone, finish } from "./finish.ts";
 import { beginRecord } from "./record.ts";
 import { replyFailure } from "./reply.ts";
 import { takeBody } from "./request-body.ts";
 import { sendRequest } from "./request-head.ts";
 import { endResponse, takeResponse } from "./response.ts";
+import { writeStatusBlock } from "./response-block.ts";
+import {
+  endStreamResponse,
+  takeStreamContent,
+  takeStreamHead,
+  takeStreamInterim,
+} from "./response-stream.ts";
 import { armTimer } from "./timing.ts";
 import { beginTunnel, tunnelDownstreamEnded, tunnelUpstreamEnded } from "./tunnel.ts";
 
@@ -36,16 +43,14 @@ export class ForwardedExchange extends Exchange {
     this.connects = head.method === MethodId.connect;
     // What follows a CONNECT was meant for its tunnel, and is no request if there is none.
     this.keepsAlive = head.keepsAlive && !this.connects;
+    this.acceptsTrailers = head.acceptsTrailers;
     this.requestFraming = head.framing;
     this.requestRemaining = head.contentLength;
     this.requestDone =
       head.framing === Framing.none ||
       (head.framing === Framing.length && head.contentLength === 0);
-    this.requestForm = Form.raw;
-    if (head.framing === Framing.chunked) {
-      this.requestForm = Form.relay;
+    if (head.framing === Framing.chunked)
       this.requestChunks.reset(false, !head.connectionNamesFields);
-    }
     this.startMs = env.nowMs;
     this.progressMs = env.nowMs;
     env.scannedFor = this;
@@ -138,6 +143,34 @@ export class ForwardedExchange extends Exchange {
     else abortExchange(this, Failures.upstreamReset);
   }
 
+  override upstreamInterim(head: MessageHead): void {
+    this.env.tick();
+    takeStreamInterim(this, head);
+  }
+
+  override upstreamHead(_head: MessageHead, ended: boolean): void {
+    this.env.tick();
+    takeStreamHead(this, ended);
+  }
+
+  override upstreamContent(bytes: Uint8Array, from: number, to: number): void {
+    this.env.tick();
+    takeStreamContent(this, bytes, from, to);
+  }
+
+  override upstreamComplete(trailers: Uint8Array | undefined): void {
+    this.env.tick();
+    endStreamResponse(this, trailers);
+  }
+
+  override upstreamReset(failure: Failure): void {
+    this.env.tick();
+    this.upstream = undefined;
+    if (this.responseFraming === Framing.tunnel && this.responded) finish(this, After.abort);
+    else if (this.phase === Phase.head) tryFailed(this, failure);
+    else abortExchange(this, failure);
+  }
+
   override upstreamVacancy(): void {
     this.env.tick();
     tryAgainToConnect(this);
@@ -191,7 +224,8 @@ export class ForwardedExchange extends Exchange {
     const downstream = this.downstream!;
     this.status = 200;
     this.responded = true;
-    downstream.send(CONNECTED, 0, CONNECTED.length);
+    if (downstream.stream === undefined) downstream.send(CONNECTED, 0, CONNECTED.length);
+    else writeStatusBlock(this, downstream.stream, 200);
     beginTunnel(this);
   }
 }

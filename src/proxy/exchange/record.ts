@@ -7,7 +7,6 @@ import {
   RecordText,
   type RecordTextKind,
 } from "../../telemetry/access-record.ts";
-import type { DownstreamSide } from "./downstream-side.ts";
 import type { Environment } from "./environment.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -29,7 +28,7 @@ export function beginRecord(ex: Exchange): void {
   const { bytes, pathEnd, queryEnd } = head;
   ex.record = record;
   record.startMs = env.wallMs;
-  record.protocol = head.minorVersion;
+  record.protocol = downstream.stream === undefined ? head.minorVersion : 2;
   record.text(RecordText.method, bytes, head.start, head.methodEnd);
   record.text(RecordText.path, bytes, head.pathStart, Math.max(pathEnd, queryEnd));
   record.text(RecordText.authority, bytes, head.authorityStart, head.authorityEnd);
@@ -74,7 +73,7 @@ export function writeRecord(ex: Exchange): void {
 /** A request that was refused before it had an exchange. */
 export function recordRefusal(
   env: Environment,
-  downstream: DownstreamSide,
+  peer: { readonly remoteName: string; readonly localName: string },
   failure: Failure,
   detail: string,
 ): void {
@@ -86,7 +85,7 @@ export function recordRefusal(
   record.status = failure.http;
   record.failure = failure;
   record.details = detail;
-  record.downstreamRemoteAddress = downstream.remoteName;
-  record.downstreamLocalAddress = downstream.localName;
+  record.downstreamRemoteAddress = peer.remoteName;
+  record.downstreamLocalAddress = peer.localName;
   accessLog.write(record);
 }

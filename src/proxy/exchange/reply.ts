@@ -1,12 +1,30 @@
-/** Replies of our own: to a failure, by a rule. */
+/**
+ * Replies of our own: to a failure, by a rule; in the codec of the downstream. Whoever calls gRPC
+ * is told in its own terms: trailers only, with a grpc-status.
+ */
 import type { Failure } from "../../core/failure.ts";
+import { equalsWord } from "../../http/connection-option.ts";
+import { FieldId } from "../../http/field-id.ts";
 import { Framing } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { reasonPhrase } from "../../http/reason-phrase.ts";
-import { localReply } from "../../http1/local-reply.ts";
+import { replyParts } from "../../http1/local-reply.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, finish } from "./finish.ts";
+import { grpcReply } from "./grpc.ts";
+import { rescan } from "./request-head.ts";
+
+interface Reply {
+  readonly status: number;
+  /** Whole lines. */
+  readonly lines: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+const NO_BYTES = new Uint8Array(0);
+const CRLF = new Uint8Array([13, 10]);
+const GRPC = new TextEncoder().encode("application/grpc");
 
 /** Ends the exchange with the failure's status and reason; with less where it is too late. */
 export function replyFailure(ex: Exchange, failure: Failure): void {
@@ -29,25 +47,38 @@ export function replyRoute(
   fields: Uint8Array,
   body: Uint8Array,
 ): void {
-  const closing = replyCloses(ex) ? "connection: close\r\n" : "";
   const bodiless = status === 204 || status === 304;
-  const framing = bodiless ? "" : `content-length: ${body.length}\r\n`;
-  const start = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${closing}${framing}`;
-  const parts = [Buffer.from(start, "latin1"), fields, CRLF, bodiless ? NO_BYTES : body];
-  replyWith(ex, status, Buffer.concat(parts));
+  const length = bodiless ? "" : `content-length: ${body.length}\r\n`;
+  const lines = Buffer.concat([Buffer.from(length, "latin1"), fields]);
+  replyWith(ex, { status, lines, body: bodiless ? NO_BYTES : body });
 }
 
 function replyReason(ex: Exchange, status: number, reason: string): void {
   const detail = ex.failure?.origin === "upstream" ? ex.detail : "";
-  const fields = ex.responseFields;
-  const reply = localReply({
-    status,
-    reason,
-    detail,
-    closes: replyCloses(ex),
-    fields: fields === undefined ? "" : Buffer.from(fields).toString("latin1"),
-  });
-  replyWith(ex, status, reply);
+  const fields = ex.responseFields ?? NO_BYTES;
+  if (isGrpc(ex)) {
+    const lines = grpcReply({ failure: ex.failure, status, reason, detail });
+    return replyWith(ex, { status: 200, lines: withFields(lines, fields), body: NO_BYTES });
+  }
+  const { lines, body } = replyParts({ status, reason, detail });
+  replyWith(ex, { status, lines: withFields(lines, fields), body: Buffer.from(body, "latin1") });
+}
+
+function withFields(lines: string, fields: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(lines, "latin1"), fields]);
+}
+
+/** "application/grpc" with or without a suffix; gRPC-Web is not, and neither is HTTP/1.1. */
+function isGrpc(ex: Exchange): boolean {
+  if (ex.downstream!.stream === undefined) return false;
+  const head = rescan(ex);
+  const field = head.firstOf[FieldId.contentType]!;
+  if (field === -1) return false;
+  const from = head.valueStart[field]!;
+  const end = head.valueEnd[field]!;
+  const next = head.bytes[from + GRPC.length];
+  if (end > from + GRPC.length && next !== 43 && next !== 59) return false;
+  return equalsWord(head.bytes, from, Math.min(end, from + GRPC.length), GRPC);
 }
 
 /** Whether the connection cannot go on: the rest of the request is still to come. */
@@ -55,39 +86,50 @@ function replyCloses(ex: Exchange): boolean {
   return !ex.keepsAlive || ex.env.draining || !restIsHere(ex);
 }
 
-/** Sends a whole reply, made with the knowledge of replyCloses, and ends the exchange. */
-function replyWith(ex: Exchange, status: number, reply: Uint8Array): void {
-  const downstream = ex.downstream!;
+/** Sends a whole reply, and ends the exchange. */
+function replyWith(ex: Exchange, reply: Reply): void {
+  const bodiless = ex.method === MethodId.head;
+  ex.status = reply.status;
+  ex.responseBytes = bodiless ? 0 : reply.body.length;
   const closes = replyCloses(ex);
-  if (!closes && !ex.requestDone) {
-    downstream.inputAt += ex.requestRemaining;
+  if (!closes && !ex.requestDone && ex.downstream!.stream === undefined) {
+    ex.downstream!.inputAt += ex.requestRemaining;
     ex.requestRemaining = 0;
     ex.requestDone = true;
   }
   dropUpstream(ex);
-  const head = headLength(reply);
-  const length = ex.method === MethodId.head ? head : reply.length;
-  ex.status = status;
   ex.responded = true;
   ex.phase = Phase.done;
-  ex.responseBytes = length - head;
-  downstream.send(reply, 0, length);
+  if (ex.downstream!.stream === undefined) sendBytes(ex, reply, closes);
+  else sendBlock(ex, reply);
   finish(ex, closes ? After.close : After.keep);
+}
+
+function sendBytes(ex: Exchange, { status, lines, body }: Reply, closes: boolean): void {
+  const closing = closes ? "connection: close\r\n" : "";
+  const start = Buffer.from(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${closing}`, "latin1");
+  const content = ex.method === MethodId.head ? NO_BYTES : body;
+  const bytes = Buffer.concat([start, lines, CRLF, content]);
+  ex.downstream!.send(bytes, 0, bytes.length);
+}
+
+function sendBlock(ex: Exchange, { status, lines, body }: Reply): void {
+  const downstream = ex.downstream!;
+  const { blocks } = ex.env.http2;
+  const hasBody = body.length > 0 && ex.method !== MethodId.head;
+  if (!blocks.begin(downstream.stream!)) return;
+  blocks.status(status);
+  blocks.add(lines);
+  blocks.end(!hasBody);
+  downstream.touch();
+  if (hasBody) downstream.send(body, 0, body.length);
+  downstream.endResponse(undefined);
 }
 
 /** The rest of the request is here already, or there is none. */
 function restIsHere(ex: Exchange): boolean {
-  if (ex.requestDone) return true;
+  if (ex.requestDone || ex.downstream!.stream !== undefined) return true;
   const { inputAt, inputEnd, input } = ex.downstream!;
   const here = input === undefined ? 0 : inputEnd - inputAt;
   return ex.requestFraming === Framing.length && ex.requestRemaining <= here;
 }
-
-function headLength(reply: Uint8Array): number {
-  for (let i = 3; i < reply.length; i++)
-    if (reply[i] === 10 && reply[i - 2] === 10 && reply[i - 1] === 13) return i + 1;
-  return reply.length;
-}
-
-const NO_BYTES = new Uint8Array(0);
-const CRLF = new Uint8Array([13, 10]);

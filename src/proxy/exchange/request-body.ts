@@ -7,6 +7,8 @@ import { type Exchange, Form, Phase } from "./exchange.ts";
 import { armTimer, startRouteTimeout } from "./timing.ts";
 import { sendContent, sendEnd } from "./upstream-writer.ts";
 
+const NO_BYTES = new Uint8Array(0);
+
 /**
  * Passes on what is in the downstream's input, up to the end of the request; the caller flushes.
  * Returns why the request is malformed, if it is.
@@ -14,6 +16,7 @@ import { sendContent, sendEnd } from "./upstream-writer.ts";
 export function takeBody(ex: Exchange): Failure | undefined {
   const downstream = ex.downstream!;
   const { input } = downstream;
+  if (ex.requestFraming === Framing.stream) return takeStream(ex, input);
   if (input === undefined || downstream.inputAt >= downstream.inputEnd) return undefined;
   switch (ex.requestFraming) {
     case Framing.length:
@@ -30,6 +33,18 @@ export function takeBody(ex: Exchange): Failure | undefined {
   }
 }
 
+function takeStream(ex: Exchange, input: Uint8Array | undefined): undefined {
+  const downstream = ex.downstream!;
+  if (input !== undefined && downstream.inputAt < downstream.inputEnd) {
+    sendContent(ex, input, downstream.inputAt, downstream.inputEnd);
+    downstream.inputAt = downstream.inputEnd;
+  }
+  if (!downstream.inputDone) return;
+  const trailers = downstream.inputTrailers ?? NO_BYTES;
+  sendEnd(ex, trailers, trailers.length);
+  requestDone(ex);
+}
+
 function takeLength(ex: Exchange, input: Uint8Array): void {
   const downstream = ex.downstream!;
   const from = downstream.inputAt;
@@ -37,7 +52,9 @@ function takeLength(ex: Exchange, input: Uint8Array): void {
   ex.requestRemaining -= to - from;
   downstream.inputAt = to;
   sendContent(ex, input, from, to);
-  if (ex.requestRemaining === 0) requestDone(ex);
+  if (ex.requestRemaining > 0) return;
+  sendEnd(ex, NO_BYTES, 0);
+  requestDone(ex);
 }
 
 function takeChunks(ex: Exchange, input: Uint8Array): Failure | undefined {

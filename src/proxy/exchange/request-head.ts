@@ -1,12 +1,14 @@
 /** The request as the upstream gets it: head with edits, then what of the body is here already. */
 import { type Failure, Failures } from "../../core/failure.ts";
 import { FieldId } from "../../http/field-id.ts";
-import type { MessageHead } from "../../http/message-head.ts";
+import { Framing, type MessageHead } from "../../http/message-head.ts";
 import type { HeadWriter } from "../../http1/head-writer.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
 import { dropOverrides } from "../filter/override.ts";
-import { type Exchange, Phase } from "./exchange.ts";
+import { type Exchange, Form, Phase } from "./exchange.ts";
+import { writeRequestBlock } from "./request-block.ts";
 import { takeBody } from "./request-body.ts";
+import { resendContent } from "./upstream-writer.ts";
 
 const HOST = new TextEncoder().encode("host: ");
 const CRLF = new TextEncoder().encode("\r\n");
@@ -24,19 +26,15 @@ export function rescan(ex: Exchange): MessageHead {
 
 /** Sends the request over ex.upstream. */
 export function sendRequest(ex: Exchange): Failure | undefined {
-  const { env, replay } = ex;
+  const { env } = ex;
   const upstream = ex.upstream!;
   const { output } = env;
   output.begin(0);
-  writeRequestHead(ex, output, rescan(ex));
-  if (output.end() < 0) {
-    output.begin(0);
-    return Failures.headTooLarge;
-  }
+  const failure = writeHead(ex, rescan(ex));
+  if (failure !== undefined) return failure;
   ex.phase = Phase.head;
   ex.upstreamKeepsAlive = true;
-  if (replay !== undefined && replay.length > 0)
-    output.stage(upstream, replay.bytes, 0, replay.length);
+  resendContent(ex);
   if (ex.requestDone) ex.sentMs = env.nowMs;
   else {
     ex.acceptsBody = !ex.websocket;
@@ -45,6 +43,26 @@ export function sendRequest(ex: Exchange): Failure | undefined {
   output.flush(upstream);
   if (upstream.isFull) ex.downstream!.pause();
   return undefined;
+}
+
+function writeHead(ex: Exchange, head: MessageHead): Failure | undefined {
+  const { output } = ex.env;
+  const { stream } = ex.upstream!;
+  if (stream !== undefined) {
+    ex.requestForm = Form.raw;
+    return writeRequestBlock(ex, stream, head, ex.requestDone && !ex.bodySent && !ex.websocket);
+  }
+  ex.requestForm = formOf(ex.requestFraming);
+  writeRequestHead(ex, output, head);
+  if (output.end() >= 0) return undefined;
+  output.begin(0);
+  return Failures.headTooLarge;
+}
+
+/** How HTTP/1.1 gets what came in this framing. */
+function formOf(framing: Framing): Form {
+  if (framing === Framing.chunked) return Form.relay;
+  return framing === Framing.stream ? Form.chunks : Form.raw;
 }
 
 /** Everything but the empty line. The Host of a mirrored request is changed by its caller. */
@@ -72,5 +90,6 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
   }
   if (ex.hopField !== undefined) output.add(ex.hopField);
   if (requestFields.length > 0) output.add(requestFields);
+  if (ex.requestFraming === Framing.stream) output.chunked();
   if (ex.websocket) output.upgrade();
 }

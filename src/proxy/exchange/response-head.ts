@@ -2,12 +2,16 @@
 
 import { FieldId } from "../../http/field-id.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
+import { MethodId } from "../../http/method.ts";
 import { dropOwnAnswers } from "../filter/cors.ts";
 import { type Exchange, Form } from "./exchange.ts";
+import { writeInterimBlock, writeResponseBlock } from "./response-block.ts";
 
 /** Stages the head and decides how the body is framed for this downstream. */
 export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   const { output, draining } = ex.env;
+  const { stream } = ex.downstream!;
+  if (stream !== undefined) return writeResponseBlock(ex, stream, head);
   const dechunks = head.framing === Framing.chunked && ex.minorVersion === 0;
   if (dechunks) head.drop(FieldId.transferEncoding);
   if (ex.responseFields !== undefined) dropOwnAnswers(head);
@@ -26,6 +30,15 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
         ex.responseForm = Form.chunks;
       } else ex.closes = true;
       break;
+    case Framing.stream:
+      if (ex.minorVersion === 1) {
+        output.chunked();
+        ex.responseForm = Form.chunks;
+      } else ex.closes = true;
+      break;
+    case Framing.none:
+      if (ex.upstream?.stream !== undefined && hasEmptyContent(ex, head)) output.contentLength(0);
+      break;
     case Framing.tunnel:
       output.end();
       return;
@@ -40,9 +53,18 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   output.end();
 }
 
+/** A stream ends without saying how long; a connection that goes on has to be told. */
+function hasEmptyContent(ex: Exchange, head: MessageHead): boolean {
+  const { status } = head;
+  if (ex.method === MethodId.head || status === 204 || status === 304) return false;
+  return !head.has(FieldId.contentLength);
+}
+
 /** 100, 102, 103: passed on as it came. */
 export function writeInterim(ex: Exchange, head: MessageHead): void {
   const { output } = ex.env;
+  const { stream } = ex.downstream!;
+  if (stream !== undefined) return writeInterimBlock(ex, stream, head);
   output.response(head);
   output.fields(head);
   output.end();

@@ -54,7 +54,7 @@ export function takeResponse(ex: Exchange, bytes: Uint8Array, from: number, to: 
 }
 
 /** What was staged leaves; the exchange may be over on return. */
-function flushResponse(ex: Exchange): void {
+export function flushResponse(ex: Exchange): void {
   const downstream = ex.downstream!;
   ex.env.output.flush(downstream);
   if (ex.phase === Phase.done) finishAnswered(ex);
@@ -118,33 +118,20 @@ function refuse(ex: Exchange, detail: string): number {
 
 /** A head was scanned; body bytes follow from `next` on. */
 function headDone(ex: Exchange, next: number, to: number): number {
-  const { env, cluster, endpoint } = ex;
-  const head = env.responseHead;
-  if (head.status < 200 && head.status !== 101) return interim(ex, next);
-  if (ex.sentMs !== 0) ex.serviceMs = env.nowMs - ex.sentMs;
-  if (head.status >= 500) {
-    cluster!.failed(endpoint!);
-    const policy = ex.route!.retry;
-    if (policy !== undefined && isWorthRetrying(ex, policy) && retryStatus(ex, next, to)) return -1;
-  } else {
-    cluster!.succeeded(endpoint!);
-    if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
-  }
-  ex.tryDeadlineMs = 0;
-  ex.responseFraming = head.framing;
-  ex.upstreamKeepsAlive = head.keepsAlive;
+  const head = ex.env.responseHead;
+  if (head.status < 200 && head.status !== 101) return takeInterim(ex) ? next : -1;
+  const { framing, contentLength } = head;
+  const whole =
+    framing === Framing.none || (framing === Framing.length && contentLength === to - next);
+  if (!acceptHead(ex, whole && head.keepsAlive)) return -1;
   if (head.has(FieldId.keepAlive)) ex.upstream!.keptMs = keptMs(head);
-  writeResponseHead(ex, head);
-  if (env.output.overflowed) return refuse(ex, "response head too large");
-  ex.status = head.status;
-  ex.responded = true;
-  switch (head.framing) {
+  switch (framing) {
     case Framing.none:
       ex.phase = Phase.done;
       break;
     case Framing.length:
-      ex.responseRemaining = head.contentLength;
-      ex.phase = head.contentLength === 0 ? Phase.done : Phase.body;
+      ex.responseRemaining = contentLength;
+      ex.phase = contentLength === 0 ? Phase.done : Phase.body;
       break;
     case Framing.chunked:
       ex.responseChunks.reset(true, !head.connectionNamesFields);
@@ -154,10 +141,40 @@ function headDone(ex: Exchange, next: number, to: number): number {
       ex.phase = Phase.body;
       break;
     case Framing.tunnel:
-      env.output.flush(ex.downstream!);
+      ex.env.output.flush(ex.downstream!);
       beginTunnel(ex);
   }
   return next;
+}
+
+/**
+ * The final head in env.responseHead is passed on; false: it is dropped, since the exchange has
+ * ended or is tried again. `reusable`: nothing follows it, and the upstream could answer another.
+ */
+export function acceptHead(ex: Exchange, reusable: boolean): boolean {
+  const { env, cluster, endpoint } = ex;
+  const head = env.responseHead;
+  if (ex.sentMs !== 0) ex.serviceMs = env.nowMs - ex.sentMs;
+  if (head.status >= 500) {
+    cluster!.failed(endpoint!);
+    const policy = ex.route!.retry;
+    if (policy !== undefined && isWorthRetrying(ex, policy) && retryStatus(ex, reusable))
+      return false;
+  } else {
+    cluster!.succeeded(endpoint!);
+    if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
+  }
+  ex.tryDeadlineMs = 0;
+  ex.responseFraming = head.framing;
+  ex.upstreamKeepsAlive = head.keepsAlive;
+  writeResponseHead(ex, head);
+  if (env.output.overflowed) {
+    refuse(ex, "response head too large");
+    return false;
+  }
+  ex.status = head.status;
+  ex.responded = true;
+  return true;
 }
 
 /** Drops this answer, to try again; false: no further try, so the answer is passed on. */
@@ -166,12 +183,8 @@ function isWorthRetrying(ex: Exchange, policy: RetryPolicy): boolean {
   return retriesStatus(policy, head.status) || isUnserved(ex, policy, head);
 }
 
-function retryStatus(ex: Exchange, next: number, to: number): boolean {
-  const head = ex.env.responseHead;
-  const whole =
-    head.framing === Framing.none ||
-    (head.framing === Framing.length && head.contentLength === to - next);
-  const reusable = whole && head.keepsAlive && ex.requestDone;
+function retryStatus(ex: Exchange, whole: boolean): boolean {
+  const reusable = whole && ex.requestDone;
   if (!retryLater(ex)) return false;
   const { upstream } = ex;
   if (reusable) ex.upstream = undefined;
@@ -183,13 +196,17 @@ function retryStatus(ex: Exchange, next: number, to: number): boolean {
   return true;
 }
 
-function interim(ex: Exchange, next: number): number {
-  if (++ex.interims > ex.env.limits.interimMax) return refuse(ex, "too many interim responses");
-  if (ex.minorVersion === 0) return next;
+/** A 1xx in env.responseHead; false: the exchange has ended or is tried again. */
+export function takeInterim(ex: Exchange): boolean {
+  if (++ex.interims > ex.env.limits.interimMax) {
+    refuse(ex, "too many interim responses");
+    return false;
+  }
+  if (ex.minorVersion === 0) return true;
   writeInterim(ex, ex.env.responseHead);
   // The output has room for one head, not for as many as a server may send at once.
   ex.env.output.flush(ex.downstream!);
-  return next;
+  return true;
 }
 
 function takeBody(ex: Exchange, bytes: Uint8Array, at: number, to: number): number {

@@ -15,23 +15,12 @@ import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { failureReply } from "../../http1/local-reply.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
 import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
-import { After, DownstreamSide, type ListenerFacts } from "../exchange/downstream-side.ts";
-import type { Environment } from "../exchange/environment.ts";
+import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
 import { freeSpent } from "../upstream/spent-bytes.ts";
+import type { AcceptedConnection, DownstreamOwner } from "./downstream-owner.ts";
 
-/** What the engine does for its connections. */
-export interface DownstreamOwner {
-  readonly env: Environment;
-  readonly facts: ListenerFacts;
-  takeExchange(): ForwardedExchange;
-  giveBack(exchange: ForwardedExchange): void;
-  connectionClosed(connection: DownstreamConnection): void;
-  /** A request that was refused before it had an exchange. */
-  refused(connection: DownstreamConnection, failure: Failure, detail: string): void;
-}
-
-export class DownstreamConnection extends DownstreamSide {
+export class DownstreamConnection extends DownstreamSide implements AcceptedConnection {
   readonly #owner: DownstreamOwner;
   #exchange: ForwardedExchange | undefined = undefined;
   #partial: HeadBuffer | undefined = undefined;
@@ -48,8 +37,8 @@ export class DownstreamConnection extends DownstreamSide {
     this.socket = socket;
   }
 
-  get busy(): boolean {
-    return this.#exchange !== undefined;
+  get exchanges(): number {
+    return this.#exchange === undefined ? 0 : 1;
   }
 
   /** Nothing was asked yet, or everything was answered. */
@@ -57,21 +46,25 @@ export class DownstreamConnection extends DownstreamSide {
     return this.#exchange === undefined && this.#partial === undefined && !this.#lingering;
   }
 
-  data(bytes: Uint8Array): void {
+  data(bytes: Uint8Array, from: number, to: number): void {
     this.env.tick();
-    if (this.#lingering) return this.#linger(bytes.length);
+    if (this.#lingering) return this.#linger(to - from);
     if (this.input === undefined) {
       this.input = bytes;
-      this.inputAt = 0;
-      this.inputEnd = bytes.length;
+      this.inputAt = from;
+      this.inputEnd = to;
     } else {
       const rest = this.input.subarray(this.inputAt, this.inputEnd);
-      this.input = Buffer.concat([rest, bytes]);
+      this.input = Buffer.concat([rest, bytes.subarray(from, to)]);
       this.inputAt = 0;
       this.inputEnd = this.input.length;
     }
     this.#process();
-    if (this.input === undefined && this.#exchange?.bytes !== bytes) freeSpent(bytes);
+  }
+
+  /** Whether what was received is still to be used, or part of the request under way. */
+  holds(bytes: Uint8Array): boolean {
+    return this.input !== undefined || this.#exchange?.bytes === bytes;
   }
 
   drained(): void {
@@ -98,7 +91,7 @@ export class DownstreamConnection extends DownstreamSide {
     else this.end();
   }
 
-  closed(): void {
+  closed(_reset: boolean): void {
     this.env.tick();
     this.forget();
     this.input = undefined;
@@ -184,7 +177,7 @@ export class DownstreamConnection extends DownstreamSide {
     if (end > 0) {
       this.inputAt = end;
       this.#begin(input);
-    } else if (end < 0) this.#refuse(head.failure!, head.detail);
+    } else if (end < 0) this.#refuseHead(input, this.inputAt, this.inputEnd);
     else {
       this.#partial = new HeadBuffer(this.env.limits.head);
       this.env.timers.armAt(this, this.#headDeadline());
@@ -202,7 +195,7 @@ export class DownstreamConnection extends DownstreamSide {
     this.env.scannedFor = undefined;
     const { bytes } = partial;
     if (scanRequestHead(bytes, 0, partial.length, head) > 0) this.#begin(bytes);
-    else this.#refuse(head.failure ?? Failures.badRequestLine, head.detail);
+    else this.#refuseHead(bytes, 0, partial.length);
   }
 
   /** From accept for the first head, from its first byte for a later one. */
@@ -215,6 +208,25 @@ export class DownstreamConnection extends DownstreamSide {
     const exchange = this.#owner.takeExchange();
     this.#exchange = exchange;
     exchange.begin(this, bytes);
+  }
+
+  /** What was scanned last is bytes[from, to). */
+  #refuseHead(bytes: Uint8Array, from: number, to: number): void {
+    const { http2Preface, failure, detail } = this.env.requestHead;
+    if (http2Preface && this.#requests === 0) this.#becomeHttp2(bytes, from, to);
+    else this.#refuse(failure ?? Failures.badRequestLine, detail);
+  }
+
+  /** The preface is in bytes[from, to); what follows it may still be in the input. */
+  #becomeHttp2(bytes: Uint8Array, from: number, to: number): void {
+    const { input, inputAt, inputEnd } = this;
+    const socket = this.socket!;
+    this.input = undefined;
+    this.forget();
+    this.env.timers.release(this);
+    const connection = this.#owner.beginHttp2(this, socket);
+    connection.data(bytes, from, to);
+    if (input !== undefined && input !== bytes) connection.data(input, inputAt, inputEnd);
   }
 
   #refuse(failure: Failure, detail: string): void {
@@ -243,12 +255,14 @@ export class DownstreamConnection extends DownstreamSide {
 
 /** The handlers of one listener. */
 export function downstreamHandlers(
-  accept: (socket: TcpSocket<DownstreamConnection>) => void,
-): SocketHandlers<DownstreamConnection> {
+  accept: (socket: TcpSocket<AcceptedConnection>) => void,
+): SocketHandlers<AcceptedConnection> {
   return {
     open: accept,
     data(socket, bytes) {
-      socket.data.data(bytes);
+      socket.data.data(bytes, 0, bytes.length);
+      // Whoever has the socket now: it may have turned out to speak HTTP/2.
+      if (!socket.data.holds(bytes)) freeSpent(bytes);
     },
     drain(socket) {
       socket.data.drained();
@@ -256,9 +270,10 @@ export function downstreamHandlers(
     end(socket) {
       socket.data.ended();
     },
-    close(socket) {
+    close(socket, error) {
       // A connection that was refused at the door has no data.
-      (socket.data as DownstreamConnection | undefined)?.closed();
+      const connection = socket.data as AcceptedConnection | undefined;
+      connection?.closed(error !== undefined && error !== null);
     },
   };
 }

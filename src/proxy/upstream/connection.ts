@@ -55,7 +55,7 @@ export class UpstreamConnection extends UpstreamSide {
   /** Exchanges that it was given. */
   served = 1;
   /** The server has sent FIN. */
-  ended = false;
+  finished = false;
 
   constructor(owner: ConnectionOwner, limits: Limits, user: UpstreamUser) {
     super();
@@ -102,6 +102,25 @@ export class UpstreamConnection extends UpstreamSide {
     this.end();
   }
 
+  data(bytes: Uint8Array, from: number, to: number): void {
+    if (this.user === undefined) this.discard();
+    else this.user.upstreamData(bytes, from, to);
+  }
+
+  drained(): void {
+    const waiting = this.flush();
+    if (waiting < 0) return;
+    if (this.user !== undefined) this.user.upstreamDrained();
+    else if (waiting > 0) this.owner.connectionEnding(this);
+  }
+
+  /** FIN from the server. */
+  ended(): void {
+    this.finished = true;
+    if (this.user === undefined) this.close();
+    else this.user.upstreamEnded();
+  }
+
   opened(socket: TcpSocket<unknown>): void {
     this.socket = socket;
     this.attempt = undefined;
@@ -137,25 +156,15 @@ export const upstreamHandlers: ConnectHandlers<UpstreamConnection> = {
     socket.data.opened(socket);
   },
   data(socket, bytes) {
-    const connection = socket.data;
-    if (connection.user === undefined) connection.discard();
-    else {
-      connection.user.upstreamData(bytes, 0, bytes.length);
-      freeSpent(bytes);
-    }
+    const hasUser = socket.data.user !== undefined;
+    socket.data.data(bytes, 0, bytes.length);
+    if (hasUser) freeSpent(bytes);
   },
   drain(socket) {
-    const connection = socket.data;
-    const waiting = connection.flush();
-    if (waiting < 0) return;
-    if (connection.user !== undefined) connection.user.upstreamDrained();
-    else if (waiting > 0) connection.owner.connectionEnding(connection);
+    socket.data.drained();
   },
   end(socket) {
-    const connection = socket.data;
-    connection.ended = true;
-    if (connection.user === undefined) connection.close();
-    else connection.user.upstreamEnded();
+    socket.data.ended();
   },
   close(socket, error) {
     socket.data.closed(error !== undefined && error !== null);

@@ -1,13 +1,16 @@
 /** Connections to endpoints, and the limits of a cluster. */
 import { describe, expect, test } from "bun:test";
 import { systemClock } from "../../core/clock.ts";
+import { MessageHead } from "../../http/message-head.ts";
 import { SendPool } from "../../io/send-buffer.ts";
 import { TcpConnector } from "../../io/tcp-connector.ts";
 import { TimerWheel } from "../../io/timer-wheel.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
 import { published } from "../../testing/snapshot-sample.ts";
+import { Http2Context } from "../transport/http2-context.ts";
 import { upstreamHandlers } from "./connection.ts";
 import { ConnectionPool, WaitingUsers } from "./pool.ts";
+import { http2UpstreamHandlers, SessionPools } from "./session-pool.ts";
 
 const setUp = engineSetUp();
 const GET = "GET / HTTP/1.1\r\nHost: svc\r\n\r\n";
@@ -128,10 +131,22 @@ test("a connection that ends does not wait for ever for a service that does not 
   };
   const cluster = published(config).clusters.get("c")!;
   const timers = new TimerWheel(systemClock);
+  const sendPool = new SendPool({ lowBytes: 1, highBytes: 1_000, maxBytes: 2_000_000 });
+  const context = new Http2Context({
+    clock: systemClock,
+    timers,
+    sendPool,
+    requestHead: new MessageHead(),
+    responseHead: new MessageHead(),
+    idleMs: 1_000,
+    stallMs: 1_000,
+  });
+  const sessionConnector = new TcpConnector(http2UpstreamHandlers, timers);
   const pool = new ConnectionPool(cluster.endpoints[0]!, {
     connector: new TcpConnector(upstreamHandlers, timers),
+    sessions: new SessionPools({ connector: sessionConnector, context }),
     timers,
-    sendPool: new SendPool({ lowBytes: 1, highBytes: 1_000, maxBytes: 2_000_000 }),
+    sendPool,
     idleMs: 30,
     waiting: new WaitingUsers(),
     pools: new Set(),

@@ -9,9 +9,12 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint, EndpointPool } from "../cluster/endpoint.ts";
 import type { Usage } from "../cluster/limits.ts";
 import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from "./connection.ts";
+import { MeshDial } from "./mesh-dial.ts";
+import type { SessionPool, SessionPools } from "./session-pool.ts";
 
 export interface PoolParts {
   readonly connector: TcpConnector<UpstreamConnection>;
+  readonly sessions: SessionPools;
   readonly timers: TimerWheel;
   readonly sendPool: SendPool;
   readonly idleMs: number;
@@ -25,6 +28,9 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
   readonly #idle: UpstreamConnection[] = [];
   #open = 0;
   #draining = false;
+  #sessions: SessionPool | undefined = undefined;
+  /** The endpoint was said to take the mesh's transport, and does not. */
+  #isDirect = false;
 
   constructor(endpoint: Endpoint, parts: PoolParts) {
     this.endpoint = endpoint;
@@ -65,19 +71,39 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
   connect(cluster: Cluster, user: UpstreamUser): UpstreamConnection {
     const connection = new UpstreamConnection(this, cluster.limits, user);
     this.#open++;
-    const { address, port } = this.endpoint;
-    connection.attempt = this.#parts.connector.connect(
-      { hostname: address, port },
-      connection,
-      cluster.connectTimeoutMs,
-    );
+    const { connectTimeoutMs } = cluster;
+    if (this.takesMesh) {
+      const direct = (one: UpstreamConnection) => {
+        this.#isDirect = true;
+        this.#dial(one, connectTimeoutMs);
+      };
+      connection.attempt = new MeshDial(this.sessions, connection, direct).start(connectTimeoutMs);
+    } else this.#dial(connection, connectTimeoutMs);
     return connection;
+  }
+
+  /** Its proxy takes connections inside of one, and has not said otherwise. */
+  get takesMesh(): boolean {
+    return this.endpoint.facts.meshTransport && !this.#isDirect;
+  }
+
+  /** The connections to this address that streams share. */
+  get sessions(): SessionPool {
+    const { address, port } = this.endpoint;
+    this.#sessions ??= this.#parts.sessions.acquire({ hostname: address, port });
+    return this.#sessions;
+  }
+
+  #dial(connection: UpstreamConnection, timeoutMs: number): void {
+    const { address, port } = this.endpoint;
+    const target = { hostname: address, port };
+    connection.attempt = this.#parts.connector.connect(target, connection, timeoutMs);
   }
 
   connectionReleased(connection: UpstreamConnection, nowMs: number): void {
     connection.user = undefined;
     const spent = connection.served >= connection.limits.max.requestsPerConnection;
-    if (this.#draining || spent || connection.ended || connection.waiting > 0) {
+    if (this.#draining || spent || connection.finished || connection.waiting > 0) {
       connection.close();
       return;
     }
@@ -115,6 +141,8 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
 
   drain(): void {
     this.#draining = true;
+    this.#sessions?.drain();
+    this.#sessions = undefined;
     for (const connection of [...this.#idle]) connection.close();
     if (this.#open === 0) this.#parts.pools.delete(this);
   }

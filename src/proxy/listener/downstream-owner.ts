@@ -1,0 +1,45 @@
+/** What the engine does for the connections that it accepted. */
+import type { Failure } from "../../core/failure.ts";
+import type { TcpSocket } from "../../io/socket.ts";
+import type { ListenerFacts } from "../exchange/downstream-side.ts";
+import type { Environment } from "../exchange/environment.ts";
+import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
+
+/** A connection of any codec, as the engine and the handlers of its socket know it. */
+export interface AcceptedConnection {
+  /** Exchanges under way. */
+  readonly exchanges: number;
+  /** Bytes that wait for the peer to read. */
+  readonly waiting: number;
+  /** The proxy ends: no request is expected after the grace. */
+  drain(): void;
+  /** At once. */
+  abort(): void;
+
+  data(bytes: Uint8Array, from: number, to: number): void;
+  drained(): void;
+  ended(): void;
+  closed(reset: boolean): void;
+  /** Whether what was received is still to be used, or part of the request under way. */
+  holds(bytes: Uint8Array): boolean;
+}
+
+/** Who sent what was refused, for the log. */
+export interface Peer {
+  readonly remoteName: string;
+  readonly localName: string;
+}
+
+export interface DownstreamOwner {
+  readonly env: Environment;
+  readonly facts: ListenerFacts;
+  takeExchange(): ForwardedExchange;
+  giveBack(exchange: ForwardedExchange): void;
+  /** Takes over a socket that turned out to speak HTTP/2; `former` is forgotten. */
+  beginHttp2(former: AcceptedConnection, socket: TcpSocket<unknown>): AcceptedConnection;
+  /** A connection inside of a connection. */
+  acceptInner(socket: TcpSocket<AcceptedConnection>): void;
+  connectionClosed(connection: AcceptedConnection): void;
+  /** A request that was refused before it had an exchange. */
+  refused(peer: Peer, failure: Failure, detail: string): void;
+}

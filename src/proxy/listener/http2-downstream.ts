@@ -1,0 +1,130 @@
+/** One downstream connection that speaks HTTP/2: requests on streams, connections inside of it. */
+import { type Failure, Failures } from "../../core/failure.ts";
+import type { MessageHead } from "../../http/message-head.ts";
+import { Session } from "../../http2/session.ts";
+import { defaultSessionLimits } from "../../http2/session-limits.ts";
+import type { Stream } from "../../http2/stream.ts";
+import type { TcpSocket } from "../../io/socket.ts";
+import { joinAddress } from "../exchange/downstream-side.ts";
+import { Http2Connection } from "../transport/http2-connection.ts";
+import {
+  isMeshRequest,
+  MESH_SETTING,
+  MESH_STREAMS,
+  MESH_VERSION,
+  MeshSocket,
+} from "../transport/mesh-socket.ts";
+import type { StreamUser } from "../transport/stream-user.ts";
+import type { AcceptedConnection, DownstreamOwner } from "./downstream-owner.ts";
+import { DownstreamStream } from "./downstream-stream.ts";
+
+/** An application beside its own proxy is trusted with many streams, and so is a sidecar. */
+const sidecarLimits = { ...defaultSessionLimits, streamsMax: MESH_STREAMS };
+const meshOffer: readonly (readonly [number, number])[] = [[MESH_SETTING, MESH_VERSION]];
+
+export class Http2Downstream extends Http2Connection implements AcceptedConnection {
+  readonly session: Session<StreamUser>;
+  readonly #owner: DownstreamOwner;
+
+  constructor(owner: DownstreamOwner, socket: TcpSocket<unknown>) {
+    super(owner.env.http2);
+    this.#owner = owner;
+    this.socket = socket;
+    const takesMesh = owner.facts.name === "inbound";
+    this.session = new Session<StreamUser>({
+      role: "server",
+      sink: this,
+      head: this.context.requestHead,
+      arena: this.context.arena,
+      limits: sidecarLimits,
+      settings: takesMesh ? meshOffer : [],
+    });
+    this.tick();
+    this.session.start();
+    this.#restartIdle();
+  }
+
+  get exchanges(): number {
+    return this.session.streamCount;
+  }
+
+  get waiting(): number {
+    return this.session.outputEnd - this.session.outputStart;
+  }
+
+  get remoteName(): string {
+    const { socket } = this;
+    return socket === undefined ? "" : joinAddress(socket.remoteAddress, socket.remotePort);
+  }
+
+  get localName(): string {
+    const { socket } = this;
+    return socket === undefined ? "" : joinAddress(socket.localAddress, socket.localPort);
+  }
+
+  /** Heads and content may be kept by whoever got them. */
+  holds(): boolean {
+    return true;
+  }
+
+  override data(bytes: Uint8Array, from: number, to: number): void {
+    this.#restartIdle();
+    super.data(bytes, from, to);
+  }
+
+  override expire(): void {
+    if (this.session.streamCount > 0) return this.#restartIdle();
+    if (this.session.isGoingAway) return this.abort();
+    this.drain();
+  }
+
+  drain(): void {
+    this.tick();
+    this.session.drain();
+    this.touch();
+  }
+
+  override closed(reset: boolean): void {
+    super.closed(reset);
+    this.#owner.connectionClosed(this);
+  }
+
+  headArrived(stream: Stream<StreamUser>, head: MessageHead): void {
+    if (isMeshRequest(this.session, head)) return this.#acceptInner(stream);
+    const side = new DownstreamStream(this.#owner, this, stream);
+    stream.user = side;
+    side.begin(head);
+  }
+
+  requestRefused(failure: Failure, detail: string): void {
+    this.#owner.refused(this, failure, detail);
+  }
+
+  settingsArrived(): void {}
+
+  goawayArrived(): void {}
+
+  override sessionFailed(failure: Failure, detail: string): void {
+    this.#owner.refused(this, failure, detail);
+    super.sessionFailed(failure, detail);
+  }
+
+  protected lossFailure(): Failure {
+    return Failures.downstreamGone;
+  }
+
+  #acceptInner(stream: Stream<StreamUser>): void {
+    const { blocks } = this.context;
+    if (!blocks.begin(stream)) return stream.release();
+    blocks.status(200);
+    blocks.end(false);
+    const socket = new MeshSocket<AcceptedConnection>(undefined as never, stream, this);
+    stream.user = socket;
+    this.#owner.acceptInner(socket);
+  }
+
+  #restartIdle(): void {
+    const { context } = this;
+    context.timers.armAt(this, this.session.nowMs + context.idleMs);
+  }
+}

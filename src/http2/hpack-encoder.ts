@@ -21,7 +21,9 @@ const lower = Uint8Array.from({ length: 256 }, (_, o) => (o >= 65 && o <= 90 ? o
 export class HpackEncoder {
   readonly #out: OutputBuffer;
   readonly #table = new DynamicTable(tableBytesMax);
-  /** Hashes of lines that came lately, and the number of the insertion that holds the line, or -1. */
+  /** Hashes of lines that came lately: one for each slot, whatever came last. */
+  readonly #seen = new Int32Array(slotCount);
+  /** Hashes of lines in the table, and which insertion each was; those that live stay in place. */
   readonly #hash = new Int32Array(slotCount);
   readonly #inserted = new Float64Array(slotCount).fill(-1);
   /** Sizes to announce: the smallest since the last block, and the last; -1: none. */
@@ -80,24 +82,22 @@ export class HpackEncoder {
     if (size > this.#table.sizeMax >> 2) return this.literal(0, 15);
     const hash = this.#hashOf(nameLength, valueLength);
     const slot = hash & (slotCount - 1);
-    if (this.#hash[slot] !== hash) {
-      this.#hash[slot] = hash;
-      this.#inserted[slot] = -1;
-      return this.literal(0, 15);
-    }
     const table = this.#table;
     const age = table.inserted - 1 - this.#inserted[slot]!;
-    if (this.#inserted[slot] === -1 || age >= table.count) {
-      this.literal(0x40, 63);
-      this.#inserted[slot] = table.inserted;
-      this.#insert(nameLength, valueLength);
-    } else if (this.#isEntry(table.slotOf(age), nameLength, valueLength)) {
+    const isLive = this.#inserted[slot]! >= 0 && age < table.count;
+    if (isLive && this.#hash[slot] === hash) {
+      if (!this.#isEntry(table.slotOf(age), nameLength, valueLength)) return this.literal(0, 15);
       this.#out.reserve(8);
-      this.#integer(0x80, 127, staticCount + 1 + age);
-    } else {
-      this.#inserted[slot] = -1;
-      this.literal(0, 15);
+      return this.#integer(0x80, 127, staticCount + 1 + age);
     }
+    if (isLive || this.#seen[slot] !== hash) {
+      this.#seen[slot] = hash;
+      return this.literal(0, 15);
+    }
+    this.literal(0x40, 63);
+    this.#hash[slot] = hash;
+    this.#inserted[slot] = table.inserted;
+    this.#insert(nameLength, valueLength);
   }
 
   /** The line as a literal: `pattern` and `mask` of its first octet (RFC 7541 6.2). */

@@ -1,0 +1,561 @@
+/** What breaks a stream, what breaks the connection, and with which code (RFC 9113 5.4, 6). */
+import { describe, expect, test } from "bun:test";
+import {
+  frame,
+  getRequest,
+  headers,
+  hello,
+  join,
+  literals,
+  Peer,
+  settings,
+  uint32,
+} from "../testing/http2-peer.ts";
+import { ErrorCode } from "./error-code.ts";
+import { Flag, FrameType, preface } from "./frame.ts";
+import { HeadBlockWriter } from "./head-block-writer.ts";
+
+const writer = new HeadBlockWriter();
+const request = headers(1, getRequest);
+const open = headers(1, getRequest, false);
+const data = (text: string, flags = 0, id = 1): Uint8Array =>
+  frame(FrameType.data, flags, id, text);
+const window = (id: number, by: number): Uint8Array =>
+  frame(FrameType.windowUpdate, 0, id, uint32(by));
+const reset = (id: number): Uint8Array => frame(FrameType.rstStream, 0, id, uint32(8));
+const priority = (id: number, on: number): Uint8Array =>
+  frame(FrameType.priority, 0, id, join([uint32(on), new Uint8Array(1)]));
+
+describe("the connection ends with", () => {
+  const block = literals(getRequest);
+  const rows: readonly (readonly [code: string, name: string, frames: readonly Uint8Array[]])[] = [
+    ["PROTOCOL_ERROR", "DATA on no stream", [data("x", 0, 0)]],
+    ["PROTOCOL_ERROR", "DATA on an idle stream", [data("x")]],
+    ["PROTOCOL_ERROR", "HEADERS on no stream", [headers(0, getRequest)]],
+    ["PROTOCOL_ERROR", "HEADERS on an even stream", [headers(2, getRequest)]],
+    [
+      "PROTOCOL_ERROR",
+      "HEADERS on a stream that was passed over",
+      [headers(5, getRequest), headers(3, getRequest)],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "CONTINUATION out of the blue",
+      [frame(FrameType.continuation, 4, 1, block)],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "a frame within a field block",
+      [frame(FrameType.headers, 0, 1, block), data("x")],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "PING within a field block",
+      [frame(FrameType.headers, 0, 1, block), frame(FrameType.ping, 0, 0, "12345678")],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "a field block on two streams",
+      [frame(FrameType.headers, 0, 1, block), frame(FrameType.continuation, 4, 3, "")],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "PUSH_PROMISE",
+      [frame(FrameType.pushPromise, 4, 1, join([uint32(2), block]))],
+    ],
+    ["PROTOCOL_ERROR", "SETTINGS on a stream", [frame(FrameType.settings, 0, 1, "")]],
+    ["PROTOCOL_ERROR", "ENABLE_PUSH 2", [settings([2, 2])]],
+    ["PROTOCOL_ERROR", "a small MAX_FRAME_SIZE", [settings([5, 16383])]],
+    ["PROTOCOL_ERROR", "a large MAX_FRAME_SIZE", [settings([5, 16777216])]],
+    ["PROTOCOL_ERROR", "ENABLE_CONNECT_PROTOCOL taken back", [settings([8, 1]), settings([8, 0])]],
+    ["PROTOCOL_ERROR", "PING on a stream", [frame(FrameType.ping, 0, 1, "12345678")]],
+    ["PROTOCOL_ERROR", "GOAWAY on a stream", [frame(FrameType.goaway, 0, 1, uint32(0, 0))]],
+    ["PROTOCOL_ERROR", "WINDOW_UPDATE of 0", [window(0, 0)]],
+    ["PROTOCOL_ERROR", "WINDOW_UPDATE on an idle stream", [window(1, 1)]],
+    ["PROTOCOL_ERROR", "RST_STREAM on an idle stream", [reset(1)]],
+    ["PROTOCOL_ERROR", "RST_STREAM on no stream", [reset(0)]],
+    ["PROTOCOL_ERROR", "PRIORITY on no stream", [priority(0, 1)]],
+    ["PROTOCOL_ERROR", "an idle stream that depends on itself", [priority(1, 1)]],
+    [
+      "PROTOCOL_ERROR",
+      "more padding than payload in DATA",
+      [open, frame(FrameType.data, Flag.padded, 1, "\x05abcd")],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "more padding than payload in HEADERS",
+      [frame(FrameType.headers, 13, 1, "\x05abcd")],
+    ],
+    ["FRAME_SIZE_ERROR", "a frame too large", [frame(FrameType.ping, 0, 0, "x".repeat(16385))]],
+    ["FRAME_SIZE_ERROR", "DATA too large", [open, data("x".repeat(16385))]],
+    [
+      "FRAME_SIZE_ERROR",
+      "padded DATA of nothing",
+      [open, frame(FrameType.data, Flag.padded, 1, "")],
+    ],
+    ["FRAME_SIZE_ERROR", "PING of seven octets", [frame(FrameType.ping, 0, 0, "1234567")]],
+    ["FRAME_SIZE_ERROR", "SETTINGS of seven octets", [frame(FrameType.settings, 0, 0, "1234567")]],
+    [
+      "FRAME_SIZE_ERROR",
+      "SETTINGS acknowledged with more",
+      [frame(FrameType.settings, 1, 0, "123456")],
+    ],
+    [
+      "FRAME_SIZE_ERROR",
+      "WINDOW_UPDATE of three octets",
+      [frame(FrameType.windowUpdate, 0, 0, "123")],
+    ],
+    [
+      "FRAME_SIZE_ERROR",
+      "RST_STREAM of three octets",
+      [open, frame(FrameType.rstStream, 0, 1, "123")],
+    ],
+    ["FRAME_SIZE_ERROR", "GOAWAY of seven octets", [frame(FrameType.goaway, 0, 0, "1234567")]],
+    ["FLOW_CONTROL_ERROR", "a window above 2^31-1", [window(0, 0x7fffffff)]],
+    ["FLOW_CONTROL_ERROR", "INITIAL_WINDOW_SIZE above 2^31-1", [settings([4, 0x80000000])]],
+    [
+      "FLOW_CONTROL_ERROR",
+      "INITIAL_WINDOW_SIZE that widens a stream too far",
+      [open, window(1, 0x7fff0000), settings([4, 0x7fffffff])],
+    ],
+    ["STREAM_CLOSED", "HEADERS after RST_STREAM", [open, reset(1), request]],
+    ["COMPRESSION_ERROR", "index 0", [frame(FrameType.headers, 5, 1, "\x80")]],
+    ["COMPRESSION_ERROR", "an index that is not there", [frame(FrameType.headers, 5, 1, "\xbe")]],
+    [
+      "COMPRESSION_ERROR",
+      "a name that is not there",
+      [frame(FrameType.headers, 5, 1, "\x7f\x00\x01a")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "a string that is cut off",
+      [frame(FrameType.headers, 5, 1, "\x00\x05a")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "an integer without end",
+      [frame(FrameType.headers, 5, 1, "\xff\x80\x80\x80\x80\x80\x00")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "padding of a Huffman string that is not of ones",
+      [frame(FrameType.headers, 5, 1, "\x00\x81\x00\x00")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "padding of a Huffman string of a whole octet",
+      [frame(FrameType.headers, 5, 1, "\x00\x82\x1f\xff\x00")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "EOS in a Huffman string",
+      [frame(FrameType.headers, 5, 1, "\x00\x84\xff\xff\xff\xff\x00")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "a table above the limit",
+      [frame(FrameType.headers, 5, 1, "\x3f\xe2\x1f\x82")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "a size update after a field",
+      [frame(FrameType.headers, 5, 1, "\x82\x20")],
+    ],
+    [
+      "COMPRESSION_ERROR",
+      "three size updates",
+      [frame(FrameType.headers, 5, 1, "\x20\x20\x20\x82")],
+    ],
+  ];
+  test.each(rows)("%s: %s", (code, _name, frames) => {
+    const peer = Peer.ready("server");
+    peer.says(...frames);
+    expect(peer.told().at(-1)).toMatch(/^failed /);
+    expect(peer.session.failure).toBeDefined();
+    expect(peer.hears().at(-1)).toMatch(new RegExp(`^0 goaway \\d+ ${code} `));
+    peer.says(frame(FrameType.ping, 0, 0, "12345678"));
+    expect(peer.hears()).toEqual([]);
+  });
+
+  test("PROTOCOL_ERROR: another preface, or another first frame", () => {
+    for (const bytes of [
+      preface.map((octet, i) => (i === 20 ? 0 : octet)),
+      join([preface, request]),
+    ]) {
+      const peer = new Peer("server");
+      peer.says(bytes);
+      expect(peer.hears().at(-1)).toMatch(/^0 goaway 0 PROTOCOL_ERROR /);
+    }
+  });
+});
+
+describe("the stream ends with", () => {
+  const rows: readonly (readonly [code: string, name: string, frames: readonly Uint8Array[]])[] = [
+    ["PROTOCOL_ERROR", "a malformed request", [headers(1, [...getRequest, ["A", "b"]])]],
+    ["PROTOCOL_ERROR", "WINDOW_UPDATE of 0", [open, window(1, 0)]],
+    ["PROTOCOL_ERROR", "fields in the middle", [open, headers(1, [["a", "b"]], false)]],
+    ["PROTOCOL_ERROR", "a pseudo-field in trailers", [open, headers(1, [[":path", "b"]])]],
+    [
+      "PROTOCOL_ERROR",
+      "a connection's field in trailers",
+      [open, headers(1, [["connection", "b"]])],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "less content than said",
+      [headers(1, [...getRequest, ["content-length", "2"]], false), data("x", 1)],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "more content than said",
+      [headers(1, [...getRequest, ["content-length", "2"]], false), data("xxx")],
+    ],
+    [
+      "PROTOCOL_ERROR",
+      "less content than said, then trailers",
+      [headers(1, [...getRequest, ["content-length", "2"]], false), headers(1, [["a", "b"]])],
+    ],
+    ["PROTOCOL_ERROR", "a stream that depends on itself", [open, priority(1, 1)]],
+    [
+      "PROTOCOL_ERROR",
+      "HEADERS that depend on their stream",
+      [frame(FrameType.headers, 37, 1, join([uint32(1), new Uint8Array(1), literals(getRequest)]))],
+    ],
+    [
+      "FRAME_SIZE_ERROR",
+      "PRIORITY of four octets",
+      [open, frame(FrameType.priority, 0, 1, "1234")],
+    ],
+    ["FLOW_CONTROL_ERROR", "a window above 2^31-1", [open, window(1, 0x7fffffff)]],
+    [
+      "FLOW_CONTROL_ERROR",
+      "more than its window",
+      [open, ...Array.from({ length: 5 }, () => data("x".repeat(16384)))],
+    ],
+    ["STREAM_CLOSED", "DATA after its end", [request, data("x")]],
+    ["STREAM_CLOSED", "HEADERS after its end", [request, request]],
+    ["STREAM_CLOSED", "DATA after RST_STREAM", [open, reset(1), data("x")]],
+  ];
+  test.each(rows)("%s: %s", (code, _name, frames) => {
+    const peer = Peer.ready("server");
+    peer.says(...frames);
+    expect(peer.hears()).toContain(`1 rstStream ${code}`);
+    peer.told();
+    // Its table and its windows are as before: another request goes through.
+    peer.says(headers(3, getRequest));
+    expect(peer.told()).toEqual(["3 head GET / HTTP/1.1|host: a|", "3 end"]);
+    // What was under way when we reset the stream is nobody's fault.
+    if (code !== "STREAM_CLOSED") {
+      peer.says(data("late"), headers(1, [["late", "1"]]));
+      expect(peer.told()).toEqual([]);
+      expect(peer.session.failure).toBeUndefined();
+    }
+  });
+});
+
+test("frames of unknown types and PRIORITY are ignored", () => {
+  const peer = Peer.ready("server");
+  peer.says(frame(0x42, 255, 7, "x"), priority(9, 1), priority(9, 3));
+  expect([peer.told(), peer.hears()]).toEqual([[], []]);
+});
+
+test("a request that is sound and not for us is answered with the status of its failure", () => {
+  const peer = Peer.ready("server");
+  peer.says(headers(1, [...getRequest, ["expect", "x"]], false), data("late"));
+  expect(peer.told()).toEqual(["refused unknownExpectation: not 100-continue"]);
+  expect(peer.hears()).toEqual([
+    "1 headers :status: 417|x-mesh-reason: unknown-expectation end",
+    "1 rstStream NO_ERROR",
+  ]);
+  peer.says(
+    headers(3, [
+      ...getRequest,
+      ["a", "b".repeat(8000)],
+      ...Array.from({ length: 100 }, () => ["a", "b"] as const),
+    ]),
+  );
+  expect(peer.hears()).toEqual([
+    "3 headers :status: 431|x-mesh-reason: header-fields-too-large end",
+  ]);
+  expect(peer.session.streamCount).toBe(0);
+});
+
+test("streams over the limit are refused, and count until they are released", () => {
+  const peer = Peer.ready("server");
+  for (let i = 0; i < 100; i++) peer.says(headers(2 * i + 1, getRequest, false));
+  peer.says(reset(1));
+  peer.told();
+  peer.says(headers(201, getRequest));
+  expect(peer.told()).toEqual(["refused streamLimit: too many streams at once"]);
+  expect(peer.hears()).toEqual(["201 rstStream REFUSED_STREAM"]);
+  peer.sink.streams.get(1)!.release();
+  peer.says(headers(203, getRequest));
+  expect(peer.told()).toEqual(["203 head GET / HTTP/1.1|host: a|", "203 end"]);
+});
+
+test("padding is counted, and given back at once", () => {
+  const limits = { ...Peer.ready("server").session.limits, connectionWindowBytes: 65535 };
+  const peer = Peer.ready("server", { limits });
+  peer.says(open);
+  for (let i = 0; i < 130; i++)
+    peer.says(frame(FrameType.data, Flag.padded, 1, `\xffx${"\0".repeat(255)}`));
+  const updates = peer.hears();
+  expect(updates.filter((one) => one.startsWith("0 windowUpdate"))).toHaveLength(1);
+  expect(updates.filter((one) => one.startsWith("1 windowUpdate"))).toHaveLength(1);
+});
+
+describe("the peer's window opens", () => {
+  const chunk = "x".repeat(16384);
+
+  test("only as content is consumed, in large steps", () => {
+    const peer = Peer.ready("server");
+    peer.says(open, data(chunk), data(chunk));
+    expect(peer.hears()).toEqual([]);
+    const stream = peer.sink.streams.get(1)!;
+    stream.consumed(16384);
+    expect(peer.hears()).toEqual([]);
+    stream.consumed(16384);
+    expect(peer.hears()).toEqual(["1 windowUpdate 32768"]);
+    stream.consumed(16384);
+    expect(peer.hears()).toEqual([]);
+  });
+
+  test("for the connection also where a stream is given up", () => {
+    const limits = { ...Peer.ready("server").session.limits, connectionWindowBytes: 65535 };
+    const peer = Peer.ready("server", { limits });
+    for (let id = 1; id < 41; id += 2) {
+      peer.says(headers(id, getRequest, false), data(chunk, 0, id));
+      const stream = peer.sink.streams.get(id)!;
+      if (id % 4 === 1) stream.reset(ErrorCode.cancel);
+      if (id % 8 === 3) peer.says(reset(id));
+      stream.release();
+    }
+    expect(peer.session.failure).toBeUndefined();
+    expect(peer.hears().filter((one) => one.startsWith("0 windowUpdate"))).toHaveLength(10);
+  });
+
+  test("and content beyond the connection's ends it", () => {
+    const limits = { ...Peer.ready("server").session.limits, connectionWindowBytes: 65535 };
+    const peer = Peer.ready("server", { limits });
+    for (let id = 1; id < 9; id += 2) peer.says(headers(id, getRequest, false), data(chunk, 0, id));
+    expect(peer.hears().at(-1)).toBe("0 goaway 7 FLOW_CONTROL_ERROR more content than the window");
+  });
+});
+
+describe("our content keeps to", () => {
+  const answer = (peer: Peer, id = 1): ReturnType<typeof peer.sink.streams.get> => {
+    const stream = peer.sink.streams.get(id)!;
+    writer.begin(stream);
+    writer.status(200);
+    writer.end(false);
+    return stream;
+  };
+  const body = new Uint8Array(200_000).fill(120);
+  const sizes = (peer: Peer): number[] =>
+    peer
+      .hears()
+      .filter((one) => one.includes(" data "))
+      .map((one) => one.split(" ")[2]!.length);
+
+  test("the stream's window", () => {
+    const peer = Peer.ready("server");
+    peer.says(settings([4, 10]), request);
+    peer.session.nowMs = 7;
+    const stream = answer(peer)!;
+    expect(stream.write(body, 0, 25)).toBe(10);
+    expect(stream.write(body, 10, 15)).toBe(0);
+    expect(stream.blockedSinceMs).toBe(7);
+    expect(sizes(peer)).toEqual([10]);
+    peer.told();
+    peer.says(window(1, 4));
+    expect(peer.told()).toEqual(["1 writable"]);
+    expect(stream.write(body, 10, 15)).toBe(4);
+    peer.says(settings([4, 5]), window(1, 5), window(1, 1));
+    expect(peer.told()).toEqual(["1 writable"]);
+    expect(stream.write(body, 14, 11)).toBe(1);
+    peer.says(settings([4, 100]));
+    expect(peer.told()).toEqual(["1 writable"]);
+    expect(stream.write(body, 15, 10)).toBe(10);
+    expect(stream.blockedSinceMs).toBe(0);
+    expect(sizes(peer)).toEqual([4, 1, 10]);
+  });
+
+  test("the connection's window, shared in turn", () => {
+    const peer = Peer.ready("server");
+    peer.says(settings([4, 1_000_000]), request, headers(3, getRequest));
+    const [one, three] = [answer(peer)!, answer(peer, 3)!];
+    expect(one.write(body, 0, 100_000)).toBe(65535);
+    expect(three.write(body, 0, 100_000)).toBe(0);
+    peer.told();
+    peer.says(window(0, 10));
+    expect(peer.told()).toEqual(["1 writable", "3 writable"]);
+    expect(sizes(peer)).toEqual([16384, 16384, 16384, 16383]);
+  });
+
+  test("the bounds of the output, and goes on as it is taken", () => {
+    const peer = Peer.ready("server");
+    peer.says(settings([4, 1_000_000]), window(0, 1_000_000), request);
+    const stream = answer(peer)!;
+    expect(stream.write(body, 0, 200_000)).toBeLessThanOrEqual(128 * 1024);
+    expect(stream.blockedSinceMs).toBe(0);
+    expect(peer.session.isClogged).toBe(false);
+    peer.told();
+    peer.take();
+    expect(peer.told()).toEqual(["1 writable"]);
+  });
+});
+
+test("writes of one turn are one frame, and the end is on it", () => {
+  const peer = Peer.ready("server");
+  peer.says(request);
+  const stream = peer.sink.streams.get(1)!;
+  writer.begin(stream);
+  writer.status(200);
+  writer.end(false);
+  for (const text of ["a", "b", "c"]) stream.write(new TextEncoder().encode(text), 0, 1);
+  stream.end();
+  expect(peer.hears().slice(1)).toEqual(["1 headers :status: 200", "1 data abc end"].slice(1));
+  expect(stream.write(new Uint8Array(1), 0, 1)).toBe(-1);
+});
+
+test("a head that is longer than a frame goes on in CONTINUATION", () => {
+  const peer = Peer.ready("server");
+  peer.says(request);
+  const stream = peer.sink.streams.get(1)!;
+  writer.begin(stream);
+  writer.status(200);
+  writer.add(new TextEncoder().encode(`a: ${"b".repeat(40_000)}\r\n`));
+  writer.end(true);
+  const client = Peer.ready("client");
+  client.session.open("x");
+  const opened = client.session;
+  expect(opened.streamCount).toBe(1);
+  client.says(peer.take());
+  expect(client.told()).toEqual([`1 head HTTP/1.1 200 OK|a: ${"b".repeat(40_000)}|`, "1 end"]);
+});
+
+describe("going away", () => {
+  test("a server first says so, then with which stream it ends", () => {
+    const peer = Peer.ready("server");
+    peer.says(open);
+    peer.session.drain();
+    const [goaway, ping] = peer.hears();
+    expect(goaway).toBe("0 goaway 2147483647 NO_ERROR");
+    peer.says(headers(3, getRequest));
+    peer.told();
+    peer.says(
+      frame(FrameType.ping, Flag.ack, 0, new Uint8Array(Buffer.from(ping!.split(" ")[2]!, "hex"))),
+    );
+    expect(peer.hears()).toEqual(["0 goaway 3 NO_ERROR"]);
+    expect(peer.told()).toEqual(["pong 0"]);
+    peer.says(headers(5, getRequest));
+    expect(peer.hears()).toEqual(["5 rstStream REFUSED_STREAM"]);
+    expect(peer.session.isDrained).toBe(false);
+    for (const id of [1, 3]) peer.sink.streams.get(id)!.release();
+    expect(peer.session.isDrained).toBe(true);
+  });
+
+  test("a client learns which of its requests were never begun", () => {
+    const peer = Peer.ready("client");
+    for (const user of ["a", "b", "c"]) {
+      const stream = peer.session.open(user)!;
+      writer.begin(stream);
+      writer.status(200);
+      writer.end(true);
+    }
+    peer.take();
+    peer.says(frame(FrameType.goaway, 0, 0, uint32(3, 0)));
+    expect(peer.told()).toEqual(["5 reset upstreamUnprocessed NO_ERROR", "goaway 3 NO_ERROR"]);
+    expect(peer.session.room).toBe(0);
+    expect(peer.session.open("d")).toBeUndefined();
+    peer.says(
+      frame(FrameType.rstStream, 0, 3, uint32(7)),
+      frame(FrameType.rstStream, 0, 1, uint32(8)),
+    );
+    expect(peer.told()).toEqual([
+      "3 reset upstreamUnprocessed REFUSED_STREAM",
+      "1 reset upstreamReset CANCEL",
+    ]);
+    expect(peer.session.isDrained).toBe(true);
+  });
+
+  test("an answer before the end of the request, then release: the peer may stop", () => {
+    const peer = Peer.ready("server");
+    peer.says(open);
+    const stream = peer.sink.streams.get(1)!;
+    writer.begin(stream);
+    writer.status(403);
+    writer.end(true);
+    stream.release();
+    expect(peer.hears()).toEqual(["1 headers :status: 403 end", "1 rstStream NO_ERROR"]);
+  });
+});
+
+test("private settings are sent, and those of the peer can be read", () => {
+  const peer = new Peer("client", { settings: [[0xf0ca, 1]] });
+  expect(Buffer.from(peer.take()).toString("hex")).toMatch(/f0ca00000001/);
+  peer.says(settings([0xf0ca, 3], [3, 1]));
+  expect(peer.session.peer.valueOf(0xf0ca)).toBe(3);
+  expect(peer.session.peer.valueOf(0xf0cb)).toBeUndefined();
+  expect(peer.session.room).toBe(1);
+});
+
+test("a client refuses what a server may not send", () => {
+  const rows: readonly (readonly [Uint8Array, string])[] = [
+    [settings([2, 1]), "PROTOCOL_ERROR"],
+    [headers(2, [[":status", "200"]]), "PROTOCOL_ERROR"],
+    [headers(3, [[":status", "200"]]), "PROTOCOL_ERROR"],
+    [frame(FrameType.pushPromise, 4, 1, uint32(2)), "PROTOCOL_ERROR"],
+  ];
+  for (const [bytes, code] of rows) {
+    const peer = Peer.ready("client");
+    const stream = peer.session.open("x")!;
+    writer.begin(stream);
+    writer.status(200);
+    writer.end(true);
+    peer.take();
+    peer.says(bytes);
+    expect(peer.told()[0]).toBe(`1 reset upstreamProtocol ${code}`);
+  }
+  const peer = Peer.ready("client");
+  const stream = peer.session.open("x")!;
+  writer.begin(stream);
+  writer.status(200);
+  writer.end(true);
+  peer.says(data("early"));
+  expect(peer.told()).toEqual(["1 reset upstreamBadResponse PROTOCOL_ERROR"]);
+});
+
+test("every cut of the input tells the same", () => {
+  const script = join([
+    hello,
+    settings([4, 100]),
+    frame(FrameType.headers, 0, 1, literals(getRequest).subarray(0, 7)),
+    frame(FrameType.continuation, 0, 1, literals(getRequest).subarray(7, 8)),
+    frame(FrameType.continuation, 4, 1, literals(getRequest).subarray(8)),
+    frame(FrameType.data, Flag.padded, 1, "\x03abcd\0\0\0"),
+    frame(FrameType.ping, 0, 0, "12345678"),
+    headers(3, [...getRequest, ["x", "1"]]),
+    data("efg"),
+    headers(1, [["sum", "1"]]),
+    window(0, 5),
+    frame(0x99, 0, 0, "unknown"),
+  ]);
+  const play = (...parts: Uint8Array[]): string[] => {
+    const peer = new Peer("server");
+    peer.says(...parts);
+    return [...peer.told(), ...peer.hears()];
+  };
+  const wanted = play(script);
+  expect(wanted.slice(0, 6)).toEqual([
+    "1 head GET / HTTP/1.1|host: a|",
+    "1 data abcd",
+    "3 head GET / HTTP/1.1|host: a|x: 1|",
+    "3 end",
+    "1 data efg",
+    "1 trailers sum: 1|",
+  ]);
+  expect(play(...Array.from(script, (_, i) => script.subarray(i, i + 1)))).toEqual(wanted);
+  for (let i = 1; i < script.length; i++)
+    expect(play(script.subarray(0, i), script.subarray(i))).toEqual(wanted);
+});

@@ -1,6 +1,6 @@
 /**
- * bun run fuzz [SECONDS] [SEED]: the HTTP/1 decoders and writers against an oracle of our own, and
- * against themselves in other pieces. 60 seconds each by default; the seed is printed.
+ * bun run fuzz [SECONDS] [SEED]: the decoders and writers of both versions of HTTP against oracles of
+ * our own, and against themselves in other pieces. 60 seconds each by default; the seed is printed.
  */
 import { type Random, seededRandom } from "../core/random.ts";
 import { MessageHead, TargetForm } from "../http/message-head.ts";
@@ -10,6 +10,7 @@ import { scanRequestHead } from "../http1/request-head.ts";
 import { latin1, octets, type StreamOptions } from "../testing/http1-stream.ts";
 import { judgeAgreement } from "./conformance/http-judgement.ts";
 import { readOracle } from "./conformance/http-oracle.ts";
+import { judgeBlocks, judgeFrames, randomBlocks, randomFrames } from "./fuzz-http2.ts";
 import { damaged, randomChunks, randomRequests, randomResponse } from "./fuzz-input.ts";
 
 interface Target {
@@ -38,6 +39,8 @@ const targets: readonly Target[] = [
     judge: (text, seed) => judgeAgreement(octets(chunkedHead + text), {}, seed),
   },
   { name: "head writer", make: randomRequests, judge: judgeWriter },
+  { name: "HPACK blocks", make: randomBlocks, judge: judgeBlocks },
+  { name: "HTTP/2 session", make: randomFrames, judge: judgeFrames },
 ];
 
 function responseOptions(seed: number): StreamOptions {

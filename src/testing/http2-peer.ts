@@ -181,21 +181,24 @@ function describeHead(head: MessageHead): string {
   return head.text(head.start, head.end - 2).replaceAll("\r\n", "|");
 }
 
+export type PeerOptions = Partial<SessionOptions<string>> & { readonly sink?: Transcript };
+
 /** A session and the peer that it talks to. */
 export class Peer {
-  readonly sink = new Transcript();
+  readonly sink: Transcript;
   readonly session: Session<string>;
   readonly #decoder = new HpackDecoder(4096);
 
-  constructor(role: "server" | "client", options: Partial<SessionOptions<string>> = {}) {
-    const { sink } = this;
-    const made = { role, sink, head: new MessageHead(), arena: new HeadArena(), ...options };
+  constructor(role: "server" | "client", options: PeerOptions = {}) {
+    const { sink = new Transcript() } = options;
+    this.sink = sink;
+    const made = { role, head: new MessageHead(), arena: new HeadArena(), ...options, sink };
     this.session = new Session<string>(made);
     this.session.start();
   }
 
   /** A session that has exchanged SETTINGS; what it said so far is forgotten. */
-  static ready(role: "server" | "client", options: Partial<SessionOptions<string>> = {}): Peer {
+  static ready(role: "server" | "client", options: PeerOptions = {}): Peer {
     const peer = new Peer(role, options);
     peer.says(role === "server" ? hello : settings());
     peer.says(frame(FrameType.settings, Flag.ack, 0, ""));

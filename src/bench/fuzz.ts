@@ -1,5 +1,5 @@
 /**
- * bun run fuzz [SECONDS] [SEED]: the decoders and writers of both versions of HTTP against oracles of
+ * bun run fuzz [SECONDS] [SEED]: the decoders and writers of HTTP/1 and HTTP/2 against oracles of
  * our own, and against themselves in other pieces. 60 seconds each by default; the seed is printed.
  */
 import { type Random, seededRandom } from "../core/random.ts";

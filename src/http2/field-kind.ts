@@ -1,5 +1,5 @@
 /**
- * What a field of HTTP/2 is, as one number: a FieldId, or a pseudo-field (RFC 9113 8.3, RFC 8441 4);
+ * What a field of HTTP/2 is, as one number: a FieldId, or a pseudo-field (RFC 9113 8.3, RFC 8441);
  * and whether its name and value are such as may go on to any recipient (RFC 9113 8.2.1).
  */
 import { FieldId, fieldIdOf } from "../http/field-id.ts";

@@ -80,8 +80,10 @@ describe("a request of HTTP/1.1 becomes", () => {
     ],
     [
       "an extended CONNECT",
-      "GET /ws HTTP/1.1|Host: c|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Key: k|Sec-WebSocket-Version: 13|",
-      ":method: CONNECT|:protocol: websocket|:scheme: http|:path: /ws|:authority: c|sec-websocket-version: 13",
+      "GET /ws HTTP/1.1|Host: c|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Key: k|" +
+        "Sec-WebSocket-Version: 13|",
+      ":method: CONNECT|:protocol: websocket|:scheme: http|:path: /ws|:authority: c|" +
+        "sec-websocket-version: 13",
     ],
     ["without host, of HTTP/1.0", "GET / HTTP/1.0|", ":method: GET|:scheme: http|:path: /"],
   ];
@@ -131,9 +133,10 @@ test("a response, interim first, with prepared lines", () => {
 test("what recurs is indexed, what does not leaves the table alone", () => {
   const peer = Peer.ready("client");
   const sizes: number[] = [];
+  const zeros = "0".repeat(30);
   for (let i = 0; i < 6; i++) {
     const head = requestHead(
-      `GET /a HTTP/1.1|Host: c.default|Accept: */*|User-Agent: x|X-Request-Id: ${i}${"0".repeat(30)}|`,
+      `GET /a HTTP/1.1|Host: c.default|Accept: */*|User-Agent: x|X-Request-Id: ${i}${zeros}|`,
     );
     const stream = peer.session.open("x")!;
     writer.begin(stream);

@@ -242,7 +242,7 @@ export class HeadFields {
     return true;
   }
 
-  /** Takes the line of the cookies out of the head: the rest of them comes too late for its place. */
+  /** Takes the line of the cookies out of the head: the rest comes too late for its place. */
   #fillJar(cookie: number): void {
     const { head } = this;
     const hpack = this.#hpack;

@@ -80,7 +80,8 @@ describe("a request is accepted", () => {
     [
       "for a websocket",
       [...websocket, ["sec-websocket-version", "13"]],
-      "GET /p?q HTTP/1.1|host: a:80|connection: upgrade|upgrade: websocket|sec-websocket-version: 13|",
+      "GET /p?q HTTP/1.1|host: a:80|connection: upgrade|upgrade: websocket|" +
+        "sec-websocket-version: 13|",
     ],
     [
       "expecting 100",
@@ -233,24 +234,80 @@ describe("a request is refused", () => {
 });
 
 describe("a response", () => {
-  // biome-ignore format: a table reads as a table
-  const rows: readonly (readonly [name: string, fields: Fields, method: MethodId, head: string])[] = [
-    ["plain", [[":status", "200"], ["x", "1"]], MethodId.get, "HTTP/1.1 200 OK|x: 1| framing 5"],
-    ["with a length", [[":status", "200"], ["content-length", "3"]], MethodId.get, "HTTP/1.1 200 OK|content-length: 3| framing 1"],
-    ["with a padded length", [[":status", "200"], ["content-length", "003"]], MethodId.get, "HTTP/1.1 200 OK|content-length: 003| framing 1"],
-    ["to HEAD", [[":status", "200"], ["content-length", "3"]], MethodId.head, "HTTP/1.1 200 OK|content-length: 3| framing 0"],
-    ["interim", [[":status", "103"]], MethodId.get, "HTTP/1.1 103 | framing 0"],
-    ["304", [[":status", "304"]], MethodId.get, "HTTP/1.1 304 Not Modified| framing 0"],
-    ["204", [[":status", "204"]], MethodId.get, "HTTP/1.1 204 No Content| framing 0"],
-    ["of an unknown status", [[":status", "599"]], MethodId.get, "HTTP/1.1 599 | framing 5"],
-    ["to CONNECT", [[":status", "200"]], MethodId.connect, "HTTP/1.1 200 OK| framing 4"],
-    ["101", [[":status", "101"]], MethodId.get, "stream upstreamBadResponse: :status"],
-    ["99", [[":status", "99"]], MethodId.get, "stream upstreamBadResponse: :status"],
-    ["no status", [["x", "1"]], MethodId.get, "stream upstreamBadResponse: :status"],
-    ["a path", [[":status", "200"], [":path", "/"]], MethodId.get, "stream upstreamBadResponse: pseudo-field that may not be there"],
-    ["connection", [[":status", "200"], ["connection", "close"]], MethodId.get, "stream upstreamBadResponse: field of a connection"],
-    ["bad length", [[":status", "200"], ["content-length", "x"]], MethodId.get, "stream upstreamBadResponse: Content-Length is not one number"],
-  ];
+  const rows: readonly (readonly [name: string, fields: Fields, method: MethodId, head: string])[] =
+    [
+      [
+        "plain",
+        [
+          [":status", "200"],
+          ["x", "1"],
+        ],
+        MethodId.get,
+        "HTTP/1.1 200 OK|x: 1| framing 5",
+      ],
+      [
+        "with a length",
+        [
+          [":status", "200"],
+          ["content-length", "3"],
+        ],
+        MethodId.get,
+        "HTTP/1.1 200 OK|content-length: 3| framing 1",
+      ],
+      [
+        "with a padded length",
+        [
+          [":status", "200"],
+          ["content-length", "003"],
+        ],
+        MethodId.get,
+        "HTTP/1.1 200 OK|content-length: 003| framing 1",
+      ],
+      [
+        "to HEAD",
+        [
+          [":status", "200"],
+          ["content-length", "3"],
+        ],
+        MethodId.head,
+        "HTTP/1.1 200 OK|content-length: 3| framing 0",
+      ],
+      ["interim", [[":status", "103"]], MethodId.get, "HTTP/1.1 103 | framing 0"],
+      ["304", [[":status", "304"]], MethodId.get, "HTTP/1.1 304 Not Modified| framing 0"],
+      ["204", [[":status", "204"]], MethodId.get, "HTTP/1.1 204 No Content| framing 0"],
+      ["of an unknown status", [[":status", "599"]], MethodId.get, "HTTP/1.1 599 | framing 5"],
+      ["to CONNECT", [[":status", "200"]], MethodId.connect, "HTTP/1.1 200 OK| framing 4"],
+      ["101", [[":status", "101"]], MethodId.get, "stream upstreamBadResponse: :status"],
+      ["99", [[":status", "99"]], MethodId.get, "stream upstreamBadResponse: :status"],
+      ["no status", [["x", "1"]], MethodId.get, "stream upstreamBadResponse: :status"],
+      [
+        "a path",
+        [
+          [":status", "200"],
+          [":path", "/"],
+        ],
+        MethodId.get,
+        "stream upstreamBadResponse: pseudo-field that may not be there",
+      ],
+      [
+        "connection",
+        [
+          [":status", "200"],
+          ["connection", "close"],
+        ],
+        MethodId.get,
+        "stream upstreamBadResponse: field of a connection",
+      ],
+      [
+        "bad length",
+        [
+          [":status", "200"],
+          ["content-length", "x"],
+        ],
+        MethodId.get,
+        "stream upstreamBadResponse: Content-Length is not one number",
+      ],
+    ];
   test.each(rows)("%s", (_name, fields, method, head) => {
     expect(readResponse(fields, method)).toBe(head);
   });

@@ -4,7 +4,7 @@
  * colon, so that who forwards it knows (RFC 7541 6.2.3), however often the line is scanned again.
  *
  *   begin(block)
- *   next() ─▶ field: the line is at out[at, lineEnd); move `at` to keep it, or let it be overwritten
+ *   next() ─▶ field: the line is at out[at, lineEnd); move `at` past it to keep it
  *          ─▶ room: `out` is too small for `needed` octets from `at` on; replace it and ask again
  *          ─▶ end, broken
  */
@@ -27,7 +27,7 @@ export const Step = { field: 0, end: 1, room: 2, broken: 3 } as const;
 export type Step = (typeof Step)[keyof typeof Step];
 
 /** Up to this many octets a loop beats a native copy. */
-const loopBytesMax = 24;
+const loopBytesMax = 40;
 /** Size updates at the start of a block: the smallest and the last (RFC 7541 4.2). */
 const sizeUpdatesMax = 2;
 

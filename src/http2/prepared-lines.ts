@@ -1,7 +1,7 @@
 /**
  * Lines that the snapshot holds ready for HTTP/1.1, as parts of field blocks. Each array is encoded
- * when it first comes and remembered by its identity, so it must never change; a few are remembered,
- * and the longest unused gives way.
+ * when it first comes and remembered by its identity, so it must never change; a few are kept, and
+ * the oldest gives way.
  */
 import { FieldId, fieldIdOf } from "../http/field-id.ts";
 import { Ascii } from "../http/octet.ts";

@@ -2,7 +2,7 @@
  * The head of a request from its field block (RFC 9113 8.3.1), laid out as HTTP/1.1 and filled in
  * as scanRequestHead would: "METHOD target HTTP/1.1", Host first if :authority came, the fields.
  *
- * An extended CONNECT for websocket (RFC 8441) becomes the GET with Upgrade that HTTP/1.1 has for it.
+ * An extended CONNECT for websocket (RFC 8441) becomes the GET with Upgrade of HTTP/1.1.
  */
 import { readAuthority } from "../http/authority.ts";
 import { equalsWord } from "../http/connection-option.ts";

@@ -9,7 +9,7 @@ import type { SessionLimits } from "./session-limits.ts";
 import type { SessionSink } from "./session-sink.ts";
 import type { Stream } from "./stream.ts";
 
-/** Frames of content are no longer than this, so that a short answer need not wait for a long one. */
+/** Frames of content are no longer, so that a short answer need not wait for a long one. */
 const dataFrameBytesMax = 16 * 1024;
 
 export class SendSide<U> {

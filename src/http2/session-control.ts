@@ -11,7 +11,7 @@ import { SessionBase } from "./session-base.ts";
 import type { Stream } from "./stream.ts";
 
 export abstract class SessionControl<U> extends SessionBase<U> {
-  /** Resets a stream for the peer's fault, which the peer may not do without end (CVE-2025-8671). */
+  /** Resets a stream for the peer's fault; too many of them end the connection (CVE-2025-8671). */
   protected streamFault(stream: Stream<U>, fault: Fault): Fault | undefined {
     if (!stream.isReset) {
       this.resetStream(stream, fault.code);

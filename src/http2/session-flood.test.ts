@@ -47,26 +47,85 @@ describe("a connection ends with ENHANCE_YOUR_CALM under", () => {
     part: (i: number) => Uint8Array,
     atMost: number,
   ];
-  const id = (i: number): number => 2 * i + 1;
-  // biome-ignore format: a table reads as a table
+  const id = (i: number): number => 2 * i + 3;
   const rows: readonly Row[] = [
-    ["rapid reset", "rapidReset", open, (i) => join([headers(id(i) + 2, getRequest), reset(id(i) + 2)]), 250],
-    ["resets that it provokes by WINDOW_UPDATE", "provokedReset", open, (i) => join([headers(id(i) + 2, getRequest, false), window(id(i) + 2, 0)]), 150],
-    ["resets that it provokes by malformed requests", "provokedReset", open, (i) => headers(id(i) + 2, [["a", "b"]]), 150],
-    ["requests over the head's limit", "provokedReset", open, (i) => headers(id(i) + 2, [...getRequest, ["expect", "x"]]), 150],
+    [
+      "rapid reset",
+      "rapidReset",
+      open,
+      (i) => join([headers(id(i), getRequest), reset(id(i))]),
+      250,
+    ],
+    [
+      "resets that it provokes by WINDOW_UPDATE",
+      "provokedReset",
+      open,
+      (i) => join([headers(id(i), getRequest, false), window(id(i), 0)]),
+      150,
+    ],
+    [
+      "resets that it provokes by malformed requests",
+      "provokedReset",
+      open,
+      (i) => headers(id(i), [["a", "b"]]),
+      150,
+    ],
+    [
+      "requests over the head's limit",
+      "provokedReset",
+      open,
+      (i) => headers(id(i), [...getRequest, ["expect", "x"]]),
+      150,
+    ],
     ["SETTINGS", "settingsFlood", open, () => settings(), 100],
     ["PING", "pingFlood", open, () => ping, 600],
-    ["PING answers that we did not ask for", "ignoredFlood", open, () => frame(FrameType.ping, 1, 0, "12345678"), 1100],
+    [
+      "PING answers that we did not ask for",
+      "ignoredFlood",
+      open,
+      () => frame(FrameType.ping, 1, 0, "12345678"),
+      1100,
+    ],
     ["PRIORITY", "ignoredFlood", open, () => frame(FrameType.priority, 0, 1, "12345"), 1100],
     ["unknown frames", "ignoredFlood", open, () => frame(0x77, 0, 0, ""), 1100],
     ["GOAWAY", "ignoredFlood", open, () => frame(FrameType.goaway, 0, 0, uint32(0, 0)), 1100],
-    ["RST_STREAM on streams that are over", "ignoredFlood", join([open, reset(1)]), () => reset(1), 1100],
+    [
+      "RST_STREAM on streams that are over",
+      "ignoredFlood",
+      join([open, reset(1)]),
+      () => reset(1),
+      1100,
+    ],
     ["DATA without content", "emptyDataFlood", open, () => frame(FrameType.data, 0, 1, ""), 200],
-    ["DATA of padding alone", "emptyDataFlood", open, () => frame(FrameType.data, 8, 1, "\x01\x00"), 200],
+    [
+      "DATA of padding alone",
+      "emptyDataFlood",
+      open,
+      () => frame(FrameType.data, 8, 1, "\x01\x00"),
+      200,
+    ],
     ["WINDOW_UPDATE", "windowFlood", open, () => window(0, 1), 2100],
-    ["CONTINUATION without content", "continuationFlood", frame(FrameType.headers, 0, 1, block), () => frame(FrameType.continuation, 0, 1, ""), 32],
-    ["CONTINUATION of one octet", "continuationFlood", frame(FrameType.headers, 0, 1, block), () => frame(FrameType.continuation, 0, 1, "\x82"), 32],
-    ["CONTINUATION of many octets", "continuationFlood", frame(FrameType.headers, 0, 1, block), () => frame(FrameType.continuation, 0, 1, "\x82".repeat(16384)), 5],
+    [
+      "CONTINUATION without content",
+      "continuationFlood",
+      frame(FrameType.headers, 0, 1, block),
+      () => frame(FrameType.continuation, 0, 1, ""),
+      32,
+    ],
+    [
+      "CONTINUATION of one octet",
+      "continuationFlood",
+      frame(FrameType.headers, 0, 1, block),
+      () => frame(FrameType.continuation, 0, 1, "\x82"),
+      32,
+    ],
+    [
+      "CONTINUATION of many octets",
+      "continuationFlood",
+      frame(FrameType.headers, 0, 1, block),
+      () => frame(FrameType.continuation, 0, 1, "\x82".repeat(16384)),
+      5,
+    ],
   ];
   test.each(rows)("%s", (_name, failure, first, part, atMost) => {
     const peer = Peer.ready("server");

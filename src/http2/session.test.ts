@@ -1,4 +1,4 @@
-/** What a session promises, as transcripts: what the peer says, what the sink is told, what we say. */
+/** Whole exchanges as transcripts: what the peer says, what the sink is told, what we say. */
 import { expect, test } from "bun:test";
 import { MessageHead } from "../http/message-head.ts";
 import { scanRequestHead } from "../http1/request-head.ts";

@@ -241,7 +241,12 @@ export class Peer {
       case FrameType.rstStream:
         return `${name} ${codeName(view.readUInt32BE(0))}`;
       case FrameType.goaway:
-        return `${name} ${view.readUInt32BE(0)} ${codeName(view.readUInt32BE(4))} ${latin1(payload, 8, payload.length)}`.trimEnd();
+        return [
+          `${name} ${view.readUInt32BE(0)} ${codeName(view.readUInt32BE(4))}`,
+          latin1(payload, 8, payload.length),
+        ]
+          .join(" ")
+          .trimEnd();
       case FrameType.windowUpdate:
         return `${name} ${view.readUInt32BE(0)}`;
       case FrameType.settings:

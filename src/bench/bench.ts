@@ -1,6 +1,6 @@
 /**
- * bun run bench [h1] [hop] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8] [--only …]
- *   [--former PATH of an earlier build, to be measured beside this one]
+ * bun run bench [h1] [hop] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8]
+ *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
  */

@@ -130,6 +130,13 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/demo-service.ts")).demoServiceCommand,
   },
   {
+    name: "iptables",
+    aliases: ["capture"],
+    group: OTHER,
+    summary: "Lead the traffic of this machine through its proxy",
+    load: async () => (await import("./commands/iptables.ts")).iptablesCommand,
+  },
+  {
     name: "completion",
     aliases: [],
     group: OTHER,

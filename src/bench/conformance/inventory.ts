@@ -10,6 +10,7 @@ import { hpackSuites } from "./http2-hpack.ts";
 import { listSuites } from "./http2-lists.ts";
 import { discoverySuites } from "./manager-discovery.ts";
 import { ingressSuites } from "./manager-ingress.ts";
+import { captureSuites } from "./manager-iptables.ts";
 import { routeSuites } from "./manager-routes.ts";
 import { tableSuites } from "./manager-tables.ts";
 import { validationSuites } from "./manager-validation.ts";
@@ -33,6 +34,7 @@ export const suites: readonly Suite[] = [
   ...discoverySuites,
   ...ingressSuites,
   ...tableSuites,
+  ...captureSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */
@@ -43,6 +45,5 @@ export const unread: readonly (readonly [prefix: string, why: string])[] = [
   ["manager/authz", "AuthorizationPolicy is not there yet"],
   ["manager/gatewayapi", "the Gateway API is not there yet"],
   ["manager/inject", "injection into Kubernetes is not there yet"],
-  ["manager/iptables", "capture is not there yet"],
   ["manager/istioctl", "raw data of another command line, not cases"],
 ];

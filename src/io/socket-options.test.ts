@@ -79,11 +79,24 @@ async function accept(): Promise<Accepted> {
 }
 
 test("a connection that nobody redirected has no original destination", async () => {
-  const { socket, close } = await accept();
-  expect(originalDestination(socket.fd)).toBeUndefined();
-  expect(originalDestination(-1)).toBeUndefined();
+  const { socket, port, close } = await accept();
+  expect(originalDestination(socket, port)).toBeUndefined();
+  expect(originalDestination({ ...addressesOf(socket), fd: -1 }, port)).toBeUndefined();
   close();
 });
+
+test("a connection at another port than the listener's was handed over by TPROXY", async () => {
+  const { socket, port, close } = await accept();
+  const found = { address: "127.0.0.1", port };
+  expect(originalDestination(socket, port + 1)).toEqual(found);
+  const mapped = { ...addressesOf(socket), localAddress: "::ffff:127.0.0.1" };
+  expect(originalDestination(mapped, port + 1)).toEqual(found);
+  close();
+});
+
+function addressesOf({ fd, localAddress, localPort }: TcpSocket<undefined>) {
+  return { fd, localAddress, localPort };
+}
 
 test("options are set where the system has them, and refused on what is no socket", async () => {
   const { listenerFd, port, socket, close } = await accept();

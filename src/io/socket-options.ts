@@ -12,6 +12,10 @@ const TCP_NODELAY = 1;
 const TCP_DEFER_ACCEPT = 9;
 const TCP_CONGESTION = 13;
 const TCP_USER_TIMEOUT = 18;
+const SOL_IP = 0;
+const IP_TRANSPARENT = 19;
+const SOL_IPV6 = 41;
+const IPV6_TRANSPARENT = 75;
 const RENO = new TextEncoder().encode("reno");
 
 /** Bun listens with 512, too few for a burst; the kernel caps `backlog` at net.core.somaxconn. */
@@ -22,6 +26,15 @@ export function setBacklog(listenerFd: number, backlog: number): boolean {
 /** Accept wakes up with the first bytes, or after `seconds`: one wake-up less a connection. */
 export function setDeferAccept(listenerFd: number, seconds: number): boolean {
   return setInt(listenerFd, IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds);
+}
+
+/**
+ * Lets TPROXY hand over connections to any address; needs CAP_NET_ADMIN. A socket for both families
+ * has both options.
+ */
+export function setTransparent(listenerFd: number): boolean {
+  const v4 = setInt(listenerFd, SOL_IP, IP_TRANSPARENT, 1);
+  return setInt(listenerFd, SOL_IPV6, IPV6_TRANSPARENT, 1) || v4;
 }
 
 /** How long sent bytes may stay unacknowledged before the kernel gives the connection up. */

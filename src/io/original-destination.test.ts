@@ -50,10 +50,8 @@ beforeAll(async () => {
     "--tproxy-mark",
     "1",
   );
-  await far.must(
-    "nft",
-    "add table ip n; add chain ip n c { type nat hook prerouting priority -90; }; add rule ip n c tcp dport 7016 redirect to :15006",
-  );
+  const hook = "type nat hook prerouting priority -90";
+  await far.must("nft", `table ip n { chain c { ${hook}; tcp dport 7016 redirect to :15006; }; }`);
 });
 afterAll(async () => {
   for (const child of running) child.kill();

@@ -12,17 +12,21 @@ import { formatProblem, type Problem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
 import { descriptorLimit } from "../io/descriptor-limit.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
+import { readResolverConfig } from "../io/resolver-config.ts";
 import type { TcpListener } from "../io/tcp-listener.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import { AccessLogSwitch } from "./agent/access-log-switch.ts";
 import { resolveName } from "./agent/resolve-name.ts";
+import { type CaptureView, captureView, emptyCaptureView } from "./capture/capture-view.ts";
+import { DnsServer } from "./dns/dns-server.ts";
+import { MachineResolvers } from "./dns/machine-resolvers.ts";
 import { Engine, type EngineStats } from "./engine.ts";
 import { connectionsWithin } from "./exchange/limits.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
-import { addressOf, bindOr } from "./start-fault.ts";
+import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 
 export interface DataPlaneParts {
   readonly flags: ProxyFlags;
@@ -38,6 +42,8 @@ export class DataPlane {
   readonly #inbound: Engine | undefined;
   readonly #listeners = new Map<string, TcpListener>();
   readonly #accessLog: AccessLogSwitch;
+  #captureView = emptyCaptureView;
+  #dns: DnsServer | undefined;
 
   constructor(parts: DataPlaneParts) {
     this.#parts = parts;
@@ -75,8 +81,41 @@ export class DataPlane {
   }
 
   publish(snapshot: Snapshot): void {
+    this.#captureView = captureView(snapshot, this.#captureView, readResolverConfig().search);
+    if (this.#dns !== undefined) this.#dns.names = this.#captureView.names;
     this.#outbound.publish(snapshot);
     this.#accessLog.follow(snapshot.settings);
+  }
+
+  /** What captured connections and questions find. */
+  get captureView(): CaptureView {
+    return this.#captureView;
+  }
+
+  /** Answers DNS, if that is wanted. Throws StartFault; may be tried again. */
+  async openDns(): Promise<void> {
+    const { flags, clock } = this.#parts;
+    if (flags.dns === undefined || this.#dns !== undefined) return;
+    const { hostname, port } = flags.dns;
+    const machine = new MachineResolvers(clock);
+    const dns = new DnsServer({
+      clock,
+      metrics: this.metrics,
+      resolvers: () => machine.servers({ address: hostname, port }),
+      names: this.#captureView.names,
+    });
+    try {
+      await dns.listen(flags.dns);
+    } catch (thrown) {
+      throw bindFault("dns", flags.dns, thrown);
+    }
+    dns.names = this.#captureView.names;
+    this.#dns = dns;
+  }
+
+  closeDns(): void {
+    this.#dns?.close();
+    this.#dns = undefined;
   }
 
   /** `inherit`: the listening socket of a predecessor, by name. Throws StartFault. */
@@ -125,10 +164,13 @@ export class DataPlane {
   }
 
   listeners(): ListenerView[] {
-    return (["outbound", "inbound"] as const).flatMap((name) => {
+    const bound = (["outbound", "inbound"] as const).flatMap((name) => {
       const address = this.address(name);
       return address === undefined ? [] : [{ name, address: addressOf(address) }];
     });
+    const { dns } = this.#parts.flags;
+    if (dns === undefined || this.#dns === undefined) return bound;
+    return [...bound, { name: "dns", address: addressOf({ ...dns, port: this.#dns.port }) }];
   }
 
   /** For a successor. */
@@ -157,6 +199,7 @@ export class DataPlane {
   }
 
   async close(): Promise<void> {
+    this.closeDns();
     this.#inbound?.close();
     this.#outbound.close();
     await this.#accessLog.close();

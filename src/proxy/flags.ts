@@ -39,6 +39,8 @@ export interface ProxyFlags {
   readonly inbound: HostPort;
   readonly admin: HostPort;
   readonly readiness: HostPort;
+  /** Absent: no DNS is answered. */
+  readonly dns: HostPort | undefined;
   /** Absent: none. */
   readonly manager: string | undefined;
   readonly upstreams: readonly StaticUpstream[];
@@ -104,6 +106,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     inbound: reader.address("inbound", everywhere, 15006),
     admin: reader.address("admin", "127.0.0.1", 15000),
     readiness: reader.address("readiness", everywhere, 15021),
+    dns: reader.dns(),
     manager,
     upstreams: reader.upstreams(),
     standalone: reader.has("standalone"),
@@ -212,6 +215,11 @@ class FlagReader {
     const app = this.address("app", "127.0.0.1", 0);
     if (app.port === 0) this.#refuse("app", "needs the port at which the application listens");
     return app;
+  }
+
+  dns(): HostPort | undefined {
+    const written = this.text("dns") ?? "off";
+    return written === "off" ? undefined : this.address("dns", "127.0.0.1", 15053);
   }
 
   manager(): string | undefined {

@@ -147,13 +147,13 @@ export class Sidecar {
     }
     this.#dataPlane.listen((name) => this.#predecessor?.use(name));
     // A predecessor goes on, with admin and readiness, until it is told; see #succeed.
-    if (this.#predecessor === undefined) this.#bindServers();
+    if (this.#predecessor === undefined) await this.#bindServers();
     else this.#dataPlane.pauseAccept();
     await this.#connect();
     this.#state = "waiting";
   }
 
-  #bindServers(): void {
+  async #bindServers(): Promise<void> {
     const { flags } = this.#parts;
     const view = this.#view();
     if (!this.#servers.has("admin")) {
@@ -161,7 +161,9 @@ export class Sidecar {
       this.#servers.set("admin", admin);
     }
     const open = () => openReadiness(flags.readiness, view);
-    this.#servers.set("readiness", bindOr("readiness", flags.readiness, open));
+    if (!this.#servers.has("readiness"))
+      this.#servers.set("readiness", bindOr("readiness", flags.readiness, open));
+    await this.#dataPlane.openDns();
   }
 
   async #connect(): Promise<void> {
@@ -223,7 +225,7 @@ export class Sidecar {
     const deadline = clock.nowMs() + TAKE_OVER_MS;
     for (;;) {
       try {
-        return this.#bindServers();
+        return await this.#bindServers();
       } catch (thrown) {
         if (clock.nowMs() > deadline) throw thrown;
         await this.#pause(REBIND_MS);
@@ -280,6 +282,7 @@ export class Sidecar {
 
   async #handOver(): Promise<number> {
     this.#link?.abandon();
+    this.#dataPlane.closeDns();
     await this.#stopServers();
     this.#parts.log.info("a successor has the ports; draining");
     await this.#drain(true, this.#drainMs());

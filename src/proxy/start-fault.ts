@@ -10,10 +10,15 @@ export function bindOr<T>(flag: string, at: HostPort, bind: () => T): T {
   try {
     return bind();
   } catch (thrown) {
-    throw new StartFault(
-      `${addressOf(at)} ${reasonOf(thrown)}: choose another with --${flag} (port 0 picks one)`,
-    );
+    throw bindFault(flag, at, thrown);
   }
+}
+
+/** What to tell about an address that could not be bound. */
+export function bindFault(flag: string, at: HostPort, thrown: unknown): StartFault {
+  return new StartFault(
+    `${addressOf(at)} ${reasonOf(thrown)}: choose another with --${flag} (port 0 picks one)`,
+  );
 }
 
 /** "127.0.0.1:15001", "[::1]:15001" */

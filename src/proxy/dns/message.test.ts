@@ -170,6 +170,11 @@ test("no address of the kind: the name is there, and how long that may be rememb
   );
 });
 
+test("who checks signatures himself is told that he may", () => {
+  const asked = question("reviews", { flags: 0x0110 });
+  expect(encodeAnswer(asked, read(asked), one, 512).subarray(2, 4).toHex()).toBe("8590");
+});
+
 test("a failure of ours is nobody's word on the name", () => {
   const answer = encodeAnswer(reviews, read(reviews), { ...none, code: 2 }, 512);
   expect(show(answer)).toBe(
@@ -208,6 +213,7 @@ const judged: readonly (readonly [string, Uint8Array, boolean])[] = [
   ["a question", changed(2, 0x01), false],
   ["to another name", changed(14, 0x58), false],
   ["a longer label", changed(12, 0x08), false],
+  ["a longer name", changed(20, 0x01), false],
   ["to another type", changed(22, 0x1c), false],
   ["to another class", changed(24, 0x03), false],
   ["that repeats no question", changed(5, 0), false],

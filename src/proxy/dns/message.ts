@@ -42,7 +42,7 @@ export function decodeQuery(bytes: Uint8Array): DecodedQuery {
   if (bytes.length > QUERY_BYTES_MAX || word(bytes, 4) !== 1 || records > QUERY_RECORDS_MAX)
     return malformed;
   const name = readName(bytes, HEADER_BYTES);
-  if (name === undefined || name.end + 4 > bytes.length) return malformed;
+  if (name === undefined) return malformed;
   const questionEnd = name.end + 4;
   let at = questionEnd;
   let payload: number | undefined;
@@ -57,6 +57,7 @@ export function decodeQuery(bytes: Uint8Array): DecodedQuery {
     }
     at = record.end;
   }
+  // Also where the question or a record is longer than the message.
   if (at !== bytes.length) return malformed;
   const query: Query = {
     id: word(bytes, 0),
@@ -115,7 +116,6 @@ function readRecord(bytes: Uint8Array, from: number) {
   const name = skipName(bytes, from);
   if (name === undefined || name + 10 > bytes.length) return undefined;
   const end = name + 10 + word(bytes, name + 8);
-  if (end > bytes.length) return undefined;
   return { type: word(bytes, name), class: word(bytes, name + 2), isRoot: bytes[from] === 0, end };
 }
 

@@ -81,14 +81,15 @@ export class DataPlane {
   }
 
   publish(snapshot: Snapshot): void {
-    this.#captureView = captureView(snapshot, this.#captureView, readResolverConfig().search);
-    if (this.#dns !== undefined) this.#dns.names = this.#captureView.names;
     this.#outbound.publish(snapshot);
+    if (this.#dns !== undefined) this.#dns.names = this.captureView.names;
     this.#accessLog.follow(snapshot.settings);
   }
 
-  /** What captured connections and questions find. */
+  /** What captured connections and questions find in the snapshot that is published. */
   get captureView(): CaptureView {
+    const search = (): readonly string[] => readResolverConfig().search;
+    this.#captureView = captureView(this.#outbound.snapshot, this.#captureView, search);
     return this.#captureView;
   }
 
@@ -102,14 +103,15 @@ export class DataPlane {
       clock,
       metrics: this.metrics,
       resolvers: () => machine.servers({ address: hostname, port }),
-      names: this.#captureView.names,
+      names: this.captureView.names,
     });
     try {
       await dns.listen(flags.dns);
     } catch (thrown) {
       throw bindFault("dns", flags.dns, thrown);
     }
-    dns.names = this.#captureView.names;
+    // A configuration may have come in between.
+    dns.names = this.captureView.names;
     this.#dns = dns;
   }
 

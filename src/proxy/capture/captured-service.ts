@@ -99,7 +99,8 @@ function gather(domain: string, virtualHost: number, service: Gathered): void {
   const parts = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::(\d{1,5}))?$/.exec(domain);
   const name = parts?.[1] ?? parts?.[2];
   if (name === undefined) return;
-  (isIP(name) === 0 ? service.names : service.addresses).add(name);
+  const isAddress = parts?.[1] !== undefined || (/^[\d.]+$/.test(name) && isIP(name) !== 0);
+  (isAddress ? service.addresses : service.names).add(name);
   const port = Number(parts?.[3] ?? 0);
   if (port > 0 && !service.ports.has(port)) service.ports.set(port, virtualHost);
 }

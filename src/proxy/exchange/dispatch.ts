@@ -6,6 +6,7 @@ import { type Failure, Failures } from "../../core/failure.ts";
 import { FieldId } from "../../http/field-id.ts";
 import { Framing, type MessageHead, TargetForm } from "../../http/message-head.ts";
 import { isIdempotent, MethodId } from "../../http/method.ts";
+import { PathVerdict } from "../../http/path-normalization.ts";
 import { corsLines } from "../filter/cors.ts";
 import { hopsLeft, oneHopLess } from "../filter/max-forwards.ts";
 import { Mirrored } from "../filter/mirror.ts";
@@ -19,14 +20,20 @@ import { replyFailure, replyRoute, replyRule } from "./reply.ts";
 import { rescan, writeRequestHead } from "./request-head.ts";
 import { armTimer, startRouteTimeout } from "./timing.ts";
 
+const toItself: Redirect = { status: 307, uri: undefined, authority: undefined };
 const NO_BYTES = new Uint8Array(0);
 const CRLF = new Uint8Array([13, 10]);
 const LOCATION = new TextEncoder().encode("location: ");
 const overrides = new Overrides();
 
 /** For an exchange whose head is in env.requestHead. */
-export function dispatch(ex: Exchange): void {
+export function dispatch(ex: Exchange, path: PathVerdict): void {
   const head = ex.env.requestHead;
+  if (path === PathVerdict.refused) {
+    ex.detail = head.detail;
+    return replyFailure(ex, head.failure!);
+  }
+  if (path === PathVerdict.redirected) return redirect(ex, toItself, head);
   if (head.has(FieldId.maxForwards) && isLastHop(ex, head)) return;
   const failure = findRoute(ex, head);
   if (failure !== undefined) return replyFailure(ex, failure);

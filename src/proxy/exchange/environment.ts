@@ -6,6 +6,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { GenerationCell } from "../../core/generation.ts";
 import type { Random } from "../../core/random.ts";
 import type { MessageHead } from "../../http/message-head.ts";
+import { PathNormalizer } from "../../http/path-normalization.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
@@ -50,6 +51,7 @@ export class Environment {
   readonly responseHead: MessageHead;
   readonly output = new Staging();
   readonly targets: TargetWriter;
+  readonly paths: PathNormalizer;
   accessLog: AccessLog | undefined = undefined;
   /** Whose head `requestHead` holds. */
   scannedFor: unknown = undefined;
@@ -76,6 +78,7 @@ export class Environment {
     this.http2 = parts.http2;
     this.isOwnListener = parts.isOwnListener;
     this.requestHead = parts.http2.requestHead;
+    this.paths = new PathNormalizer(parts.limits.head.startLineBytesMax);
     this.targets = new TargetWriter(parts.limits.head.startLineBytesMax * 2);
     this.responseHead = parts.http2.responseHead;
   }

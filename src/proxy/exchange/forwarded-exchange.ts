@@ -55,8 +55,10 @@ export class ForwardedExchange extends Exchange {
     this.progressMs = env.nowMs;
     env.scannedFor = this;
     this.generation = env.generations.acquire();
+    const path = env.paths.normalize(head, this.generation.snapshot.settings.paths);
+    this.headStart = head.start;
     if (env.accessLog !== undefined) beginRecord(this);
-    dispatch(this);
+    dispatch(this, path);
   }
 
   /** More of the request is in the downstream's input. */

@@ -55,6 +55,8 @@ export class MessageHead {
   detail = "";
   /** The peer speaks HTTP/2 with prior knowledge; reported together with a failure. */
   http2Preface = false;
+  /** The first line is of no version of HTTP; reported together with a failure. */
+  isForeign = false;
 
   bytes: Uint8Array = new Uint8Array(0);
   /** Where the start line begins, past tolerated empty lines. */

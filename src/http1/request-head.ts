@@ -37,6 +37,7 @@ export function scanRequestHead(
   head.failure = undefined;
   head.detail = "";
   head.http2Preface = false;
+  head.isForeign = false;
   const fields = scanRequestLine(bytes, from, to, head);
   if (fields <= 0) return fields;
   const end = scanFields(bytes, fields, to, head);

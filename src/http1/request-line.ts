@@ -64,6 +64,8 @@ function scanVersion(bytes: Uint8Array, from: number, to: number, head: MessageH
     const octet = bytes[from + i]!;
     const wanted = versionPattern[i]!;
     if (wanted === Ascii.zero ? (octetClass[octet]! & Octet.digit) === 0 : octet !== wanted) {
+      head.isForeign =
+        i < SLASH_AT && methodIdOf(bytes, head.start, head.methodEnd) === MethodId.other;
       return head.refuse(Failures.badRequestLine, "HTTP version");
     }
   }
@@ -79,6 +81,8 @@ function scanVersion(bytes: Uint8Array, from: number, to: number, head: MessageH
   return from + 10;
 }
 
+/** Where "HTTP/" ends. */
+const SLASH_AT = 4;
 /** A "0" stands for any digit. */
 const versionPattern = new TextEncoder().encode("HTTP/0.0\r\n");
 

@@ -29,6 +29,28 @@ describe("time", () => {
   });
 });
 
+describe("who speaks something else", () => {
+  test("a first line of another protocol is no HTTP to answer: the connection ends", async () => {
+    for (const line of ["INVALID CONNECTION PREFACE\r\n\r\n", "EHLO me example\r\n"]) {
+      const { client, service } = await setUp();
+      client.send(line);
+      expect(await client.untilEnd()).toBe("");
+      expect(service.requests.length).toBe(0);
+    }
+  });
+
+  test("a request line with a mistake is answered, and so is another line later on", async () => {
+    const { client } = await setUp();
+    client.send("GET / HTTQ/1.1\r\nHost: svc\r\n\r\n");
+    expect(await client.untilEnd()).toStartWith("HTTP/1.1 400 ");
+    const { client: second } = await setUp();
+    second.send(GET);
+    await second.takeResponse();
+    second.send("INVALID CONNECTION PREFACE\r\n\r\n");
+    expect(await second.untilEnd()).toStartWith("HTTP/1.1 400 ");
+  });
+});
+
 describe("early answers", () => {
   test("an answer before the end of the request reaches who still sends", async () => {
     const { client, service } = await setUp();

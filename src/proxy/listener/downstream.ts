@@ -212,8 +212,10 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
 
   /** What was scanned last is bytes[from, to). */
   #refuseHead(bytes: Uint8Array, from: number, to: number): void {
-    const { http2Preface, failure, detail } = this.env.requestHead;
-    if (http2Preface && this.#requests === 0) this.#becomeHttp2(bytes, from, to);
+    const { http2Preface, isForeign, failure, detail } = this.env.requestHead;
+    const isFirst = this.#requests === 0;
+    if (http2Preface && isFirst) this.#becomeHttp2(bytes, from, to);
+    else if (isForeign && isFirst) this.#leaveForeign(detail);
     else this.#refuse(failure ?? Failures.badRequestLine, detail);
   }
 
@@ -227,6 +229,13 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
     const connection = this.#owner.beginHttp2(this, socket);
     connection.data(bytes, from, to);
     if (input !== undefined && input !== bytes) connection.data(input, inputAt, inputEnd);
+  }
+
+  /** Whoever speaks another protocol could make nothing of a reply. */
+  #leaveForeign(detail: string): void {
+    this.#owner.refused(this, Failures.badRequestLine, detail);
+    this.#partial = undefined;
+    this.#becomeLingering();
   }
 
   #refuse(failure: Failure, detail: string): void {

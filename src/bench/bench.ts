@@ -1,5 +1,5 @@
 /**
- * bun run bench [h1] [hop] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8]
+ * bun run bench [h1] [hop] [log] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -8,29 +8,31 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchH1 } from "./h1.ts";
 import { benchHop } from "./hop.ts";
+import { benchLog } from "./log.ts";
 import { benchMemory } from "./memory.ts";
 import { benchSlow } from "./slow.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: "string", default: "3" },
-    seconds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "" },
+    seconds: { type: "string", default: "" },
     connections: { type: "string", default: "1,8,64,256" },
     only: { type: "string", default: "" },
     former: { type: "string", default: "" },
   },
 });
 const options = {
-  rounds: Number(values.rounds),
-  seconds: Number(values.seconds),
   connections: values.connections.split(",").map(Number),
   only: values.only === "" ? [] : values.only.split(","),
   former: values.former === "" ? "" : resolve(values.former),
 };
+const rounds = (usual: number): number => Number(values.rounds || usual);
+const seconds = (usual: number): number => Number(values.seconds || usual);
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
-  h1: () => benchH1(options),
-  hop: () => benchHop(options),
+  h1: () => benchH1({ ...options, rounds: rounds(3), seconds: seconds(3) }),
+  hop: () => benchHop({ ...options, rounds: rounds(3), seconds: seconds(3) }),
+  log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),
   slow: () => benchSlow(),
 };

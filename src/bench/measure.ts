@@ -46,22 +46,17 @@ export function pinned(command: readonly string[]): string[] {
   return ["chrt", "-b", "0", "taskset", "-c", "0", ...command];
 }
 
-/** One run of wrk. */
-export async function wrk(load: Load): Promise<LoadResult> {
-  const run = Bun.spawn(
-    pinned([
-      "wrk",
-      "-t1",
-      `-c${load.connections}`,
-      `-d${load.seconds}s`,
-      "--latency",
-      "-H",
-      `Host: ${load.host}`,
-      load.url,
-    ]),
-    { stdout: "pipe", stderr: "inherit" },
-  );
-  const text = await new Response(run.stdout).text();
+/** wrk, as it is started. */
+export function spawnWrk(load: Load): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  const { connections, seconds, host, url } = load;
+  const counts = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency"];
+  const command = pinned(["wrk", ...counts, "-H", `Host: ${host}`, url]);
+  return Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+}
+
+/** What wrk says at its end. */
+export async function readWrk(output: ReadableStream): Promise<LoadResult> {
+  const text = await new Response(output).text();
   const field = (pattern: RegExp): string => pattern.exec(text)?.[1] ?? "0";
   const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(
     text,
@@ -75,6 +70,11 @@ export async function wrk(load: Load): Promise<LoadResult> {
       Number(field(/Non-2xx or 3xx responses: (\d+)/)) +
       (socketErrors?.slice(1).reduce((sum, n) => sum + Number(n), 0) ?? 0),
   };
+}
+
+/** One run of wrk. */
+export async function wrk(load: Load): Promise<LoadResult> {
+  return await readWrk(spawnWrk(load).stdout);
 }
 
 export interface Sample extends LoadResult {
@@ -91,9 +91,16 @@ export async function sample(pid: number, load: Load): Promise<Sample> {
 }
 
 export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** Between two values, the line between them. */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  const at = (sorted.length - 1) * share;
+  const below = Math.floor(at);
+  const low = sorted[below] ?? Number.NaN;
+  return low + ((sorted[below + 1] ?? low) - low) * (at - below);
 }
 
 export function geometricMean(values: readonly number[]): number {

@@ -38,11 +38,15 @@ export const HOST = "svc42.default.svc.cluster.local";
 const root = join(import.meta.dir, "..", "..");
 export const meshBinary = join(root, "dist", "mesh");
 
+/** At the upstream: how many requests it has had, as nginx says it. */
+export const COUNT_PATH = "/count";
+
 /** nginx answering 190 bytes: the upstream of all peers. */
 export function startUpstream(directory: string, port: number): Promise<Peer> {
   const home = join(directory, "upstream");
   mkdirSync(home, { recursive: true });
-  const server = `listen ${port} backlog=4096; location / { return 200 "${BODY}"; }`;
+  const count = `location = ${COUNT_PATH} { stub_status; }`;
+  const server = `listen ${port} backlog=4096; location / { return 200 "${BODY}"; } ${count}`;
   writeFileSync(join(home, "nginx.conf"), nginxConfig(home, `server { ${server} }`));
   const command = ["nginx", "-p", home, "-c", join(home, "nginx.conf")];
   return launch({ name: "upstream", directory: home, port, command, worker: true });

@@ -27,9 +27,10 @@ export interface AccessLogOptions {
 const FLUSH_BYTES = 256 << 10;
 const FLUSH_MS = 100;
 const CLOSE_MS = 1_000;
-/** What may wait while a write is under way; the system commits it only once it is used. */
+/** What may wait while a write is under way: a buffer has more than it needs only after that. */
 const WAITING_BYTES_MAX = 4 << 20;
-const BUFFER_BYTES = WAITING_BYTES_MAX + LINE_BYTES_MAX;
+const BUFFER_BYTES = FLUSH_BYTES + LINE_BYTES_MAX;
+const BUFFER_BYTES_MAX = WAITING_BYTES_MAX + LINE_BYTES_MAX;
 const SPARE_RECORDS_MAX = 1_024;
 
 export class AccessLog {
@@ -69,7 +70,9 @@ export class AccessLog {
 
   /** Writes the line and takes the record back; it must not be touched afterwards. */
   write(record: AccessRecord): void {
-    const out = this.#filling;
+    let out = this.#filling;
+    if (out.room < LINE_BYTES_MAX && out.bytes.length < BUFFER_BYTES_MAX)
+      this.#filling = out = grown(out);
     if (out.room < LINE_BYTES_MAX) this.#dropped++;
     else {
       this.#encoder.encode(out, record);
@@ -132,6 +135,7 @@ export class AccessLog {
     this.#sink.write(full.bytes.subarray(0, full.length), (written) => {
       if (!written) this.#dropped += lines;
       full.length = 0;
+      if (full.bytes.length > BUFFER_BYTES) this.#other = new LineBuffer(BUFFER_BYTES);
       this.#writing = false;
       if (this.#filling.length >= FLUSH_BYTES) this.#flush();
       else if (this.#filling.length > 0 && this.#cancelTimer === undefined) this.#startTimer();
@@ -140,4 +144,12 @@ export class AccessLog {
       idle?.();
     });
   }
+}
+
+function grown(line: LineBuffer): LineBuffer {
+  const size = Math.min(line.bytes.length * 2, BUFFER_BYTES_MAX);
+  const larger = new LineBuffer(size);
+  larger.bytes.set(line.bytes.subarray(0, line.length));
+  larger.length = line.length;
+  return larger;
 }

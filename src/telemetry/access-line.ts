@@ -8,13 +8,14 @@ import {
   RecordText,
   type RecordTextKind,
 } from "./access-record.ts";
+import type { ConnectionNames } from "./connection-names.ts";
 import {
   ESCAPED_BYTES_MAX,
   type LineBuffer,
-  putAscii,
-  putBytes,
+  Piece,
   putForeign,
   putInteger,
+  putPiece,
 } from "./line-buffer.ts";
 import { escapedName, OWN_TEXT_MAX, Phrases } from "./line-phrase.ts";
 
@@ -35,42 +36,59 @@ export interface LineEncoder {
   encode(out: LineBuffer, record: AccessRecord): void;
 }
 
-/** 2026-11-22T16:53:29.123Z; only the milliseconds are new most of the time. */
+/** A piece with a time in it, 2026-11-22T16:53:29.123Z; seldom more than its end is new. */
 class Timestamp {
-  readonly #bytes: Buffer = Buffer.alloc(24);
+  readonly #before: string;
+  readonly #after: string;
+  #piece: Piece = new Piece("");
+  #bytes: Uint8Array = new Uint8Array(0);
   #second = Number.NaN;
+  #fraction = 0;
 
-  put(out: Uint8Array, at: number, ms: number): number {
+  constructor(before: string, after: string) {
+    this.#before = before;
+    this.#after = after;
+  }
+
+  piece(ms: number): Piece {
     const second = Math.floor(ms / 1_000);
-    const bytes = this.#bytes;
-    if (second !== this.#second) {
-      this.#second = second;
-      bytes.write(new Date(second * 1_000).toISOString(), "latin1");
-    }
     const fraction = (ms - second * 1_000) | 0;
+    if (second === this.#second && fraction === this.#fraction) return this.#piece;
+    if (second !== this.#second) this.#begin(second);
+    this.#fraction = fraction;
+    const at = this.#before.length + 20;
     const tenths = (fraction / 10) | 0;
     const hundreds = (fraction / 100) | 0;
-    bytes[20] = 0x30 + hundreds;
-    bytes[21] = 0x30 + tenths - hundreds * 10;
-    bytes[22] = 0x30 + fraction - tenths * 10;
-    return putBytes(out, at, bytes);
+    this.#bytes[at] = 0x30 + hundreds;
+    this.#bytes[at + 1] = 0x30 + tenths - hundreds * 10;
+    this.#bytes[at + 2] = 0x30 + fraction - tenths * 10;
+    return this.#piece;
+  }
+
+  #begin(second: number): void {
+    this.#second = second;
+    const time = new Date(second * 1_000).toISOString();
+    this.#piece = new Piece(`${this.#before}${time}${this.#after}`);
+    this.#bytes = new Uint8Array(this.#piece.words.buffer);
   }
 }
 
-const encoder = new TextEncoder();
 const columns = {
-  begin: encoder.encode('] "'),
-  http11: encoder.encode(' HTTP/1.1" '),
-  http10: encoder.encode(' HTTP/1.0" '),
-  http2: encoder.encode(' HTTP/2" '),
-  other: encoder.encode(' -" '),
-  openQuote: encoder.encode(' "'),
-  next: encoder.encode('" "'),
+  http11: new Piece(' HTTP/1.1" '),
+  http10: new Piece(' HTTP/1.0" '),
+  http2: new Piece(' HTTP/2" '),
+  other: new Piece(' -" '),
+  openQuote: new Piece(' "'),
+  next: new Piece('" "'),
 } as const;
+
+function textNames({ local, remote }: ConnectionNames): string {
+  return `${column(local)} ${column(remote)}`;
+}
 
 export class TextEncoding implements LineEncoder {
   readonly wanted: number = ~(1 << RecordText.traceParent);
-  readonly #time = new Timestamp();
+  readonly #time = new Timestamp("[", '] "');
   readonly #phrases = new Phrases({
     outcome(record) {
       const { failure, details, upstreamTransportFailure } = record;
@@ -87,17 +105,14 @@ export class TextEncoding implements LineEncoder {
 
   encode(line: LineBuffer, record: AccessRecord): void {
     const phrase = this.#phrases.of(record);
-    const out = line.bytes;
-    let at = line.length;
-    out[at++] = 0x5b;
-    at = this.#time.put(out, at, record.startMs);
-    at = putBytes(out, at, columns.begin);
-    at = peer(out, at, record, RecordText.method);
+    const { bytes: out, view } = line;
+    let at = putPiece(view, line.length, this.#time.piece(record.startMs));
+    at = peer(line, at, record, RecordText.method);
     out[at++] = SPACE;
-    at = peer(out, at, record, pathKind(record));
-    at = putBytes(out, at, textProtocol(record.protocol));
+    at = peer(line, at, record, pathKind(record));
+    at = putPiece(view, at, textProtocol(record.protocol));
     at = putInteger(out, at, record.status);
-    at = putBytes(out, at, phrase.outcome);
+    at = putPiece(view, at, phrase.outcome);
     at = putInteger(out, at, record.bytesReceived);
     out[at++] = SPACE;
     at = putInteger(out, at, record.bytesSent);
@@ -106,23 +121,21 @@ export class TextEncoding implements LineEncoder {
     out[at++] = SPACE;
     if (record.upstreamServiceMs < 0) out[at++] = DASH;
     else at = putInteger(out, at, record.upstreamServiceMs);
-    at = putBytes(out, at, columns.openQuote);
-    at = peer(out, at, record, RecordText.forwardedFor);
-    at = putBytes(out, at, columns.next);
-    at = peer(out, at, record, RecordText.userAgent);
-    at = putBytes(out, at, columns.next);
-    at = peer(out, at, record, RecordText.requestId);
-    at = putBytes(out, at, columns.next);
-    at = peer(out, at, record, RecordText.authority);
-    at = putBytes(out, at, phrase.upstream);
-    at = address(out, at, record.downstreamLocalAddress);
-    out[at++] = SPACE;
-    at = address(out, at, record.downstreamRemoteAddress);
-    line.length = putBytes(out, at, phrase.ending);
+    at = putPiece(view, at, columns.openQuote);
+    at = peer(line, at, record, RecordText.forwardedFor);
+    at = putPiece(view, at, columns.next);
+    at = peer(line, at, record, RecordText.userAgent);
+    at = putPiece(view, at, columns.next);
+    at = peer(line, at, record, RecordText.requestId);
+    at = putPiece(view, at, columns.next);
+    at = peer(line, at, record, RecordText.authority);
+    at = putPiece(view, at, phrase.upstream);
+    at = putPiece(view, at, record.downstream.piece(textNames));
+    line.length = putPiece(view, at, phrase.ending);
   }
 }
 
-function textProtocol(protocol: number): Uint8Array {
+function textProtocol(protocol: number): Piece {
   if (protocol === 1) return columns.http11;
   return protocol === 0 ? columns.http10 : protocol === 20 ? columns.http2 : columns.other;
 }
@@ -133,16 +146,10 @@ function column(text: string): string {
 }
 
 /** A dash if the record has no such text. */
-function peer(out: Uint8Array, at: number, record: AccessRecord, kind: RecordTextKind): number {
+function peer(line: LineBuffer, at: number, record: AccessRecord, kind: RecordTextKind): number {
   const to = record.ends[kind]!;
-  if (to !== 0) return putForeign(out, at, record.bytes, { from: record.starts[kind]!, to });
-  out[at] = DASH;
-  return at + 1;
-}
-
-function address(out: Uint8Array, at: number, text: string): number {
-  if (text !== "") return putAscii(out, at, text);
-  out[at] = DASH;
+  if (to !== 0) return putForeign(line, at, record.bytes, { from: record.starts[kind]!, to });
+  line.bytes[at] = DASH;
   return at + 1;
 }
 
@@ -152,30 +159,31 @@ function pathKind(record: AccessRecord): RecordTextKind {
 }
 
 const keys = {
-  startTime: encoder.encode('{"start_time":"'),
-  http11: encoder.encode('","protocol":"HTTP/1.1","response_code":'),
-  http10: encoder.encode('","protocol":"HTTP/1.0","response_code":'),
-  http2: encoder.encode('","protocol":"HTTP/2","response_code":'),
-  other: encoder.encode('","protocol":"-","response_code":'),
-  bytesSent: encoder.encode(',"bytes_sent":'),
-  duration: encoder.encode(',"duration":'),
-  serviceTime: encoder.encode(',"upstream_service_time":'),
-  attempts: encoder.encode(',"upstream_request_attempt_count":'),
-  method: encoder.encode(',"method":"'),
-  path: encoder.encode(',"path":"'),
-  authority: encoder.encode(',"authority":"'),
-  forwardedFor: encoder.encode(',"x_forwarded_for":"'),
-  userAgent: encoder.encode(',"user_agent":"'),
-  requestId: encoder.encode(',"request_id":"'),
-  traceParent: encoder.encode(',"traceparent":"'),
-  localAddress: encoder.encode(',"downstream_local_address":"'),
-  remoteAddress: encoder.encode(',"downstream_remote_address":"'),
+  http11: new Piece('","protocol":"HTTP/1.1","response_code":'),
+  http10: new Piece('","protocol":"HTTP/1.0","response_code":'),
+  http2: new Piece('","protocol":"HTTP/2","response_code":'),
+  other: new Piece('","protocol":"-","response_code":'),
+  bytesSent: new Piece(',"bytes_sent":'),
+  duration: new Piece(',"duration":'),
+  serviceTime: new Piece(',"upstream_service_time":'),
+  attempts: new Piece(',"upstream_request_attempt_count":'),
+  method: new Piece(',"method":"'),
+  path: new Piece(',"path":"'),
+  authority: new Piece(',"authority":"'),
+  forwardedFor: new Piece(',"x_forwarded_for":"'),
+  userAgent: new Piece(',"user_agent":"'),
+  requestId: new Piece(',"request_id":"'),
+  traceParent: new Piece(',"traceparent":"'),
+  none: new Piece("null"),
 } as const;
-const NULL = encoder.encode("null");
+
+function jsonNames({ local, remote }: ConnectionNames): string {
+  return member("downstream_local_address", local) + member("downstream_remote_address", remote);
+}
 
 export class JsonEncoding implements LineEncoder {
   readonly wanted: number = -1;
-  readonly #time = new Timestamp();
+  readonly #time = new Timestamp('{"start_time":"', "");
   readonly #phrases = new Phrases({
     outcome({ failure, details }) {
       const reason = member("response_code_details", failure?.reason ?? details);
@@ -198,41 +206,40 @@ export class JsonEncoding implements LineEncoder {
 
   encode(line: LineBuffer, record: AccessRecord): void {
     const phrase = this.#phrases.of(record);
-    const out = line.bytes;
-    let at = putBytes(out, line.length, keys.startTime);
-    at = this.#time.put(out, at, record.startMs);
-    at = putBytes(out, at, jsonProtocol(record.protocol));
-    at = putInteger(out, at, record.status);
-    at = putBytes(out, at, phrase.outcome);
-    at = numbers(out, at, record);
-    at = jsonPeer(out, putBytes(out, at, keys.method), record, RecordText.method);
-    at = jsonPeer(out, putBytes(out, at, keys.path), record, pathKind(record));
-    at = jsonPeer(out, putBytes(out, at, keys.authority), record, RecordText.authority);
-    at = jsonPeer(out, putBytes(out, at, keys.forwardedFor), record, RecordText.forwardedFor);
-    at = jsonPeer(out, putBytes(out, at, keys.userAgent), record, RecordText.userAgent);
-    at = jsonPeer(out, putBytes(out, at, keys.requestId), record, RecordText.requestId);
-    at = jsonPeer(out, putBytes(out, at, keys.traceParent), record, RecordText.traceParent);
-    at = putBytes(out, at, phrase.upstream);
-    at = jsonAddress(out, putBytes(out, at, keys.localAddress), record.downstreamLocalAddress);
-    at = jsonAddress(out, putBytes(out, at, keys.remoteAddress), record.downstreamRemoteAddress);
-    line.length = putBytes(out, at, phrase.ending);
+    const { view } = line;
+    let at = putPiece(view, line.length, this.#time.piece(record.startMs));
+    at = putPiece(view, at, jsonProtocol(record.protocol));
+    at = putInteger(line.bytes, at, record.status);
+    at = putPiece(view, at, phrase.outcome);
+    at = numbers(line, at, record);
+    at = jsonPeer(line, putPiece(view, at, keys.method), record, RecordText.method);
+    at = jsonPeer(line, putPiece(view, at, keys.path), record, pathKind(record));
+    at = jsonPeer(line, putPiece(view, at, keys.authority), record, RecordText.authority);
+    at = jsonPeer(line, putPiece(view, at, keys.forwardedFor), record, RecordText.forwardedFor);
+    at = jsonPeer(line, putPiece(view, at, keys.userAgent), record, RecordText.userAgent);
+    at = jsonPeer(line, putPiece(view, at, keys.requestId), record, RecordText.requestId);
+    at = jsonPeer(line, putPiece(view, at, keys.traceParent), record, RecordText.traceParent);
+    at = putPiece(view, at, phrase.upstream);
+    at = putPiece(view, at, record.downstream.piece(jsonNames));
+    line.length = putPiece(view, at, phrase.ending);
   }
 }
 
-function numbers(out: Uint8Array, from: number, record: AccessRecord): number {
+function numbers(line: LineBuffer, from: number, record: AccessRecord): number {
+  const { bytes: out, view } = line;
   let at = putInteger(out, from, record.bytesReceived);
-  at = putBytes(out, at, keys.bytesSent);
+  at = putPiece(view, at, keys.bytesSent);
   at = putInteger(out, at, record.bytesSent);
-  at = putBytes(out, at, keys.duration);
+  at = putPiece(view, at, keys.duration);
   at = putInteger(out, at, record.durationMs);
-  at = putBytes(out, at, keys.serviceTime);
-  if (record.upstreamServiceMs < 0) at = putBytes(out, at, NULL);
+  at = putPiece(view, at, keys.serviceTime);
+  if (record.upstreamServiceMs < 0) at = putPiece(view, at, keys.none);
   else at = putInteger(out, at, record.upstreamServiceMs);
-  at = putBytes(out, at, keys.attempts);
+  at = putPiece(view, at, keys.attempts);
   return putInteger(out, at, record.attempts);
 }
 
-function jsonProtocol(protocol: number): Uint8Array {
+function jsonProtocol(protocol: number): Piece {
   if (protocol === 1) return keys.http11;
   return protocol === 0 ? keys.http10 : protocol === 20 ? keys.http2 : keys.other;
 }
@@ -242,17 +249,15 @@ function member(key: string, text: string): string {
 }
 
 /** After a key and its opening quote, which is taken back if the record has no such text. */
-function jsonPeer(out: Uint8Array, at: number, record: AccessRecord, kind: RecordTextKind): number {
+function jsonPeer(
+  line: LineBuffer,
+  at: number,
+  record: AccessRecord,
+  kind: RecordTextKind,
+): number {
   const to = record.ends[kind]!;
-  if (to === 0) return putBytes(out, at - 1, NULL);
-  const end = putForeign(out, at, record.bytes, { from: record.starts[kind]!, to });
-  out[end] = QUOTE;
-  return end + 1;
-}
-
-function jsonAddress(out: Uint8Array, at: number, text: string): number {
-  if (text === "") return putBytes(out, at - 1, NULL);
-  const end = putAscii(out, at, text);
-  out[end] = QUOTE;
+  if (to === 0) return putPiece(line.view, at - 1, keys.none);
+  const end = putForeign(line, at, record.bytes, { from: record.starts[kind]!, to });
+  line.bytes[end] = QUOTE;
   return end + 1;
 }

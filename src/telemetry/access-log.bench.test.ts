@@ -4,6 +4,7 @@ import { systemClock } from "../core/clock.ts";
 import { bench } from "../testing/bench.ts";
 import { AccessLog, type AccessLogFormat, type LineSink } from "./access-log.ts";
 import { RecordText, type RecordTextKind } from "./access-record.ts";
+import { ConnectionNames } from "./connection-names.ts";
 
 const head = Buffer.from(
   "GET /reviews/0?user=alice HTTP/1.1\r\nhost: reviews.default.svc.cluster.local:9080\r\n" +
@@ -24,6 +25,8 @@ const ranges = [
   rangeOf(RecordText.forwardedFor, "10.1.2.3"),
   rangeOf(RecordText.requestId, "7f3c9a52-1b2c-4d5e-8f90-abcdef012345"),
 ];
+
+const names = new ConnectionNames("10.0.0.1:15001", "10.0.0.2:43210");
 
 /** A sink that writes in the caller's thread: the whole of the cost is counted here. */
 class FileSink implements LineSink {
@@ -59,8 +62,7 @@ function lines(format: AccessLogFormat, rounds: number): number {
     record.details = "via_upstream";
     record.upstreamCluster = "outbound|9080|v1|reviews.default.svc.cluster.local";
     record.upstreamHost = "10.0.0.7:9080";
-    record.downstreamLocalAddress = "10.0.0.1:15001";
-    record.downstreamRemoteAddress = "10.0.0.2:43210";
+    record.downstream = names;
     record.routeName = "reviews-canary";
     log.write(record);
   }

@@ -4,6 +4,7 @@ import { Failures } from "../core/failure.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import { AccessLog, type AccessLogFormat, type LineSink } from "./access-log.ts";
 import { AccessRecord, RecordText, TEXT_BYTES_MAX } from "./access-record.ts";
+import { ConnectionNames } from "./connection-names.ts";
 
 /** Keeps what it is given; writes are done when the test says so. */
 class HeldSink implements LineSink {
@@ -47,6 +48,8 @@ function lineOf(format: AccessLogFormat, fill: (record: AccessRecord) => void): 
   return sink.text;
 }
 
+const names = new ConnectionNames("10.0.0.1:15001", "10.0.0.2:43210");
+
 function usual(record: AccessRecord): void {
   record.startMs = Date.UTC(2026, 10, 22, 16, 53, 29, 7);
   record.durationMs = 12.9;
@@ -59,8 +62,7 @@ function usual(record: AccessRecord): void {
   record.upstreamCluster = "outbound|9080|v1|reviews.default.svc.cluster.local";
   record.upstreamHost = "10.0.0.7:9080";
   record.upstreamLocalAddress = "10.0.0.2:55000";
-  record.downstreamLocalAddress = "10.0.0.1:15001";
-  record.downstreamRemoteAddress = "10.0.0.2:43210";
+  record.downstream = names;
   record.routeName = "reviews-canary";
   const head = Buffer.from("GET /api?x=1 reviews:9080 curl/8 10.1.2.3 7f3c-id");
   const put = (kind: 0 | 1 | 3 | 4 | 5 | 6, text: string): void => {

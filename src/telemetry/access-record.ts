@@ -7,6 +7,7 @@
  * mean unknown, and print as "-".
  */
 import type { Failure } from "../core/failure.ts";
+import { type ConnectionNames, UNKNOWN_NAMES } from "./connection-names.ts";
 
 /** Texts of a record that come from a peer. */
 export const RecordText = {
@@ -53,8 +54,7 @@ export class AccessRecord {
   upstreamLocalAddress = "";
   /** What the transport said: "refused", "timeout", … */
   upstreamTransportFailure = "";
-  downstreamLocalAddress = "";
-  downstreamRemoteAddress = "";
+  downstream: ConnectionNames = UNKNOWN_NAMES;
   requestedServerName = "";
   routeName = "";
 
@@ -104,8 +104,7 @@ export class AccessRecord {
     this.upstreamHost = "";
     this.upstreamLocalAddress = "";
     this.upstreamTransportFailure = "";
-    this.downstreamLocalAddress = "";
-    this.downstreamRemoteAddress = "";
+    this.downstream = UNKNOWN_NAMES;
     this.requestedServerName = "";
     this.routeName = "";
     this.bytes = NO_BYTES;

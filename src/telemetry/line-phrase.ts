@@ -5,6 +5,7 @@
  */
 import type { Failure } from "../core/failure.ts";
 import type { AccessRecord } from "./access-record.ts";
+import { Piece } from "./line-buffer.ts";
 
 /** Texts of ours are short, but a rule's author may choose a route's name. */
 export const OWN_TEXT_MAX = 512;
@@ -24,9 +25,9 @@ export interface PhraseWriter {
 }
 
 export class Phrase {
-  readonly outcome: Uint8Array;
-  readonly upstream: Uint8Array;
-  readonly ending: Uint8Array;
+  readonly outcome: Piece;
+  readonly upstream: Piece;
+  readonly ending: Piece;
   readonly #failure: Failure | undefined;
   readonly #details: string;
   readonly #transportFailure: string;
@@ -36,9 +37,9 @@ export class Phrase {
   readonly #routeName: string;
 
   constructor(record: AccessRecord, writer: PhraseWriter) {
-    this.outcome = Buffer.from(writer.outcome(record), "latin1");
-    this.upstream = Buffer.from(writer.upstream(record), "latin1");
-    this.ending = Buffer.from(writer.ending(record), "latin1");
+    this.outcome = new Piece(writer.outcome(record));
+    this.upstream = new Piece(writer.upstream(record));
+    this.ending = new Piece(writer.ending(record));
     this.#failure = record.failure;
     this.#details = record.details;
     this.#transportFailure = record.upstreamTransportFailure;

@@ -1,6 +1,8 @@
 /** The connection that a request came on, as its exchange sees it. */
 import type { Stream } from "../../http2/stream.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
+import type { TcpSocket } from "../../io/socket.ts";
+import { ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
@@ -40,8 +42,7 @@ export abstract class DownstreamSide extends SocketSide {
   inputDone = false;
   /** Whole lines that came after the content. */
   inputTrailers: Uint8Array | undefined = undefined;
-  #remoteName = "";
-  #localName = "";
+  #names: ConnectionNames | undefined = undefined;
 
   constructor(env: Environment, listener: ListenerFacts, stream?: Stream<StreamUser>) {
     super();
@@ -50,17 +51,12 @@ export abstract class DownstreamSide extends SocketSide {
     this.listener = listener;
   }
 
-  /** "10.0.0.7:51234", made when a log first asks. */
-  get remoteName(): string {
-    if (this.#remoteName === "" && this.socket !== undefined)
-      this.#remoteName = joinAddress(this.socket.remoteAddress, this.socket.remotePort);
-    return this.#remoteName;
-  }
-
-  get localName(): string {
-    if (this.#localName === "" && this.socket !== undefined)
-      this.#localName = joinAddress(this.socket.localAddress, this.socket.localPort);
-    return this.#localName;
+  /** Made when a log first asks. */
+  get names(): ConnectionNames {
+    const { socket } = this;
+    if (this.#names !== undefined || socket === undefined) return this.#names ?? UNKNOWN_NAMES;
+    this.#names = connectionNames(socket);
+    return this.#names;
   }
 
   protected override get sendPool(): SendPool {
@@ -82,7 +78,12 @@ export abstract class DownstreamSide extends SocketSide {
   abstract exchangeDone(after: After): void;
 }
 
+export function connectionNames(socket: TcpSocket<unknown>): ConnectionNames {
+  const local = joined(socket.localAddress, socket.localPort);
+  return new ConnectionNames(local, joined(socket.remoteAddress, socket.remotePort));
+}
+
 /** "10.0.0.7:51234", "[::1]:80" */
-export function joinAddress(address: string, port: number): string {
+function joined(address: string, port: number): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -7,6 +7,7 @@ import {
   RecordText,
   type RecordTextKind,
 } from "../../telemetry/access-record.ts";
+import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import type { Environment } from "./environment.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -36,8 +37,7 @@ export function beginRecord(ex: Exchange): void {
   noteField(record, RecordText.forwardedFor, head, FieldId.xForwardedFor);
   noteField(record, RecordText.requestId, head, FieldId.xRequestId);
   noteField(record, RecordText.traceParent, head, FieldId.traceparent);
-  record.downstreamRemoteAddress = downstream.remoteName;
-  record.downstreamLocalAddress = downstream.localName;
+  record.downstream = downstream.names;
 }
 
 function noteField(
@@ -73,7 +73,7 @@ export function writeRecord(ex: Exchange): void {
 /** A request that was refused before it had an exchange. */
 export function recordRefusal(
   env: Environment,
-  peer: { readonly remoteName: string; readonly localName: string },
+  peer: { readonly names: ConnectionNames },
   failure: Failure,
   detail: string,
 ): void {
@@ -85,7 +85,6 @@ export function recordRefusal(
   record.status = failure.http;
   record.failure = failure;
   record.details = detail;
-  record.downstreamRemoteAddress = peer.remoteName;
-  record.downstreamLocalAddress = peer.localName;
+  record.downstream = peer.names;
   accessLog.write(record);
 }

@@ -1,6 +1,7 @@
 /** What the engine does for the connections that it accepted. */
 import type { Failure } from "../../core/failure.ts";
 import type { TcpSocket } from "../../io/socket.ts";
+import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import type { ListenerFacts } from "../exchange/downstream-side.ts";
 import type { Environment } from "../exchange/environment.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
@@ -26,8 +27,7 @@ export interface AcceptedConnection {
 
 /** Who sent what was refused, for the log. */
 export interface Peer {
-  readonly remoteName: string;
-  readonly localName: string;
+  readonly names: ConnectionNames;
 }
 
 export interface DownstreamOwner {

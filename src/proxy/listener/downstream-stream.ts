@@ -8,6 +8,7 @@ import type { Failure } from "../../core/failure.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { Stream } from "../../http2/stream.ts";
+import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
 import type { Http2Connection } from "../transport/http2-connection.ts";
@@ -15,9 +16,14 @@ import { StreamSocket } from "../transport/stream-socket.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
 import type { DownstreamOwner } from "./downstream-owner.ts";
 
+/** The connection that a stream came on. */
+export interface StreamsConnection extends Http2Connection {
+  readonly names: ConnectionNames;
+}
+
 export class DownstreamStream extends DownstreamSide implements StreamUser {
   readonly #owner: DownstreamOwner;
-  readonly #connection: Http2Connection;
+  readonly #connection: StreamsConnection;
   readonly #stream: Stream<StreamUser>;
   readonly #socket: StreamSocket<undefined>;
   #exchange: ForwardedExchange | undefined = undefined;
@@ -26,13 +32,17 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
   #settledAt = 0;
   #responseEnded = false;
 
-  constructor(owner: DownstreamOwner, connection: Http2Connection, stream: Stream<StreamUser>) {
+  constructor(owner: DownstreamOwner, connection: StreamsConnection, stream: Stream<StreamUser>) {
     super(owner.env, owner.facts, stream);
     this.#owner = owner;
     this.#connection = connection;
     this.#stream = stream;
     this.#socket = new StreamSocket(undefined, stream, connection);
     this.socket = this.#socket;
+  }
+
+  override get names(): ConnectionNames {
+    return this.#connection.names;
   }
 
   get busy(): boolean {

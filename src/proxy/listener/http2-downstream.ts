@@ -5,7 +5,8 @@ import { Session } from "../../http2/session.ts";
 import { defaultSessionLimits } from "../../http2/session-limits.ts";
 import type { Stream } from "../../http2/stream.ts";
 import type { TcpSocket } from "../../io/socket.ts";
-import { joinAddress } from "../exchange/downstream-side.ts";
+import { type ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
+import { connectionNames } from "../exchange/downstream-side.ts";
 import { Http2Connection } from "../transport/http2-connection.ts";
 import {
   isMeshRequest,
@@ -25,6 +26,7 @@ const meshOffer: readonly (readonly [number, number])[] = [[MESH_SETTING, MESH_V
 export class Http2Downstream extends Http2Connection implements AcceptedConnection {
   readonly session: Session<StreamUser>;
   readonly #owner: DownstreamOwner;
+  #names: ConnectionNames | undefined = undefined;
 
   constructor(owner: DownstreamOwner, socket: TcpSocket<unknown>) {
     super(owner.env.http2);
@@ -52,14 +54,10 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     return this.session.outputEnd - this.session.outputStart;
   }
 
-  get remoteName(): string {
+  get names(): ConnectionNames {
     const { socket } = this;
-    return socket === undefined ? "" : joinAddress(socket.remoteAddress, socket.remotePort);
-  }
-
-  get localName(): string {
-    const { socket } = this;
-    return socket === undefined ? "" : joinAddress(socket.localAddress, socket.localPort);
+    if (this.#names === undefined && socket !== undefined) this.#names = connectionNames(socket);
+    return this.#names ?? UNKNOWN_NAMES;
   }
 
   /** Heads and content may be kept by whoever got them. */

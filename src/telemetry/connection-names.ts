@@ -1,0 +1,31 @@
+/**
+ * The addresses of a downstream connection as an access log writes them: text, and the piece of a
+ * line that a format makes of it, once for all requests of the connection.
+ */
+import { Piece } from "./line-buffer.ts";
+
+/** A format's way to write both. */
+export type NamesWriter = (names: ConnectionNames) => string;
+
+export class ConnectionNames {
+  /** "10.0.0.1:15001"; "" where it is not known. */
+  readonly local: string;
+  readonly remote: string;
+  #writer: NamesWriter | undefined;
+  #piece: Piece | undefined;
+
+  constructor(local: string, remote: string) {
+    this.local = local;
+    this.remote = remote;
+  }
+
+  /** Of the format that asked last; there is seldom a second one. */
+  piece(writer: NamesWriter): Piece {
+    if (this.#piece !== undefined && this.#writer === writer) return this.#piece;
+    this.#writer = writer;
+    this.#piece = new Piece(writer(this));
+    return this.#piece;
+  }
+}
+
+export const UNKNOWN_NAMES: ConnectionNames = new ConnectionNames("", "");

@@ -1,5 +1,6 @@
 /** Windows, the order of what is sent, and the end of a connection (RFC 9113 5.2, 6.8). */
 import { describe, expect, test } from "bun:test";
+import { octets } from "../testing/http1-stream.ts";
 import {
   frame,
   getRequest,
@@ -8,6 +9,7 @@ import {
   join,
   literals,
   Peer,
+  readFrames,
   settings,
   uint32,
 } from "../testing/http2-peer.ts";
@@ -134,6 +136,61 @@ describe("our content keeps to", () => {
     peer.take();
     expect(peer.told()).toEqual(["1 writable"]);
   });
+});
+
+test("a stream may bring any amount as long as it is consumed", () => {
+  const peer = Peer.ready("server");
+  peer.says(open);
+  const stream = peer.sink.streams.get(1)!;
+  for (let i = 0; i < 200; i++) {
+    peer.says(data("x".repeat(16_384)));
+    stream.consumed(16_384);
+  }
+  expect(peer.session.failure).toBeUndefined();
+  expect(stream.isReset).toBe(false);
+  expect(peer.hears().filter((one) => one.startsWith("0 windowUpdate"))).toHaveLength(6);
+});
+
+test("writes of streams in turn stay apart, and an end finds its frame while that is here", () => {
+  const peer = Peer.ready("server");
+  peer.says(settings([4, 1_000_000]), window(0, 1_000_000), open, headers(3, getRequest));
+  peer.take();
+  const [one, three] = [1, 3].map((id) => {
+    const stream = peer.sink.streams.get(id)!;
+    writer.begin(stream);
+    writer.status(200);
+    writer.end(false);
+    return stream;
+  });
+  const write = (stream: typeof one, text: string): void => {
+    stream!.write(octets(text), 0, text.length);
+  };
+  for (const text of ["a", "b"]) {
+    write(one, text);
+    write(three, text);
+  }
+  // Part of the output leaves, the rest moves as more comes.
+  const { output, outputStart } = peer.session;
+  const left = output.slice(outputStart, outputStart + 25);
+  peer.session.outputTaken(25);
+  write(three, "c".repeat(40_000));
+  one!.end();
+  write(three, "d");
+  three!.end();
+  const rest = peer.take();
+  const frames = readFrames(join([left, rest]));
+  expect(
+    frames.map(({ type, flags, streamId, payload }) => [type, flags, streamId, payload.length]),
+  ).toEqual([
+    [1, 4, 1, 1],
+    [1, 4, 3, 1],
+    [0, 0, 1, 1],
+    [0, 0, 3, 1],
+    [0, 1, 1, 1],
+    [0, 0, 3, 16_384],
+    [0, 0, 3, 16_384],
+    [0, 1, 3, 7_234],
+  ]);
 });
 
 test("writes of one turn are one frame, and the end is on it", () => {

@@ -144,6 +144,11 @@ describe("the connection ends with", () => {
     ],
     [
       "COMPRESSION_ERROR",
+      "padding of a Huffman string of eight ones",
+      [frame(FrameType.headers, 5, 1, "\x00\x82\xf8\xff\x00")],
+    ],
+    [
+      "COMPRESSION_ERROR",
       "EOS in a Huffman string",
       [frame(FrameType.headers, 5, 1, "\x00\x84\xff\xff\xff\xff\x00")],
     ],

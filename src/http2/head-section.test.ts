@@ -75,6 +75,11 @@ describe("a request is accepted", () => {
       "GET /p?q HTTP/1.1|host: a:80|te: trailers|",
     ],
     ["with obs-text", [...get, ["x", "\xe9\t1"]], "GET /p?q HTTP/1.1|host: a:80|x: \xe9\t1|"],
+    [
+      "with fields that come twice",
+      [...get, ["x-forwarded-for", "1"], ["via", "a"], ["x-forwarded-for", "2"], ["via", "b"]],
+      "GET /p?q HTTP/1.1|host: a:80|x-forwarded-for: 1|via: a|x-forwarded-for: 2|via: b|",
+    ],
     ["with an empty value", [...get, ["x", ""]], "GET /p?q HTTP/1.1|host: a:80|x: |"],
     ["to a proxy", connect, "CONNECT a:443 HTTP/1.1|host: a:443|"],
     [

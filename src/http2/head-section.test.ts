@@ -279,6 +279,15 @@ describe("a response", () => {
       ],
       ["interim", [[":status", "103"]], MethodId.get, "HTTP/1.1 103 | framing 0"],
       ["304", [[":status", "304"]], MethodId.get, "HTTP/1.1 304 Not Modified| framing 0"],
+      [
+        "204 with a length",
+        [
+          [":status", "204"],
+          ["content-length", "3"],
+        ],
+        MethodId.get,
+        "HTTP/1.1 204 No Content|content-length: 3| framing 0",
+      ],
       ["204", [[":status", "204"]], MethodId.get, "HTTP/1.1 204 No Content| framing 0"],
       ["of an unknown status", [[":status", "599"]], MethodId.get, "HTTP/1.1 599 | framing 5"],
       ["to CONNECT", [[":status", "200"]], MethodId.connect, "HTTP/1.1 200 OK| framing 4"],

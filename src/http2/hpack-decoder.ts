@@ -82,7 +82,7 @@ export class HpackDecoder {
       const first = this.#bytes[this.#next]!;
       if (first >= 0x80) {
         this.#updates = sizeUpdatesMax;
-        return this.#indexed();
+        return this.#indexed(first & 127);
       }
       if ((first & 0xe0) !== 0x20) {
         this.#updates = sizeUpdatesMax;
@@ -96,9 +96,12 @@ export class HpackDecoder {
     }
   }
 
-  #indexed(): Step {
+  /** `prefix`: the index, where it fits the first octet. */
+  #indexed(prefix: number): Step {
     const from = this.#next;
-    const index = this.#integer(127);
+    let index = prefix;
+    if (prefix < 127) this.#next = from + 1;
+    else index = this.#integer(127);
     if (index <= 0) return Step.broken;
     this.sensitive = false;
     if (index <= staticCount) {

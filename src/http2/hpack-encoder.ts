@@ -14,7 +14,7 @@ import { staticCount, staticIndexOf } from "./static-table.ts";
 const tableBytesMax = 4096;
 const slotCount = 256;
 /** Octets of a name and of a value that a hash looks at, about. */
-const sampled = 12;
+const sampled = { name: 4, value: 7 } as const;
 
 const lower = Uint8Array.from({ length: 256 }, (_, o) => (o >= 65 && o <= 90 ? o | 32 : o));
 
@@ -129,17 +129,28 @@ export class HpackEncoder {
   }
 
   #hashOf(nameLength: number, valueLength: number): number {
-    const { bytes, nameStart, nameEnd, valueStart, valueEnd } = this;
+    const { bytes, valueStart, valueEnd } = this;
     let hash = (nameLength * 31 + valueLength) | 0x40000000;
-    const nameStep = 1 + ((nameLength / sampled) | 0);
-    for (let i = nameEnd - 1; i >= nameStart; i -= nameStep) {
-      hash = Math.imul(hash, 31) + lower[bytes[i]!]!;
-    }
-    const valueStep = 1 + ((valueLength / sampled) | 0);
+    if (this.kind !== FieldId.other) hash = Math.imul(hash, 31) + this.kind;
+    else hash = this.#hashName(hash, nameLength);
+    // What counts up or is random differs at either end, if anywhere.
+    if (valueLength > 0) hash = Math.imul(hash, 31) + bytes[valueStart]!;
+    const valueStep = 1 + ((valueLength / sampled.value) | 0);
     for (let i = valueEnd - 1; i >= valueStart; i -= valueStep) {
       hash = Math.imul(hash, 31) + bytes[i]!;
     }
     return (hash ^ (hash >>> 15)) | 0;
+  }
+
+  /** Known names differ by their kind. */
+  #hashName(seed: number, nameLength: number): number {
+    const { bytes, nameStart, nameEnd } = this;
+    const step = 1 + ((nameLength / sampled.name) | 0);
+    let hash = seed;
+    for (let i = nameEnd - 1; i >= nameStart; i -= step) {
+      hash = Math.imul(hash, 31) + lower[bytes[i]!]!;
+    }
+    return hash;
   }
 
   #isEntry(slot: number, nameLength: number, valueLength: number): boolean {
@@ -154,6 +165,7 @@ export class HpackEncoder {
     for (let i = 0; i < valueLength; i++) {
       if (ring[value + i] !== bytes[valueStart + i]) return false;
     }
+    if (this.kind !== FieldId.other) return table.kind[slot] === this.kind;
     for (let i = 0; i < nameLength; i++) {
       if (ring[name + i] !== lower[bytes[nameStart + i]!]) return false;
     }
@@ -168,7 +180,8 @@ export class HpackEncoder {
     for (let i = 0; i < nameLength; i++) scratch[i] = lower[bytes[nameStart + i]!]!;
     const value = nameLength + 2;
     for (let i = 0; i < valueLength; i++) scratch[value + i] = bytes[valueStart + i]!;
-    this.#table.insert(scratch, 0, nameLength, valueLength);
+    const slot = this.#table.insert(scratch, 0, nameLength, valueLength);
+    if (slot >= 0) this.#table.kind[slot] = this.kind;
   }
 
   #sizeUpdate(size: number): void {

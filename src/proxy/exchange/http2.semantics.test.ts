@@ -148,6 +148,35 @@ describe("HTTP/2 to HTTP/1.1", () => {
   });
 });
 
+describe("WebSocket", () => {
+  const asked = { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "http" };
+
+  test("from HTTP/2 to an application that speaks HTTP/1.1", async () => {
+    const { client, service } = toHttp1((_, reply) =>
+      reply.send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello",
+      ),
+    );
+    await new Promise((resolve) => client.session.once("remoteSettings", resolve));
+    const stream = client.session.request({ ...asked, ":authority": "svc", ":path": "/chat" });
+    const status = new Promise((resolve) =>
+      stream.once("response", (headers) => resolve(Number(headers[":status"]))),
+    );
+    const greeting = new Promise((resolve) =>
+      stream.once("data", (chunk: Buffer) => resolve(chunk.toString())),
+    );
+    expect(await status).toBe(200);
+    expect(await greeting).toBe("hello");
+    stream.write("raw bytes");
+    await service.until(() => service.received.endsWith("raw bytes"));
+    expect(service.requests[0]?.method).toBe("GET");
+    expect(service.requests[0]?.field("upgrade")).toBe("websocket");
+    expect(service.requests[0]?.field("sec-websocket-key")).toMatch(/^\S{24}$/);
+    stream.end();
+    await service.until(() => service.openConnections === 0);
+  });
+});
+
 describe("HTTP/1.1 to HTTP/2", () => {
   test("content of either framing arrives, answers have a framing of their own", async () => {
     const { mesh, service } = await toHttp2(async (stream) => {

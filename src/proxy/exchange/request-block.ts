@@ -14,6 +14,7 @@ export function writeRequestBlock(
 ): Failure | undefined {
   const { blocks } = ex.env.http2;
   const { requestFields, rewrite } = ex.route!;
+  if (ex.websocket && !ex.upstream!.takesWebsocket) return Failures.upgradeRefused;
   // Says who the peer is; nobody has proved that here, so whoever sent it made it up.
   head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);

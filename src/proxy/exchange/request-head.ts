@@ -9,6 +9,7 @@ import { type Exchange, Form, Phase } from "./exchange.ts";
 import { writeRequestBlock } from "./request-block.ts";
 import { takeBody } from "./request-body.ts";
 import { resendContent } from "./upstream-writer.ts";
+import { websocketKeyLine } from "./websocket-key.ts";
 
 const HOST = new TextEncoder().encode("host: ");
 const CRLF = new TextEncoder().encode("\r\n");
@@ -91,5 +92,7 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
   if (ex.hopField !== undefined) output.add(ex.hopField);
   if (requestFields.length > 0) output.add(requestFields);
   if (ex.requestFraming === Framing.stream) output.chunked();
-  if (ex.websocket) output.upgrade();
+  if (!ex.websocket) return;
+  output.upgrade();
+  if (ex.downstream!.stream !== undefined) output.add(websocketKeyLine());
 }

@@ -5,7 +5,9 @@ import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { dropOwnAnswers } from "../filter/cors.ts";
 import { type Exchange, Form } from "./exchange.ts";
+import { rescan } from "./request-head.ts";
 import { writeInterimBlock, writeResponseBlock } from "./response-block.ts";
+import { websocketAcceptLine } from "./websocket-key.ts";
 
 /** Stages the head and decides how the body is framed for this downstream. */
 export function writeResponseHead(ex: Exchange, head: MessageHead): void {
@@ -18,7 +20,10 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   output.response(head);
   output.fields(head);
   if (ex.responseFields !== undefined) output.add(ex.responseFields);
-  if (ex.websocket && head.status === 101) output.upgrade();
+  if (ex.websocket && head.status === 101) {
+    output.upgrade();
+    if (ex.upstream?.stream !== undefined) output.add(websocketAcceptLine(rescan(ex)));
+  }
   switch (head.framing) {
     case Framing.chunked:
       if (dechunks) ex.closes = true;

@@ -67,6 +67,8 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
 
   override data(bytes: Uint8Array, from: number, to: number): void {
     this.#restartIdle();
+    // What arrives is scanned into the head that an exchange may have left there.
+    this.#owner.env.scannedFor = undefined;
     super.data(bytes, from, to);
   }
 

@@ -29,15 +29,16 @@ describe("a try without response", () => {
     "connectTimeout",
     "upstreamGone",
     "upstreamReset",
+    "upstreamUnprocessed",
     "upstreamTimeout",
   ];
   // biome-ignore format: a table reads as a table
   const rows: readonly [condition: keyof typeof RetryOn, failures: readonly FailureName[]][] = [
     ["serverError",    asked],
     ["connectFailure", ["connectFailure", "connectTimeout"]],
-    ["reset",          ["upstreamGone", "upstreamReset"]],
+    ["reset",          ["upstreamGone", "upstreamReset", "upstreamUnprocessed"]],
     ["gatewayError",   ["upstreamTimeout", "upstreamBadResponse"]],
-    ["refusedStream",  []],
+    ["refusedStream",  ["upstreamUnprocessed"]],
   ];
   for (const [condition, failures] of rows)
     test(`is retried on ${condition} after ${failures.join(", ") || "nothing"}`, () => {

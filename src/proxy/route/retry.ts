@@ -3,7 +3,7 @@
  * As with Envoy, 5xx includes every failure that would end as a 5xx of our own. Whether the
  * request can be sent again at all (method, body) is the data plane's to know.
  */
-import type { Failure } from "../../core/failure.ts";
+import { type Failure, Failures } from "../../core/failure.ts";
 
 export const RetryOn = {
   serverError: 1,
@@ -32,6 +32,12 @@ export function retriesStatus(policy: RetryPolicy, status: number): boolean {
   return (policy.on & RetryOn.gatewayError) !== 0 && status >= 502 && status <= 504;
 }
 
+/** A stream that its peer refused was reset too. */
+function refusals(failure: Failure): number {
+  if (failure !== Failures.upstreamUnprocessed) return RetryOn.reset;
+  return RetryOn.reset | RetryOn.refusedStream;
+}
+
 /** Whether a try that ended without a response is to be tried again. */
 export function retriesFailure(policy: RetryPolicy, failure: Failure): boolean {
   if (failure.origin !== "upstream") return false;
@@ -40,8 +46,9 @@ export function retriesFailure(policy: RetryPolicy, failure: Failure): boolean {
     case "UF":
       return (policy.on & RetryOn.connectFailure) !== 0;
     case "UC":
-    case "UR":
       return (policy.on & RetryOn.reset) !== 0;
+    case "UR":
+      return (policy.on & refusals(failure)) !== 0;
     case "UT":
     case "UPE":
       return (policy.on & RetryOn.gatewayError) !== 0;

@@ -6,6 +6,11 @@ import { SocketSide } from "./socket-side.ts";
 export abstract class UpstreamSide extends SocketSide {
   /** The stream that it is, where it is no connection of its own; undefined before it is open. */
   stream: Stream<StreamUser> | undefined = undefined;
+  /** A stream may become a WebSocket: its peer has said so (RFC 8441 3). */
+  get takesWebsocket(): boolean {
+    return true;
+  }
+
   /** How long the server says it keeps an idle connection; 0: it does not say. */
   keptMs = 0;
 

@@ -72,6 +72,10 @@ export class UpstreamStream extends UpstreamSide implements StreamUser, SessionW
     return this.#connection !== undefined && this.#connection.opened > 1;
   }
 
+  override get takesWebsocket(): boolean {
+    return this.#connection?.session.peer.connectProtocol === true;
+  }
+
   /** False: the connection has no room after all. */
   openOn(connection: SessionConnection): boolean {
     const stream = connection.session.open(this);

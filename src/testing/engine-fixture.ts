@@ -6,6 +6,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Cluster,
   ClusterSchema,
+  LoadBalancer,
   ProxyConfigSchema,
   ProxySettings_OutboundPolicy,
   type Route,
@@ -88,6 +89,7 @@ export class EngineFixture {
     };
     const route = create(RouteSchema, { ...forward, ...options.route });
     const named = { name: "svc", service: "svc", port: 80 };
+    const loadBalancer = LoadBalancer.ROUND_ROBIN;
     const others = Object.entries(options.others ?? {});
     const config = create(ProxyConfigSchema, {
       version: "1",
@@ -104,7 +106,8 @@ export class EngineFixture {
         },
       ],
       clusters: [
-        Object.assign(create(ClusterSchema, options.cluster ?? {}), named),
+        // In turn unless told: then a test can say who is asked.
+        Object.assign(create(ClusterSchema, { loadBalancer, ...options.cluster }), named),
         ...others.map(([name]) => ({ name, service: name, port: 80 })),
       ],
       endpointSets: [

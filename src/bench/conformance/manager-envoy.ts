@@ -272,7 +272,8 @@ type OurVirtualHost = ProxyConfig["virtualHosts"][number];
 const encoder = new TextEncoder();
 
 const types = ["", "sds", "strict_dns", "original_dst"];
-const balancers = ["", "round_robin", "random", "least_request"];
+/** What nobody named was round robin then, and is the proxy's own default now. */
+const balancers = ["round_robin", "round_robin", "random", "least_request"];
 
 /** `hosts`: where its endpoints are, if they are to be compared. */
 function clusterInV1(cluster: OurCluster, hosts: ProxyConfig | undefined) {

@@ -79,10 +79,13 @@ function clusterOrder({ service, port, name }: Cluster): string {
 }
 
 const balancers: Readonly<Record<LoadBalancer, string>> = {
-  [LoadBalancer.UNSPECIFIED]: "round robin",
+  [LoadBalancer.UNSPECIFIED]: "least request",
   [LoadBalancer.ROUND_ROBIN]: "round robin",
   [LoadBalancer.RANDOM]: "random",
   [LoadBalancer.LEAST_REQUEST]: "least request",
+  [LoadBalancer.PEAK_EWMA]: "peak ewma",
+  [LoadBalancer.RING_HASH]: "ring hash",
+  [LoadBalancer.MAGLEV]: "maglev",
 };
 
 function shortVirtualHost({ name }: VirtualHost): string {

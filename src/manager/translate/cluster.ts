@@ -63,7 +63,7 @@ export function clusterOf(
     labels: sortedLabels(key.labels),
     discovery: key.via === undefined ? discoveryOf(service) : Cluster_Discovery.DNS,
     protocol: protocolOf(key, port),
-    loadBalancer: BALANCERS[found?.policy.loadBalancing ?? "ROUND_ROBIN"],
+    loadBalancer: loadBalancerOf(found?.policy.loadBalancing),
     connectTimeoutMs: rules.settings.connectTimeoutMs,
     ...limitsOf(found?.policy.circuitBreaker),
     origins: found === undefined ? [] : [originOf(found.config)],
@@ -102,6 +102,11 @@ export function endpointSetOf(key: ClusterKey, instances: readonly ServiceInstan
         meshTransport: meshTransport === true,
       })),
   });
+}
+
+/** What nobody asks for is the proxy's to choose, in whatever era the rest was written. */
+function loadBalancerOf(loadBalancing: LoadBalancing | undefined): LoadBalancer {
+  return loadBalancing === undefined ? LoadBalancer.UNSPECIFIED : BALANCERS[loadBalancing];
 }
 
 function discoveryOf(service: Service | undefined): Cluster_Discovery {

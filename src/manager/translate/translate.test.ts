@@ -414,8 +414,8 @@ describe("destination policies", () => {
     const { clusters } = configFor(yaml);
     const balancer = (name: string) => clusters.find((one) => one.name === name)?.loadBalancer;
     expect(balancer(v1)).toBe(LoadBalancer.RANDOM);
-    expect(balancer(all)).toBe(LoadBalancer.ROUND_ROBIN);
-    expect(balancer(`outbound|9080||${host("ratings")}`)).toBe(LoadBalancer.ROUND_ROBIN);
+    expect(balancer(all)).toBe(LoadBalancer.UNSPECIFIED);
+    expect(balancer(`outbound|9080||${host("ratings")}`)).toBe(LoadBalancer.UNSPECIFIED);
   });
 
   test("bring limits and ejection, sub-second intervals included", () => {
@@ -443,7 +443,7 @@ describe("destination policies", () => {
       "source: { name: ratings }\n  loadBalancing: { name: RANDOM }",
     );
     const { clusters } = configFor(yaml);
-    expect(clusters.find(({ name }) => name === all)?.loadBalancer).toBe(LoadBalancer.ROUND_ROBIN);
+    expect(clusters.find(({ name }) => name === all)?.loadBalancer).toBe(LoadBalancer.UNSPECIFIED);
   });
 });
 

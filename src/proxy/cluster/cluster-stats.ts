@@ -2,7 +2,8 @@
  * What operators ask about one cluster, under the names that Envoy's users know. All series of a
  * cluster are made together when it is first used: a mesh has many that a proxy never calls.
  */
-import type { Counter, Gauge, MetricScope } from "../../telemetry/metrics.ts";
+import type { Counter, Gauge, Labels, MetricScope } from "../../telemetry/metrics.ts";
+import type { EjectionCause } from "./outlier.ts";
 
 export interface ClusterSeries {
   readonly connections: Counter;
@@ -27,10 +28,20 @@ export interface ClusterSeries {
   readonly membershipHealthy: Gauge;
 }
 
+/** Of clusters that ask for health checks. */
+export interface HealthSeries {
+  readonly attempts: Counter;
+  readonly successes: Counter;
+  readonly failures: Counter;
+  readonly networkFailures: Counter;
+  readonly healthy: Gauge;
+}
+
 export class ClusterStats {
   readonly #cluster: string;
   readonly #scope: MetricScope;
   #series: ClusterSeries | undefined;
+  #healthSeries: HealthSeries | undefined;
   #members = 0;
   #healthy = 0;
 
@@ -44,6 +55,28 @@ export class ClusterStats {
     return this.#series ?? this.#make();
   }
 
+  get healthSeries(): HealthSeries {
+    this.#healthSeries ??= {
+      attempts: this.#counter("health_check_attempt", "Health checks."),
+      successes: this.#counter("health_check_success", "Health checks that passed."),
+      failures: this.#counter("health_check_failure", "Health checks that did not pass."),
+      networkFailures: this.#counter(
+        "health_check_network_failure",
+        "Health checks without an answer in time.",
+      ),
+      healthy: this.#gauge("health_check_healthy", "Endpoints that pass their health checks."),
+    };
+    return this.#healthSeries;
+  }
+
+  /** Ejections for one cause: made when there is the first, they are rare. */
+  ejectedBy(cause: EjectionCause): Counter {
+    return this.#counter(
+      `outlier_detection_ejections_enforced_${cause}`,
+      `Endpoints ejected: ${cause.replaceAll("_", " ")}.`,
+    );
+  }
+
   /** Remembered until the first use of the cluster. */
   membership(members: number, healthy: number): void {
     this.#members = members;
@@ -53,11 +86,8 @@ export class ClusterStats {
   }
 
   #make(): ClusterSeries {
-    const labels = { envoy_cluster_name: this.#cluster };
-    const counter = (name: string, help: string): Counter =>
-      this.#scope.counter(`envoy_cluster_${name}`, help, labels);
-    const gauge = (name: string, help: string): Gauge =>
-      this.#scope.gauge(`envoy_cluster_${name}`, help, labels);
+    const counter = (name: string, help: string): Counter => this.#counter(name, help);
+    const gauge = (name: string, help: string): Gauge => this.#gauge(name, help);
     this.#series = {
       connections: counter("upstream_cx_total", "Connections opened."),
       connectionsActive: gauge("upstream_cx_active", "Open connections."),
@@ -85,5 +115,17 @@ export class ClusterStats {
     };
     this.membership(this.#members, this.#healthy);
     return this.#series;
+  }
+
+  #counter(name: string, help: string): Counter {
+    return this.#scope.counter(`envoy_cluster_${name}`, help, this.#labels);
+  }
+
+  #gauge(name: string, help: string): Gauge {
+    return this.#scope.gauge(`envoy_cluster_${name}`, help, this.#labels);
+  }
+
+  get #labels(): Labels {
+    return { envoy_cluster_name: this.#cluster };
   }
 }

@@ -1,17 +1,22 @@
 /**
  * The endpoints of one service port and subset, and how to use them: what a route refers to.
  *
- *   pick() ─▶ Endpoint ─▶ begin() ─▶ exchange ─▶ succeeded() or failed() ─▶ end()
+ *   pick() ─▶ Endpoint ─▶ begin() ─▶ exchange ─▶ answered() or failedLocally() ─▶ end()
  *
  * A Cluster is one configuration; its ClusterState (endpoints, counts in use, series) belongs to
  * the name and is shared by the clusters of that name in all snapshots.
  */
+import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
+import { type LoadBalancerKind, NO_HASH } from "./balancing/balancer.ts";
+import type { HashPolicy } from "./balancing/hash-policy.ts";
+import { type BalancingPolicy, defaultEwma, LoadBalancer } from "./balancing/load-balancer.ts";
+import { type EwmaPolicy, observeRtt, penalize } from "./balancing/peak-ewma.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { Limits, type Maxima, type Usage } from "./limits.ts";
-import { LoadBalancer, type LoadBalancerKind } from "./load-balancer.ts";
-import type { EndpointSpec, Membership } from "./membership.ts";
+import type { HealthCheckPolicy } from "./health/health-check.ts";
+import { Limits, type Maxima, UNLIMITED, type Usage } from "./limits.ts";
+import type { EndpointSpec, Membership, MembershipRules } from "./membership.ts";
 import type { NameMembers } from "./name-members.ts";
 import type { OriginalDestinations } from "./original-destination.ts";
 import type { OutlierPolicy } from "./outlier.ts";
@@ -27,9 +32,15 @@ export interface ClusterSettings {
   /** "any": HTTP/1.1 or HTTP/2, as the downstream speaks. */
   readonly protocol: "http" | "http2" | "any" | "tcp";
   readonly loadBalancer: LoadBalancerKind;
+  /** Absent: its defaults. */
+  readonly balancing?: BalancingPolicy;
+  /** What of a request is hashed; absent: nothing. */
+  readonly hashPolicy?: HashPolicy;
   readonly connectTimeoutMs: number;
   readonly maxima: Maxima;
   readonly outlier: OutlierPolicy | undefined;
+  /** Absent: endpoints are not asked. */
+  readonly healthCheck?: HealthCheckPolicy;
   /** "RouteRule/default/a (rules/a.yaml:3)": who asked for it, for operators. */
   readonly origins: readonly string[];
 }
@@ -44,6 +55,14 @@ export interface ClusterState {
   readonly names: NameMembers;
   readonly originals: OriginalDestinations;
   readonly lifetime: ClusterLifetime;
+}
+
+/** What clusters are made with, beside their settings. */
+export interface ClusterSources {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** "region/zone/subzone" of the proxy; empty: unknown. */
+  readonly ownLocality: string;
 }
 
 /** Whom the state follows, and how many snapshots use it. */
@@ -65,10 +84,14 @@ export class Cluster {
   readonly connectTimeoutMs: number;
   /** Its endpoint is the authority of the request: pickOriginal() instead of pick(). */
   readonly original: boolean;
+  /** For hashOf() and issueCookie(); undefined: pick() needs no hash. */
+  readonly hashPolicy: HashPolicy | undefined;
   readonly #membership: Membership;
-  readonly #random: Random;
+  readonly #sources: ClusterSources;
+  /** Undefined: nobody asks for times. */
+  readonly #ewma: EwmaPolicy | undefined;
 
-  constructor(settings: ClusterSettings, state: ClusterState, random: Random) {
+  constructor(settings: ClusterSettings, state: ClusterState, sources: ClusterSources) {
     this.name = settings.name;
     this.settings = settings;
     this.state = state;
@@ -77,17 +100,27 @@ export class Cluster {
     this.localStats = state.localStats;
     this.connectTimeoutMs = settings.connectTimeoutMs;
     this.original = settings.discovery === "original";
+    this.hashPolicy = settings.hashPolicy;
     this.#membership = state.membership;
-    this.#random = random;
+    this.#sources = sources;
+    if (settings.loadBalancer === "peak-ewma") this.#ewma = settings.balancing?.ewma ?? defaultEwma;
   }
 
   get endpoints(): readonly Endpoint[] {
     return this.original ? this.state.originals.endpoints : this.#membership.endpoints;
   }
 
-  /** Where to send an exchange; another than `avoid` (the one just tried) if there is one. */
-  pick(avoid?: Endpoint): Endpoint | undefined {
-    return this.#membership.pick(avoid);
+  /** Too few endpoints are healthy: those out of rotation are used all the same. */
+  get panics(): boolean {
+    return this.#membership.panics;
+  }
+
+  /**
+   * Where to send an exchange; another than `avoid` (the one just tried) if there is one. `hash`:
+   * of hashOf(), for clusters with a hash policy.
+   */
+  pick(avoid?: Endpoint, hash: number = NO_HASH): Endpoint | undefined {
+    return this.#membership.pick(avoid, hash);
   }
 
   /**
@@ -107,30 +140,48 @@ export class Cluster {
   /** An exchange takes the endpoint; end() gives it back, once. */
   begin(endpoint: Endpoint): void {
     endpoint.active++;
+    this.state.usage.tries++;
   }
 
   end(endpoint: Endpoint): void {
     endpoint.active--;
   }
 
-  /** The endpoint answered, and not with 5xx. */
-  succeeded(endpoint: Endpoint): void {
-    endpoint.consecutiveErrors = 0;
+  /**
+   * A response head came, `rttMs` after the request was sent. `status`: of gRPC, what it means in
+   * HTTP. `waitMs`: how long the server asked to be left alone (backoff-hint.ts), 0: not at all.
+   */
+  answered(endpoint: Endpoint, status: number, rttMs: number, waitMs: number): void {
+    this.#membership.outliers.answered(endpoint, status);
+    if (this.#ewma === undefined) return;
+    const nowMs = this.#sources.clock.nowMs();
+    if (status === 429 || status >= 500) penalize(endpoint, waitMs, this.#ewma, nowMs);
+    observeRtt(endpoint, rttMs, this.#ewma, nowMs);
   }
 
-  /** A 5xx, a failed connection, a reset or a timeout. */
+  /** No response: the connection was refused, reset or cut, or the time of the try ran out. */
+  failedLocally(endpoint: Endpoint, timedOut: boolean): void {
+    this.#membership.outliers.failedLocally(endpoint, timedOut);
+    if (this.#ewma !== undefined) penalize(endpoint, 0, this.#ewma, this.#sources.clock.nowMs());
+  }
+
+  /** The endpoint answered, and not with 5xx, when the time is not known. */
+  succeeded(endpoint: Endpoint): void {
+    this.#membership.outliers.answered(endpoint, 200);
+  }
+
+  /** A 5xx, a failed connection, a reset or a timeout, when it is not known which. */
   failed(endpoint: Endpoint): void {
-    this.#membership.failed(endpoint);
+    this.#membership.outliers.answered(endpoint, 500);
+    if (this.#ewma !== undefined) penalize(endpoint, 0, this.#ewma, this.#sources.clock.nowMs());
   }
 
   /** Makes this configuration the one that the endpoints of its name follow. */
   activate(specs: readonly EndpointSpec[]): void {
     const { lifetime, names } = this.state;
     if (lifetime.followed === this && lifetime.specs === specs) return;
-    if (lifetime.followed !== this) {
-      const { loadBalancer, outlier } = this.settings;
-      this.#membership.configure(new LoadBalancer(loadBalancer, this.#random), outlier);
-    }
+    if (lifetime.followed !== this)
+      this.#membership.configure(membershipRules(this.settings, this.#sources));
     lifetime.followed = this;
     lifetime.specs = specs;
     if (this.settings.discovery === "dns") return names.resolve(specs);
@@ -147,7 +198,26 @@ export class Cluster {
   close(): void {
     this.state.names.stop();
     this.state.originals.close();
-    this.#membership.replace([]);
+    this.#membership.close();
     this.state.lifetime.followed = undefined;
   }
+}
+
+export function membershipRules(
+  settings: ClusterSettings,
+  { clock, random, ownLocality }: ClusterSources,
+): MembershipRules {
+  const { loadBalancer, balancing, maxima, outlier, healthCheck } = settings;
+  return {
+    balancer: new LoadBalancer({
+      kind: loadBalancer,
+      policy: balancing ?? {},
+      random,
+      clock,
+      ownLocality,
+    }),
+    outlier,
+    healthCheck,
+    requestsMax: maxima.perEndpoint?.requests ?? UNLIMITED,
+  };
 }

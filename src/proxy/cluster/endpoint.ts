@@ -11,6 +11,12 @@ export interface EndpointPool {
   drain(): void;
 }
 
+/** "pending": to be checked before its first use. "unchecked": nobody asked for checks. */
+export type CheckedHealth = "unchecked" | "pending" | "healthy" | "unhealthy";
+
+/** Never reached. */
+const REQUESTS_MAX = 0x3fff_ffff;
+
 export interface EndpointFacts {
   readonly labels: Readonly<Record<string, string>>;
   /** The workload's id, for operators. */
@@ -32,16 +38,39 @@ export class Endpoint {
   stats: RequestStats;
   /** Belongs to the data plane. */
   pool: EndpointPool | undefined = undefined;
+  /** Above 0; of a list of endpoints, 1 for others. */
+  weight = 1;
   /** Exchanges under way; kept by Cluster.begin() and Cluster.end(). */
   active = 0;
-  /** Out of rotation because of errors; see outlier.ts. */
+  /** Of the cluster's limits for each endpoint (limits.ts). */
+  requestsMax = REQUESTS_MAX;
+  connections = 0;
+  /** Requests that wait for a connection to it. */
+  pending = 0;
+  retries = 0;
+  /** Out of rotation because of errors in traffic; see outlier.ts. */
   ejected = false;
+  /** What health checks say of it; see health/. */
+  check: CheckedHealth = "unchecked";
   /** No cluster names it any more. */
   removed = false;
+  /** Clock.nowMs() at which it came, or was found healthy again: slow start counts from here. */
+  inRotationMs = 0;
+  /** Errors in a row: answers of 5xx, of them 502 to 504, and connections that failed. */
   consecutiveErrors = 0;
+  consecutiveGatewayErrors = 0;
+  consecutiveLocalFailures = 0;
+  /** Outcomes in the interval under way, where ejection is by rates. */
+  outcomes = 0;
+  successes = 0;
   timesEjected = 0;
-  /** Clock.nowMs() of its last return into rotation. */
+  /** Clock.nowMs() of its last return after an ejection. */
   returnedMs = 0;
+  /** Of the balancer by peak EWMA: -1 is not measured yet. Times are Clock.nowMs(). */
+  rttMs = -1;
+  rttAtMs = 0;
+  penaltyMs = 0;
+  penaltyAtMs = 0;
 
   constructor(at: { address: string; port: number }, facts: EndpointFacts, stats: RequestStats) {
     this.address = at.address;
@@ -51,6 +80,11 @@ export class Endpoint {
       : `${at.address}:${at.port}`;
     this.facts = facts;
     this.stats = stats;
+  }
+
+  /** Nothing speaks against it. */
+  get inRotation(): boolean {
+    return !this.ejected && this.check !== "unhealthy" && this.check !== "pending";
   }
 
   /** Tells the pool, once. */

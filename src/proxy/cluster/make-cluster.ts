@@ -5,14 +5,21 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { MetricScope, Metrics } from "../../telemetry/metrics.ts";
-import { Cluster, type ClusterSettings, type ClusterState } from "./cluster.ts";
+import {
+  Cluster,
+  type ClusterSettings,
+  type ClusterSources,
+  type ClusterState,
+  membershipRules,
+} from "./cluster.ts";
 import { ClusterStats } from "./cluster-stats.ts";
+import type { Prober } from "./health/prober.ts";
 import { UNLIMITED, Usage } from "./limits.ts";
-import { LoadBalancer } from "./load-balancer.ts";
 import { type EndpointSpec, Membership } from "./membership.ts";
 import { NameMembers, type ResolveName } from "./name-members.ts";
 import { OriginalDestinations } from "./original-destination.ts";
 import { RequestStats } from "./request-stats.ts";
+import { RetryWindow } from "./retry-budget.ts";
 
 export interface ClusterParts {
   readonly clock: Clock;
@@ -22,6 +29,10 @@ export interface ClusterParts {
   /** Who calls, for metrics: the local service and its version; may be "". */
   readonly source: { readonly service: string; readonly version: string };
   readonly reporter: "source" | "destination";
+  /** "region/zone/subzone" of the proxy; absent: unknown, and all endpoints are equally near. */
+  readonly locality?: string;
+  /** Absent: nobody is checked. */
+  readonly prober?: Prober;
 }
 
 /** `former`: the state of the cluster that had the name until now. */
@@ -30,7 +41,8 @@ export function makeCluster(
   parts: ClusterParts,
   former?: ClusterState,
 ): Cluster {
-  return new Cluster(settings, former ?? makeState(settings, parts), parts.random);
+  const sources = { clock: parts.clock, random: parts.random, ownLocality: parts.locality ?? "" };
+  return new Cluster(settings, former ?? makeState(settings, parts, sources), sources);
 }
 
 export interface LocalApplication {
@@ -106,7 +118,11 @@ const unlimited = {
   requestsPerConnection: UNLIMITED,
 } as const;
 
-function makeState(settings: ClusterSettings, parts: ClusterParts): ClusterState {
+function makeState(
+  settings: ClusterSettings,
+  parts: ClusterParts,
+  sources: ClusterSources,
+): ClusterState {
   const scope = parts.metrics.scope();
   const versions = new Map<string, RequestStats>();
   const statsOf = (version: string): RequestStats => {
@@ -120,12 +136,12 @@ function makeState(settings: ClusterSettings, parts: ClusterParts): ClusterState
     return stats;
   };
   const stats = new ClusterStats(settings.name, scope);
+  const usage = new Usage(new RetryWindow(parts.clock));
+  const { clock, random, prober } = parts;
   const membership = new Membership(
-    { clock: parts.clock, stats, statsOf },
-    new LoadBalancer(settings.loadBalancer, parts.random),
-    settings.outlier,
+    { clock, random, stats, statsOf, prober, tries: () => usage.tries },
+    membershipRules(settings, sources),
   );
-  const usage = new Usage();
   return {
     usage,
     membership,

@@ -1,19 +1,22 @@
 /**
  * Who belongs to a cluster, and who of them is in rotation. It lives as long as the cluster's name:
- * a new configuration, a DNS answer, an ejection or a return changes it in place, so exchanges that
- * run see it at once.
+ * a new configuration, a DNS answer, an ejection, a failed check or a return changes it in place,
+ * so exchanges that run see it at once.
  *
- *   in rotation ── errors in a row, within the maximum ──▶ ejected
- *        ▲                                                    │
- *        └────────── base × times ejected has passed ─────────┘
- *
- * With everybody ejected all are in rotation: some answer is better than none (Envoy's panic).
+ *   outlier-detector.ts ─▶ ejected ┐
+ *                                  ├─▶ inRotation ─▶ balancing/load-balancer.ts
+ *   health/health-monitor.ts ─▶ check ┘
  */
 import type { Clock } from "../../core/clock.ts";
+import type { Random } from "../../core/random.ts";
+import type { LoadBalancer } from "./balancing/load-balancer.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
 import { Endpoint, type EndpointFacts } from "./endpoint.ts";
-import { type LoadBalancer, placesOf } from "./load-balancer.ts";
-import { ejectionMs, mayEject, type OutlierPolicy } from "./outlier.ts";
+import type { HealthCheckPolicy } from "./health/health-check.ts";
+import { HealthMonitor } from "./health/health-monitor.ts";
+import type { Prober } from "./health/prober.ts";
+import type { OutlierPolicy } from "./outlier.ts";
+import { OutlierDetector } from "./outlier-detector.ts";
 import type { RequestStats } from "./request-stats.ts";
 
 /** One line of an endpoint set or of a DNS answer. */
@@ -25,43 +28,61 @@ export interface EndpointSpec extends EndpointFacts {
 
 export interface MembershipParts {
   readonly clock: Clock;
+  readonly random: Random;
   readonly stats: ClusterStats;
   readonly statsOf: (version: string) => RequestStats;
+  /** Undefined: nobody can be checked, and everybody counts as unchecked. */
+  readonly prober: Prober | undefined;
+  /** Tries begun in the cluster, ever. */
+  readonly tries: () => number;
+}
+
+/** What one configuration of the cluster says of its endpoints. */
+export interface MembershipRules {
+  readonly balancer: LoadBalancer;
+  readonly outlier: OutlierPolicy | undefined;
+  readonly healthCheck: HealthCheckPolicy | undefined;
+  /** Exchanges under way at each endpoint. */
+  readonly requestsMax: number;
 }
 
 export class Membership {
+  readonly outliers: OutlierDetector;
+  readonly health: HealthMonitor;
   readonly #parts: MembershipParts;
   readonly #byAuthority = new Map<string, Endpoint>();
-  readonly #weights = new Map<Endpoint, number>();
-  /** Running waits for a return; called to give one up. */
-  readonly #returns = new Map<Endpoint, () => void>();
   #endpoints: readonly Endpoint[] = [];
-  #balancer: LoadBalancer;
-  #outlier: OutlierPolicy | undefined;
+  #rules: MembershipRules;
 
-  constructor(parts: MembershipParts, balancer: LoadBalancer, outlier: OutlierPolicy | undefined) {
+  constructor(parts: MembershipParts, rules: MembershipRules) {
+    const onChange = (): void => this.#rotate();
+    const { clock, stats } = parts;
     this.#parts = parts;
-    this.#balancer = balancer;
-    this.#outlier = outlier;
+    this.#rules = rules;
+    this.outliers = new OutlierDetector({
+      clock,
+      stats,
+      members: () => this.#endpoints,
+      onChange,
+    });
+    this.health = new HealthMonitor({ ...parts, onChange });
   }
 
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints;
   }
 
-  get ejected(): number {
-    return this.#returns.size;
-  }
-
-  weightOf(endpoint: Endpoint): number {
-    return this.#weights.get(endpoint) ?? 0;
+  /** Too few are healthy: endpoints out of rotation are used all the same. */
+  get panics(): boolean {
+    return this.#rules.balancer.panics;
   }
 
   /** Another configuration of the same cluster. */
-  configure(balancer: LoadBalancer, outlier: OutlierPolicy | undefined): void {
-    this.#balancer = balancer;
-    this.#outlier = outlier;
-    if (outlier === undefined) for (const endpoint of this.#returns.keys()) this.#restore(endpoint);
+  configure(rules: MembershipRules): void {
+    this.#rules = rules;
+    for (const endpoint of this.#endpoints) endpoint.requestsMax = rules.requestsMax;
+    this.outliers.configure(rules.outlier);
+    this.health.configure(rules.healthCheck);
     this.#rotate();
   }
 
@@ -69,36 +90,38 @@ export class Membership {
   replace(specs: readonly EndpointSpec[]): void {
     const endpoints: Endpoint[] = [];
     const kept = new Set<Endpoint>();
-    this.#weights.clear();
     for (const spec of specs) {
       const endpoint = this.#endpointFor(spec);
       if (kept.has(endpoint)) continue;
       kept.add(endpoint);
       endpoints.push(endpoint);
-      this.#weights.set(endpoint, Math.max(1, spec.weight));
+      endpoint.weight = Math.max(1, spec.weight);
     }
     const gone = this.#endpoints.filter((endpoint) => !kept.has(endpoint));
     this.#endpoints = endpoints;
     for (const endpoint of gone) {
       this.#byAuthority.delete(endpoint.authority);
-      this.#restore(endpoint);
+      this.outliers.forget(endpoint);
     }
+    this.health.follow(endpoints);
     this.#rotate();
     for (const endpoint of gone) endpoint.remove();
   }
 
-  pick(avoid: Endpoint | undefined): Endpoint | undefined {
-    return this.#balancer.pick(avoid);
+  pick(avoid: Endpoint | undefined, hash: number): Endpoint | undefined {
+    return this.#rules.balancer.pick(avoid, hash);
   }
 
-  /** A 5xx, a failed connection, a reset or a timeout. */
-  failed(endpoint: Endpoint): void {
-    const policy = this.#outlier;
-    if (policy === undefined || endpoint.ejected || endpoint.removed) return;
-    endpoint.consecutiveErrors++;
-    if (endpoint.consecutiveErrors < policy.consecutiveErrors) return;
-    if (mayEject(policy, this.#returns.size, this.#endpoints.length)) this.#eject(endpoint, policy);
-    else this.#parts.stats.series.ejectionOverflow.increment();
+  /** Ends all waits. */
+  close(): void {
+    this.replace([]);
+    this.outliers.stop();
+  }
+
+  #rotate(): void {
+    const healthy = this.#endpoints.filter(({ inRotation }) => inRotation).length;
+    this.#parts.stats.membership(this.#endpoints.length, healthy);
+    this.#rules.balancer.rotate(this.#endpoints);
   }
 
   #endpointFor(spec: EndpointSpec): Endpoint {
@@ -112,46 +135,13 @@ export class Membership {
     const made = new Endpoint(spec, facts, stats);
     const known = this.#byAuthority.get(made.authority);
     if (known === undefined) {
+      made.inRotationMs = made.rttAtMs = this.#parts.clock.nowMs();
+      made.requestsMax = this.#rules.requestsMax;
       this.#byAuthority.set(made.authority, made);
       return made;
     }
     known.facts = facts;
     known.stats = stats;
     return known;
-  }
-
-  #eject(endpoint: Endpoint, policy: OutlierPolicy): void {
-    const ms = ejectionMs(policy, endpoint, this.#parts.clock.nowMs());
-    endpoint.ejected = true;
-    const cancel = this.#parts.clock.after(ms, () => {
-      this.#restore(endpoint);
-      this.#rotate();
-    });
-    this.#returns.set(endpoint, cancel);
-    this.#parts.stats.series.ejections.increment();
-    this.#parts.stats.series.ejectionsActive.set(this.#returns.size);
-    this.#rotate();
-  }
-
-  #restore(endpoint: Endpoint): void {
-    const cancel = this.#returns.get(endpoint);
-    if (cancel === undefined) return;
-    cancel();
-    this.#returns.delete(endpoint);
-    endpoint.ejected = false;
-    endpoint.consecutiveErrors = 0;
-    endpoint.returnedMs = this.#parts.clock.nowMs();
-    this.#parts.stats.series.ejectionsActive.set(this.#returns.size);
-  }
-
-  #rotate(): void {
-    const healthy = this.#endpoints.filter((endpoint) => !endpoint.ejected);
-    const rotating = healthy.length === 0 ? this.#endpoints : healthy;
-    this.#parts.stats.membership(this.#endpoints.length, healthy.length);
-    this.#balancer.rotate(
-      placesOf(
-        rotating.map((endpoint) => ({ endpoint, weight: this.#weights.get(endpoint) ?? 1 })),
-      ),
-    );
   }
 }

@@ -4,14 +4,18 @@ import {
   Cluster_Discovery,
   Cluster_Protocol,
   type Cluster as ClusterResource,
+  type EndpointLimits,
   type EndpointSet,
-  LoadBalancer,
   type OutlierDetection,
+  type RetryBudget,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { ClusterSettings } from "../cluster/cluster.ts";
-import { type Maxima, UNLIMITED } from "../cluster/limits.ts";
+import { type EndpointMaxima, type Maxima, UNLIMITED } from "../cluster/limits.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
 import type { OutlierPolicy } from "../cluster/outlier.ts";
+import type { RetryBudgetPolicy } from "../cluster/retry-budget.ts";
+import { compileBalancing, compileHash, loadBalancerOf } from "./compile-balancing.ts";
+import { compileHealthCheck } from "./compile-health-check.ts";
 import { formatOrigin, type ProblemList } from "./problem-list.ts";
 
 export const CONNECT_TIMEOUT_MS = 10_000;
@@ -34,8 +38,11 @@ export function compileClusterSettings(
     protocol: protocolOf(resource.protocol),
     loadBalancer: loadBalancerOf(resource.loadBalancer),
     connectTimeoutMs: resource.connectTimeoutMs || connectTimeoutMs || CONNECT_TIMEOUT_MS,
-    maxima: maximaOf(resource.circuitBreaker),
+    maxima: maximaOf(resource.circuitBreaker, problems.at("circuit_breaker")),
     outlier: outlierOf(resource.outlier, problems.at("outlier")),
+    ...compileBalancing(resource.balancing, problems.at("balancing")),
+    ...compileHash(resource.hash, problems),
+    ...compileHealthCheck(resource.healthCheck, problems.at("health_check")),
     origins: resource.origins.map(formatOrigin),
   };
 }
@@ -66,12 +73,8 @@ function discoveryOf(discovery: Cluster_Discovery): ClusterSettings["discovery"]
   return discovery === Cluster_Discovery.ORIGINAL ? "original" : "endpoints";
 }
 
-function loadBalancerOf(loadBalancer: LoadBalancer): ClusterSettings["loadBalancer"] {
-  if (loadBalancer === LoadBalancer.RANDOM) return "random";
-  return loadBalancer === LoadBalancer.LEAST_REQUEST ? "least-request" : "round-robin";
-}
-
-function maximaOf(breaker: CircuitBreaker | undefined): Maxima {
+function maximaOf(breaker: CircuitBreaker | undefined, problems: ProblemList): Maxima {
+  const { perEndpoint, retryBudget } = breaker ?? {};
   return {
     connections: breaker?.maxConnections ?? UNLIMITED,
     pending: breaker?.maxPendingRequests ?? UNLIMITED,
@@ -79,7 +82,28 @@ function maximaOf(breaker: CircuitBreaker | undefined): Maxima {
     retries: breaker?.maxRetries ?? UNLIMITED,
     // 0 is what its authors wrote for "no limit".
     requestsPerConnection: breaker?.maxRequestsPerConnection || UNLIMITED,
+    ...(perEndpoint !== undefined && { perEndpoint: endpointMaximaOf(perEndpoint) }),
+    ...(retryBudget !== undefined && {
+      retryBudget: retryBudgetOf(retryBudget, problems.at("retry_budget")),
+    }),
   };
+}
+
+function endpointMaximaOf(limits: EndpointLimits): EndpointMaxima {
+  return {
+    connections: limits.maxConnections ?? UNLIMITED,
+    pending: limits.maxPendingRequests ?? UNLIMITED,
+    requests: limits.maxRequests ?? UNLIMITED,
+    retries: limits.maxRetries ?? UNLIMITED,
+  };
+}
+
+/** GEP-3388's for the interval, Envoy's for what is under way. */
+function retryBudgetOf(budget: RetryBudget, problems: ProblemList): RetryBudgetPolicy {
+  const { percent = 20, intervalMs, minPerSecond = 10, minConcurrent = 3 } = budget;
+  if (!(percent >= 0 && percent <= 100)) problems.at("percent").add(`${percent} is not 0 to 100`);
+  if (!(minPerSecond >= 0)) problems.at("min_per_second").add(`${minPerSecond} is below 0`);
+  return { percent, intervalMs, minPerSecond, minConcurrent };
 }
 
 function outlierOf(
@@ -89,10 +113,43 @@ function outlierOf(
   if (outlier === undefined) return undefined;
   if (outlier.maxEjectionPercent > 100)
     problems.at("max_ejection_percent").add(`${outlier.maxEjectionPercent} is above 100`);
+  const { consecutiveErrors, consecutiveErrorsOff, consecutiveGatewayErrors } = outlier;
+  const { splitLocalFailures, consecutiveLocalFailures, maxEjectionMs } = outlier;
   return {
-    consecutiveErrors: outlier.consecutiveErrors || defaultOutlier.consecutiveErrors,
+    consecutiveErrors: consecutiveErrorsOff
+      ? 0
+      : consecutiveErrors || defaultOutlier.consecutiveErrors,
     intervalMs: outlier.intervalMs || defaultOutlier.intervalMs,
     baseEjectionMs: outlier.baseEjectionMs || defaultOutlier.baseEjectionMs,
     maxEjectionPercent: outlier.maxEjectionPercent,
+    ...(consecutiveGatewayErrors > 0 && { consecutiveGatewayErrors }),
+    ...(splitLocalFailures && { consecutiveLocalFailures: consecutiveLocalFailures || 5 }),
+    ...(maxEjectionMs > 0 && { maxEjectionMs }),
+    ...ratesOf(outlier, problems),
+  };
+}
+
+/** Envoy's defaults, for fields that are 0. */
+function ratesOf(
+  { successRate, failurePercentage }: OutlierDetection,
+  problems: ProblemList,
+): Pick<OutlierPolicy, "successRate" | "failurePercentage"> {
+  const percent = failurePercentage?.percent || 85;
+  if (percent > 100) problems.at("failure_percentage.percent").add(`${percent} is above 100`);
+  return {
+    ...(successRate !== undefined && {
+      successRate: {
+        endpointsMin: successRate.endpointsMin || 5,
+        volumeMin: successRate.volumeMin || 100,
+        stdevFactor: successRate.stdevFactor || 1.9,
+      },
+    }),
+    ...(failurePercentage !== undefined && {
+      failurePercentage: {
+        endpointsMin: failurePercentage.endpointsMin || 5,
+        volumeMin: failurePercentage.volumeMin || 50,
+        percent,
+      },
+    }),
   };
 }

@@ -297,7 +297,7 @@ describe("a policy", () => {
       .filter(({ settings }) => settings.service === host("reviews"))
       .map(({ settings }) => [settings.labels.version ?? "all", settings.loadBalancer]);
     expect(kinds.sort()).toEqual([
-      ["all", "round-robin"],
+      ["all", "least-request"],
       ["v2", "random"],
     ]);
   });

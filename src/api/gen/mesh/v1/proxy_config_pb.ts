@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/v1/proxy_config.proto.
  */
 export const file_mesh_v1_proxy_config: GenFile = /*@__PURE__*/
-  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSLGAQoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldCKCBAoNUHJveHlTZXR0aW5ncxI+Cg9vdXRib3VuZF9wb2xpY3kYASABKA4yJS5tZXNoLnYxLlByb3h5U2V0dGluZ3MuT3V0Ym91bmRQb2xpY3kSFwoPYWNjZXNzX2xvZ19maWxlGAIgASgJEj8KE2FjY2Vzc19sb2dfZW5jb2RpbmcYAyABKA4yIi5tZXNoLnYxLlByb3h5U2V0dGluZ3MuTG9nRW5jb2RpbmcSGgoSY29ubmVjdF90aW1lb3V0X21zGAQgASgNEhAKCGRyYWluX21zGAUgASgNEjYKEnBhdGhfbm9ybWFsaXphdGlvbhgGIAEoCzIaLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24SIQoHZ2F0ZXdheRgHIAEoCzIQLm1lc2gudjEuR2F0ZXdheSJzCg5PdXRib3VuZFBvbGljeRIfChtPVVRCT1VORF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIdChlPVVRCT1VORF9QT0xJQ1lfQUxMT1dfQU5ZEAESIQodT1VUQk9VTkRfUE9MSUNZX1JFR0lTVFJZX09OTFkQAiJZCgtMb2dFbmNvZGluZxIcChhMT0dfRU5DT0RJTkdfVU5TUEVDSUZJRUQQABIVChFMT0dfRU5DT0RJTkdfVEVYVBABEhUKEUxPR19FTkNPRElOR19KU09OEAIihwMKB0dhdGV3YXkSJAoJbGlzdGVuZXJzGAEgAygLMhEubWVzaC52MS5MaXN0ZW5lchIXCg90cnVzdGVkX3Byb3hpZXMYAiABKA0SPwoTY2xpZW50X2NlcnRfZGV0YWlscxgDIAEoDjIiLm1lc2gudjEuR2F0ZXdheS5DbGllbnRDZXJ0RGV0YWlscyL7AQoRQ2xpZW50Q2VydERldGFpbHMSIwofQ0xJRU5UX0NFUlRfREVUQUlMU19VTlNQRUNJRklFRBAAEiAKHENMSUVOVF9DRVJUX0RFVEFJTFNfU0FOSVRJWkUQARIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX0ZPUldBUkRfT05MWRACEiYKIkNMSUVOVF9DRVJUX0RFVEFJTFNfQVBQRU5EX0ZPUldBUkQQAxIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX1NBTklUSVpFX1NFVBAEEisKJ0NMSUVOVF9DRVJUX0RFVEFJTFNfQUxXQVlTX0ZPUldBUkRfT05MWRAFItYBCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEgwKBHBvcnQYAiABKA0SLAoIcHJvdG9jb2wYAyABKA4yGi5tZXNoLnYxLkxpc3RlbmVyLlByb3RvY29sEjMKDGNlcnRpZmljYXRlcxgEIAMoCzIdLm1lc2gudjEuQ2VydGlmaWNhdGVSZWZlcmVuY2UiSwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEgoOUFJPVE9DT0xfSFRUUFMQAiIzChRDZXJ0aWZpY2F0ZVJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg0KBWhvc3RzGAIgAygJIqsDChFQYXRoTm9ybWFsaXphdGlvbhItCgRmb3JtGAEgASgOMh8ubWVzaC52MS5QYXRoTm9ybWFsaXphdGlvbi5Gb3JtEkIKD2VzY2FwZWRfc2xhc2hlcxgCIAEoDjIpLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24uRXNjYXBlZFNsYXNoZXMiUgoERm9ybRIUChBGT1JNX1VOU1BFQ0lGSUVEEAASDQoJRk9STV9OT05FEAESDQoJRk9STV9CQVNFEAISFgoSRk9STV9NRVJHRV9TTEFTSEVTEAMizgEKDkVzY2FwZWRTbGFzaGVzEh8KG0VTQ0FQRURfU0xBU0hFU19VTlNQRUNJRklFRBAAEiIKHkVTQ0FQRURfU0xBU0hFU19LRUVQX1VOQ0hBTkdFRBABEiIKHkVTQ0FQRURfU0xBU0hFU19SRUpFQ1RfUkVRVUVTVBACEikKJUVTQ0FQRURfU0xBU0hFU19VTkVTQ0FQRV9BTkRfUkVESVJFQ1QQAxIoCiRFU0NBUEVEX1NMQVNIRVNfVU5FU0NBUEVfQU5EX0ZPUldBUkQQBCJMCg5Tb3VyY2VQb3NpdGlvbhIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEg4KBm9iamVjdBgEIAEoCSJeCgtWaXJ0dWFsSG9zdBIMCgRuYW1lGAEgASgJEg8KB2RvbWFpbnMYAiADKAkSHgoGcm91dGVzGAMgAygLMg4ubWVzaC52MS5Sb3V0ZRIQCghsaXN0ZW5lchgEIAEoCSLrAwoFUm91dGUSDAoEbmFtZRgBIAEoCRInCgZvcmlnaW4YAiABKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiIKBW1hdGNoGAMgASgLMhMubWVzaC52MS5Sb3V0ZU1hdGNoEiMKB2ZvcndhcmQYBCABKAsyEC5tZXNoLnYxLkZvcndhcmRIABIlCghyZWRpcmVjdBgFIAEoCzIRLm1lc2gudjEuUmVkaXJlY3RIABIpCgZkaXJlY3QYBiABKAsyFy5tZXNoLnYxLkRpcmVjdFJlc3BvbnNlSAASIQoHcmV3cml0ZRgHIAEoCzIQLm1lc2gudjEuUmV3cml0ZRISCgp0aW1lb3V0X21zGAggASgNEiMKBXJldHJ5GAkgASgLMhQubWVzaC52MS5SZXRyeVBvbGljeRIdCgVmYXVsdBgKIAEoCzIOLm1lc2gudjEuRmF1bHQSHwoGbWlycm9yGAsgASgLMg8ubWVzaC52MS5NaXJyb3ISIQoEY29ycxgMIAEoCzITLm1lc2gudjEuQ29yc1BvbGljeRI0ChZhcHBlbmRfcmVxdWVzdF9oZWFkZXJzGA0gAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIRCgl3ZWJzb2NrZXQYDiABKAhCCAoGYWN0aW9uIosBCgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSAASGAoOc2VnbWVudF9wcmVmaXgYBCABKAlIABIRCgdwcmVzZW50GAUgASgISAASEwoLaWdub3JlX2Nhc2UYBiABKAhCBgoEa2luZCJQCgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIOCgZpbnZlcnQYAyABKAgi+AEKClJvdXRlTWF0Y2gSIgoEcGF0aBgBIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGbWV0aG9kGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIkCgZzY2hlbWUYAyABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEicKCWF1dGhvcml0eRgEIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2gSKgoMcXVlcnlfcGFyYW1zGAYgAygLMhQubWVzaC52MS5IZWFkZXJNYXRjaCI1CgdGb3J3YXJkEioKCGNsdXN0ZXJzGAEgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXIiMgoPV2VpZ2h0ZWRDbHVzdGVyEg8KB2NsdXN0ZXIYASABKAkSDgoGd2VpZ2h0GAIgASgNIjgKCFJlZGlyZWN0EgwKBGNvZGUYASABKA0SCwoDdXJpGAIgASgJEhEKCWF1dGhvcml0eRgDIAEoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCSIpCgdSZXdyaXRlEgsKA3VyaRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkixgIKC1JldHJ5UG9saWN5EhAKCGF0dGVtcHRzGAEgASgNEhoKEnBlcl90cnlfdGltZW91dF9tcxgCIAEoDRIqCgJvbhgDIAMoDjIeLm1lc2gudjEuUmV0cnlQb2xpY3kuQ29uZGl0aW9uEhIKCmJhY2tvZmZfbXMYBCABKA0iyAEKCUNvbmRpdGlvbhIZChVDT05ESVRJT05fVU5TUEVDSUZJRUQQABIRCg1DT05ESVRJT05fNVhYEAESHQoZQ09ORElUSU9OX0NPTk5FQ1RfRkFJTFVSRRACEhwKGENPTkRJVElPTl9SRUZVU0VEX1NUUkVBTRADEhMKD0NPTkRJVElPTl9SRVNFVBAEEhsKF0NPTkRJVElPTl9HQVRFV0FZX0VSUk9SEAUSHgoaQ09ORElUSU9OX0lERU1QT1RFTlRfUkVTRVQQBiJdCgVGYXVsdBIVCg1kZWxheV9wZXJjZW50GAEgASgBEhAKCGRlbGF5X21zGAIgASgNEhUKDWFib3J0X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNIioKBk1pcnJvchIPCgdjbHVzdGVyGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiswEKCkNvcnNQb2xpY3kSKwoNYWxsb3dfb3JpZ2lucxgBIAMoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSFQoNYWxsb3dfbWV0aG9kcxgCIAMoCRIVCg1hbGxvd19oZWFkZXJzGAMgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAQgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgFIAEoDRIZChFhbGxvd19jcmVkZW50aWFscxgGIAEoCCIqCgtIZWFkZXJWYWx1ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIowFCgdDbHVzdGVyEgwKBG5hbWUYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRwb3J0GAMgASgNEiwKBmxhYmVscxgEIAMoCzIcLm1lc2gudjEuQ2x1c3Rlci5MYWJlbHNFbnRyeRItCglkaXNjb3ZlcnkYBSABKA4yGi5tZXNoLnYxLkNsdXN0ZXIuRGlzY292ZXJ5EisKCHByb3RvY29sGAYgASgOMhkubWVzaC52MS5DbHVzdGVyLlByb3RvY29sEiwKDWxvYWRfYmFsYW5jZXIYByABKA4yFS5tZXNoLnYxLkxvYWRCYWxhbmNlchIaChJjb25uZWN0X3RpbWVvdXRfbXMYCCABKA0SMAoPY2lyY3VpdF9icmVha2VyGAkgASgLMhcubWVzaC52MS5DaXJjdWl0QnJlYWtlchIqCgdvdXRsaWVyGAogASgLMhkubWVzaC52MS5PdXRsaWVyRGV0ZWN0aW9uEigKB29yaWdpbnMYCyADKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiagoJRGlzY292ZXJ5EhkKFURJU0NPVkVSWV9VTlNQRUNJRklFRBAAEhcKE0RJU0NPVkVSWV9FTkRQT0lOVFMQARIRCg1ESVNDT1ZFUllfRE5TEAISFgoSRElTQ09WRVJZX09SSUdJTkFMEAMiXQoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEAoMUFJPVE9DT0xfVENQEAISEgoOUFJPVE9DT0xfSFRUUDIQAyKeAgoOQ2lyY3VpdEJyZWFrZXISHAoPbWF4X2Nvbm5lY3Rpb25zGAEgASgNSACIAQESIQoUbWF4X3BlbmRpbmdfcmVxdWVzdHMYAiABKA1IAYgBARIZCgxtYXhfcmVxdWVzdHMYAyABKA1IAogBARIoChttYXhfcmVxdWVzdHNfcGVyX2Nvbm5lY3Rpb24YBCABKA1IA4gBARIYCgttYXhfcmV0cmllcxgFIAEoDUgEiAEBQhIKEF9tYXhfY29ubmVjdGlvbnNCFwoVX21heF9wZW5kaW5nX3JlcXVlc3RzQg8KDV9tYXhfcmVxdWVzdHNCHgocX21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbkIOCgxfbWF4X3JldHJpZXMiewoQT3V0bGllckRldGVjdGlvbhIaChJjb25zZWN1dGl2ZV9lcnJvcnMYASABKA0SEwoLaW50ZXJ2YWxfbXMYAiABKA0SGAoQYmFzZV9lamVjdGlvbl9tcxgDIAEoDRIcChRtYXhfZWplY3Rpb25fcGVyY2VudBgEIAEoDSJECgtFbmRwb2ludFNldBIPCgdjbHVzdGVyGAEgASgJEiQKCWVuZHBvaW50cxgCIAMoCzIRLm1lc2gudjEuRW5kcG9pbnQi0wEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRItCgZsYWJlbHMYAyADKAsyHS5tZXNoLnYxLkVuZHBvaW50LkxhYmVsc0VudHJ5Eg4KBndlaWdodBgEIAEoDRIQCgh3b3JrbG9hZBgFIAEoCRIQCghsb2NhbGl0eRgGIAEoCRIWCg5tZXNoX3RyYW5zcG9ydBgHIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKocBCgxMb2FkQmFsYW5jZXISHQoZTE9BRF9CQUxBTkNFUl9VTlNQRUNJRklFRBAAEh0KGUxPQURfQkFMQU5DRVJfUk9VTkRfUk9CSU4QARIYChRMT0FEX0JBTEFOQ0VSX1JBTkRPTRACEh8KG0xPQURfQkFMQU5DRVJfTEVBU1RfUkVRVUVTVBADYgZwcm90bzM");
+  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSLGAQoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldCKCBAoNUHJveHlTZXR0aW5ncxI+Cg9vdXRib3VuZF9wb2xpY3kYASABKA4yJS5tZXNoLnYxLlByb3h5U2V0dGluZ3MuT3V0Ym91bmRQb2xpY3kSFwoPYWNjZXNzX2xvZ19maWxlGAIgASgJEj8KE2FjY2Vzc19sb2dfZW5jb2RpbmcYAyABKA4yIi5tZXNoLnYxLlByb3h5U2V0dGluZ3MuTG9nRW5jb2RpbmcSGgoSY29ubmVjdF90aW1lb3V0X21zGAQgASgNEhAKCGRyYWluX21zGAUgASgNEjYKEnBhdGhfbm9ybWFsaXphdGlvbhgGIAEoCzIaLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24SIQoHZ2F0ZXdheRgHIAEoCzIQLm1lc2gudjEuR2F0ZXdheSJzCg5PdXRib3VuZFBvbGljeRIfChtPVVRCT1VORF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIdChlPVVRCT1VORF9QT0xJQ1lfQUxMT1dfQU5ZEAESIQodT1VUQk9VTkRfUE9MSUNZX1JFR0lTVFJZX09OTFkQAiJZCgtMb2dFbmNvZGluZxIcChhMT0dfRU5DT0RJTkdfVU5TUEVDSUZJRUQQABIVChFMT0dfRU5DT0RJTkdfVEVYVBABEhUKEUxPR19FTkNPRElOR19KU09OEAIihwMKB0dhdGV3YXkSJAoJbGlzdGVuZXJzGAEgAygLMhEubWVzaC52MS5MaXN0ZW5lchIXCg90cnVzdGVkX3Byb3hpZXMYAiABKA0SPwoTY2xpZW50X2NlcnRfZGV0YWlscxgDIAEoDjIiLm1lc2gudjEuR2F0ZXdheS5DbGllbnRDZXJ0RGV0YWlscyL7AQoRQ2xpZW50Q2VydERldGFpbHMSIwofQ0xJRU5UX0NFUlRfREVUQUlMU19VTlNQRUNJRklFRBAAEiAKHENMSUVOVF9DRVJUX0RFVEFJTFNfU0FOSVRJWkUQARIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX0ZPUldBUkRfT05MWRACEiYKIkNMSUVOVF9DRVJUX0RFVEFJTFNfQVBQRU5EX0ZPUldBUkQQAxIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX1NBTklUSVpFX1NFVBAEEisKJ0NMSUVOVF9DRVJUX0RFVEFJTFNfQUxXQVlTX0ZPUldBUkRfT05MWRAFItYBCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEgwKBHBvcnQYAiABKA0SLAoIcHJvdG9jb2wYAyABKA4yGi5tZXNoLnYxLkxpc3RlbmVyLlByb3RvY29sEjMKDGNlcnRpZmljYXRlcxgEIAMoCzIdLm1lc2gudjEuQ2VydGlmaWNhdGVSZWZlcmVuY2UiSwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEgoOUFJPVE9DT0xfSFRUUFMQAiIzChRDZXJ0aWZpY2F0ZVJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg0KBWhvc3RzGAIgAygJIqsDChFQYXRoTm9ybWFsaXphdGlvbhItCgRmb3JtGAEgASgOMh8ubWVzaC52MS5QYXRoTm9ybWFsaXphdGlvbi5Gb3JtEkIKD2VzY2FwZWRfc2xhc2hlcxgCIAEoDjIpLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24uRXNjYXBlZFNsYXNoZXMiUgoERm9ybRIUChBGT1JNX1VOU1BFQ0lGSUVEEAASDQoJRk9STV9OT05FEAESDQoJRk9STV9CQVNFEAISFgoSRk9STV9NRVJHRV9TTEFTSEVTEAMizgEKDkVzY2FwZWRTbGFzaGVzEh8KG0VTQ0FQRURfU0xBU0hFU19VTlNQRUNJRklFRBAAEiIKHkVTQ0FQRURfU0xBU0hFU19LRUVQX1VOQ0hBTkdFRBABEiIKHkVTQ0FQRURfU0xBU0hFU19SRUpFQ1RfUkVRVUVTVBACEikKJUVTQ0FQRURfU0xBU0hFU19VTkVTQ0FQRV9BTkRfUkVESVJFQ1QQAxIoCiRFU0NBUEVEX1NMQVNIRVNfVU5FU0NBUEVfQU5EX0ZPUldBUkQQBCJMCg5Tb3VyY2VQb3NpdGlvbhIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEg4KBm9iamVjdBgEIAEoCSJeCgtWaXJ0dWFsSG9zdBIMCgRuYW1lGAEgASgJEg8KB2RvbWFpbnMYAiADKAkSHgoGcm91dGVzGAMgAygLMg4ubWVzaC52MS5Sb3V0ZRIQCghsaXN0ZW5lchgEIAEoCSLrAwoFUm91dGUSDAoEbmFtZRgBIAEoCRInCgZvcmlnaW4YAiABKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiIKBW1hdGNoGAMgASgLMhMubWVzaC52MS5Sb3V0ZU1hdGNoEiMKB2ZvcndhcmQYBCABKAsyEC5tZXNoLnYxLkZvcndhcmRIABIlCghyZWRpcmVjdBgFIAEoCzIRLm1lc2gudjEuUmVkaXJlY3RIABIpCgZkaXJlY3QYBiABKAsyFy5tZXNoLnYxLkRpcmVjdFJlc3BvbnNlSAASIQoHcmV3cml0ZRgHIAEoCzIQLm1lc2gudjEuUmV3cml0ZRISCgp0aW1lb3V0X21zGAggASgNEiMKBXJldHJ5GAkgASgLMhQubWVzaC52MS5SZXRyeVBvbGljeRIdCgVmYXVsdBgKIAEoCzIOLm1lc2gudjEuRmF1bHQSHwoGbWlycm9yGAsgASgLMg8ubWVzaC52MS5NaXJyb3ISIQoEY29ycxgMIAEoCzITLm1lc2gudjEuQ29yc1BvbGljeRI0ChZhcHBlbmRfcmVxdWVzdF9oZWFkZXJzGA0gAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIRCgl3ZWJzb2NrZXQYDiABKAhCCAoGYWN0aW9uIosBCgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSAASGAoOc2VnbWVudF9wcmVmaXgYBCABKAlIABIRCgdwcmVzZW50GAUgASgISAASEwoLaWdub3JlX2Nhc2UYBiABKAhCBgoEa2luZCJQCgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIOCgZpbnZlcnQYAyABKAgi+AEKClJvdXRlTWF0Y2gSIgoEcGF0aBgBIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGbWV0aG9kGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIkCgZzY2hlbWUYAyABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEicKCWF1dGhvcml0eRgEIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2gSKgoMcXVlcnlfcGFyYW1zGAYgAygLMhQubWVzaC52MS5IZWFkZXJNYXRjaCI1CgdGb3J3YXJkEioKCGNsdXN0ZXJzGAEgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXIiMgoPV2VpZ2h0ZWRDbHVzdGVyEg8KB2NsdXN0ZXIYASABKAkSDgoGd2VpZ2h0GAIgASgNIjgKCFJlZGlyZWN0EgwKBGNvZGUYASABKA0SCwoDdXJpGAIgASgJEhEKCWF1dGhvcml0eRgDIAEoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCSIpCgdSZXdyaXRlEgsKA3VyaRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkixgIKC1JldHJ5UG9saWN5EhAKCGF0dGVtcHRzGAEgASgNEhoKEnBlcl90cnlfdGltZW91dF9tcxgCIAEoDRIqCgJvbhgDIAMoDjIeLm1lc2gudjEuUmV0cnlQb2xpY3kuQ29uZGl0aW9uEhIKCmJhY2tvZmZfbXMYBCABKA0iyAEKCUNvbmRpdGlvbhIZChVDT05ESVRJT05fVU5TUEVDSUZJRUQQABIRCg1DT05ESVRJT05fNVhYEAESHQoZQ09ORElUSU9OX0NPTk5FQ1RfRkFJTFVSRRACEhwKGENPTkRJVElPTl9SRUZVU0VEX1NUUkVBTRADEhMKD0NPTkRJVElPTl9SRVNFVBAEEhsKF0NPTkRJVElPTl9HQVRFV0FZX0VSUk9SEAUSHgoaQ09ORElUSU9OX0lERU1QT1RFTlRfUkVTRVQQBiJdCgVGYXVsdBIVCg1kZWxheV9wZXJjZW50GAEgASgBEhAKCGRlbGF5X21zGAIgASgNEhUKDWFib3J0X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNIioKBk1pcnJvchIPCgdjbHVzdGVyGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiswEKCkNvcnNQb2xpY3kSKwoNYWxsb3dfb3JpZ2lucxgBIAMoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSFQoNYWxsb3dfbWV0aG9kcxgCIAMoCRIVCg1hbGxvd19oZWFkZXJzGAMgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAQgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgFIAEoDRIZChFhbGxvd19jcmVkZW50aWFscxgGIAEoCCIqCgtIZWFkZXJWYWx1ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIoAGCgdDbHVzdGVyEgwKBG5hbWUYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRwb3J0GAMgASgNEiwKBmxhYmVscxgEIAMoCzIcLm1lc2gudjEuQ2x1c3Rlci5MYWJlbHNFbnRyeRItCglkaXNjb3ZlcnkYBSABKA4yGi5tZXNoLnYxLkNsdXN0ZXIuRGlzY292ZXJ5EisKCHByb3RvY29sGAYgASgOMhkubWVzaC52MS5DbHVzdGVyLlByb3RvY29sEiwKDWxvYWRfYmFsYW5jZXIYByABKA4yFS5tZXNoLnYxLkxvYWRCYWxhbmNlchIaChJjb25uZWN0X3RpbWVvdXRfbXMYCCABKA0SMAoPY2lyY3VpdF9icmVha2VyGAkgASgLMhcubWVzaC52MS5DaXJjdWl0QnJlYWtlchIqCgdvdXRsaWVyGAogASgLMhkubWVzaC52MS5PdXRsaWVyRGV0ZWN0aW9uEigKB29yaWdpbnMYCyADKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiUKCWJhbGFuY2luZxgMIAEoCzISLm1lc2gudjEuQmFsYW5jaW5nEh8KBGhhc2gYDSADKAsyES5tZXNoLnYxLkhhc2hSdWxlEioKDGhlYWx0aF9jaGVjaxgOIAEoCzIULm1lc2gudjEuSGVhbHRoQ2hlY2saLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJqCglEaXNjb3ZlcnkSGQoVRElTQ09WRVJZX1VOU1BFQ0lGSUVEEAASFwoTRElTQ09WRVJZX0VORFBPSU5UUxABEhEKDURJU0NPVkVSWV9ETlMQAhIWChJESVNDT1ZFUllfT1JJR0lOQUwQAyJdCghQcm90b2NvbBIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEhEKDVBST1RPQ09MX0hUVFAQARIQCgxQUk9UT0NPTF9UQ1AQAhISCg5QUk9UT0NPTF9IVFRQMhADIpACCglCYWxhbmNpbmcSGgoNcGFuaWNfcGVyY2VudBgBIAEoDUgAiAEBEiYKCnNsb3dfc3RhcnQYAiABKAsyEi5tZXNoLnYxLlNsb3dTdGFydBIYCgthY3RpdmVfYmlhcxgDIAEoAUgBiAEBEhsKBGV3bWEYBCABKAsyDS5tZXNoLnYxLkV3bWESFQoNcmluZ19zaXplX21pbhgFIAEoDRIVCg1yaW5nX3NpemVfbWF4GAYgASgNEhMKC21hZ2xldl9zaXplGAcgASgNEiMKCGxvY2FsaXR5GAggASgLMhEubWVzaC52MS5Mb2NhbGl0eUIQCg5fcGFuaWNfcGVyY2VudEIOCgxfYWN0aXZlX2JpYXMiXAoJU2xvd1N0YXJ0EhEKCXdpbmRvd19tcxgBIAEoDRISCgphZ2dyZXNzaW9uGAIgASgBEhgKC21pbl9wZXJjZW50GAMgASgNSACIAQFCDgoMX21pbl9wZXJjZW50IkQKBEV3bWESFgoOZGVmYXVsdF9ydHRfbXMYASABKA0SEAoIZGVjYXlfbXMYAiABKA0SEgoKcGVuYWx0eV9tcxgDIAEoDSKJAgoITG9jYWxpdHkSLAoIZmFpbG92ZXIYASADKAsyGi5tZXNoLnYxLkxvY2FsaXR5LkZhaWxvdmVyEjAKCmRpc3RyaWJ1dGUYAiADKAsyHC5tZXNoLnYxLkxvY2FsaXR5LkRpc3RyaWJ1dGUaJAoIRmFpbG92ZXISDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRp3CgpEaXN0cmlidXRlEgwKBGZyb20YASABKAkSMAoCdG8YAiADKAsyJC5tZXNoLnYxLkxvY2FsaXR5LkRpc3RyaWJ1dGUuVG9FbnRyeRopCgdUb0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEi1QEKCEhhc2hSdWxlEhAKBmhlYWRlchgBIAEoCUgAEioKBmNvb2tpZRgCIAEoCzIYLm1lc2gudjEuSGFzaFJ1bGUuQ29va2llSAASDwoFcXVlcnkYAyABKAlIABIQCgZzb3VyY2UYBCABKAhIABpiCgZDb29raWUSDAoEbmFtZRgBIAEoCRIYCgt0dGxfc2Vjb25kcxgCIAEoDUgAiAEBEgwKBHBhdGgYAyABKAkSEgoKYXR0cmlidXRlcxgEIAMoCUIOCgxfdHRsX3NlY29uZHNCBAoCYnki5QQKC0hlYWx0aENoZWNrEikKBGh0dHAYASABKAsyGS5tZXNoLnYxLkhlYWx0aENoZWNrLkh0dHBIABInCgN0Y3AYAiABKAsyGC5tZXNoLnYxLkhlYWx0aENoZWNrLlRjcEgAEikKBGdycGMYAyABKAsyGS5tZXNoLnYxLkhlYWx0aENoZWNrLkdycGNIABISCgp0aW1lb3V0X21zGAQgASgNEhMKC2ludGVydmFsX21zGAUgASgNEhYKCWppdHRlcl9tcxgGIAEoDUgBiAEBEh4KFm5vX3RyYWZmaWNfaW50ZXJ2YWxfbXMYByABKA0SHQoVdW5oZWFsdGh5X2ludGVydmFsX21zGAggASgNEhsKE3VuaGVhbHRoeV90aHJlc2hvbGQYCSABKA0SGQoRaGVhbHRoeV90aHJlc2hvbGQYCiABKA0SDAoEcG9ydBgLIAEoDRohCgVSYW5nZRIMCgRmcm9tGAEgASgNEgoKAnRvGAIgASgNGocBCgRIdHRwEg4KBm1ldGhvZBgBIAEoCRIMCgRwYXRoGAIgASgJEgwKBGhvc3QYAyABKAkSJQoHaGVhZGVycxgEIAMoCzIULm1lc2gudjEuSGVhZGVyVmFsdWUSLAoIZXhwZWN0ZWQYBSADKAsyGi5tZXNoLnYxLkhlYWx0aENoZWNrLlJhbmdlGiQKA1RjcBIMCgRzZW5kGAEgASgMEg8KB3JlY2VpdmUYAiADKAwaKgoER3JwYxIPCgdzZXJ2aWNlGAEgASgJEhEKCWF1dGhvcml0eRgCIAEoCUIECgJieUIMCgpfaml0dGVyX21zIvkCCg5DaXJjdWl0QnJlYWtlchIcCg9tYXhfY29ubmVjdGlvbnMYASABKA1IAIgBARIhChRtYXhfcGVuZGluZ19yZXF1ZXN0cxgCIAEoDUgBiAEBEhkKDG1heF9yZXF1ZXN0cxgDIAEoDUgCiAEBEigKG21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbhgEIAEoDUgDiAEBEhgKC21heF9yZXRyaWVzGAUgASgNSASIAQESKgoMcmV0cnlfYnVkZ2V0GAYgASgLMhQubWVzaC52MS5SZXRyeUJ1ZGdldBItCgxwZXJfZW5kcG9pbnQYByABKAsyFy5tZXNoLnYxLkVuZHBvaW50TGltaXRzQhIKEF9tYXhfY29ubmVjdGlvbnNCFwoVX21heF9wZW5kaW5nX3JlcXVlc3RzQg8KDV9tYXhfcmVxdWVzdHNCHgocX21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbkIOCgxfbWF4X3JldHJpZXMi1AEKDkVuZHBvaW50TGltaXRzEhwKD21heF9jb25uZWN0aW9ucxgBIAEoDUgAiAEBEiEKFG1heF9wZW5kaW5nX3JlcXVlc3RzGAIgASgNSAGIAQESGQoMbWF4X3JlcXVlc3RzGAMgASgNSAKIAQESGAoLbWF4X3JldHJpZXMYBCABKA1IA4gBAUISChBfbWF4X2Nvbm5lY3Rpb25zQhcKFV9tYXhfcGVuZGluZ19yZXF1ZXN0c0IPCg1fbWF4X3JlcXVlc3RzQg4KDF9tYXhfcmV0cmllcyKkAQoLUmV0cnlCdWRnZXQSFAoHcGVyY2VudBgBIAEoAUgAiAEBEhMKC2ludGVydmFsX21zGAIgASgNEhsKDm1pbl9wZXJfc2Vjb25kGAMgASgBSAGIAQESGwoObWluX2NvbmN1cnJlbnQYBCABKA1IAogBAUIKCghfcGVyY2VudEIRCg9fbWluX3Blcl9zZWNvbmRCEQoPX21pbl9jb25jdXJyZW50Iv4CChBPdXRsaWVyRGV0ZWN0aW9uEhoKEmNvbnNlY3V0aXZlX2Vycm9ycxgBIAEoDRITCgtpbnRlcnZhbF9tcxgCIAEoDRIYChBiYXNlX2VqZWN0aW9uX21zGAMgASgNEhwKFG1heF9lamVjdGlvbl9wZXJjZW50GAQgASgNEh4KFmNvbnNlY3V0aXZlX2Vycm9yc19vZmYYBSABKAgSIgoaY29uc2VjdXRpdmVfZ2F0ZXdheV9lcnJvcnMYBiABKA0SHAoUc3BsaXRfbG9jYWxfZmFpbHVyZXMYByABKAgSIgoaY29uc2VjdXRpdmVfbG9jYWxfZmFpbHVyZXMYCCABKA0SFwoPbWF4X2VqZWN0aW9uX21zGAkgASgNEioKDHN1Y2Nlc3NfcmF0ZRgKIAEoCzIULm1lc2gudjEuU3VjY2Vzc1JhdGUSNgoSZmFpbHVyZV9wZXJjZW50YWdlGAsgASgLMhoubWVzaC52MS5GYWlsdXJlUGVyY2VudGFnZSJOCgtTdWNjZXNzUmF0ZRIVCg1lbmRwb2ludHNfbWluGAEgASgNEhIKCnZvbHVtZV9taW4YAiABKA0SFAoMc3RkZXZfZmFjdG9yGAMgASgBIk8KEUZhaWx1cmVQZXJjZW50YWdlEhUKDWVuZHBvaW50c19taW4YASABKA0SEgoKdm9sdW1lX21pbhgCIAEoDRIPCgdwZXJjZW50GAMgASgNIkQKC0VuZHBvaW50U2V0Eg8KB2NsdXN0ZXIYASABKAkSJAoJZW5kcG9pbnRzGAIgAygLMhEubWVzaC52MS5FbmRwb2ludCLTAQoIRW5kcG9pbnQSDwoHYWRkcmVzcxgBIAEoCRIMCgRwb3J0GAIgASgNEi0KBmxhYmVscxgDIAMoCzIdLm1lc2gudjEuRW5kcG9pbnQuTGFiZWxzRW50cnkSDgoGd2VpZ2h0GAQgASgNEhAKCHdvcmtsb2FkGAUgASgJEhAKCGxvY2FsaXR5GAYgASgJEhYKDm1lc2hfdHJhbnNwb3J0GAcgASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEq2wEKDExvYWRCYWxhbmNlchIdChlMT0FEX0JBTEFOQ0VSX1VOU1BFQ0lGSUVEEAASHQoZTE9BRF9CQUxBTkNFUl9ST1VORF9ST0JJThABEhgKFExPQURfQkFMQU5DRVJfUkFORE9NEAISHwobTE9BRF9CQUxBTkNFUl9MRUFTVF9SRVFVRVNUEAMSGwoXTE9BRF9CQUxBTkNFUl9QRUFLX0VXTUEQBBIbChdMT0FEX0JBTEFOQ0VSX1JJTkdfSEFTSBAFEhgKFExPQURfQkFMQU5DRVJfTUFHTEVWEAZiBnByb3RvMw");
 
 /**
  * The whole configuration of one proxy at one version.
@@ -1151,6 +1151,28 @@ export type Cluster = Message<"mesh.v1.Cluster"> & {
    * @generated from field: repeated mesh.v1.SourcePosition origins = 11;
    */
   origins: SourcePosition[];
+
+  /**
+   * Absent: the defaults.
+   *
+   * @generated from field: mesh.v1.Balancing balancing = 12;
+   */
+  balancing?: Balancing | undefined;
+
+  /**
+   * What of a request is hashed, for RING_HASH and MAGLEV. All that is found counts together;
+   * where nothing is, any endpoint will do.
+   *
+   * @generated from field: repeated mesh.v1.HashRule hash = 13;
+   */
+  hash: HashRule[];
+
+  /**
+   * Absent: endpoints are not asked.
+   *
+   * @generated from field: mesh.v1.HealthCheck health_check = 14;
+   */
+  healthCheck?: HealthCheck | undefined;
 };
 
 /**
@@ -1231,6 +1253,492 @@ export const Cluster_ProtocolSchema: GenEnum<Cluster_Protocol> = /*@__PURE__*/
   enumDesc(file_mesh_v1_proxy_config, 22, 1);
 
 /**
+ * How a cluster balances, beside its LoadBalancer.
+ *
+ * @generated from message mesh.v1.Balancing
+ */
+export type Balancing = Message<"mesh.v1.Balancing"> & {
+  /**
+   * 0..100: with a smaller part of endpoints healthy, all are used. Absent: 50. 0: never.
+   *
+   * @generated from field: optional uint32 panic_percent = 1;
+   */
+  panicPercent?: number | undefined;
+
+  /**
+   * @generated from field: mesh.v1.SlowStart slow_start = 2;
+   */
+  slowStart?: SlowStart | undefined;
+
+  /**
+   * Of least request with weights: how much load counts; 1 is in proportion. Absent: 1.
+   *
+   * @generated from field: optional double active_bias = 3;
+   */
+  activeBias?: number | undefined;
+
+  /**
+   * @generated from field: mesh.v1.Ewma ewma = 4;
+   */
+  ewma?: Ewma | undefined;
+
+  /**
+   * Of RING_HASH: points on the ring. 0: 1,024, and no more than 1,048,576.
+   *
+   * @generated from field: uint32 ring_size_min = 5;
+   */
+  ringSizeMin: number;
+
+  /**
+   * @generated from field: uint32 ring_size_max = 6;
+   */
+  ringSizeMax: number;
+
+  /**
+   * Of MAGLEV: a prime. 0: 65,537.
+   *
+   * @generated from field: uint32 maglev_size = 7;
+   */
+  maglevSize: number;
+
+  /**
+   * Absent: localities are alike.
+   *
+   * @generated from field: mesh.v1.Locality locality = 8;
+   */
+  locality?: Locality | undefined;
+};
+
+/**
+ * Describes the message mesh.v1.Balancing.
+ * Use `create(BalancingSchema)` to create a new message.
+ */
+export const BalancingSchema: GenMessage<Balancing> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 23);
+
+/**
+ * @generated from message mesh.v1.SlowStart
+ */
+export type SlowStart = Message<"mesh.v1.SlowStart"> & {
+  /**
+   * @generated from field: uint32 window_ms = 1;
+   */
+  windowMs: number;
+
+  /**
+   * 0: 1.
+   *
+   * @generated from field: double aggression = 2;
+   */
+  aggression: number;
+
+  /**
+   * 0..100, at the beginning. Absent: 10.
+   *
+   * @generated from field: optional uint32 min_percent = 3;
+   */
+  minPercent?: number | undefined;
+};
+
+/**
+ * Describes the message mesh.v1.SlowStart.
+ * Use `create(SlowStartSchema)` to create a new message.
+ */
+export const SlowStartSchema: GenMessage<SlowStart> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 24);
+
+/**
+ * Of PEAK_EWMA; fields that are 0 have linkerd's defaults: 1 s, 10 s, 5 s.
+ *
+ * @generated from message mesh.v1.Ewma
+ */
+export type Ewma = Message<"mesh.v1.Ewma"> & {
+  /**
+   * @generated from field: uint32 default_rtt_ms = 1;
+   */
+  defaultRttMs: number;
+
+  /**
+   * @generated from field: uint32 decay_ms = 2;
+   */
+  decayMs: number;
+
+  /**
+   * @generated from field: uint32 penalty_ms = 3;
+   */
+  penaltyMs: number;
+};
+
+/**
+ * Describes the message mesh.v1.Ewma.
+ * Use `create(EwmaSchema)` to create a new message.
+ */
+export const EwmaSchema: GenMessage<Ewma> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 25);
+
+/**
+ * Nearest endpoints first, compared with the proxy's own locality, "region/zone/subzone". Further
+ * ones take over as near ones fail.
+ *
+ * @generated from message mesh.v1.Locality
+ */
+export type Locality = Message<"mesh.v1.Locality"> & {
+  /**
+   * @generated from field: repeated mesh.v1.Locality.Failover failover = 1;
+   */
+  failover: Locality_Failover[];
+
+  /**
+   * The first whose `from` is the proxy's replaces nearest first.
+   *
+   * @generated from field: repeated mesh.v1.Locality.Distribute distribute = 2;
+   */
+  distribute: Locality_Distribute[];
+};
+
+/**
+ * Describes the message mesh.v1.Locality.
+ * Use `create(LocalitySchema)` to create a new message.
+ */
+export const LocalitySchema: GenMessage<Locality> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 26);
+
+/**
+ * @generated from message mesh.v1.Locality.Failover
+ */
+export type Locality_Failover = Message<"mesh.v1.Locality.Failover"> & {
+  /**
+   * Regions.
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * @generated from field: string to = 2;
+   */
+  to: string;
+};
+
+/**
+ * Describes the message mesh.v1.Locality.Failover.
+ * Use `create(Locality_FailoverSchema)` to create a new message.
+ */
+export const Locality_FailoverSchema: GenMessage<Locality_Failover> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 26, 0);
+
+/**
+ * @generated from message mesh.v1.Locality.Distribute
+ */
+export type Locality_Distribute = Message<"mesh.v1.Locality.Distribute"> & {
+  /**
+   * "region/zone/*" or "*"
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * Place → part of the traffic.
+   *
+   * @generated from field: map<string, uint32> to = 2;
+   */
+  to: { [key: string]: number };
+};
+
+/**
+ * Describes the message mesh.v1.Locality.Distribute.
+ * Use `create(Locality_DistributeSchema)` to create a new message.
+ */
+export const Locality_DistributeSchema: GenMessage<Locality_Distribute> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 26, 1);
+
+/**
+ * @generated from message mesh.v1.HashRule
+ */
+export type HashRule = Message<"mesh.v1.HashRule"> & {
+  /**
+   * @generated from oneof mesh.v1.HashRule.by
+   */
+  by: {
+    /**
+     * @generated from field: string header = 1;
+     */
+    value: string;
+    case: "header";
+  } | {
+    /**
+     * @generated from field: mesh.v1.HashRule.Cookie cookie = 2;
+     */
+    value: HashRule_Cookie;
+    case: "cookie";
+  } | {
+    /**
+     * A parameter of the query, as it is written there.
+     *
+     * @generated from field: string query = 3;
+     */
+    value: string;
+    case: "query";
+  } | {
+    /**
+     * The client's address, without port.
+     *
+     * @generated from field: bool source = 4;
+     */
+    value: boolean;
+    case: "source";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message mesh.v1.HashRule.
+ * Use `create(HashRuleSchema)` to create a new message.
+ */
+export const HashRuleSchema: GenMessage<HashRule> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 27);
+
+/**
+ * @generated from message mesh.v1.HashRule.Cookie
+ */
+export type HashRule_Cookie = Message<"mesh.v1.HashRule.Cookie"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Absent: the proxy issues none. 0: for the client's session.
+   *
+   * @generated from field: optional uint32 ttl_seconds = 2;
+   */
+  ttlSeconds?: number | undefined;
+
+  /**
+   * @generated from field: string path = 3;
+   */
+  path: string;
+
+  /**
+   * "SameSite=Strict"
+   *
+   * @generated from field: repeated string attributes = 4;
+   */
+  attributes: string[];
+};
+
+/**
+ * Describes the message mesh.v1.HashRule.Cookie.
+ * Use `create(HashRule_CookieSchema)` to create a new message.
+ */
+export const HashRule_CookieSchema: GenMessage<HashRule_Cookie> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 27, 0);
+
+/**
+ * @generated from message mesh.v1.HealthCheck
+ */
+export type HealthCheck = Message<"mesh.v1.HealthCheck"> & {
+  /**
+   * @generated from oneof mesh.v1.HealthCheck.by
+   */
+  by: {
+    /**
+     * @generated from field: mesh.v1.HealthCheck.Http http = 1;
+     */
+    value: HealthCheck_Http;
+    case: "http";
+  } | {
+    /**
+     * @generated from field: mesh.v1.HealthCheck.Tcp tcp = 2;
+     */
+    value: HealthCheck_Tcp;
+    case: "tcp";
+  } | {
+    /**
+     * @generated from field: mesh.v1.HealthCheck.Grpc grpc = 3;
+     */
+    value: HealthCheck_Grpc;
+    case: "grpc";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * 0: 1 s.
+   *
+   * @generated from field: uint32 timeout_ms = 4;
+   */
+  timeoutMs: number;
+
+  /**
+   * 0: 10 s.
+   *
+   * @generated from field: uint32 interval_ms = 5;
+   */
+  intervalMs: number;
+
+  /**
+   * Absent: a tenth of the interval.
+   *
+   * @generated from field: optional uint32 jitter_ms = 6;
+   */
+  jitterMs?: number | undefined;
+
+  /**
+   * While nobody uses the cluster. 0: 60 s, or the interval if that is longer.
+   *
+   * @generated from field: uint32 no_traffic_interval_ms = 7;
+   */
+  noTrafficIntervalMs: number;
+
+  /**
+   * While the endpoint is unhealthy. 0: the interval.
+   *
+   * @generated from field: uint32 unhealthy_interval_ms = 8;
+   */
+  unhealthyIntervalMs: number;
+
+  /**
+   * 0: 3 and 2.
+   *
+   * @generated from field: uint32 unhealthy_threshold = 9;
+   */
+  unhealthyThreshold: number;
+
+  /**
+   * @generated from field: uint32 healthy_threshold = 10;
+   */
+  healthyThreshold: number;
+
+  /**
+   * 0: the endpoint's own.
+   *
+   * @generated from field: uint32 port = 11;
+   */
+  port: number;
+};
+
+/**
+ * Describes the message mesh.v1.HealthCheck.
+ * Use `create(HealthCheckSchema)` to create a new message.
+ */
+export const HealthCheckSchema: GenMessage<HealthCheck> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 28);
+
+/**
+ * @generated from message mesh.v1.HealthCheck.Range
+ */
+export type HealthCheck_Range = Message<"mesh.v1.HealthCheck.Range"> & {
+  /**
+   * Both included.
+   *
+   * @generated from field: uint32 from = 1;
+   */
+  from: number;
+
+  /**
+   * @generated from field: uint32 to = 2;
+   */
+  to: number;
+};
+
+/**
+ * Describes the message mesh.v1.HealthCheck.Range.
+ * Use `create(HealthCheck_RangeSchema)` to create a new message.
+ */
+export const HealthCheck_RangeSchema: GenMessage<HealthCheck_Range> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 28, 0);
+
+/**
+ * @generated from message mesh.v1.HealthCheck.Http
+ */
+export type HealthCheck_Http = Message<"mesh.v1.HealthCheck.Http"> & {
+  /**
+   * Empty: GET.
+   *
+   * @generated from field: string method = 1;
+   */
+  method: string;
+
+  /**
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * Empty: the endpoint's address and port.
+   *
+   * @generated from field: string host = 3;
+   */
+  host: string;
+
+  /**
+   * @generated from field: repeated mesh.v1.HeaderValue headers = 4;
+   */
+  headers: HeaderValue[];
+
+  /**
+   * Empty: 200.
+   *
+   * @generated from field: repeated mesh.v1.HealthCheck.Range expected = 5;
+   */
+  expected: HealthCheck_Range[];
+};
+
+/**
+ * Describes the message mesh.v1.HealthCheck.Http.
+ * Use `create(HealthCheck_HttpSchema)` to create a new message.
+ */
+export const HealthCheck_HttpSchema: GenMessage<HealthCheck_Http> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 28, 1);
+
+/**
+ * @generated from message mesh.v1.HealthCheck.Tcp
+ */
+export type HealthCheck_Tcp = Message<"mesh.v1.HealthCheck.Tcp"> & {
+  /**
+   * @generated from field: bytes send = 1;
+   */
+  send: Uint8Array;
+
+  /**
+   * To be found in what comes back, in this order. Empty: to connect is enough.
+   *
+   * @generated from field: repeated bytes receive = 2;
+   */
+  receive: Uint8Array[];
+};
+
+/**
+ * Describes the message mesh.v1.HealthCheck.Tcp.
+ * Use `create(HealthCheck_TcpSchema)` to create a new message.
+ */
+export const HealthCheck_TcpSchema: GenMessage<HealthCheck_Tcp> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 28, 2);
+
+/**
+ * @generated from message mesh.v1.HealthCheck.Grpc
+ */
+export type HealthCheck_Grpc = Message<"mesh.v1.HealthCheck.Grpc"> & {
+  /**
+   * Empty: the server as a whole.
+   *
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * @generated from field: string authority = 2;
+   */
+  authority: string;
+};
+
+/**
+ * Describes the message mesh.v1.HealthCheck.Grpc.
+ * Use `create(HealthCheck_GrpcSchema)` to create a new message.
+ */
+export const HealthCheck_GrpcSchema: GenMessage<HealthCheck_Grpc> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 28, 3);
+
+/**
  * Absent fields are unlimited.
  *
  * @generated from message mesh.v1.CircuitBreaker
@@ -1260,6 +1768,18 @@ export type CircuitBreaker = Message<"mesh.v1.CircuitBreaker"> & {
    * @generated from field: optional uint32 max_retries = 5;
    */
   maxRetries?: number | undefined;
+
+  /**
+   * Instead of max_retries.
+   *
+   * @generated from field: mesh.v1.RetryBudget retry_budget = 6;
+   */
+  retryBudget?: RetryBudget | undefined;
+
+  /**
+   * @generated from field: mesh.v1.EndpointLimits per_endpoint = 7;
+   */
+  perEndpoint?: EndpointLimits | undefined;
 };
 
 /**
@@ -1267,13 +1787,87 @@ export type CircuitBreaker = Message<"mesh.v1.CircuitBreaker"> & {
  * Use `create(CircuitBreakerSchema)` to create a new message.
  */
 export const CircuitBreakerSchema: GenMessage<CircuitBreaker> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 23);
+  messageDesc(file_mesh_v1_proxy_config, 29);
+
+/**
+ * Absent fields are unlimited.
+ *
+ * @generated from message mesh.v1.EndpointLimits
+ */
+export type EndpointLimits = Message<"mesh.v1.EndpointLimits"> & {
+  /**
+   * @generated from field: optional uint32 max_connections = 1;
+   */
+  maxConnections?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 max_pending_requests = 2;
+   */
+  maxPendingRequests?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 max_requests = 3;
+   */
+  maxRequests?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 max_retries = 4;
+   */
+  maxRetries?: number | undefined;
+};
+
+/**
+ * Describes the message mesh.v1.EndpointLimits.
+ * Use `create(EndpointLimitsSchema)` to create a new message.
+ */
+export const EndpointLimitsSchema: GenMessage<EndpointLimits> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 30);
+
+/**
+ * @generated from message mesh.v1.RetryBudget
+ */
+export type RetryBudget = Message<"mesh.v1.RetryBudget"> & {
+  /**
+   * 0..100; of the first tries of the interval, or of requests under way. Absent: 20.
+   *
+   * @generated from field: optional double percent = 1;
+   */
+  percent?: number | undefined;
+
+  /**
+   * 0: of requests under way.
+   *
+   * @generated from field: uint32 interval_ms = 2;
+   */
+  intervalMs: number;
+
+  /**
+   * Allowed in any case: with an interval, and without. Absent: 10, and 3.
+   *
+   * @generated from field: optional double min_per_second = 3;
+   */
+  minPerSecond?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 min_concurrent = 4;
+   */
+  minConcurrent?: number | undefined;
+};
+
+/**
+ * Describes the message mesh.v1.RetryBudget.
+ * Use `create(RetryBudgetSchema)` to create a new message.
+ */
+export const RetryBudgetSchema: GenMessage<RetryBudget> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 31);
 
 /**
  * @generated from message mesh.v1.OutlierDetection
  */
 export type OutlierDetection = Message<"mesh.v1.OutlierDetection"> & {
   /**
+   * 5xx in a row. 0: 5, unless consecutive_errors_off.
+   *
    * @generated from field: uint32 consecutive_errors = 1;
    */
   consecutiveErrors: number;
@@ -1292,6 +1886,49 @@ export type OutlierDetection = Message<"mesh.v1.OutlierDetection"> & {
    * @generated from field: uint32 max_ejection_percent = 4;
    */
   maxEjectionPercent: number;
+
+  /**
+   * @generated from field: bool consecutive_errors_off = 5;
+   */
+  consecutiveErrorsOff: boolean;
+
+  /**
+   * 502, 503 and 504 in a row. 0: off.
+   *
+   * @generated from field: uint32 consecutive_gateway_errors = 6;
+   */
+  consecutiveGatewayErrors: number;
+
+  /**
+   * Connections refused, reset or timed out do not count as 5xx, but by themselves.
+   *
+   * @generated from field: bool split_local_failures = 7;
+   */
+  splitLocalFailures: boolean;
+
+  /**
+   * 0: 5. If they are split.
+   *
+   * @generated from field: uint32 consecutive_local_failures = 8;
+   */
+  consecutiveLocalFailures: number;
+
+  /**
+   * 0: 300 s, or the base if that is longer.
+   *
+   * @generated from field: uint32 max_ejection_ms = 9;
+   */
+  maxEjectionMs: number;
+
+  /**
+   * @generated from field: mesh.v1.SuccessRate success_rate = 10;
+   */
+  successRate?: SuccessRate | undefined;
+
+  /**
+   * @generated from field: mesh.v1.FailurePercentage failure_percentage = 11;
+   */
+  failurePercentage?: FailurePercentage | undefined;
 };
 
 /**
@@ -1299,7 +1936,67 @@ export type OutlierDetection = Message<"mesh.v1.OutlierDetection"> & {
  * Use `create(OutlierDetectionSchema)` to create a new message.
  */
 export const OutlierDetectionSchema: GenMessage<OutlierDetection> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 24);
+  messageDesc(file_mesh_v1_proxy_config, 32);
+
+/**
+ * Ejects endpoints whose rate of successes is below mean - factor × standard deviation.
+ *
+ * @generated from message mesh.v1.SuccessRate
+ */
+export type SuccessRate = Message<"mesh.v1.SuccessRate"> & {
+  /**
+   * Fields that are 0: 5 endpoints with 100 requests in an interval; 1.9.
+   *
+   * @generated from field: uint32 endpoints_min = 1;
+   */
+  endpointsMin: number;
+
+  /**
+   * @generated from field: uint32 volume_min = 2;
+   */
+  volumeMin: number;
+
+  /**
+   * @generated from field: double stdev_factor = 3;
+   */
+  stdevFactor: number;
+};
+
+/**
+ * Describes the message mesh.v1.SuccessRate.
+ * Use `create(SuccessRateSchema)` to create a new message.
+ */
+export const SuccessRateSchema: GenMessage<SuccessRate> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 33);
+
+/**
+ * @generated from message mesh.v1.FailurePercentage
+ */
+export type FailurePercentage = Message<"mesh.v1.FailurePercentage"> & {
+  /**
+   * Fields that are 0: 5 endpoints with 50 requests in an interval; 85 %.
+   *
+   * @generated from field: uint32 endpoints_min = 1;
+   */
+  endpointsMin: number;
+
+  /**
+   * @generated from field: uint32 volume_min = 2;
+   */
+  volumeMin: number;
+
+  /**
+   * @generated from field: uint32 percent = 3;
+   */
+  percent: number;
+};
+
+/**
+ * Describes the message mesh.v1.FailurePercentage.
+ * Use `create(FailurePercentageSchema)` to create a new message.
+ */
+export const FailurePercentageSchema: GenMessage<FailurePercentage> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 34);
 
 /**
  * @generated from message mesh.v1.EndpointSet
@@ -1323,7 +2020,7 @@ export type EndpointSet = Message<"mesh.v1.EndpointSet"> & {
  * Use `create(EndpointSetSchema)` to create a new message.
  */
 export const EndpointSetSchema: GenMessage<EndpointSet> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 25);
+  messageDesc(file_mesh_v1_proxy_config, 35);
 
 /**
  * @generated from message mesh.v1.Endpoint
@@ -1378,13 +2075,15 @@ export type Endpoint = Message<"mesh.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 26);
+  messageDesc(file_mesh_v1_proxy_config, 36);
 
 /**
  * @generated from enum mesh.v1.LoadBalancer
  */
 export enum LoadBalancer {
   /**
+   * Nobody asked for another: least request.
+   *
    * @generated from enum value: LOAD_BALANCER_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
@@ -1403,6 +2102,21 @@ export enum LoadBalancer {
    * @generated from enum value: LOAD_BALANCER_LEAST_REQUEST = 3;
    */
   LEAST_REQUEST = 3,
+
+  /**
+   * @generated from enum value: LOAD_BALANCER_PEAK_EWMA = 4;
+   */
+  PEAK_EWMA = 4,
+
+  /**
+   * @generated from enum value: LOAD_BALANCER_RING_HASH = 5;
+   */
+  RING_HASH = 5,
+
+  /**
+   * @generated from enum value: LOAD_BALANCER_MAGLEV = 6;
+   */
+  MAGLEV = 6,
 }
 
 /**

@@ -14,11 +14,13 @@ import { descriptorLimit } from "../io/descriptor-limit.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
 import type { TcpListener } from "../io/tcp-listener.ts";
+import { TimerWheel } from "../io/timer-wheel.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import { AccessLogSwitch } from "./agent/access-log-switch.ts";
 import { resolveName } from "./agent/resolve-name.ts";
 import { type CaptureView, captureView, emptyCaptureView } from "./capture/capture-view.ts";
+import { NetworkProber } from "./cluster/health/network-prober.ts";
 import { DnsServer } from "./dns/dns-server.ts";
 import { MachineResolvers } from "./dns/machine-resolvers.ts";
 import { Engine, type EngineStats } from "./engine.ts";
@@ -44,10 +46,12 @@ export class DataPlane {
   readonly #accessLog: AccessLogSwitch;
   #captureView = emptyCaptureView;
   #dns: DnsServer | undefined;
+  readonly #prober: NetworkProber;
 
   constructor(parts: DataPlaneParts) {
     this.#parts = parts;
     const { clock, random, log, flags } = parts;
+    this.#prober = new NetworkProber(new TimerWheel(clock));
     const engines = flags.app === undefined ? 1 : 2;
     const limits = { downstreamConnectionsMax: connectionsWithin(descriptorLimit(), engines) };
     const options = { clock, random, metrics: this.metrics, log, limits };
@@ -76,6 +80,8 @@ export class DataPlane {
       metrics,
       resolve: resolveName,
       source,
+      locality: flags.locality,
+      prober: this.#prober,
       former,
     });
   }

@@ -18,6 +18,7 @@ const rows = {
   service:               ["NAME", "the service it stands for: reviews, reviews.default, …"],
   namespace:             ["NAME", "namespace of short names (default)"],
   labels:                ["K=V,…", "of the workload: version=v1,app=a", { repeatable: true }],
+  locality:              ["R/Z/S", "region/zone/subzone of the workload, for near endpoints first"],
   "app-port":            ["PORT", "where the application listens, on loopback"],
   app:                   ["HOST:PORT", "the same with a host"],
   "service-port":        ["PORT", "the port that callers name (the application's)"],

@@ -25,6 +25,14 @@ test("a sidecar with its application", () => {
   expect(flags.command).toEqual(["node", "a.js", "-f"]);
 });
 
+test("a locality is one to three places, from the flag or the environment", () => {
+  expect(flagsOf("--locality eu/a/rack-1").locality).toBe("eu/a/rack-1");
+  expect(flagsOf("", { MESH_LOCALITY: "eu" }).locality).toBe("eu");
+  expect(flagsOf("").locality).toBe("");
+  for (const wrong of ["eu/a/1/2", "eu//1", "/", "eu/*"])
+    expect(problemsOf(`--locality ${wrong}`)).toEqual([expect.stringContaining("is not REGION")]);
+});
+
 test("defaults are the ports that Istio's users know", () => {
   const flags = flagsOf("");
   expect(flags.outbound).toEqual({ hostname: "127.0.0.1", port: 15001 });

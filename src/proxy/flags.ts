@@ -25,6 +25,8 @@ export interface ProxyFlags {
   readonly mode: "sidecar" | "gateway";
   readonly domain: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** "region/zone/subzone"; empty: unknown. */
+  readonly locality: string;
   /** Absent: nothing is served, the proxy only calls. */
   readonly app: HostPort | undefined;
   readonly servicePort: number;
@@ -95,6 +97,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     mode: reader.oneOf("mode", ["sidecar", "gateway"]) ?? "sidecar",
     domain,
     labels: reader.labels(),
+    locality: reader.locality(),
     app,
     servicePort: reader.port("service-port") ?? app?.port ?? 0,
     protocol: reader.oneOf("protocol", ["http", "http2", "grpc", "tcp"]),
@@ -242,6 +245,13 @@ class FlagReader {
       else labels[key] = value ?? "";
     }
     return labels;
+  }
+
+  locality(): string {
+    const text = this.text("locality", "MESH_LOCALITY") ?? "";
+    if (text !== "" && !/^[\w.-]+(\/[\w.-]+){0,2}$/.test(text))
+      this.#refuse("locality", `"${text}" is not REGION, REGION/ZONE or REGION/ZONE/SUBZONE`);
+    return text;
   }
 
   upstreams(): StaticUpstream[] {

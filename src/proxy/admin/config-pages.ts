@@ -112,11 +112,14 @@ function clusterJson(cluster: Cluster): unknown {
     discovery: settings.discovery,
     protocol: settings.protocol,
     loadBalancer: settings.loadBalancer,
+    panics: cluster.panics,
     origins: settings.origins,
     endpoints: cluster.endpoints.map((endpoint) => ({
       address: endpoint.authority,
       ...endpoint.facts,
       health: healthOf(endpoint),
+      weight: endpoint.weight,
+      healthCheck: endpoint.check,
       activeRequests: endpoint.active,
       consecutiveErrors: endpoint.consecutiveErrors,
     })),
@@ -129,6 +132,7 @@ function clusterLines(cluster: Cluster): string[] {
   return [
     `${name}::discovery::${settings.discovery}`,
     `${name}::load_balancer::${settings.loadBalancer}`,
+    ...(cluster.panics ? [`${name}::panic::true`] : []),
     ...settings.origins.map((origin) => `${name}::origin::${origin}`),
     ...cluster.endpoints.flatMap((endpoint) => {
       const line = (key: string, value: string | number): string =>
@@ -136,6 +140,8 @@ function clusterLines(cluster: Cluster): string[] {
       return [
         line("health_flags", healthOf(endpoint)),
         line("rq_active", endpoint.active),
+        line("weight", endpoint.weight),
+        ...(endpoint.facts.locality === "" ? [] : [line("locality", endpoint.facts.locality)]),
         line("workload", endpoint.facts.workload),
         ...Object.entries(endpoint.facts.labels).map(([key, value]) => line(`label.${key}`, value)),
       ];
@@ -143,6 +149,12 @@ function clusterLines(cluster: Cluster): string[] {
   ];
 }
 
-function healthOf(endpoint: Endpoint): string {
-  return endpoint.ejected ? "failed_outlier_check" : "healthy";
+/** Envoy's flags, as it writes them: "/failed_active_hc/failed_outlier_check", or "healthy". */
+function healthOf({ check, ejected }: Endpoint): string {
+  const flags = [
+    check === "unhealthy" ? "/failed_active_hc" : "",
+    check === "pending" ? "/pending_active_hc" : "",
+    ejected ? "/failed_outlier_check" : "",
+  ].join("");
+  return flags === "" ? "healthy" : flags;
 }

@@ -138,6 +138,7 @@ function nodeOf(parts: ManagerLinkParts) {
 function workloadOf(parts: ManagerLinkParts, inbound: HostPort): Workload {
   const { flags, nodeId } = parts;
   return create(WorkloadSchema, {
+    locality: flags.locality,
     id: nodeId,
     service: flags.service,
     namespace: flags.namespace,

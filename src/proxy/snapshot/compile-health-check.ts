@@ -8,6 +8,7 @@ const INTERVAL_MS = 10_000;
 const NO_TRAFFIC_INTERVAL_MS = 60_000;
 /** A proxy that asks more often is a flood. */
 const INTERVAL_MS_MIN = 10;
+const NAME_MAX = 1_024;
 
 export function compileHealthCheck(
   resource: HealthCheck | undefined,
@@ -41,6 +42,10 @@ function probeOf(by: HealthCheck["by"], problems: ProblemList): Probe | undefine
     case "tcp":
       return { by: "tcp", send: by.value.send, receive: by.value.receive };
     case "grpc":
+      if (by.value.service.length > NAME_MAX)
+        problems.at("grpc.service").add(`is longer than ${NAME_MAX} characters`);
+      if (!authority.test(by.value.authority))
+        problems.at("grpc.authority").add(`"${by.value.authority}" is not a host`);
       return { by: "grpc", service: by.value.service, authority: by.value.authority };
     case undefined:
       problems.add("a health check asks by HTTP, TCP or gRPC");

@@ -148,8 +148,8 @@ export class Cluster {
   }
 
   /**
-   * A response head came, `rttMs` after the request was sent. `status`: of gRPC, what it means in
-   * HTTP. `waitMs`: how long the server asked to be left alone (backoff-hint.ts), 0: not at all.
+   * A response head came, `rttMs` after the request was sent. `status` and `waitMs` are
+   * what outcomeStatus() and waitMsOf() say of the head.
    */
   answered(endpoint: Endpoint, status: number, rttMs: number, waitMs: number): void {
     this.#membership.outliers.answered(endpoint, status);

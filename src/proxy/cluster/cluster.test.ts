@@ -158,6 +158,56 @@ describe("a limit", () => {
     expect(limits.max.requestsPerConnection).toBe(7);
   });
 
+  const perEndpoint = {
+    maxConnections: 2,
+    maxPendingRequests: 1,
+    maxRequests: 2,
+    maxRetries: 1,
+  };
+
+  test("of each endpoint leaves others alone", () => {
+    const { limits, endpoints } = sample({ circuitBreaker: { perEndpoint } }, 2).cluster;
+    const [a, b] = [endpoints[0]!, endpoints[1]!];
+    expect([1, 2, 3].map(() => limits.tryAcquireConnection(a))).toEqual([true, true, false]);
+    expect(limits.tryAcquireConnection(b)).toBe(true);
+    limits.releaseConnection(a);
+    expect(limits.tryAcquireConnection(a)).toBe(true);
+    expect([1, 2].map(() => limits.tryAcquirePending(a))).toEqual([true, false]);
+    expect(limits.tryAcquirePending(b)).toBe(true);
+    limits.releasePending(a);
+    expect(limits.tryAcquirePending(a)).toBe(true);
+    expect([1, 2].map(() => limits.tryAcquireRetry(a))).toEqual([true, false]);
+    expect(limits.tryAcquireRetry(b)).toBe(true);
+    limits.releaseRetry(a);
+    expect(limits.tryAcquireRetry(a)).toBe(true);
+  });
+
+  test("of requests at each endpoint: none is picked above it, and the last is refused", () => {
+    const { cluster } = sample({ circuitBreaker: { perEndpoint } }, 2);
+    for (let i = 0; i < 4; i++) {
+      const endpoint = cluster.pick()!;
+      expect(cluster.limits.tryAcquireRequest(endpoint)).toBe(true);
+      cluster.begin(endpoint);
+    }
+    expect(cluster.endpoints.map(({ active }) => active)).toEqual([2, 2]);
+    const full = cluster.pick()!;
+    expect(cluster.limits.tryAcquireRequest(full)).toBe(false);
+    cluster.end(full);
+    expect(cluster.pick()).toBe(full);
+    expect(cluster.limits.tryAcquireRequest(full)).toBe(true);
+  });
+
+  test("of each endpoint follows a change of configuration", () => {
+    const clock = new VirtualClock();
+    const json = (maxRequests: number) => ({
+      clusters: [{ name: "c", circuitBreaker: { perEndpoint: { maxRequests } } }],
+      endpointSets: [{ cluster: "c", endpoints: some(1) }],
+    });
+    const former = published(json(2), { clock });
+    const { requestsMax } = published(json(5), { clock, former }).clusters.get("c")!.endpoints[0]!;
+    expect(requestsMax).toBe(5);
+  });
+
   test("that is not set is none", () => {
     const { limits } = sample({}, 1).cluster;
     for (let i = 0; i < 5_000; i++) expect(limits.tryAcquireConnection()).toBe(true);
@@ -248,6 +298,27 @@ test("an address that is named twice is one endpoint", () => {
   });
   const { endpoints } = snapshot.clusters.get("c")!;
   expect(endpoints.map(({ port }) => port)).toEqual([80, 81]);
+});
+
+test("an endpoint that comes later warms up", () => {
+  const clock = new VirtualClock();
+  clock.advance(60_000);
+  const json = (count: number) => ({
+    clusters: [
+      {
+        name: "c",
+        loadBalancer: "LOAD_BALANCER_ROUND_ROBIN",
+        balancing: { slowStart: { windowMs: 10_000 } },
+      },
+    ],
+    endpointSets: [{ cluster: "c", endpoints: some(count) }],
+  });
+  const former = published(json(3), { clock });
+  clock.advance(20_000);
+  const cluster = published(json(4), { clock, former }).clusters.get("c")!;
+  let late = 0;
+  for (let i = 0; i < 3_100; i++) if (cluster.pick()!.address === "10.0.0.4") late++;
+  expect(Math.abs(late - 100)).toBeLessThan(5);
 });
 
 test("an IPv6 endpoint is written with brackets", () => {

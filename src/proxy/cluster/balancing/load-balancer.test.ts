@@ -378,6 +378,19 @@ describe("localities", () => {
     expectPlaces(byPlace(distributed, {}, "ap/a/1"), [0, 0, 0, 0, 100]);
   });
 
+  for (const kind of ["ring-hash", "maglev"] as const)
+    test(`the same hash stays in the same one (${kind})`, () => {
+      const all = members();
+      for (const one of all.slice(0, 2)) one.ejected = true;
+      const balancer = balancerFor(kind, all, { policy: nearest, ownLocality });
+      for (let i = 0; i < 200; i++)
+        expect(balancer.pick(undefined, rehash(i, 5))).toBe(
+          balancer.pick(undefined, rehash(i, 5))!,
+        );
+      const used = counts(balancer, all, 2_000).slice(4, 8);
+      expect(used.every((count) => count > 50)).toBe(true);
+    });
+
   for (const kind of kinds)
     test(`a far endpoint is used when a near one may not be tried again (${kind})`, () => {
       const near = endpointsOf([1], ownLocality);

@@ -145,6 +145,19 @@ describe("by TCP", () => {
       ).toBe("passed");
   });
 
+  test("in another order, or once instead of twice, is a bad answer", async () => {
+    const { port } = upstream((reply) => {
+      reply.send("PING PONG");
+      reply.end();
+    });
+    const send = bytes("GET / HTTP/1.1\r\n\r\n");
+    for (const wanted of [
+      ["PONG", "PING"],
+      ["PING", "PING"],
+    ])
+      expect(await ask(port, { by: "tcp", send, receive: wanted.map(bytes) })).toBe("failed");
+  });
+
   test("a connection that ends without it is a bad answer", async () => {
     const { port } = upstream((reply) => {
       reply.send("-ERR");

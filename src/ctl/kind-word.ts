@@ -9,6 +9,7 @@ import { type CtlError, usageError } from "./command.ts";
 const kinds: readonly (readonly [kind: string, word: string, short: string])[] = [
   ["RouteRule", "route-rule", "rr"],
   ["DestinationPolicy", "destination-policy", "dp"],
+  ["DestinationRule", "destination-rule", "dr"],
   ["EgressRule", "egress-rule", "er"],
   ["IngressRule", "ingress-rule", "ir"],
   ["Ingress", "ingress", "ing"],

@@ -66,6 +66,35 @@ policy:
     ),
   ],
   [
+    "a destination rule with everything",
+    `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: x }
+spec:
+  host: a
+  exportTo: ["."]
+  workloadSelector: { matchLabels: { app: b } }
+  trafficPolicy:
+    loadBalancer:
+      consistentHash:
+        httpCookie: { name: c, path: /, ttl: 0s, attributes: [{ name: SameSite, value: Lax }] }
+        maglev: { tableSize: 101 }
+      localityLbSetting: { failover: [{ from: eu, to: us }] }
+      warmup: { duration: 30s, minimumPercent: 0, aggression: 1.5 }
+    connectionPool: { tcp: { maxConnections: 7, connectTimeout: 0.5s }, http: { maxRetries: 3 } }
+    outlierDetection: { consecutive5xxErrors: 0, splitExternalLocalOriginErrors: true }
+    retryBudget: { percent: 0, minRetryConcurrency: 0, budgetInterval: 10s }
+    portLevelSettings:
+    - port: { number: 80 }
+      loadBalancer: { localityLbSetting: { distribute: [{ from: "*", to: { a/*: 100 } }] } }
+  subsets:
+  - name: v1
+    labels: { version: v1 }
+    trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN }, connectionPool: { tcp: {} } }
+  - name: rest
+`,
+  ],
+  [
     "an egress rule",
     v1alpha2(
       "EgressRule",

@@ -14,6 +14,7 @@ import {
 } from "../model/mesh-settings.ts";
 import type { ServiceEntry, WorkloadEntry } from "../model/service.ts";
 import { formatDuration } from "../model/validate-duration.ts";
+import { destinationRuleJson } from "./format-destination-rule.ts";
 import { ingressJson, ingressRuleJson } from "./format-ingress.ts";
 import { routeRuleJson, serviceJson } from "./format-route-rule.ts";
 import { readable } from "./inventory.ts";
@@ -28,6 +29,8 @@ export function specJson(config: Config): Json {
       return compact(routeRuleJson(config.spec, era));
     case "DestinationPolicy":
       return compact(policyJson(config.spec, era));
+    case "DestinationRule":
+      return destinationRuleJson(config.spec);
     case "EgressRule":
       return compact(egressJson(config.spec));
     case "IngressRule":

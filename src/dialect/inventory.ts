@@ -6,6 +6,7 @@ import type { ConfigKind, ConfigOf } from "../model/config.ts";
 import type { MeshSettings } from "../model/mesh-settings.ts";
 import { readIngress } from "./kubernetes-ingress.ts";
 import { readMeshConfig } from "./mesh-config.ts";
+import { readDestinationRule } from "./networking/destination-rule.ts";
 import { readServiceEntry } from "./networking/service-entry.ts";
 import { readWorkloadEntry } from "./networking/workload-entry.ts";
 import { readDestinationPolicy } from "./routing/destination-policy.ts";
@@ -52,6 +53,7 @@ export const readable: readonly Readable[] = [
     type: "destination-policy",
     read: readDestinationPolicy,
   },
+  { kind: "DestinationRule", apiVersions: networking, read: readDestinationRule },
   { kind: "EgressRule", apiVersions: configIstio, read: readEgressRule },
   { kind: "IngressRule", apiVersions: configIstio, type: "ingress-rule", read: readIngressRule },
   { kind: "Ingress", apiVersions: kubernetesIngress, read: readIngress },
@@ -76,7 +78,7 @@ export const meshGroups: readonly string[] = [
 
 /** Kinds of those groups that somebody may have, by what will read them. */
 export const unsupported: ReadonlySet<string> = new Set(
-  `VirtualService DestinationRule Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
+  `VirtualService Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
    ExternalService PeerAuthentication AuthorizationPolicy RequestAuthentication Telemetry
    WasmPlugin TrafficExtension Policy MeshPolicy ServiceRole ServiceRoleBinding RbacConfig
    ClusterRbacConfig HTTPAPISpec HTTPAPISpecBinding QuotaSpec QuotaSpecBinding

@@ -73,6 +73,10 @@ function references(config: Config): readonly (readonly [path: string, ref: Serv
   if (config.kind === "IngressRule")
     return [["spec.destination", { host: config.spec.backend.host, labels: {} }]];
   if (config.kind === "Ingress") return ingressReferences(config.spec);
+  if (config.kind === "DestinationRule") {
+    const { host } = config.spec;
+    return host.startsWith("*") ? [] : [["spec.host", { host, labels: {} }]];
+  }
   if (config.kind !== "DestinationPolicy") return [];
   const { destination, source } = config.spec;
   return [["spec.destination", destination], ...(source ? [["spec.source", source] as const] : [])];

@@ -7,6 +7,7 @@
  */
 import type { Position } from "../core/problem.ts";
 import type { DestinationPolicy } from "./destination-policy.ts";
+import type { DestinationRule } from "./destination-rule.ts";
 import type { EgressRule } from "./egress-rule.ts";
 import type { Ingress, IngressRule } from "./ingress.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
@@ -36,6 +37,7 @@ interface Of<Kind extends string, Spec> {
 export type Config =
   | Of<"RouteRule", RouteRule>
   | Of<"DestinationPolicy", DestinationPolicy>
+  | Of<"DestinationRule", DestinationRule>
   | Of<"EgressRule", EgressRule>
   | Of<"IngressRule", IngressRule>
   | Of<"Ingress", Ingress>

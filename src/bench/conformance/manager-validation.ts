@@ -84,11 +84,20 @@ function judge(vector: Vector, era: Era, verdicts: Verdicts): void {
   verdicts.judge(name, valid === vector.valid ? undefined : why);
 }
 
+/** Had other fields in 0.8, of which no release since takes a file. */
+const kindsOfNow: ReadonlySet<string> = new Set([
+  "DestinationRule",
+  "TrafficPolicy",
+  "ConnectionPoolSettings",
+  "LoadBalancerSettings",
+  "OutlierDetection",
+]);
+
 /** Names that mean another thing in later releases, or in settings that we do not read yet. */
 function laterKind({ kind, object }: Vector, era: Era): string | undefined {
   const isGatewayPort = kind === "Port" && typeof object === "object";
   if (isGatewayPort) return "port of a Gateway: not there yet";
-  if (era !== "now" && era !== "crd") return undefined;
+  if (era !== "now" && era !== "crd") return kindsOfNow.has(kind) ? "the form of 0.8" : undefined;
   const headers = kind === "HTTPHeaderName" || kind === "CorsPolicy";
   if (headers) return "headers of a VirtualService: not there yet";
   const settings = kind === "MeshConfig" || kind === "ProxyConfig";
@@ -127,6 +136,16 @@ const unset: Partial<MeshSettings> = {
 const judges: Readonly<Record<string, Judge>> = {
   RouteRule: ({ object }, era) => reads("RouteRule", object, era),
   DestinationPolicy: ({ object }, era) => reads("DestinationPolicy", object, era),
+  DestinationRule: (vector, era) => networking("DestinationRule", vector, era),
+  TrafficPolicy: ({ object }) => readsTraffic(object),
+  ConnectionPoolSettings: ({ object }) => readsTraffic({ connectionPool: object }),
+  LoadBalancerSettings: ({ object }) => readsTraffic({ loadBalancer: object }),
+  OutlierDetection: ({ object }) => readsTraffic({ outlierDetection: object }),
+  ClientTLSSettings: ({ object }) => readsTraffic({ tls: object }),
+  LocalityLoadBalancerSetting: ({ object }) =>
+    readsTraffic({ loadBalancer: { localityLbSetting: object } }),
+  ZoneAwareLoadBalancerSetting: ({ object }) =>
+    readsTraffic({ loadBalancer: { zoneAwareLbSetting: object } }),
   EgressRule: ({ object }, era) => reads("EgressRule", object, era),
   IngressRule: ({ object }, era) => reads("IngressRule", object, era),
   IstioService: ({ object }, era) =>
@@ -206,6 +225,12 @@ function reads(kind: string, spec: unknown, era: Era): boolean {
       ? { type: types[kind], name: "case", spec }
       : { apiVersion: "config.istio.io/v1alpha2", kind, metadata: { name: "case" }, spec };
   return isFine(JSON.stringify(document));
+}
+
+/** In a DestinationRule, of which it may be all. */
+function readsTraffic(trafficPolicy: unknown): boolean {
+  const object = { host: "reviews", trafficPolicy };
+  return networking("DestinationRule", { name: "", kind: "", valid: true, object }, "now");
 }
 
 function networking(kind: string, { object, yaml, args }: Vector, era: Era): boolean {

@@ -17,6 +17,8 @@ export function summarize(kind: string, spec: unknown): RuleSummary {
       return { destination: serviceText(rule.destination), action: routeAction(rule) };
     case "DestinationPolicy":
       return { destination: serviceText(rule.destination), action: policyAction(rule) };
+    case "DestinationRule":
+      return { destination: shortHost(text(rule.host)), action: trafficText(rule.trafficPolicy) };
     case "EgressRule":
       return { destination: serviceText(rule.destination), action: portsText(rule.ports) };
     case "IngressRule":
@@ -107,6 +109,23 @@ function policyAction(policy: Json): string {
   const limits = record(record(policy.circuitBreaker).simpleCb);
   for (const [name, value] of Object.entries(limits)) parts.push(`${name}=${text(value)}`);
   return parts.join(" ");
+}
+
+/** "ROUND_ROBIN maxConnections=7 ejection" of a policy for all ports and subsets. */
+function trafficText(value: unknown): string {
+  const policy = record(value);
+  const { simple, consistentHash } = record(policy.loadBalancer);
+  const { tcp, http } = record(policy.connectionPool);
+  return [
+    text(simple),
+    ...Object.keys(record(consistentHash)).map((by) => `hash by ${by}`),
+    ...Object.entries({ ...record(tcp), ...record(http) }).map(
+      ([name, limit]) => `${name}=${text(limit)}`,
+    ),
+    policy.outlierDetection === undefined ? "" : "ejection",
+  ]
+    .filter((part) => part !== "")
+    .join(" ");
 }
 
 function portsText(ports: unknown): string {

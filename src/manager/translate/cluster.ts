@@ -2,7 +2,7 @@
  * Clusters and their endpoints: one cluster for each service port and each set of labels that a
  * route names. Spec table: manager 1.7.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Cluster,
   Cluster_Discovery,
@@ -19,8 +19,9 @@ import { isHttpPort } from "./catalog.ts";
 import { splitAddress } from "./egress-proxy.ts";
 import { equalLabels, formatLabels, isSubset, sortedLabels } from "./labels.ts";
 import { originOf } from "./origin.ts";
-import type { RuleSet } from "./rule-set.ts";
+import type { KeyedPolicy, RuleSet } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
+import { trafficOf } from "./traffic.ts";
 
 /** One port of one service, narrowed by labels: what a cluster stands for. */
 export interface ClusterKey extends ServiceRef {
@@ -55,6 +56,7 @@ export function clusterOf(
       ({ policy: { destination, source } }) =>
         equalLabels(destination.labels, key.labels) && isSource(source, node),
     );
+  const traffic = trafficOf(key, rules, node);
   const port = service?.ports.find(({ number }) => number === key.port);
   return create(ClusterSchema, {
     name: clusterName(key),
@@ -63,11 +65,20 @@ export function clusterOf(
     labels: sortedLabels(key.labels),
     discovery: key.via === undefined ? discoveryOf(service) : Cluster_Discovery.DNS,
     protocol: protocolOf(key, port),
-    loadBalancer: loadBalancerOf(found?.policy.loadBalancing),
     connectTimeoutMs: rules.settings.connectTimeoutMs,
+    ...(traffic === undefined
+      ? policyInit(found)
+      : { ...traffic.cluster, origins: [originOf(traffic.config)] }),
+  });
+}
+
+/** What a DestinationPolicy says; where there is a DestinationRule, that decides instead. */
+function policyInit(found: KeyedPolicy | undefined): MessageInitShape<typeof ClusterSchema> {
+  return {
+    loadBalancer: loadBalancerOf(found?.policy.loadBalancing),
     ...limitsOf(found?.policy.circuitBreaker),
     origins: found === undefined ? [] : [originOf(found.config)],
-  });
+  };
 }
 
 function protocolOf(key: ClusterKey, port: ServicePort | undefined): Cluster_Protocol {

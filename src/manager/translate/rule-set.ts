@@ -13,6 +13,8 @@ export interface RuleSet {
   readonly routeRules: ReadonlyMap<string, readonly ConfigOf<"RouteRule">[]>;
   /** Of a destination, by rising key: the first that fits a cluster is the only one. */
   readonly policies: ReadonlyMap<string, readonly KeyedPolicy[]>;
+  /** Of a host, which may be "*.example.com", by rising key. */
+  readonly destinationRules: ReadonlyMap<string, readonly ConfigOf<"DestinationRule">[]>;
   /** By rising key: a domain belongs to the first that names it. */
   readonly egressRules: readonly ConfigOf<"EgressRule">[];
   /** By rising key; of Ingress those that are ours. */
@@ -39,9 +41,11 @@ export function ruleSetOf(configs: readonly Config[], domain: string): RuleSet {
   const policies = keyed
     .filter((config) => config.kind === "DestinationPolicy")
     .flatMap((config) => policiesOf(config.spec).map((policy) => ({ config, policy })));
+  const destinationRules = keyed.filter((config) => config.kind === "DestinationRule");
   const settings =
     keyed.find((config) => config.kind === "MeshConfig")?.spec ?? defaultMeshSettings;
   return {
+    destinationRules: Map.groupBy(destinationRules, ({ spec }) => spec.host),
     routeRules: Map.groupBy(routeRules, ({ spec }) => spec.destination.host),
     policies: Map.groupBy(policies, ({ policy }) => policy.destination.host),
     egressRules: keyed.filter((config) => config.kind === "EgressRule"),

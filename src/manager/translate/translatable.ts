@@ -50,6 +50,9 @@ function encode(config: Config): void {
       for (const { source: _, ...policy } of policiesOf(config.spec))
         encodePolicy({ ...config, spec: policy });
       return;
+    case "DestinationRule":
+      encodeRule(config);
+      return;
     case "EgressRule": {
       const rules = ruleSetOf([config], "");
       encodePlan(planEgress(config, { rules, catalog: new Catalog([], []), node: anyNode }));
@@ -78,6 +81,19 @@ function encode(config: Config): void {
 function encodePolicy(config: ConfigOf<"DestinationPolicy">): void {
   const key = { ...config.spec.destination, port: anyPort };
   toBinary(ClusterSchema, clusterOf(key, undefined, ruleSetOf([config], ""), anyNode));
+}
+
+function encodeRule(config: ConfigOf<"DestinationRule">): void {
+  const { workloadSelector: _, ...spec } = config.spec;
+  const rules = ruleSetOf([{ ...config, spec: { ...spec, exportTo: [] } }], "");
+  const { trafficPolicy, subsets } = spec;
+  const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
+  const ports = policies.flatMap((one) => one?.portLevelSettings ?? []).map(({ port }) => port);
+  for (const labels of [{}, ...subsets.map((subset) => subset.labels)])
+    for (const port of [anyPort, ...ports]) {
+      const key = { host: spec.host, labels, port };
+      toBinary(ClusterSchema, clusterOf(key, undefined, rules, anyNode));
+    }
 }
 
 function encodePlan({ virtualHosts, clusters }: Plan): void {

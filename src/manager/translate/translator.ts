@@ -8,6 +8,7 @@
 
 import { type Config, configKey } from "../../model/config.ts";
 import { policiesOf } from "../../model/destination-policy.ts";
+import { isHostWithin } from "../../model/host-name.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
 import { compare } from "../order.ts";
 import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
@@ -151,7 +152,7 @@ interface Sourced {
 }
 
 /** What speaks of some callers only; two callers of whom the same speaks are one view. */
-function sourcedOf({ routeRules, policies }: RuleSet): readonly Sourced[] {
+function sourcedOf({ routeRules, policies, destinationRules }: RuleSet): readonly Sourced[] {
   const rules = [...routeRules.values()].flat().map((config) => ({
     name: configKey(config),
     source: config.spec.match.source,
@@ -160,7 +161,11 @@ function sourcedOf({ routeRules, policies }: RuleSet): readonly Sourced[] {
     name: `${configKey(config)}/${formatLabels(policy.destination.labels)}`,
     source: policy.source,
   }));
-  return [...rules, ...others]
+  const selecting = all(destinationRules).map((config) => ({
+    name: configKey(config),
+    source: config.spec.workloadSelector && { host: "", labels: config.spec.workloadSelector },
+  }));
+  return [...rules, ...others, ...selecting]
     .flatMap(({ name, source }) => (source === undefined ? [] : [{ name, source }]))
     .sort((a, b) => compare(a.name, b.name));
 }
@@ -193,6 +198,11 @@ function changedHosts(former: World, now: World): ReadonlySet<string> {
   );
   for (const { spec } of configs)
     for (const { destination } of policiesOf(spec)) hosts.add(destination.host);
+  const rules = difference(all(former.rules.destinationRules), all(now.rules.destinationRules));
+  for (const { spec } of rules) hosts.add(spec.host);
+  const patterns = rules.map(({ spec }) => spec.host).filter((host) => host.startsWith("*"));
+  for (const { host } of [...former.catalog.services, ...now.catalog.services])
+    if (patterns.some((pattern) => isHostWithin(host, pattern))) hosts.add(host);
   for (const { host } of [...former.catalog.services, ...now.catalog.services])
     if (!Bun.deepEquals(former.catalog.service(host), now.catalog.service(host))) hosts.add(host);
   return hosts;

@@ -1,0 +1,42 @@
+/** ClientTLSSettings: how a connection to the destination is secured. Judged only. Manager 1.14. */
+import { list, message, type Reader, type ValueOf } from "../schema/message.ts";
+import { flag, oneOf, text } from "../schema/scalar.ts";
+
+const written = message({
+  mode: oneOf("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"),
+  clientCertificate: text,
+  privateKey: text,
+  caCertificates: text,
+  credentialName: text,
+  subjectAltNames: list(text),
+  sni: text,
+  insecureSkipVerify: flag,
+  caCrl: text,
+});
+
+type Written = NonNullable<ValueOf<typeof written>>;
+type Field = "clientCertificate" | "privateKey" | "caCertificates" | "credentialName" | "caCrl";
+
+export const clientTls: Reader<Written> = (place) => {
+  const tls = written(place);
+  if (tls === undefined) return undefined;
+  const refuse = (fields: readonly Field[], why: string): void => {
+    for (const field of fields)
+      if ((tls[field] ?? "") !== "") tls.at(field).error(`must not be given ${why}`);
+  };
+  const files: readonly Field[] = ["clientCertificate", "privateKey", "caCertificates", "caCrl"];
+  const { mode = "DISABLE", credentialName = "" } = tls;
+  if (mode === "ISTIO_MUTUAL")
+    refuse([...files, "credentialName"], "with ISTIO_MUTUAL: the mesh has its own certificates");
+  else if (credentialName !== "" && mode !== "DISABLE") refuse(files, "beside a credentialName");
+  else if (mode === "MUTUAL")
+    for (const field of ["clientCertificate", "privateKey"] as const)
+      if ((tls[field] ?? "") === "") tls.at(field).error("must be given with MUTUAL");
+  if (tls.insecureSkipVerify !== true) return tls;
+  const why = "with insecureSkipVerify: nothing is verified";
+  if (mode === "SIMPLE" || mode === "MUTUAL") refuse(["caCertificates"], why);
+  if (mode !== "SIMPLE") return tls;
+  refuse(["credentialName"], why);
+  if (tls.has("subjectAltNames")) tls.at("subjectAltNames").error(`must not be given ${why}`);
+  return tls;
+};

@@ -1,0 +1,106 @@
+/** DestinationRules as people write them: what is read, refused and left out. */
+import { describe, expect, test } from "bun:test";
+import { formatProblem, isError } from "../../core/problem.ts";
+import type { DestinationRule } from "../../model/destination-rule.ts";
+import { readDocuments } from "../read.ts";
+
+const options = { file: "a.yaml", namespace: "default", domain: "cluster.local" };
+
+function read(spec: string) {
+  const envelope = "apiVersion: networking.istio.io/v1\nkind: DestinationRule";
+  return readDocuments(`${envelope}\nmetadata: { name: a }\nspec: ${spec}`, options);
+}
+
+function ruleOf(spec: string): DestinationRule {
+  const { configs, problems } = read(spec);
+  expect(problems.filter(isError).map(formatProblem)).toEqual([]);
+  return configs[0]!.spec as DestinationRule;
+}
+
+const traffic = (text: string): string => `{ host: a, trafficPolicy: ${text} }`;
+const balancer = (text: string): string => traffic(`{ loadBalancer: ${text} }`);
+const hash = (text: string): string => balancer(`{ consistentHash: ${text} }`);
+const places = (text: string): string => balancer(`{ localityLbSetting: ${text} }`);
+const tls = (text: string): string => traffic(`{ tls: ${text} }`);
+
+describe("a host", () => {
+  // biome-ignore format: a table reads as a table
+  const rows: readonly [written: string, host: string][] = [
+    ["reviews",            "reviews.default.svc.cluster.local"],
+    ["Reviews.Other.svc",  "reviews.other.svc"],
+    ['"*.example.com"',    "*.example.com"],
+  ];
+  for (const [written, host] of rows)
+    test(`${written} is ${host}`, () => expect(ruleOf(`{ host: ${written} }`).host).toBe(host));
+});
+
+describe("is refused with its place:", () => {
+  // biome-ignore format: a table reads as a table
+  const rows: readonly [spec: string, problem: string][] = [
+    ["{}",                                                    "must have a host"],
+    ["{ host: a_b }",                                         "spec.host"],
+    ["{ host: a, subset: [] }",                               "unknown field"],
+    ["{ host: a, subsets: [{ name: x }, { name: x }] }",      "is another subset's name"],
+    ["{ host: a, subsets: [{ labels: { a: b } }] }",          "must have a name"],
+    ['{ host: a, subsets: [{ name: "a.b" }] }',               "spec.subsets[0].name"],
+    ["{ host: a, exportTo: [a, a] }",                         "is given twice"],
+    ['{ host: a, exportTo: [".", default] }',                 "is given twice"],
+    ['{ host: a, exportTo: ["*", a] }',                       '"*" must be alone'],
+    ['{ host: a, exportTo: ["~"] }',                          "spec.exportTo"],
+    ["{ host: a, exportTo: [b], workloadSelector: { matchLabels: { c: d } } }", 'must be "."'],
+    [traffic("{}"),                                           "must say something"],
+    [traffic("{ connectionPool: {} }"),                       "must have tcp or http"],
+    [traffic("{ connectionPool: { http: { maxRetries: -1 } } }"), "must be at least 0"],
+    [traffic("{ portLevelSettings: [{}] }"),                  "must have a port"],
+    [traffic("{ portLevelSettings: [{ port: {} }] }"),        "must have a number"],
+    [traffic("{ outlierDetection: { maxEjectionPercent: 101 } }"), "between 0 and 100"],
+    [traffic("{ outlierDetection: { consecutiveLocalOriginFailures: 2 } }"), "splitExternal"],
+    [traffic("{ tunnel: { targetHost: a }, proxyProtocol: { version: V1 } }"), "beside a tunnel"],
+    [balancer("{ simple: LEAST }"),                           "must be one of"],
+    [balancer("{ simple: RANDOM, consistentHash: {} }"),      "must not stand beside simple"],
+    [balancer("{ warmup: { aggression: 2 } }"),               "must have a duration"],
+    [balancer("{ warmup: { duration: 1s, aggression: 0.5 } }"), "must be at least 1"],
+    [hash("{ useSourceIp: true, httpHeaderName: a }"),        "the only one of its kind"],
+    [hash("{ ringHash: {}, maglev: {} }"),                    "the only one of its kind"],
+    [hash("{ maglev: { tableSize: 10 } }"),                   "must be a prime"],
+    [hash("{ maglev: { tableSize: 5000011 } }"),              "must be a prime below"],
+    [hash('{ httpHeaderName: "a b" }'),                       '"a b" is not a name'],
+    [hash("{ httpCookie: { ttl: 1s } }"),                     "must have a name"],
+    [hash("{ httpCookie: { name: a, ttl: -1s } }"),           "must not be negative"],
+    [hash('{ httpCookie: { name: a, path: "/;b" } }'),        "cannot be part of a cookie"],
+    [hash("{ httpCookie: { name: a, attributes: [{ name: b }, { name: B }] } }"), "given twice"],
+    [places("{ failover: [{ from: a, to: a }] }"),            "must be another region"],
+    [places('{ failover: [{ from: a, to: "*" }] }'),          "must be the name of a region"],
+    [places("{ failover: [], distribute: [] }"),              "must not stand beside distribute"],
+    [places("{ distribute: [{ from: a, to: { a: 60, b: 50 } }] }"), "add up to 100, not 110"],
+    [places("{ distribute: [{ from: a, to: { a: 100, b: 0 } }] }"), "between 1 and 100"],
+    [places("{ distribute: [{ from: a, to: { a: 50, a/b: 50 } }] }"), '"a/b" is within "a"'],
+    [places("{ distribute: [{ from: a/*/c, to: { a: 100 } }] }"), "is not a place"],
+    [places("{ distribute: [{ from: a/b/c/d, to: { a: 100 } }] }"), "is not a place"],
+    [places('{ distribute: [{ from: "*", to: { a: 100 } }, { from: b, to: { a: 100 } }] }'), "b"],
+    [tls("{ mode: MUTUAL, clientCertificate: a }"),           "must be given with MUTUAL"],
+    [tls("{ mode: ISTIO_MUTUAL, privateKey: a }"),            "the mesh has its own"],
+    [tls("{ mode: SIMPLE, credentialName: a, caCrl: b }"),    "beside a credentialName"],
+    [tls("{ mode: SIMPLE, insecureSkipVerify: true, caCertificates: a }"), "nothing is verified"],
+  ];
+  for (const [spec, problem] of rows)
+    test(spec, () => {
+      const found = read(spec).problems.filter(isError).map(formatProblem);
+      expect(found.length).toBeGreaterThan(0);
+      expect(found.join("\n")).toContain(problem);
+    });
+});
+
+test("what has no effect is told, and nothing else", () => {
+  const { problems } = read(
+    traffic(`{ tls: { mode: DISABLE }, connectionPool: {
+      tcp: { maxConnections: 1, idleTimeout: 0s }, http: { h2UpgradePolicy: UPGRADE } },
+      loadBalancer: { simple: PASSTHROUGH } }`),
+  );
+  expect(problems.map(({ severity, path }) => `${severity} ${path}`).sort()).toEqual([
+    "warning spec.trafficPolicy.connectionPool.http.h2UpgradePolicy",
+    "warning spec.trafficPolicy.connectionPool.tcp.idleTimeout",
+    "warning spec.trafficPolicy.loadBalancer.simple",
+    "warning spec.trafficPolicy.tls",
+  ]);
+});

@@ -9,6 +9,13 @@
 import { backoffMs } from "../../core/backoff.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
 import { isIdempotent } from "../../http/method.ts";
+import { NO_HASH } from "../cluster/balancing/balancer.ts";
+import {
+  type HashPolicy,
+  hashOf,
+  issueCookie,
+  NEEDS_COOKIE,
+} from "../cluster/balancing/hash-policy.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { RetryOn, retriesFailure } from "../route/retry.ts";
 import { ConnectionPool, poolOf } from "../upstream/pool.ts";
@@ -35,7 +42,7 @@ function beginTry(ex: Exchange): Failure | undefined {
     cluster.stats.series.noneHealthy.increment();
     return Failures.noUpstream;
   }
-  if (!cluster.limits.tryAcquireRequest()) return Failures.overflow;
+  if (!cluster.limits.tryAcquireRequest(endpoint)) return Failures.overflow;
   cluster.begin(endpoint);
   ex.endpoint = endpoint;
   ex.trying = true;
@@ -58,7 +65,7 @@ function speaksHttp2(ex: Exchange, pool: ConnectionPool): boolean {
 function useStream(ex: Exchange, pool: ConnectionPool): Failure | undefined {
   const { limits, connectTimeoutMs } = ex.cluster!;
   if (ex.env.isOwnListener(ex.downstream!.listener.name, pool.endpoint)) return Failures.loop;
-  if (!limits.tryAcquirePending()) return Failures.overflow;
+  if (!limits.tryAcquirePending(pool.endpoint)) return Failures.overflow;
   const upstream = pool.sessions.stream(ex, connectTimeoutMs);
   ex.upstream = upstream;
   ex.reused = upstream.reused;
@@ -67,7 +74,7 @@ function useStream(ex: Exchange, pool: ConnectionPool): Failure | undefined {
     ex.pending = true;
     return undefined;
   }
-  limits.releasePending();
+  limits.releasePending(pool.endpoint);
   return sendRequest(ex);
 }
 
@@ -83,11 +90,11 @@ function openConnection(ex: Exchange, pool: ConnectionPool): Failure | undefined
   const { cluster, env } = ex;
   const { limits } = cluster!;
   if (env.isOwnListener(ex.downstream!.listener.name, pool.endpoint)) return Failures.loop;
-  if (!limits.tryAcquirePending()) return Failures.overflow;
+  if (!limits.tryAcquirePending(pool.endpoint)) return Failures.overflow;
   ex.pending = true;
   ex.reused = false;
   ex.phase = Phase.head;
-  if (limits.tryAcquireConnection()) {
+  if (limits.tryAcquireConnection(pool.endpoint)) {
     ex.upstream = pool.connect(cluster!, ex);
     return undefined;
   }
@@ -114,7 +121,7 @@ function idlePool(ex: Exchange): ConnectionPool | undefined {
 function moveTo(ex: Exchange, pool: ConnectionPool): Failure | undefined {
   const cluster = ex.cluster!;
   ex.pending = false;
-  cluster.limits.releasePending();
+  cluster.limits.releasePending(ex.endpoint);
   cluster.end(ex.endpoint!);
   cluster.begin(pool.endpoint);
   ex.endpoint = pool.endpoint;
@@ -128,7 +135,7 @@ export function tryAgainToConnect(ex: Exchange): void {
   if (idle !== undefined) failure = moveTo(ex, idle);
   else {
     ex.pending = false;
-    ex.cluster!.limits.releasePending();
+    ex.cluster!.limits.releasePending(ex.endpoint);
     failure = openConnection(ex, poolOf(ex.endpoint!, ex.env.pools));
   }
   if (failure !== undefined) tryFailed(ex, failure);
@@ -138,6 +145,7 @@ export function tryAgainToConnect(ex: Exchange): void {
 function pick(ex: Exchange): Endpoint | undefined {
   const cluster = ex.cluster!;
   const avoid = ex.attempts === 0 && !ex.repeated ? undefined : ex.endpoint;
+  if (cluster.hashPolicy !== undefined) return pickByHash(ex, cluster.hashPolicy, avoid);
   if (!cluster.original) return cluster.pick(avoid);
   const head = rescan(ex);
   return cluster.pickOriginal(
@@ -148,13 +156,31 @@ function pick(ex: Exchange): Endpoint | undefined {
   );
 }
 
+/** The same endpoint for the same caller; who has no cookie to be told by is given one. */
+function pickByHash(ex: Exchange, policy: HashPolicy, avoid: Endpoint | undefined) {
+  if (ex.hash === NO_HASH) {
+    const head = rescan(ex);
+    const source = ex.downstream!.socket?.remoteAddress ?? "";
+    ex.hash = hashOf(policy, head, source);
+    if (ex.hash === NEEDS_COOKIE) {
+      const { hash, line } = issueCookie(policy, head, source, ex.env.random);
+      ex.hash = hash;
+      const { responseFields } = ex;
+      ex.responseFields =
+        responseFields === undefined ? line : Buffer.concat([responseFields, line]);
+    }
+  }
+  return ex.cluster!.pick(avoid, ex.hash);
+}
+
 /** A try came to nothing: another one, or the end of the exchange. */
 export function tryFailed(ex: Exchange, failure: Failure): void {
   const silent = ex.phase === Phase.head && ex.partial === undefined && ex.interims === 0;
   const stale = ex.reused && silent && isConnectionLoss(failure);
   const { cluster, endpoint } = ex;
   dropUpstream(ex);
-  if (failure.origin === "upstream" && !stale && ex.trying) cluster!.failed(endpoint!);
+  if (failure.origin === "upstream" && !stale && ex.trying)
+    cluster!.failedLocally(endpoint!, failure.flag === "UT");
   endTry(ex);
   ex.acceptsBody = false;
   ex.partial = undefined;
@@ -179,7 +205,8 @@ export function retryLater(ex: Exchange): boolean {
   const { env, cluster, route } = ex;
   if (ex.retriesLeft <= 0 || !isReplayable(ex)) return false;
   endRetry(ex);
-  if (!cluster!.limits.tryAcquireRetry()) return false;
+  if (!cluster!.limits.tryAcquireRetry(ex.endpoint)) return false;
+  ex.retriedEndpoint = ex.endpoint;
   ex.retriesLeft--;
   ex.retrying = true;
   ex.phase = Phase.head;

@@ -13,6 +13,7 @@ import { ChunkedDecoder } from "../../http1/chunked-decoder.ts";
 import type { HeadBuffer } from "../../http1/head-buffer.ts";
 import type { ConnectCause } from "../../io/tcp-connector.ts";
 import type { AccessRecord } from "../../telemetry/access-record.ts";
+import { NO_HASH } from "../cluster/balancing/balancer.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Route } from "../route/route.ts";
@@ -99,6 +100,10 @@ export abstract class Exchange implements UpstreamStreamUser {
   trying = false;
   pending = false;
   retrying = false;
+  /** The endpoint whose retry it is. */
+  retriedEndpoint: Endpoint | undefined = undefined;
+  /** Of what the cluster balances by; it stays the same from try to try. */
+  hash = NO_HASH;
   /** The try under way is on a connection that answered an exchange before. */
   reused = false;
   /**
@@ -183,6 +188,7 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.attempts = 0;
+    this.hash = NO_HASH;
     this.repeated = false;
     this.bodySent = false;
     this.retriesLeft = 0;

@@ -11,7 +11,7 @@ export function endTry(ex: Exchange): void {
   if (cluster === undefined) return;
   if (ex.pending) {
     ex.pending = false;
-    cluster.limits.releasePending();
+    cluster.limits.releasePending(ex.endpoint);
     ex.env.pools.waiting.remove(cluster.limits.usage, ex);
   }
   if (!ex.trying) return;
@@ -24,7 +24,8 @@ export function endTry(ex: Exchange): void {
 export function endRetry(ex: Exchange): void {
   if (!ex.retrying) return;
   ex.retrying = false;
-  ex.cluster!.limits.releaseRetry();
+  ex.cluster!.limits.releaseRetry(ex.retriedEndpoint);
+  ex.retriedEndpoint = undefined;
 }
 
 /** Gives up the try's connection: it is in the middle of something. */

@@ -200,7 +200,7 @@ export class ForwardedExchange extends Exchange {
     }
     if (failure === Failures.upstreamTimeout) {
       this.cluster?.stats.series.requestTimeouts.increment();
-      if (this.trying) this.cluster?.failed(this.endpoint!);
+      if (this.trying) this.cluster?.failedLocally(this.endpoint!, true);
     }
     replyFailure(this, failure);
   }
@@ -219,7 +219,7 @@ export class ForwardedExchange extends Exchange {
   #connected(): void {
     if (!this.pending) return;
     this.pending = false;
-    this.cluster!.limits.releasePending();
+    this.cluster!.limits.releasePending(this.endpoint);
   }
 
   #tunnelOpened(): void {

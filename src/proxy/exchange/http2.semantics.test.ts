@@ -154,7 +154,8 @@ describe("WebSocket", () => {
   test("from HTTP/2 to an application that speaks HTTP/1.1", async () => {
     const { client, service } = toHttp1((_, reply) =>
       reply.send(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" +
+          "Upgrade: websocket\r\n\r\nhello",
       ),
     );
     await new Promise((resolve) => client.session.once("remoteSettings", resolve));

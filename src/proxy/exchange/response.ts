@@ -12,6 +12,7 @@ import { Framing } from "../../http/message-head.ts";
 import { ChunkEvent } from "../../http1/chunked-decoder.ts";
 import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
+import { outcomeStatus, waitMsOf } from "../cluster/outcome.ts";
 import { type RetryPolicy, retriesStatus } from "../route/retry.ts";
 import { retryLater, tryFailed } from "./attempt.ts";
 import { writeContent, writeEnd } from "./downstream-writer.ts";
@@ -155,15 +156,15 @@ export function acceptHead(ex: Exchange, reusable: boolean): boolean {
   const { env, cluster, endpoint } = ex;
   const head = env.responseHead;
   if (ex.sentMs !== 0) ex.serviceMs = env.nowMs - ex.sentMs;
+  const status = outcomeStatus(head);
+  const isWell = status < 500 && status !== 429;
+  const waitMs = isWell ? 0 : waitMsOf(head, env.wallMs);
+  cluster!.answered(endpoint!, status, Math.max(0, ex.serviceMs), waitMs);
   if (head.status >= 500) {
-    cluster!.failed(endpoint!);
     const policy = ex.route!.retry;
     if (policy !== undefined && isWorthRetrying(ex, policy) && retryStatus(ex, reusable))
       return false;
-  } else {
-    cluster!.succeeded(endpoint!);
-    if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
-  }
+  } else if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
   ex.tryDeadlineMs = 0;
   ex.responseFraming = head.framing;
   ex.upstreamKeepsAlive = head.keepsAlive;

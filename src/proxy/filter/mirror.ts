@@ -36,7 +36,7 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
     if (env.mirrors >= env.limits.mirrorsMax) return undefined;
     const endpoint = cluster.original ? undefined : cluster.pick();
     if (endpoint === undefined || env.isOwnListener("outbound", endpoint)) return undefined;
-    if (!cluster.limits.tryAcquireConnection()) return undefined;
+    if (!cluster.limits.tryAcquireConnection(endpoint)) return undefined;
     const mirrored = new Mirrored(env, cluster, endpoint);
     env.mirrors++;
     cluster.begin(endpoint);

@@ -128,7 +128,7 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
     this.#parts.timers.release(connection);
     this.connectionRetired(connection);
     this.#open--;
-    connection.limits.releaseConnection();
+    connection.limits.releaseConnection(this.endpoint);
     if (this.#open === 0 && this.#draining) this.#parts.pools.delete(this);
     if (this.#parts.waiting.size > 0) this.#parts.waiting.wake(connection.limits.usage);
   }

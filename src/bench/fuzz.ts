@@ -1,6 +1,7 @@
 /**
  * bun run fuzz [SECONDS] [SEED]: the decoders and writers of HTTP/1 and HTTP/2 against oracles of
- * our own, and against themselves in other pieces. 60 seconds each by default; the seed is printed.
+ * our own, and against themselves in other pieces; PROXY headers and first bytes of connections the
+ * same way. 60 seconds each by default; the seed is printed.
  */
 import { type Random, seededRandom } from "../core/random.ts";
 import { MessageHead, TargetForm } from "../http/message-head.ts";
@@ -12,6 +13,12 @@ import { judgeAgreement } from "./conformance/http-judgement.ts";
 import { readOracle } from "./conformance/http-oracle.ts";
 import { judgeBlocks, judgeFrames, randomBlocks, randomFrames } from "./fuzz-http2.ts";
 import { damaged, randomChunks, randomRequests, randomResponse } from "./fuzz-input.ts";
+import {
+  judgeOpening,
+  judgeProxyHeader,
+  randomOpening,
+  randomProxyHeader,
+} from "./fuzz-proxy-header.ts";
 
 interface Target {
   readonly name: string;
@@ -41,6 +48,8 @@ const targets: readonly Target[] = [
   { name: "head writer", make: randomRequests, judge: judgeWriter },
   { name: "HPACK blocks", make: randomBlocks, judge: judgeBlocks },
   { name: "HTTP/2 session", make: randomFrames, judge: judgeFrames },
+  { name: "PROXY header", make: randomProxyHeader, judge: judgeProxyHeader },
+  { name: "first bytes", make: randomOpening, judge: judgeOpening },
 ];
 
 function responseOptions(seed: number): StreamOptions {

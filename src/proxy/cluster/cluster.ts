@@ -65,7 +65,7 @@ export interface ClusterSources {
   readonly ownLocality: string;
 }
 
-/** Whom the state follows, and how many snapshots use it. */
+/** Whom the state follows, and how many snapshots and TCP connections use it. */
 export interface ClusterLifetime {
   followed: Cluster | undefined;
   specs: readonly EndpointSpec[];
@@ -174,6 +174,17 @@ export class Cluster {
   failed(endpoint: Endpoint): void {
     this.#membership.outliers.answered(endpoint, 500);
     if (this.#ewma !== undefined) penalize(endpoint, 0, this.#ewma, this.#sources.clock.nowMs());
+  }
+
+  /** For a connection that may outlive every snapshot: its series stay until release(), once. */
+  hold(): void {
+    this.state.lifetime.snapshots++;
+  }
+
+  release(): void {
+    const { lifetime } = this.state;
+    lifetime.snapshots--;
+    if (lifetime.snapshots === 0) lifetime.end();
   }
 
   /** Makes this configuration the one that the endpoints of its name follow. */

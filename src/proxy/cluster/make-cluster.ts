@@ -83,6 +83,8 @@ export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cl
     meshTransport: false,
   };
   cluster.activate([spec]);
+  // It is in no snapshot: the last connection that lets go of it is not its end.
+  cluster.hold();
   return cluster;
 }
 

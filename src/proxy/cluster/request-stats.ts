@@ -6,6 +6,7 @@
 import type { Failure } from "../../core/failure.ts";
 import type { Histogram } from "../../telemetry/histogram.ts";
 import type { Counter, Labels, MetricScope } from "../../telemetry/metrics.ts";
+import { TcpStats } from "./tcp-stats.ts";
 
 export interface RequestLabels {
   /** Which proxy speaks: the caller's or the callee's. */
@@ -31,6 +32,7 @@ export class RequestStats {
   #duration: Histogram | undefined;
   #requestBytes: Counter | undefined;
   #responseBytes: Counter | undefined;
+  #tcp: TcpStats | undefined;
 
   constructor(labels: RequestLabels, scope: MetricScope) {
     this.labels = labels;
@@ -47,6 +49,12 @@ export class RequestStats {
       this.#names(),
     );
     this.#duration.observe(durationMs);
+  }
+
+  /** Of connections that are no requests. */
+  get tcp(): TcpStats {
+    this.#tcp ??= new TcpStats(this.#names(), this.#scope);
+    return this.#tcp;
   }
 
   /** Body bytes of an exchange. */

@@ -1,0 +1,129 @@
+/**
+ * All relays of one engine: how they begin, what they hold, and how they end with it. They are left
+ * alone while the engine drains, for nothing in them says when an exchange is over.
+ *
+ *   begin(socket, …) ─▶ … ─▶ drain(ms): resolves when all are gone, or in time ─▶ close()
+ */
+import type { Clock } from "../../core/clock.ts";
+import { type Failure, Failures } from "../../core/failure.ts";
+import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
+import type { Counter, Gauge, MetricScope } from "../../telemetry/metrics.ts";
+import { type RelayOwner, TcpRelay } from "./relay.ts";
+import {
+  defaultRelayLimits,
+  type RelayEnvironment,
+  type RelayLimits,
+  type RelayTarget,
+} from "./relay-environment.ts";
+import { writeRefusal } from "./relay-record.ts";
+
+export interface RelaysParts {
+  readonly env: RelayEnvironment;
+  readonly clock: Clock;
+  readonly metrics: MetricScope;
+  readonly limits?: Partial<RelayLimits> | undefined;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+export class TcpRelays implements RelayOwner {
+  readonly env: RelayEnvironment;
+  readonly limits: RelayLimits;
+  readonly #clock: Clock;
+  readonly #relays = new Set<TcpRelay>();
+  readonly #total: Counter;
+  readonly #unrouted: Counter;
+  readonly #active: Gauge;
+  #onEmpty: (() => void) | undefined = undefined;
+
+  constructor({ env, clock, metrics, limits }: RelaysParts) {
+    this.env = env;
+    this.limits = { ...defaultRelayLimits, ...limits };
+    this.#clock = clock;
+    this.#total = metrics.counter("envoy_tcp_downstream_cx_total", "Connections relayed.");
+    this.#unrouted = metrics.counter(
+      "envoy_tcp_downstream_cx_no_route",
+      "Connections refused because nobody may be there.",
+    );
+    this.#active = metrics.gauge("envoy_tcp_downstream_cx_active", "Connections being relayed.");
+  }
+
+  get size(): number {
+    return this.#relays.size;
+  }
+
+  /** Received, and not yet taken by either side of any. */
+  get bytesWaiting(): number {
+    let bytes = 0;
+    for (const relay of this.#relays) bytes += relay.bytesWaiting;
+    return bytes;
+  }
+
+  /**
+   * Takes an accepted connection over: from now on the events of its socket are the relay's, which
+   * becomes `socket.data`. `early`: what has been received already, the relay's to keep.
+   */
+  begin(socket: TcpSocket<TcpRelay>, target: RelayTarget, early: Uint8Array = NO_BYTES): TcpRelay {
+    const relay = new TcpRelay(this, socket, target);
+    socket.data = relay;
+    this.#relays.add(relay);
+    this.#total.increment();
+    this.#active.increment();
+    relay.begin(early);
+    return relay;
+  }
+
+  /** Ends a connection that is not to be passed on, so that the client can see it; with a line. */
+  refuse(socket: TcpSocket<TcpRelay>, call: Omit<RelayTarget, "route">, failure: Failure): void {
+    this.#total.increment();
+    if (failure === Failures.noRoute) this.#unrouted.increment();
+    writeRefusal(socket, call, { failure, env: this.env });
+    socket.terminate();
+  }
+
+  relayClosed(relay: TcpRelay): void {
+    if (!this.#relays.delete(relay)) return;
+    this.#active.decrement();
+    if (this.#relays.size === 0) this.#onEmpty?.();
+  }
+
+  /** Resolves when all have ended by themselves, or after `deadlineMs`. */
+  drain(deadlineMs: number): Promise<void> {
+    if (this.#relays.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(deadlineMs, resolve);
+      this.#onEmpty = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Ends all: those in which nothing is under way by FIN, the others by reset. */
+  close(): void {
+    this.env.tick();
+    for (const relay of [...this.#relays]) relay.stop();
+  }
+}
+
+/** Handlers of a listener all of whose connections are relayed; `accept` begins them. */
+export function relayHandlers(
+  accept: (socket: TcpSocket<TcpRelay>) => void,
+): SocketHandlers<TcpRelay> {
+  return {
+    open: accept,
+    data(socket, bytes) {
+      socket.data.data(bytes);
+    },
+    drain(socket) {
+      socket.data.drained();
+    },
+    end(socket) {
+      socket.data.ended();
+    },
+    close(socket, error) {
+      // A connection that was refused at the door has no data.
+      (socket.data as TcpRelay | undefined)?.closed(error !== undefined && error !== null);
+    },
+  };
+}

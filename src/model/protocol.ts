@@ -36,3 +36,28 @@ export function protocolOfPort(name: string, number: number): Protocol | undefin
   const two = second === undefined ? undefined : parseProtocol(`${first}-${second}`);
   return two ?? parseProtocol(first) ?? (serverFirst.includes(number) ? "TCP" : undefined);
 }
+
+/** A port of a Kubernetes Service. */
+export interface KubernetesPort {
+  readonly name: string;
+  readonly number: number;
+  /** "TCP", "UDP", "SCTP"; "": TCP. */
+  readonly transport: string;
+  /** "http", "kubernetes.io/h2c"; "": none is declared. */
+  readonly appProtocol: string;
+}
+
+/** Names that Kubernetes itself gives to application protocols. */
+const standardProtocols: ReadonlyMap<string, Protocol> = new Map([
+  ["kubernetes.io/h2c", "HTTP2"],
+  ["kubernetes.io/ws", "HTTP"],
+  ["kubernetes.io/wss", "HTTPS"],
+]);
+
+/** Undefined: nothing is declared, so that the first bytes have to tell. */
+export function protocolOfKubernetesPort(port: KubernetesPort): Protocol | undefined {
+  if (port.transport === "UDP") return "UDP";
+  const { appProtocol } = port;
+  const declared = standardProtocols.get(appProtocol.toLowerCase()) ?? parseProtocol(appProtocol);
+  return declared ?? protocolOfPort(port.name, port.number);
+}

@@ -17,7 +17,7 @@ import { isSource } from "../../manager/translate/source.ts";
 import type { Config, ConfigOf } from "../../model/config.ts";
 import { hostsOverlap, isHostWithin } from "../../model/host-name.ts";
 import { ingressRuleName, isIngressOurs, isPathRegex } from "../../model/ingress.ts";
-import { parseProtocol, protocolOfPort } from "../../model/protocol.ts";
+import { parseProtocol, protocolOfKubernetesPort } from "../../model/protocol.ts";
 import { checkKubernetesLabel } from "../../model/validate-name.ts";
 import { routeInV1 } from "./manager-envoy-route.ts";
 import { laterTables } from "./manager-tables-later.ts";
@@ -177,10 +177,13 @@ function namesProtocol({
   out,
   expectedProto,
 }: Row): Verdict {
-  if (proto === "UDP") return { departs: "UDP ports: not there yet" };
-  if (appProto !== undefined) return { departs: "appProtocol of Kubernetes: not there yet" };
   const wanted = String(expectedProto ?? out);
-  const found = protocolOfPort(String(portName ?? (expectedProto ? "" : name)), Number(port ?? 0));
+  const found = protocolOfKubernetesPort({
+    name: String(portName ?? (expectedProto ? "" : name)),
+    number: Number(port ?? 0),
+    transport: String(proto ?? ""),
+    appProtocol: String(appProto ?? ""),
+  });
   // Up to 0.8 a name that says nothing meant TCP.
   return differOnProtocol(wanted, expectedProto === undefined ? (found ?? "TCP") : found);
 }

@@ -63,6 +63,18 @@ describe("a service entry is refused", () => {
         'TLS, TCP, MONGO, REDIS, MYSQL, UDP, not "HTP" (did you mean HTTP?)',
     ],
     [
+      "with a port of UDP",
+      "{ hosts: [a.com], ports: [{ number: 53, name: dns, protocol: UDP }] }",
+      "spec.ports[0].protocol: UDP is not carried: the mesh routes requests and TCP connections " +
+        "(leave it out)",
+    ],
+    [
+      "with a port whose name says UDP",
+      "{ hosts: [a.com], ports: [{ number: 53, name: udp-dns }] }",
+      "spec.ports[0].name: UDP is not carried: the mesh routes requests and TCP connections " +
+        "(leave it out)",
+    ],
+    [
       "with two hosts on a port that cannot tell them apart",
       `{ hosts: [a.com, b.com], addresses: [10.0.0.1], ports: [${tcp}], resolution: DNS }`,
       "spec.ports[0].protocol: must be HTTP or TLS, since the entry has several hosts",

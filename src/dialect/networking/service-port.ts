@@ -55,6 +55,10 @@ export function readPorts(written: readonly Written[], mood?: "quiet"): readonly
     if (number === undefined) return [];
     numbers.add(number);
     const spoken = port.protocol || (protocolOfPort(name, number) ?? "HTTP");
+    if (spoken === "UDP" && mood !== "quiet")
+      port
+        .at(port.protocol ? "protocol" : "name")
+        .error("UDP is not carried: the mesh routes requests and TCP connections", "leave it out");
     return [
       {
         port: { name, number, protocol: spoken, ...(targetPort > 0 && { targetPort }) },

@@ -213,6 +213,11 @@ function apply(held: ProxyConfig, update: ConfigUpdate): ProxyConfig {
       { changed: config.endpointSets, removed: update.removedEndpointSets },
       ({ cluster }) => cluster,
     ),
+    tcpDestinations: merge(
+      held.tcpDestinations,
+      { changed: config.tcpDestinations, removed: update.removedTcpDestinations },
+      ({ name }) => name,
+    ),
   });
 }
 

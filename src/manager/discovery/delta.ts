@@ -13,6 +13,7 @@ export function deltaUpdate(from: Resources, to: Resources): ConfigUpdate {
   const virtualHosts = difference(from.virtualHosts, to.virtualHosts);
   const clusters = difference(from.clusters, to.clusters);
   const endpointSets = difference(from.endpointSets, to.endpointSets);
+  const tcpDestinations = difference(from.tcpDestinations, to.tcpDestinations);
   return create(ConfigUpdateSchema, {
     baseVersion: from.version,
     config: {
@@ -21,10 +22,12 @@ export function deltaUpdate(from: Resources, to: Resources): ConfigUpdate {
       virtualHosts: virtualHosts.changed,
       clusters: clusters.changed,
       endpointSets: endpointSets.changed,
+      tcpDestinations: tcpDestinations.changed,
     },
     removedVirtualHosts: virtualHosts.removed,
     removedClusters: clusters.removed,
     removedEndpointSets: endpointSets.removed,
+    removedTcpDestinations: tcpDestinations.removed,
   });
 }
 

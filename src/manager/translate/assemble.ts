@@ -14,6 +14,7 @@ import {
   ProxySettings_LogEncoding,
   ProxySettings_OutboundPolicy,
   ProxySettingsSchema,
+  type TcpDestination,
   type VirtualHost,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { MeshSettings } from "../../model/mesh-settings.ts";
@@ -29,6 +30,7 @@ import {
 /** A plan whose resources are hashed, so that it can be kept. */
 export interface HashedPlan {
   readonly virtualHosts: readonly Resource<VirtualHost>[];
+  readonly tcpDestinations: readonly Resource<TcpDestination>[];
   readonly clusters: readonly { readonly key: ClusterKey; readonly cluster: Resource<Cluster> }[];
   readonly hosts: ReadonlySet<string>;
 }
@@ -57,7 +59,15 @@ export function assemble(
     ].flatMap(settleDomains),
     clusters: [...clusters.values()],
     endpointSets: [...endpointSets.values()],
+    tcpDestinations: firstOfName(plans.flatMap(({ tcpDestinations }) => tcpDestinations)),
   });
+}
+
+/** An address block of two egress rules belongs to the first. */
+function firstOfName<M>(resources: readonly Resource<M>[]): readonly Resource<M>[] {
+  const byName = new Map<string, Resource<M>>();
+  for (const one of resources) if (!byName.has(one.name)) byName.set(one.name, one);
+  return [...byName.values()];
 }
 
 /** `gateway`: what a proxy at the edge listens on. */

@@ -47,6 +47,7 @@ export function planGateway(context: PlanContext): GatewayPlan {
   const certificates = certificatesOf(byTls);
   return {
     virtualHosts,
+    tcpDestinations: [],
     ...clusters.collected(),
     gateway: {
       listeners: [

@@ -7,6 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   type Cluster,
   Cluster_Discovery,
+  type TcpDestination,
   type VirtualHost,
   VirtualHostSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
@@ -20,9 +21,11 @@ import { authorityOf, callableNames } from "./host-name.ts";
 import { defaultRoute, isCatchAll, routeOf, tunnelRoute, type UseCluster } from "./route.ts";
 import type { RuleSet } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
+import { isTcpPort, tcpDestinationOf, tcpEgressOf } from "./tcp-route.ts";
 
 export interface Plan {
   readonly virtualHosts: readonly VirtualHost[];
+  readonly tcpDestinations: readonly TcpDestination[];
   readonly clusters: readonly { readonly key: ClusterKey; readonly cluster: Cluster }[];
   /** Every host that was looked at, whether it exists or not. */
   readonly hosts: ReadonlySet<string>;
@@ -53,7 +56,8 @@ export function planService(service: Service, context: PlanContext): Plan {
       ),
     });
   });
-  for (const port of service.ports.filter((one) => !isHttpPort(one))) {
+  const tcpPorts = service.ports.filter(isTcpPort);
+  for (const port of tcpPorts) {
     const all = { host: service.host, labels: {} };
     const direct = clusters.use(all, port.number, true);
     const host = tunnelHost(service.host, port.number, domainsOf(service, context), direct);
@@ -63,11 +67,21 @@ export function planService(service: Service, context: PlanContext): Plan {
       host.routes.push(withAuthority(defaultRoute(cluster), (name) => clusters.authority(name)));
     virtualHosts.push(host);
   }
+  const names = callableNames(service.host, context.node.namespace, context.rules.domain);
+  const tcpDestinations = tcpPorts.map((port) => {
+    const use: UseCluster = (destination) => clusters.use(destination, port.number, true);
+    return tcpDestinationOf(service, port, names, { ...context, use });
+  });
   // Names are followed before a route leads to them: one that is new has no address for a while.
   if (service.resolution === "DNS")
     for (const port of httpPorts) clusters.use({ host: service.host, labels: {} }, port.number);
   const { clusters: used, hosts } = clusters.collected();
-  return { virtualHosts, clusters: used, hosts: new Set([service.host, ...hosts]) };
+  return {
+    virtualHosts,
+    tcpDestinations,
+    clusters: used,
+    hosts: new Set([service.host, ...hosts]),
+  };
 }
 
 /** What is not HTTP passes by CONNECT, which must name the port; no rule speaks of it. */
@@ -104,13 +118,17 @@ export function planEgress(egress: ConfigOf<"EgressRule">, context: PlanContext)
   // An address or a block is captured, not named: its connections come with transparent capture.
   if (!/^[\d./]+$/.test(host))
     for (const { port } of tunnels) virtualHosts.push(tunnelHost(host, port, [host], nameOf(port)));
+  const tcpDestinations = tunnels.flatMap((port) => {
+    const use: UseCluster = () => nameOf(port.port);
+    return tcpEgressOf(egress, port, { ...context, use }) ?? [];
+  });
   const clusters = [...used].map((port) => {
     const key = { host, port, labels: {} };
     const cluster = clusterOf(key, undefined, context.rules, context.node);
     cluster.discovery = Cluster_Discovery.ORIGINAL;
     return { key, cluster };
   });
-  return { virtualHosts, clusters, hosts: new Set([host]) };
+  return { virtualHosts, tcpDestinations, clusters, hosts: new Set([host]) };
 }
 
 function domainsOf(service: Service, { node, rules }: PlanContext): readonly string[] {

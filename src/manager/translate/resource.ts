@@ -10,6 +10,8 @@ import {
   EndpointSetSchema,
   type ProxySettings,
   ProxySettingsSchema,
+  type TcpDestination,
+  TcpDestinationSchema,
   type VirtualHost,
   VirtualHostSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
@@ -28,6 +30,7 @@ export interface Resources {
   readonly virtualHosts: readonly Resource<VirtualHost>[];
   readonly clusters: readonly Resource<Cluster>[];
   readonly endpointSets: readonly Resource<EndpointSet>[];
+  readonly tcpDestinations: readonly Resource<TcpDestination>[];
 }
 
 export function virtualHostResource(message: VirtualHost): Resource<VirtualHost> {
@@ -42,6 +45,10 @@ export function endpointSetResource(message: EndpointSet): Resource<EndpointSet>
   return { name: message.cluster, hash: hashOf(EndpointSetSchema, message), message };
 }
 
+export function tcpDestinationResource(message: TcpDestination): Resource<TcpDestination> {
+  return { name: message.name, hash: hashOf(TcpDestinationSchema, message), message };
+}
+
 export function settingsResource(message: ProxySettings): Resource<ProxySettings> {
   return { name: "", hash: hashOf(ProxySettingsSchema, message), message };
 }
@@ -52,14 +59,15 @@ export function resourcesOf(parts: Omit<Resources, "version">): Resources {
   const virtualHosts = byName(parts.virtualHosts);
   const clusters = byName(parts.clusters);
   const endpointSets = byName(parts.endpointSets);
+  const tcpDestinations = byName(parts.tcpDestinations);
   const hasher = new Bun.CryptoHasher("sha256");
   hasher.update(settings.hash);
-  for (const list of [virtualHosts, clusters, endpointSets]) {
+  for (const list of [virtualHosts, clusters, endpointSets, tcpDestinations]) {
     hasher.update("\n");
     for (const { hash } of list) hasher.update(hash);
   }
   const version = hasher.digest("hex").slice(0, 16);
-  return { version, settings, virtualHosts, clusters, endpointSets };
+  return { version, settings, virtualHosts, clusters, endpointSets, tcpDestinations };
 }
 
 function byName<M>(resources: readonly Resource<M>[]): readonly Resource<M>[] {

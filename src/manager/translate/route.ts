@@ -131,7 +131,7 @@ function actionOf(
 }
 
 /** Destinations of weight 0 get nothing; two that name one cluster are one. */
-function weightedClusters(
+export function weightedClusters(
   rule: RouteRule,
   useCluster: UseCluster,
 ): { cluster: string; weight: number }[] {

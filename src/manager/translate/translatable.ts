@@ -8,6 +8,7 @@ import {
   ClusterSchema,
   EndpointSetSchema,
   RouteSchema,
+  TcpDestinationSchema,
   VirtualHostSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../../core/problem.ts";
@@ -96,8 +97,9 @@ function encodeRule(config: ConfigOf<"DestinationRule">): void {
     }
 }
 
-function encodePlan({ virtualHosts, clusters }: Plan): void {
+function encodePlan({ virtualHosts, tcpDestinations, clusters }: Plan): void {
   for (const one of virtualHosts) toBinary(VirtualHostSchema, one);
+  for (const one of tcpDestinations) toBinary(TcpDestinationSchema, one);
   for (const { cluster } of clusters) toBinary(ClusterSchema, cluster);
 }
 

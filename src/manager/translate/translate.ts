@@ -25,6 +25,7 @@ import {
   endpointSetResource,
   type Resource,
   type Resources,
+  tcpDestinationResource,
   virtualHostResource,
 } from "./resource.ts";
 import type { RuleSet } from "./rule-set.ts";
@@ -60,6 +61,7 @@ export function gatewayResources(
 export function hashPlan(plan: Plan): HashedPlan {
   return {
     virtualHosts: plan.virtualHosts.map(virtualHostResource),
+    tcpDestinations: plan.tcpDestinations.map(tcpDestinationResource),
     clusters: plan.clusters.map(({ key, cluster }) => ({ key, cluster: clusterResource(cluster) })),
     hosts: plan.hosts,
   };
@@ -72,5 +74,6 @@ export function proxyConfigOf(resources: Resources): ProxyConfig {
     virtualHosts: resources.virtualHosts.map(({ message }) => message),
     clusters: resources.clusters.map(({ message }) => message),
     endpointSets: resources.endpointSets.map(({ message }) => message),
+    tcpDestinations: resources.tcpDestinations.map(({ message }) => message),
   });
 }

@@ -33,6 +33,12 @@ export function applyUpdate(
       update.removedEndpointSets,
       ({ cluster }) => cluster,
     ),
+    tcpDestinations: merged(
+      held.tcpDestinations,
+      config.tcpDestinations,
+      update.removedTcpDestinations,
+      ({ name }) => name,
+    ),
   });
 }
 

@@ -97,6 +97,7 @@ export function overlay(over: ProxyConfig, under: ProxyConfig | undefined): Prox
     virtualHosts: [...over.virtualHosts, ...rest],
     clusters: [...over.clusters, ...under.clusters],
     endpointSets: [...over.endpointSets, ...under.endpointSets],
+    tcpDestinations: [...over.tcpDestinations, ...under.tcpDestinations],
   });
 }
 

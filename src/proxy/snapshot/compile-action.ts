@@ -1,9 +1,9 @@
 /** What a route does in the end: forward, redirect or answer. */
 import type {
   DirectResponse as DirectResource,
-  Forward,
   Redirect as RedirectResource,
   Route as RouteResource,
+  WeightedCluster as WeightedResource,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { encode } from "../route/byte-range.ts";
@@ -23,7 +23,7 @@ export function compileAction(
 ): Action | undefined {
   switch (action.case) {
     case "forward":
-      return compileForward(action.value, clusters, problems.at("forward"));
+      return compileForward(action.value.clusters, clusters, problems.at("forward"));
     case "redirect":
       return compileRedirect(action.value, problems.at("redirect"));
     case "direct":
@@ -35,15 +35,25 @@ export function compileAction(
 }
 
 function compileForward(
-  forward: Forward,
+  weighted: readonly WeightedResource[],
   clusters: ReadonlyMap<string, Cluster>,
   problems: ProblemList,
 ): Action | undefined {
+  const compiled = compileWeights(weighted, clusters, problems);
+  return compiled === undefined ? undefined : { at: "forward", clusters: compiled };
+}
+
+/** Undefined: they add up to nothing, which is reported. */
+export function compileWeights(
+  weighted: readonly WeightedResource[],
+  clusters: ReadonlyMap<string, Cluster>,
+  problems: ProblemList,
+): WeightedClusters | undefined {
   let total = 0;
   const entries: { cluster: Cluster; weight: number }[] = [];
   // One cluster needs no weight.
-  const only = forward.clusters.length === 1;
-  for (const [i, { cluster: name, weight }] of forward.clusters.entries()) {
+  const only = weighted.length === 1;
+  for (const [i, { cluster: name, weight }] of weighted.entries()) {
     total += only ? 1 : weight;
     const cluster = clusters.get(name);
     if (cluster === undefined)
@@ -51,8 +61,7 @@ function compileForward(
     else entries.push({ cluster, weight: only ? 1 : weight });
   }
   if (total === 0) problems.at("clusters").add("the weights of a route add up to more than 0");
-  if (total === 0) return undefined;
-  return { at: "forward", clusters: new WeightedClusters(entries) };
+  return total === 0 ? undefined : new WeightedClusters(entries);
 }
 
 function compileRedirect(

@@ -29,6 +29,7 @@ import { RequestStats } from "../cluster/request-stats.ts";
 import { CONNECT_TIMEOUT_MS, compileClusterSettings, compileEndpoints } from "./compile-cluster.ts";
 import { compileEdgeRules, compileEdges } from "./compile-edge.ts";
 import { compileHosts } from "./compile-host.ts";
+import { compileTcp } from "./compile-tcp.ts";
 import { isSame } from "./is-same.ts";
 import { ProblemList } from "./problem-list.ts";
 import { Snapshot, type SnapshotSettings } from "./snapshot.ts";
@@ -47,6 +48,7 @@ export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snaps
   const members = compileMembers(config, clusters, parts.former, problems);
   const hosts = compileHosts(config.virtualHosts, clusters, parts.former, problems);
   const edges = compileEdges(config, hosts.edges, problems);
+  const tcp = compileTcp(config.tcpDestinations, clusters, problems);
   if (problems.problems.length > 0) return problems.problems;
   return new Snapshot({
     version: config.version,
@@ -56,6 +58,7 @@ export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snaps
     edgeHosts: hosts.edges,
     edges,
     virtualHosts: hosts.virtualHosts,
+    tcp,
     clusters,
     members,
     localStats: parts.former?.localStats ?? makeLocalStats(parts),

@@ -15,6 +15,7 @@ import type { RequestStats } from "../cluster/request-stats.ts";
 import type { EdgeRules } from "../filter/edge-fields.ts";
 import type { HostTable } from "../route/host-table.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
+import type { TcpRouteTable } from "../tcp/route-table.ts";
 import type { EdgeListener } from "./edge-listener.ts";
 
 export interface SnapshotSettings {
@@ -40,6 +41,8 @@ export interface SnapshotParts {
   /** Of a gateway; none: it is a sidecar. */
   readonly edges: readonly EdgeListener[];
   readonly virtualHosts: readonly VirtualHost[];
+  /** Routes of connections that are passed on as they are. */
+  readonly tcp: TcpRouteTable;
   /** By name; for operators and for the next compilation, never on the request path. */
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** Endpoints, or names of them, by cluster. */
@@ -55,6 +58,7 @@ export class Snapshot {
   readonly config: ProxyConfig;
   readonly settings: SnapshotSettings;
   readonly virtualHosts: readonly VirtualHost[];
+  readonly tcp: TcpRouteTable;
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly members: ReadonlyMap<string, readonly EndpointSpec[]>;
   readonly localStats: RequestStats;
@@ -68,6 +72,7 @@ export class Snapshot {
     this.config = parts.config;
     this.settings = parts.settings;
     this.virtualHosts = parts.virtualHosts;
+    this.tcp = parts.tcp;
     this.clusters = parts.clusters;
     this.members = parts.members;
     this.localStats = parts.localStats;

@@ -1,7 +1,6 @@
 /** What a client is taken to speak, by what it says first. */
 import { describe, expect, test } from "bun:test";
 import { expectLinear } from "../../testing/growth.ts";
-import { encodeProxyV2 } from "./proxy-protocol.ts";
 import { type Declared, knownBefore, type Sniffed, sniff } from "./sniff.ts";
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1");
@@ -23,8 +22,10 @@ const rows: readonly (readonly [name: string, said: string, what: Sniffed, enoug
   ["nearly that preface", "PRI * HTTP/2.0\r\nHost: a\r\n\r\n", "http1", 17],
   ["a ClientHello", hello, "tls", 6],
   ["a ClientHello that says SSL 3", `\x16\x03\x00${hello.slice(3)}`, "tls", 6],
+  ["a ClientHello in the smallest record", "\x16\x03\x01\x00\x04\x01", "tls", 6],
   ["another handshake message", "\x16\x03\x01\x00\x80\x02\x00", "opaque", 6],
   ["a TLS record of another version", "\x16\x02\x01\x00\x80\x01", "opaque", 2],
+  ["a TLS record of a later version", "\x16\x04\x01\x00\x80\x01", "opaque", 2],
   ["a TLS record of version 3.5", "\x16\x03\x05\x00\x80\x01", "opaque", 3],
   ["an empty TLS record", "\x16\x03\x01\x00\x03\x01", "opaque", 5],
   ["a TLS record that is too long", "\x16\x03\x01\x40\x01\x01", "opaque", 5],
@@ -44,6 +45,8 @@ const rows: readonly (readonly [name: string, said: string, what: Sniffed, enoug
   ["RTSP", "DESCRIBE rtsp://a/b RTSP/1.0\r\n", "opaque", 30],
   ["SIP", "INVITE sip:a@b SIP/2.0\r\n", "opaque", 24],
   ["a control character in the line", "GET /\x00 HTTP/1.1\r\n", "opaque", 6],
+  ["a DEL in the line", "GET /\x7f HTTP/1.1\r\n", "opaque", 6],
+  ["an empty target", "GET  HTTP/1.1\r\n", "opaque", 15],
   ["a CR alone in the line", "GET /\rX HTTP/1.1\r\n", "opaque", 7],
   ["nothing but a space", " / HTTP/1.1\r\n", "opaque", 1],
   ["two empty lines", "\r\n\r\nGET / HTTP/1.1\r\n", "opaque", 3],
@@ -53,7 +56,12 @@ const rows: readonly (readonly [name: string, said: string, what: Sniffed, enoug
   ["a method of 32 octets", `${"A".repeat(32)} / HTTP/1.1\r\n`, "http1", 45],
   ["a path without an end", `GET /${"a".repeat(9_000)}`, "http1", 8_192],
   ["words without an end", `GET a${"a".repeat(9_000)}`, "opaque", 8_192],
-  ["a PROXY header where none is expected", "PROXY TCP4 1.1.1.1 1.1.1.1 1 1\r\n", "opaque", 32],
+  [
+    "a header of the PROXY protocol, which is read before this",
+    "PROXY TCP4 1.1.1.1 1.1.1.1 1 1\r\n",
+    "opaque",
+    32,
+  ],
   ["and the binary one", "\r\n\r\n\0\r\nQUIT\n!\x11", "opaque", 3],
 ];
 
@@ -62,27 +70,10 @@ describe("by its first bytes", () => {
     test(`${name}: ${what}`, () => {
       const bytes = bytesOf(said);
       for (let length = 0; length <= bytes.length; length++)
-        expect([length, sniff(bytes.subarray(0, length), false)]).toEqual([
+        expect([length, sniff(bytes.subarray(0, length))]).toEqual([
           length,
           length < enough ? undefined : what,
         ]);
-    });
-});
-
-describe("where a header of the PROXY protocol is expected", () => {
-  const header = Buffer.from(encodeProxyV2(undefined, undefined)).toString("latin1");
-  const proxied: readonly (readonly [said: string, what: Sniffed, enough: number])[] = [
-    ["PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n", "proxy", 12],
-    [header, "proxy", 12],
-    ["PROPFIND /a HTTP/1.1\r\n", "http1", 22],
-    ["\r\nGET / HTTP/1.1\r\n", "http1", 18],
-    [hello, "tls", 6],
-  ];
-  for (const [said, what, enough] of proxied)
-    test(`${JSON.stringify(said.slice(0, 12))}: ${what}`, () => {
-      const bytes = bytesOf(said);
-      expect(sniff(bytes.subarray(0, enough - 1), true)).toBeUndefined();
-      expect(sniff(bytes.subarray(0, enough), true)).toBe(what);
     });
 });
 
@@ -108,6 +99,6 @@ describe("before its first byte", () => {
 test("a longer line takes no more time than its length", () => {
   expectLinear((n) => {
     const bytes = bytesOf(`GET /${" ".repeat(n)}`);
-    for (let i = 0; i < 20; i++) sniff(bytes, false);
+    for (let i = 0; i < 20; i++) sniff(bytes);
   }, 1_900);
 });

@@ -3,19 +3,19 @@
  * bytes never change an answer that was given.
  *
  *   declared protocol ─▶ that           port whose server speaks first ─▶ opaque, without waiting
- *   else the bytes:  TLS ClientHello │ HTTP/2 preface │ HTTP/1 request line │ PROXY header │ opaque
+ *   else the bytes:  TLS ClientHello │ HTTP/2 preface │ HTTP/1 request line │ opaque
  *
  * HTTP/1 is taken for such only with " HTTP/" in its first line, so that Redis's inline `GET key`,
  * SMTP or RTSP pass as what they are. Who sends nothing within the limit is opaque.
  */
-import { mayBeProxyHeader } from "./proxy-protocol.ts";
-
-export type Sniffed = "tls" | "http1" | "http2" | "proxy" | "opaque";
+export type Sniffed = "tls" | "http1" | "http2" | "opaque";
 
 export type Declared = "http" | "http2" | "tls" | "tcp" | "unknown";
 
 /** For a port of which nothing is declared, from accept. */
 export const SNIFF_MS = 100;
+/** Where TLS is declared, or has begun: there the client speaks first, so it may take its time. */
+export const HELLO_MS = 5_000;
 
 /** A longer line is HTTP if its target is a path, for HTTP answers that with its own limit. */
 const LINE_BYTES_MAX = 8_192;
@@ -57,13 +57,9 @@ const CLIENT_HELLO = 1;
 /** RFC 8446 5.1: a record of 2^14 bytes at most; a ClientHello begins with four. */
 const RECORD_BYTES_MAX = 16_384;
 
-/**
- * `bytes` are everything received so far; undefined: more are needed. `proxied`: a header of the
- * PROXY protocol is expected here, and not part of what the client says.
- */
-export function sniff(bytes: Uint8Array, proxied: boolean): Sniffed | undefined {
+/** `bytes` are everything received so far; undefined: more are needed. */
+export function sniff(bytes: Uint8Array): Sniffed | undefined {
   if (bytes.length === 0) return undefined;
-  if (proxied && mayBeProxyHeader(bytes)) return bytes.length < 12 ? undefined : "proxy";
   if (bytes[0] === HANDSHAKE) return sniffTls(bytes);
   if (isPreface(bytes)) return bytes.length < PREFACE.length ? undefined : "http2";
   return sniffRequestLine(bytes);

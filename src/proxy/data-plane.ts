@@ -29,6 +29,7 @@ import type { HostPort, ProxyFlags } from "./flags.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
+import { TcpPlane } from "./tcp/tcp-plane.ts";
 
 export interface DataPlaneParts {
   readonly flags: ProxyFlags;
@@ -42,6 +43,7 @@ export class DataPlane {
   readonly #parts: DataPlaneParts;
   readonly #outbound: Engine;
   readonly #inbound: Engine | undefined;
+  readonly #tcp: TcpPlane;
   readonly #listeners = new Map<string, TcpListener>();
   readonly #accessLog: AccessLogSwitch;
   #captureView = emptyCaptureView;
@@ -53,12 +55,14 @@ export class DataPlane {
     const { clock, random, log, flags } = parts;
     this.#prober = new NetworkProber(new TimerWheel(clock));
     const engines = flags.app === undefined ? 1 : 2;
-    const limits = { downstreamConnectionsMax: connectionsWithin(descriptorLimit(), engines) };
+    const connectionsMax = connectionsWithin(descriptorLimit(), engines);
+    const limits = { downstreamConnectionsMax: connectionsMax };
     const options = { clock, random, metrics: this.metrics, log, limits };
     this.#outbound = new Engine({ ...options, snapshot: this.#fixed(unconfigured) });
     if (flags.app !== undefined) {
       this.#inbound = new Engine({ ...options, snapshot: this.#fixed(nothing) });
     }
+    this.#tcp = new TcpPlane({ clock, random, log, metrics: this.metrics, connectionsMax });
     this.#accessLog = new AccessLogSwitch({
       flags,
       clock,
@@ -66,6 +70,7 @@ export class DataPlane {
       use: (accessLog) => {
         this.#outbound.accessLog = accessLog;
         if (this.#inbound !== undefined) this.#inbound.accessLog = accessLog;
+        this.#tcp.accessLog = accessLog;
       },
     });
   }
@@ -88,6 +93,7 @@ export class DataPlane {
 
   publish(snapshot: Snapshot): void {
     this.#outbound.publish(snapshot);
+    this.#tcp.publish(snapshot);
     if (this.#dns !== undefined) this.#dns.names = this.captureView.names;
     this.#accessLog.follow(snapshot.settings);
   }
@@ -138,21 +144,39 @@ export class DataPlane {
       "outbound",
       bindOr("outbound", flags.outbound, () => this.#outbound.listenOutbound(outbound)),
     );
+    this.#listenTcp(at);
     const engine = this.#inbound;
     const { app, service } = flags;
     if (engine === undefined || app === undefined) return;
     const version = flags.labels.version ?? "";
-    const inbound = {
-      ...at("inbound", flags.inbound),
-      app,
-      service,
-      version,
-      protocol: applicationProtocol(flags.protocol),
+    const address = at("inbound", flags.inbound);
+    const { protocol } = flags;
+    const open = (): TcpListener => {
+      if (protocol !== "tcp") {
+        const speaks = applicationProtocol(protocol);
+        return engine.listenInbound({ ...address, app, service, version, protocol: speaks });
+      }
+      const local = { ...app, service, version, protocol, connectTimeoutMs: 5_000 };
+      return this.#tcp.listenApplication(local, address);
     };
-    this.#listeners.set(
-      "inbound",
-      bindOr("inbound", flags.inbound, () => engine.listenInbound(inbound)),
-    );
+    this.#listeners.set("inbound", bindOr("inbound", flags.inbound, open));
+    this.#known("inbound");
+  }
+
+  /** Ports that stand for a destination; several proxies may be told of the same one. */
+  #listenTcp(at: (name: string, address: HostPort) => HostPort & { readonly fd?: number }): void {
+    this.#known("outbound");
+    for (const { destination, ...address } of this.#parts.flags.tcpListeners) {
+      const name = `tcp ${addressOf(address)} ${destination}`;
+      const open = (): TcpListener => this.#tcp.listenFor(destination, at(name, address));
+      this.#listeners.set(name, bindOr("tcp-listen", address, open));
+    }
+  }
+
+  /** What an engine opened is ours too: nothing may be relayed there. */
+  #known(name: "outbound" | "inbound"): void {
+    const listener = this.#listeners.get(name);
+    if (listener !== undefined) this.#tcp.own.add(name, listener.hostname, listener.port);
   }
 
   /** Leaves new connections to the predecessor, with which the listening sockets are shared. */
@@ -176,9 +200,15 @@ export class DataPlane {
       const address = this.address(name);
       return address === undefined ? [] : [{ name, address: addressOf(address) }];
     });
+    const relayed = [...this.#listeners].filter(([name]) => name.startsWith("tcp "));
+    const views = relayed.map(([name, listener]) => ({
+      name: `tcp ${name.slice(name.lastIndexOf(" ") + 1)}`,
+      address: addressOf(listener),
+    }));
     const { dns } = this.#parts.flags;
-    if (dns === undefined || this.#dns === undefined) return bound;
-    return [...bound, { name: "dns", address: addressOf({ ...dns, port: this.#dns.port }) }];
+    if (dns === undefined || this.#dns === undefined) return [...bound, ...views];
+    const address = addressOf({ ...dns, port: this.#dns.port });
+    return [...bound, ...views, { name: "dns", address }];
   }
 
   /** For a successor. */
@@ -195,11 +225,11 @@ export class DataPlane {
 
   /** No new connections; those that are there end after their exchange, or in time. */
   async drainInbound(deadlineMs: number): Promise<void> {
-    await this.#inbound?.drain(deadlineMs);
+    await Promise.all([this.#inbound?.drain(deadlineMs), this.#tcp.drain("inbound", deadlineMs)]);
   }
 
   async drainOutbound(deadlineMs: number): Promise<void> {
-    await this.#outbound.drain(deadlineMs);
+    await Promise.all([this.#outbound.drain(deadlineMs), this.#tcp.drain("outbound", deadlineMs)]);
   }
 
   get accessLog(): AccessLogSwitch {
@@ -208,6 +238,7 @@ export class DataPlane {
 
   async close(): Promise<void> {
     this.closeDns();
+    this.#tcp.close();
     this.#inbound?.close();
     this.#outbound.close();
     await this.#accessLog.close();

@@ -78,6 +78,13 @@ test("addresses in every usual form", () => {
     { service: "reviews", hostname: "h", port: 1 },
     { service: "x.y:80", hostname: "10.0.0.1", port: 2 },
   ]);
+  expect(
+    flagsOf("--namespace prod --tcp-listen 3306=MySQL:3306 --tcp-listen [::1]:0=db.x:5432")
+      .tcpListeners,
+  ).toEqual([
+    { hostname: "127.0.0.1", port: 3_306, destination: "mysql.prod.svc.cluster.local:3306" },
+    { hostname: "::1", port: 0, destination: "db.x.svc.cluster.local:5432" },
+  ]);
   expect(flagsOf("--manager none").manager).toBeUndefined();
   expect(flagsOf("--drain-seconds 0.5").drainMs).toBe(500);
   expect(flagsOf("--manager mesh:15010").manager).toBe("http://mesh:15010");
@@ -131,7 +138,11 @@ test.each([
   ["--service a --restart -- true", "leave out -- COMMAND"],
   ["--admin 0.0.0.0:1", "not a loopback address"],
   ["--protocol smtp", "not one of http, http2, grpc, tcp"],
-  ["--protocol tcp", "not there yet"],
+  ["--tcp-listen 3306", "not [HOST:]PORT=SERVICE:PORT"],
+  ["--tcp-listen 3306=mysql", "not [HOST:]PORT=SERVICE:PORT"],
+  ["--tcp-listen 3306=mysql:0", "not [HOST:]PORT=SERVICE:PORT"],
+  ["--tcp-listen =mysql:1", "not [HOST:]PORT=SERVICE:PORT"],
+  ["--tcp-listen 1=a:1 --tcp-listen 127.0.0.1:1=b:1", "127.0.0.1:1 is given twice"],
   ["--upstream reviews", "not SERVICE=HOST:PORT"],
   ["--manager ftp://x", "not an http:// address"],
   ["--labels x", "not KEY=VALUE"],

@@ -18,6 +18,12 @@ export interface StaticUpstream extends HostPort {
   readonly service: string;
 }
 
+/** `--tcp-listen [host:]port=svc:port`. */
+export interface TcpListen extends HostPort {
+  /** "mysql.default.svc.cluster.local:3306" */
+  readonly destination: string;
+}
+
 export interface ProxyFlags {
   /** Full host name; empty: this proxy stands for no service. */
   readonly service: string;
@@ -46,6 +52,8 @@ export interface ProxyFlags {
   /** Absent: none. */
   readonly manager: string | undefined;
   readonly upstreams: readonly StaticUpstream[];
+  /** Local ports that stand for a service's. */
+  readonly tcpListeners: readonly TcpListen[];
   readonly standalone: boolean;
   readonly files: readonly string[];
   readonly stateDir: string;
@@ -112,6 +120,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     dns: reader.dns(),
     manager,
     upstreams: reader.upstreams(),
+    tcpListeners: reader.tcpListeners(name.namespace, domain),
     standalone: reader.has("standalone"),
     files: reader.all("file"),
     stateDir: reader.stateDir(),
@@ -268,6 +277,29 @@ class FlagReader {
     });
   }
 
+  /** A service's short name is one of this proxy's namespace. */
+  tcpListeners(namespace: string, domain: string): TcpListen[] {
+    const listeners = this.all("tcp-listen").flatMap((text) => {
+      const equals = text.indexOf("=");
+      const address = parseHostPort(text.slice(0, Math.max(equals, 0)), "127.0.0.1");
+      const [, host = "", port = ""] = /^([\w.-]+):(\d+)$/.exec(text.slice(equals + 1)) ?? [];
+      const number = parsePort(port);
+      if (address !== undefined && number !== undefined && number > 0) {
+        const { service } = serviceName(host, namespace, domain);
+        return [{ ...address, destination: `${service}:${number}` }];
+      }
+      this.#refuse("tcp-listen", `"${text}" is not [HOST:]PORT=SERVICE:PORT`);
+      return [];
+    });
+    const taken = new Set<string>();
+    for (const { hostname, port } of listeners) {
+      const key = `${hostname}:${port}`;
+      if (port !== 0 && taken.has(key)) this.#refuse("tcp-listen", `${key} is given twice`);
+      taken.add(key);
+    }
+    return listeners;
+  }
+
   stateDir(): string {
     const written = this.text("state-dir", "MESH_STATE_DIR");
     if (written !== undefined) return written;
@@ -280,7 +312,6 @@ class FlagReader {
   checkTogether(flags: ProxyFlags): void {
     const concurrency = this.text("concurrency");
     this.#checkMode(flags);
-    if (flags.protocol === "tcp") this.#refuse("protocol", '"tcp" is not there yet');
     if (concurrency !== undefined && concurrency !== "1") {
       this.#refuse("concurrency", "a sidecar has one thread; only 1 is possible so far");
     }

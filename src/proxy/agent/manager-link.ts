@@ -148,7 +148,8 @@ function workloadOf(parts: ManagerLinkParts, inbound: HostPort): Workload {
     protocol: flags.protocol ?? "http",
     labels: { ...flags.labels },
     weight: 1,
-    meshTransport: true,
+    // What is passed on as it is comes without it: nobody there would take it apart.
+    meshTransport: flags.protocol !== "tcp",
     node: nodeOf(parts),
   });
 }

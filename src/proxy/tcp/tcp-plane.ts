@@ -1,0 +1,182 @@
+/**
+ * The connections of one sidecar that are passed on as they are, beside its engines for requests:
+ * local ports that stand for a destination, and what others call of an application that speaks no
+ * HTTP. Snapshots, metrics, access log and endpoints are those of the engines.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Log } from "../../core/log.ts";
+import type { Random } from "../../core/random.ts";
+import { SendPool } from "../../io/send-buffer.ts";
+import { isWithinMachine, setPlainCongestionControl } from "../../io/socket-options.ts";
+import { TcpConnector } from "../../io/tcp-connector.ts";
+import { type ListenOptions, listenTcp, type TcpListener } from "../../io/tcp-listener.ts";
+import { TimerWheel } from "../../io/timer-wheel.ts";
+import type { AccessLog } from "../../telemetry/access-log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import { type LocalApplication, makeLocalCluster } from "../cluster/make-cluster.ts";
+import { type ListenerName, OwnAddresses } from "../listener/own-addresses.ts";
+import { upstreamHandlers } from "../upstream/connection.ts";
+import { WaitingUsers } from "../upstream/pool.ts";
+import { listenForDestination } from "./destination-listener.ts";
+import { TargetFinder, type TcpView } from "./find-target.ts";
+import type { RelayEnvironment } from "./relay-environment.ts";
+import { relayHandlers, TcpRelays } from "./relays.ts";
+import { fixedTcpRoute } from "./tcp-route.ts";
+import { UnknownHosts } from "./unknown-hosts.ts";
+
+export interface TcpPlaneParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Of callers, in each direction. */
+  readonly connectionsMax: number;
+}
+
+export interface TcpPlaneStats {
+  readonly connections: number;
+  readonly bytesWaiting: number;
+}
+
+const SEND_BUFFER_BYTES = 64 * 1024;
+/** A receive brings up to 512 KiB after the producer was paused. */
+const SEND_BUFFER_BYTES_MAX = 2 * 1024 * 1024;
+const WALL_READ_MS = 1_000;
+
+export class TcpPlane {
+  /** Where this proxy itself listens, whoever opened it: what goes there is a loop. */
+  readonly own = new OwnAddresses();
+  readonly #parts: TcpPlaneParts;
+  readonly #env: PlaneEnvironment;
+  readonly #outbound: TcpRelays;
+  readonly #inbound: TcpRelays;
+  readonly #targets: TargetFinder;
+  readonly #listeners: Record<ListenerName, TcpListener[]> = { outbound: [], inbound: [] };
+  #view: TcpView | undefined = undefined;
+
+  constructor(parts: TcpPlaneParts) {
+    const { clock, metrics, log } = parts;
+    this.#parts = parts;
+    this.#env = new PlaneEnvironment(parts, this.own);
+    this.#outbound = new TcpRelays({ env: this.#env, clock, metrics });
+    this.#inbound = new TcpRelays({ env: this.#env, clock, metrics });
+    this.#targets = new TargetFinder(new UnknownHosts(log, clock));
+  }
+
+  /** Undefined: none. */
+  set accessLog(log: AccessLog | undefined) {
+    this.#env.accessLog = log;
+  }
+
+  /** An activated snapshot; new connections begin with it. */
+  publish(view: TcpView): void {
+    this.#view = view;
+  }
+
+  /** `destination`: "mysql.default.svc.cluster.local:3306". Throws ListenError. */
+  listenFor(destination: string, at: ListenOptions): TcpListener {
+    const listener = listenForDestination(at, destination, {
+      relays: this.#outbound,
+      targets: this.#targets,
+      view: () => this.#view,
+      admits: () => this.#outbound.size < this.#parts.connectionsMax,
+    });
+    return this.#opened("outbound", listener);
+  }
+
+  /** Everything goes to the application. Throws ListenError. */
+  listenApplication(app: LocalApplication, at: ListenOptions): TcpListener {
+    const { clock, random, metrics, connectionsMax } = this.#parts;
+    const nobody = { service: "", version: "" };
+    const parts = { clock, random, metrics, resolve: async () => [], source: nobody };
+    const cluster = makeLocalCluster(app, { ...parts, reporter: "destination" });
+    const target = {
+      from: "inbound",
+      route: fixedTcpRoute("inbound", cluster),
+      destination: undefined,
+      source: undefined,
+      serverName: "",
+    } as const;
+    const handlers = relayHandlers((socket) => {
+      if (this.#inbound.size >= connectionsMax) return socket.terminate();
+      this.#env.tick();
+      if (isWithinMachine(socket.localAddress, socket.remoteAddress))
+        setPlainCongestionControl(socket.fd);
+      this.#inbound.begin(socket, target);
+    });
+    return this.#opened("inbound", listenTcp(at, handlers));
+  }
+
+  stats(): TcpPlaneStats {
+    const both = [this.#outbound, this.#inbound];
+    return {
+      connections: both.reduce((sum, { size }) => sum + size, 0),
+      bytesWaiting: both.reduce((sum, { bytesWaiting }) => sum + bytesWaiting, 0),
+    };
+  }
+
+  /** Accepts no more. Resolves when the connections have ended, or in time; then ends them. */
+  async drain(direction: ListenerName, deadlineMs: number): Promise<void> {
+    for (const listener of this.#listeners[direction].splice(0)) listener.stop();
+    const relays = direction === "outbound" ? this.#outbound : this.#inbound;
+    await relays.drain(deadlineMs);
+    relays.close();
+  }
+
+  close(): void {
+    for (const direction of ["outbound", "inbound"] as const)
+      for (const listener of this.#listeners[direction].splice(0)) listener.stop();
+    this.#outbound.close();
+    this.#inbound.close();
+  }
+
+  #opened(direction: ListenerName, listener: TcpListener): TcpListener {
+    this.#listeners[direction].push(listener);
+    this.own.add(direction, listener.hostname, listener.port);
+    return listener;
+  }
+}
+
+/** As an engine's, for who has none. */
+class PlaneEnvironment implements RelayEnvironment {
+  readonly random: Random;
+  readonly timers: TimerWheel;
+  readonly sendPool: SendPool;
+  readonly pools: RelayEnvironment["pools"];
+  readonly isOwnListener: RelayEnvironment["isOwnListener"];
+  accessLog: AccessLog | undefined = undefined;
+  nowMs = 0;
+  readonly #clock: Clock;
+  #wallReadMs = Number.NEGATIVE_INFINITY;
+  #wallOffsetMs = 0;
+
+  constructor({ clock, random }: TcpPlaneParts, own: OwnAddresses) {
+    this.#clock = clock;
+    this.random = random;
+    this.timers = new TimerWheel(clock);
+    this.sendPool = new SendPool({
+      lowBytes: SEND_BUFFER_BYTES / 2,
+      highBytes: SEND_BUFFER_BYTES,
+      maxBytes: SEND_BUFFER_BYTES_MAX,
+    });
+    this.pools = {
+      connector: new TcpConnector(upstreamHandlers, this.timers),
+      waiting: new WaitingUsers(),
+    };
+    this.isOwnListener = (from, { address, port }) => own.has(from, address, port);
+    this.tick();
+  }
+
+  tick(): void {
+    this.nowMs = this.#clock.nowMs();
+  }
+
+  /** Follows a change of the wall clock within a second. */
+  get wallMs(): number {
+    if (this.nowMs - this.#wallReadMs > WALL_READ_MS) {
+      this.#wallReadMs = this.nowMs;
+      this.#wallOffsetMs = this.#clock.wallMs() - this.nowMs;
+    }
+    return this.nowMs + this.#wallOffsetMs;
+  }
+}

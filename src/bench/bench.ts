@@ -1,5 +1,6 @@
 /**
- * bun run bench [h1] [hop] [log] [memory] [slow] [--rounds N] [--seconds N] [--connections 1,8]
+ * bun run bench [h1] [hop] [log] [memory] [slow] [tcp] [--rounds N] [--seconds N]
+ *   [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -11,6 +12,7 @@ import { benchHop } from "./hop.ts";
 import { benchLog } from "./log.ts";
 import { benchMemory } from "./memory.ts";
 import { benchSlow } from "./slow.ts";
+import { benchTcp } from "./tcp.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,6 +37,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),
   slow: () => benchSlow(),
+  tcp: () => benchTcp(options),
 };
 const wanted = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
 for (const name of wanted) {

@@ -22,7 +22,7 @@ export interface MeshOptions {
   readonly binary?: string;
 }
 
-interface Launch {
+export interface Launch {
   readonly name: string;
   readonly directory: string;
   readonly port: number;
@@ -223,7 +223,7 @@ async function untilServed(port: number): Promise<void> {
 }
 
 /** Starts a peer and waits until its port answers. */
-async function launch(what: Launch): Promise<Peer> {
+export async function launch(what: Launch): Promise<Peer> {
   if (Bun.which(what.command[0]!) === null) throw new Error(`${what.name} is not installed`);
   const child = Bun.spawn(pinned(what.command), {
     cwd: what.directory,

@@ -5,7 +5,13 @@ import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { managerFlags } from "../flag.ts";
 import { httpGet } from "../http-get.ts";
-import { clustersTable, endpointsTable, routesTable, type Table } from "../output/config-table.ts";
+import {
+  clustersTable,
+  endpointsTable,
+  routesTable,
+  type Table,
+  tcpRoutesTable,
+} from "../output/config-table.ts";
 import { jsonText, yamlText } from "../output/document.ts";
 import { shortHost } from "../output/rule-summary.ts";
 import { renderTable } from "../output/table.ts";
@@ -140,6 +146,7 @@ function onlyHost(config: ProxyConfig, host: string | undefined): ProxyConfig {
     virtualHosts: config.virtualHosts.filter(({ name }) => fits(name)),
     clusters,
     endpointSets: config.endpointSets.filter(({ cluster }) => names.has(cluster)),
+    tcpDestinations: config.tcpDestinations.filter(({ name }) => fits(name)),
   };
 }
 
@@ -168,14 +175,20 @@ async function tablesOf(
     case "listeners":
       return [await listenersTable(admin)];
     case "routes":
-      return [routesTable(config, wide)];
+      return routeTables(config, wide);
     case "clusters":
       return [clustersTable(config)];
     case "endpoints":
       return [endpointsTable(config)];
     default:
-      return [routesTable(config, wide), clustersTable(config), endpointsTable(config)];
+      return [...routeTables(config, wide), clustersTable(config), endpointsTable(config)];
   }
+}
+
+function routeTables(config: ProxyConfig, wide: boolean): readonly Table[] {
+  const tcp = tcpRoutesTable(config);
+  const requests = routesTable(config, wide);
+  return tcp === undefined ? [requests] : [requests, tcp];
 }
 
 /** Listeners are the proxy's own flags, so only its admin port knows them. */

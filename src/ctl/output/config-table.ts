@@ -8,7 +8,10 @@ import {
   type Route,
   type RouteMatch,
   type StringMatch,
+  type TcpDestination,
+  type TcpRoute,
   type VirtualHost,
+  type WeightedCluster,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { sourceText } from "./document.ts";
 import { shortHost } from "./rule-summary.ts";
@@ -35,6 +38,45 @@ export function routesTable(config: ProxyConfig, wide: boolean): Table {
   );
   const headers = ["HOST", "#", "MATCH", "ACTION", "RULE", "ORIGIN"];
   return { title: "Routes", headers: wide ? [...headers, "DOMAINS"] : headers, rows };
+}
+
+/** Of connections that are passed on as they are; undefined: there are none. */
+export function tcpRoutesTable(config: ProxyConfig): Table | undefined {
+  if (config.tcpDestinations.length === 0) return undefined;
+  const destinations = [...config.tcpDestinations].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rows = destinations.flatMap((destination) =>
+    destination.routes.map((route, i) => [
+      i === 0 ? shortVirtualHost(destination) : "",
+      String(i + 1),
+      connectionText(destination, route),
+      clustersText(route.clusters),
+      route.name || "-",
+      sourceText(route.origin) || "-",
+    ]),
+  );
+  return {
+    title: "TCP routes",
+    headers: ["DESTINATION", "#", "MATCH", "ACTION", "RULE", "ORIGIN"],
+    rows,
+  };
+}
+
+function connectionText(
+  { port, addresses, serverNames }: TcpDestination,
+  { destinationSubnets, sourceSubnets }: TcpRoute,
+): string {
+  const parts: string[] = [];
+  if (addresses.length > 0) parts.push(`to ${addresses.join(", ")}`);
+  parts.push(port === 0 ? "any port" : `port ${port}`);
+  if (serverNames.length > 0) parts.push(`TLS for ${serverNames.join(", ")}`);
+  if (destinationSubnets.length > 0) parts.push(`to ${destinationSubnets.join(", ")}`);
+  if (sourceSubnets.length > 0) parts.push(`from ${sourceSubnets.join(", ")}`);
+  return parts.join(" and ");
+}
+
+function clustersText(clusters: readonly WeightedCluster[]): string {
+  if (clusters.length === 1) return clusterText(clusters[0]!.cluster);
+  return clusters.map(({ cluster, weight }) => `${clusterText(cluster)} ${weight}%`).join(" | ");
 }
 
 export function clustersTable(config: ProxyConfig): Table {
@@ -88,7 +130,7 @@ const balancers: Readonly<Record<LoadBalancer, string>> = {
   [LoadBalancer.MAGLEV]: "maglev",
 };
 
-function shortVirtualHost({ name }: VirtualHost): string {
+function shortVirtualHost({ name }: Pick<VirtualHost, "name">): string {
   return name.replace(/\.svc\.cluster\.local/, "");
 }
 
@@ -137,13 +179,8 @@ function actionText(route: Route): string {
 
 function targetText({ action }: Route): string {
   switch (action.case) {
-    case "forward": {
-      const { clusters } = action.value;
-      if (clusters.length === 1) return clusterText(clusters[0]!.cluster);
-      return clusters
-        .map(({ cluster, weight }) => `${clusterText(cluster)} ${weight}%`)
-        .join(" | ");
-    }
+    case "forward":
+      return clustersText(action.value.clusters);
     case "redirect":
       return `redirect ${action.value.code} to ${action.value.authority}${action.value.uri}`;
     case "direct":

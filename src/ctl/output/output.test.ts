@@ -4,7 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../../core/problem.ts";
 import { harmless, type Paint } from "../terminal.ts";
-import { clusterText, routesTable } from "./config-table.ts";
+import { clusterText, routesTable, tcpRoutesTable } from "./config-table.ts";
 import { joinDocuments } from "./document.ts";
 import { problemCount, renderProblems, withExcerpts } from "./problem-text.ts";
 import { summarize } from "./rule-summary.ts";
@@ -167,6 +167,47 @@ test("routes are shown by host, in order of evaluation, with their origin", () =
   ]);
   expect(rows[2]?.slice(2)).toEqual(["everything", "answer 404", "gone", "-"]);
   expect(clusterText("own")).toBe("own");
+});
+
+test("routes of connections say what they match, and are no table where there are none", () => {
+  expect(tcpRoutesTable(create(ProxyConfigSchema, {}))).toBeUndefined();
+  const clusters = [
+    { cluster: "outbound|3306|version=v1|mysql.default.svc.cluster.local", weight: 90 },
+    { cluster: "outbound|3306|version=v2|mysql.default.svc.cluster.local", weight: 10 },
+  ];
+  const config = create(ProxyConfigSchema, {
+    tcpDestinations: [
+      {
+        name: "mysql.default.svc.cluster.local:3306",
+        port: 3_306,
+        addresses: ["10.0.0.9"],
+        routes: [
+          { name: "default/canary", clusters, sourceSubnets: ["10.1.0.0/16"] },
+          { name: "default-route", clusters: clusters.slice(0, 1) },
+        ],
+      },
+      {
+        name: "api.example:443",
+        port: 443,
+        serverNames: ["api.example"],
+        routes: [{ name: "default-route", clusters: [{ cluster: "own" }] }],
+      },
+    ],
+  });
+  const v1 = "mysql.default:3306[version=v1]";
+  const v2 = "mysql.default:3306[version=v2]";
+  expect(tcpRoutesTable(config)?.rows).toEqual([
+    ["api.example:443", "1", "port 443 and TLS for api.example", "own", "default-route", "-"],
+    [
+      "mysql.default:3306",
+      "1",
+      "to 10.0.0.9 and port 3306 and from 10.1.0.0/16",
+      `${v1} 90% | ${v2} 10%`,
+      "default/canary",
+      "-",
+    ],
+    ["", "2", "to 10.0.0.9 and port 3306", v1, "default-route", "-"],
+  ]);
 });
 
 test("documents are joined so that they can be applied again", () => {

@@ -40,6 +40,14 @@ const config = create(ProxyConfigSchema, {
       ],
     },
   ],
+  tcpDestinations: [
+    {
+      name: "db.default.svc.cluster.local:5432",
+      port: 5_432,
+      addresses: ["10.0.0.9"],
+      routes: [{ name: "default-route", clusters: [{ cluster: "db", weight: 1 }] }],
+    },
+  ],
 });
 
 const view: ProxyView = {
@@ -94,7 +102,9 @@ test("/routes reads in order of evaluation", async () => {
   expect(await body("/routes")).toBe(
     "reviews.default.svc.cluster.local: reviews, reviews:9080\n" +
       "  1. canary -> 90% v1, 10% v2 (rules/a.yaml:3:1 RouteRule/default/canary)\n" +
-      "  2. (unnamed) -> redirect\n",
+      "  2. (unnamed) -> redirect\n" +
+      "tcp db.default.svc.cluster.local:5432: 10.0.0.9\n" +
+      "  1. default-route -> db\n",
   );
   expect(JSON.parse(await body("/routes?format=json"))[0].routes[0].name).toBe("canary");
 });

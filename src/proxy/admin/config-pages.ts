@@ -77,7 +77,22 @@ function routes(view: ProxyView, query: URLSearchParams): Response {
       return `  ${i + 1}. ${route.name || "(unnamed)"} -> ${action}${place}`;
     }),
   ]);
-  return text(lines.join("\n"));
+  return text([...lines, ...tcpLines(view)].join("\n"));
+}
+
+/** Of connections that are passed on as they are. */
+function tcpLines(view: ProxyView): string[] {
+  return (view.config()?.tcpDestinations ?? []).flatMap((destination) => {
+    const { name, port, addresses, serverNames, routes: own } = destination;
+    const names = [...addresses, ...serverNames.map((one) => `TLS for ${one}`)];
+    return [
+      `tcp ${name}: ${names.length === 0 ? `port ${port}` : names.join(", ")}`,
+      ...own.map((route, i) => {
+        const place = inBrackets(placeOf(route.origin));
+        return `  ${i + 1}. ${route.name} -> ${targets(route.clusters)}${place}`;
+      }),
+    ];
+  });
 }
 
 function targets(weighted: readonly { cluster: string; weight: number }[]): string {

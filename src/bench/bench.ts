@@ -37,7 +37,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),
   slow: () => benchSlow(),
-  tcp: () => benchTcp(options),
+  tcp: () => benchTcp({ ...options, rounds: rounds(3), seconds: seconds(3) }),
 };
 const wanted = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
 for (const name of wanted) {

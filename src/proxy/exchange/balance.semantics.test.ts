@@ -55,7 +55,7 @@ test("who brings no cookie is given one, which leads back to the same endpoint",
   expect(first).toMatch(/^\d stick=/);
 });
 
-test("an endpoint that is full is passed over, and with all full the answer is 503 UO", async () => {
+test("an endpoint that is full is passed over; with all full the answer is 503", async () => {
   const { service, connect } = await setUp(
     () => {},
     (port) => ({

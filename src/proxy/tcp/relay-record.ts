@@ -2,6 +2,7 @@
 import type { Failure } from "../../core/failure.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
+import { ConnectionNames } from "../../telemetry/connection-names.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { RelayEnvironment, RelayTarget } from "./relay-environment.ts";
@@ -40,8 +41,10 @@ export function writeRefusal(
   record.protocol = PROTOCOL_TCP;
   record.startMs = env.wallMs;
   record.failure = failure;
-  record.downstreamLocalAddress = nameOf(call.destination ?? localOf(socket));
-  record.downstreamRemoteAddress = nameOf(call.source ?? remoteOf(socket));
+  record.downstream = new ConnectionNames(
+    nameOf(call.destination ?? localOf(socket)),
+    nameOf(call.source ?? remoteOf(socket)),
+  );
   record.requestedServerName = call.serverName;
   accessLog.write(record);
 }
@@ -73,8 +76,7 @@ export function writeRelayRecord(relay: RelayFacts, { accessLog, nowMs }: RelayE
   if (failure?.flag === "UF") record.upstreamTransportFailure = relay.detail;
   record.upstreamCluster = relay.cluster.name;
   record.upstreamHost = relay.endpoint?.authority ?? "";
-  record.downstreamLocalAddress = relay.localName;
-  record.downstreamRemoteAddress = relay.remoteName;
+  record.downstream = new ConnectionNames(relay.localName, relay.remoteName);
   record.requestedServerName = target.serverName;
   record.routeName = target.route.name;
   accessLog.write(record);

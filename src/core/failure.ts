@@ -88,6 +88,7 @@ const rows = {
   // What an upstream did.
   connectFailure:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-failure"],
   connectTimeout:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-timeout"],
+  upstreamTls:          ["UF",   "upstream", 503, 14, "unsent", "upstream-tls-failure"],
   upstreamGone:         ["UC",   "upstream", 503, 14, "idempotent", "upstream-closed"],
   upstreamCutShort:     ["UC",   "upstream", 502, 14, "idempotent", "upstream-closed-in-head"],
   upstreamReset:        ["UR",   "upstream", 503, 14, "idempotent", "upstream-reset"],

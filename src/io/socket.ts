@@ -1,11 +1,14 @@
 /**
  * The narrow waist between the data plane and the kernel. A Bun socket satisfies TcpSocket as it
  * is, so nothing wraps it: `socket.data` is the owner's own connection object, and Bun calls the
- * owner's handlers directly.
+ * owner's handlers directly. A TLS connection is one of these too (tls-handshake.ts): who uses it
+ * need not know.
  *
  * Handlers are one object of static functions, made once for each listener or connector. No handler
  * may throw because of what a peer did; what they throw is our own mistake and ends the process.
  */
+import type { TlsFacts } from "./tls-facts.ts";
+
 export interface TcpSocket<C> {
   /** The owner's connection; set it in `open` of a listener's handlers. */
   data: C;
@@ -23,7 +26,7 @@ export interface TcpSocket<C> {
   /** Stops `data`, and `end` with it, until resume; allowed in `open`. */
   pause(): void;
   resume(): void;
-  /** Sends FIN and goes on receiving: half close. */
+  /** Sends FIN and goes on receiving: half close. With TLS, close_notify before it. */
   shutdown(): void;
   /** Closes both ways after what the kernel holds; drain a SendBuffer first. */
   end(): void;
@@ -33,12 +36,15 @@ export interface TcpSocket<C> {
 
 /** `bytes` are the receiver's to keep: Bun does not reuse them. At most 512 KiB a call. */
 export interface SocketHandlers<C> {
-  open(socket: TcpSocket<C>): void;
+  /** `tls` where the connection is one of TLS, whose handshake is done by now. */
+  open(socket: TcpSocket<C>, tls?: TlsFacts): void;
   data(socket: TcpSocket<C>, bytes: Uint8Array): void;
   /** The kernel has room again after a short write. */
   drain(socket: TcpSocket<C>): void;
   /** The peer sent FIN; we may still write. */
   end(socket: TcpSocket<C>): void;
-  /** Last of all; `error` when the peer reset. `socket.write` returns −1 from now on. */
+  /**
+   * Last of all; `error` when the peer reset, or broke TLS. `socket.write` returns −1 from now on.
+   */
   close(socket: TcpSocket<C>, error?: Error): void;
 }

@@ -1,18 +1,30 @@
 /**
- * Outgoing TCP connections with a time limit and a way to cancel; Bun.connect has neither.
+ * Outgoing connections, TCP or TLS, with a time limit and a way to cancel; Bun.connect has neither.
  *
  * To an address: the socket is made here, told to connect, and given to Bun, which calls `open` at
  * once and `drain` when the connection stands; until then `terminate` ends the attempt and frees
  * the descriptor. To a name, or without a C library: Bun connects by itself, an attempt that was
- * given up is left to dangle, and its socket closed should it arrive late.
+ * given up is left to dangle, and its socket closed should it arrive late. TLS begins on the socket
+ * that TCP gave, within the same limit, and who the server is gets looked at before `open`.
  */
 import { type Failure, Failures } from "../core/failure.ts";
 import { errno, libc } from "./libc.ts";
+import { isExpected } from "./peer-identity.ts";
 import type { SocketHandlers, TcpSocket } from "./socket.ts";
 import { encodeSocketAddress, isLoopback } from "./socket-address.ts";
 import { setPlainCongestionControl } from "./socket-options.ts";
 import { bunHandlers } from "./tcp-listener.ts";
-import { Timer, type TimerWheel } from "./timer-wheel.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+import { readTlsFacts } from "./tls-facts.ts";
+import { codeOf, tlsDetailOf, tlsFaultOf } from "./tls-fault.ts";
+import {
+  connectUpgrade,
+  Handshake,
+  type TlsHandlers,
+  type TlsSocket,
+  tlsHandlers,
+} from "./tls-handshake.ts";
+import type { ClientTls } from "./tls-settings.ts";
 
 export type ConnectCause =
   | "refused"
@@ -23,18 +35,26 @@ export type ConnectCause =
   | "no-descriptors"
   /** There is a connection, but its peer does not speak what it has to. */
   | "protocol"
+  /** The handshake came to nothing: no TLS there, no common version, an alert. */
+  | "tls-failed"
+  /** The server's certificate leads to none of our roots, or is not in force. */
+  | "tls-untrusted"
+  /** A good certificate, of somebody else. */
+  | "tls-wrong-identity"
   | "failed";
 
 export interface ConnectTarget {
   /** An address, or a name that the system resolver knows. */
   readonly hostname: string;
   readonly port: number;
+  /** Without it the connection is plaintext. */
+  readonly tls?: ClientTls | undefined;
 }
 
 /** `open` is called with `socket.data` being the connection given to `connect`. */
 export interface ConnectHandlers<C> extends SocketHandlers<C> {
-  /** Instead of `open`; nothing else follows. Never called after cancel. */
-  connectFailed(connection: C, cause: ConnectCause): void;
+  /** Instead of `open`; nothing else follows; never after cancel. `detail` is for the log. */
+  connectFailed(connection: C, cause: ConnectCause, detail: string): void;
 }
 
 /** A connect under way. */
@@ -48,18 +68,21 @@ export class TcpConnector<C> {
   readonly #handlers: ConnectHandlers<C>;
   readonly #toAddress: NativeHandlers<C>;
   readonly #toName: NativeHandlers<C>;
+  readonly #overTls: TlsHandlers;
   readonly #timers: TimerWheel;
 
   constructor(handlers: ConnectHandlers<C>, timers: TimerWheel) {
     this.#handlers = handlers;
     this.#toAddress = addressHandlers(handlers);
     this.#toName = nameHandlers(handlers);
+    this.#overTls = tlsHandlers(handlers);
     this.#timers = timers;
   }
 
   /** Never calls back before it has returned. */
   connect(target: ConnectTarget, connection: C, timeoutMs: number): ConnectAttempt {
     const attempt = new Attempt(this.#handlers, connection, this.#timers);
+    if (target.tls !== undefined) attempt.secure(target.tls, this.#overTls);
     this.#timers.arm(attempt, timeoutMs);
     const begun = beginConnect(target);
     if (begun instanceof ConnectError) queueMicrotask(() => attempt.fail(begun));
@@ -79,16 +102,27 @@ export class TcpConnector<C> {
 
 /** The failure that a cause is to an exchange waiting for the connection. */
 export function failureOf(cause: ConnectCause): Failure {
-  return cause === "timeout" ? Failures.connectTimeout : Failures.connectFailure;
+  switch (cause) {
+    case "timeout":
+      return Failures.connectTimeout;
+    case "tls-failed":
+    case "tls-untrusted":
+    case "tls-wrong-identity":
+      return Failures.upstreamTls;
+    default:
+      return Failures.connectFailure;
+  }
 }
 
 /** Stands in for the connection as `socket.data` until the connection stands. */
-class Attempt<C> extends Timer implements ConnectAttempt {
+class Attempt<C> extends Handshake implements ConnectAttempt {
   readonly connection: C;
   readonly #handlers: ConnectHandlers<C>;
   readonly #timers: TimerWheel;
   #socket: { terminate(): void } | undefined;
   #settled = false;
+  #tls: ClientTls | undefined = undefined;
+  #tlsHandlers: TlsHandlers | undefined = undefined;
 
   constructor(handlers: ConnectHandlers<C>, connection: C, timers: TimerWheel) {
     super();
@@ -102,13 +136,72 @@ class Attempt<C> extends Timer implements ConnectAttempt {
   }
 
   override expire(): void {
-    if (!this.settle()) return;
-    this.#socket?.terminate();
-    this.#handlers.connectFailed(this.connection, "timeout");
+    this.#end("timeout", "");
   }
 
   fail(error: unknown): void {
-    if (this.settle()) this.#handlers.connectFailed(this.connection, causeOf(error));
+    const detail = error instanceof Error ? error.message : "";
+    if (this.settle()) this.#handlers.connectFailed(this.connection, causeOf(error), detail);
+  }
+
+  secure(tls: ClientTls, handlers: TlsHandlers): void {
+    this.#tls = tls;
+    this.#tlsHandlers = handlers;
+  }
+
+  /** TCP stands. */
+  connected(socket: TcpSocket<unknown>): void {
+    if (this.#tls !== undefined) return this.#upgrade(socket, this.#tls);
+    if (!this.settle()) return socket.terminate();
+    socket.data = this.connection;
+    this.#handlers.open(socket as TcpSocket<C>);
+  }
+
+  #upgrade(socket: TcpSocket<unknown>, { native }: ClientTls): void {
+    if (this.#settled) return socket.terminate();
+    this.#socket = socket;
+    if (native === undefined) return this.#end("tls-untrusted", "there are no roots to trust");
+    try {
+      const handlers = this.#tlsHandlers!;
+      this.#socket = connectUpgrade(socket, { handshake: this, native, handlers });
+    } catch (error) {
+      this.#end("tls-failed", error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  override handshakeFailed(error: Error | undefined): void {
+    this.#end("tls-failed", `${tlsFaultOf(error)}: ${tlsDetailOf(error)}`);
+  }
+
+  override handshaken(socket: TlsSocket<unknown>, error: Error | undefined): void {
+    if (this.#settled) return;
+    this.#socket = socket;
+    const { expected, serverName } = this.#tls!;
+    // Bun compares the name as well, with its own idea of it, once the chain is good.
+    const code = codeOf(error);
+    const verdict = code === "ERR_TLS_CERT_ALTNAME_INVALID" ? "" : code;
+    const facts = readTlsFacts(socket, serverName, verdict);
+    const { peer } = facts;
+    if (expected !== "anybody") {
+      // Before our certificate goes out, where it is TLS 1.3.
+      if (peer === undefined || !peer.verified)
+        return this.#end("tls-untrusted", peer?.verdict ?? "no certificate");
+      if (!isExpected(peer.names, expected)) return this.#end("tls-wrong-identity", peer.subject);
+    }
+    this.settle();
+    socket.data = this.connection;
+    this.#handlers.open(socket as TcpSocket<C>, facts);
+  }
+
+  override closed(error: Error | undefined): void {
+    const cause = error === undefined ? "tls-failed" : causeOf(error);
+    this.#end(cause, "closed by the server in the handshake");
+  }
+
+  #end(cause: ConnectCause, detail: string): void {
+    if (!this.settle()) return;
+    this.#socket?.terminate();
+    this.#handlers.connectFailed(this.connection, cause, detail);
   }
 
   /** The socket exists, its connection does not yet. */
@@ -179,18 +272,15 @@ type NativeWhere<C> =
 
 /** `data`, which happens for each message, goes directly to the owner: it never comes first. */
 function addressHandlers<C>(handlers: ConnectHandlers<C>) {
-  const { open, drain, close } = handlers;
+  const { drain, close } = handlers;
   return {
     ...bunHandlers(handlers),
     open(socket: TcpSocket<Pending<C>>): void {
       if (socket.data instanceof Attempt) socket.data.adopt(socket);
     },
     drain(socket: TcpSocket<Pending<C>>): void {
-      const attempt = socket.data;
-      if (!(attempt instanceof Attempt)) return drain(socket as TcpSocket<C>);
-      if (!attempt.settle()) return;
-      socket.data = attempt.connection;
-      open(socket as TcpSocket<C>);
+      if (socket.data instanceof Attempt) socket.data.connected(socket);
+      else drain(socket as TcpSocket<C>);
     },
     connectError(socket: { data: Pending<C> }, error: Error): void {
       if (socket.data instanceof Attempt) socket.data.fail(error);
@@ -206,11 +296,7 @@ function nameHandlers<C>(handlers: ConnectHandlers<C>): NativeHandlers<C> {
   return {
     ...addressHandlers(handlers),
     open(socket) {
-      const attempt = socket.data;
-      if (!(attempt instanceof Attempt)) return;
-      if (!attempt.settle()) return socket.terminate();
-      socket.data = attempt.connection;
-      handlers.open(socket as TcpSocket<C>);
+      if (socket.data instanceof Attempt) socket.data.connected(socket);
     },
   };
 }

@@ -1,0 +1,285 @@
+/**
+ * Turns accepted TCP connections into TLS ones, by what their first bytes say; on a port that takes
+ * both, others go on as plaintext (PERMISSIVE).
+ *
+ *   accepted ─▶ hello ─▶ handshake ─▶ the owner's `open`, with facts
+ *                 │          └──────▶ refused
+ *                 ├─ no TLS, or silence on a port that takes plaintext ─▶ `open`, without
+ *                 └─ malformed, too slow, too many, an unknown name ────▶ refused
+ *
+ * The ClientHello is read here, so that its name chooses the certificate, and handed to the
+ * library afterwards. Until `open` a connection is counted here, under a limit.
+ */
+
+import { type ClientHello, ClientHelloReader, type HelloProgress } from "./client-hello.ts";
+import type { SocketHandlers, TcpSocket } from "./socket.ts";
+import { freeSpent } from "./spent-bytes.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+import { readTlsFacts } from "./tls-facts.ts";
+import { codeOf, type TlsFault, tlsDetailOf, tlsFaultOf } from "./tls-fault.ts";
+import {
+  acceptUpgrade,
+  Handshake,
+  type TlsHandlers,
+  type TlsSocket,
+  tlsHandlers,
+} from "./tls-handshake.ts";
+import type { ServerTls } from "./tls-settings.ts";
+
+export interface AcceptHandlers<C> extends SocketHandlers<C> {
+  /** Instead of `open`, just before the connection is closed; for the log and a counter. */
+  refused(socket: TcpSocket<unknown>, fault: TlsFault, detail: string): void;
+}
+
+export interface TlsAcceptorOptions {
+  readonly tls: ServerTls;
+  readonly timers: TimerWheel;
+  /** What begins otherwise than TLS is plaintext: "accept" it, or "refuse" it unless told. */
+  readonly plaintext?: "accept" | "refuse";
+  /** Where plaintext is accepted: after this long without a byte the server speaks first. */
+  readonly sniffTimeoutMs?: number;
+  /** From accept, or from the first byte where plaintext is accepted; 10,000 unless told. */
+  readonly handshakeTimeoutMs?: number;
+  /** Connections that are no owner's yet; 1,000 unless told. */
+  readonly handshakesMax?: number;
+}
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const SNIFF_TIMEOUT_MS = 5_000;
+const HANDSHAKES_MAX = 1_000;
+
+/** Alerts that we send ourselves, before the library has the connection (RFC 8446 6.2). */
+const ALERTS: Partial<Record<TlsFault, number>> = {
+  "malformed-hello": 50,
+  "hello-too-long": 50,
+  "no-certificate": 80,
+  "unknown-server-name": 112,
+};
+
+export class TlsAcceptor<C> {
+  /** For listenTcp. */
+  readonly socketHandlers: SocketHandlers<Incoming<C> | C>;
+  readonly tls: ServerTls;
+  readonly handlers: AcceptHandlers<C>;
+  readonly nativeHandlers: TlsHandlers;
+  readonly timers: TimerWheel;
+  readonly takesPlaintext: boolean;
+  readonly sniffTimeoutMs: number;
+  readonly handshakeTimeoutMs: number;
+  readonly #handshakesMax: number;
+  /** What connections past the limit are, until they are closed. */
+  readonly #surplus: Incoming<C>;
+  #handshakes = 0;
+
+  constructor(options: TlsAcceptorOptions, handlers: AcceptHandlers<C>) {
+    this.tls = options.tls;
+    this.timers = options.timers;
+    this.handlers = handlers;
+    this.nativeHandlers = tlsHandlers(handlers);
+    this.takesPlaintext = options.plaintext === "accept";
+    this.sniffTimeoutMs = options.sniffTimeoutMs ?? SNIFF_TIMEOUT_MS;
+    this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS;
+    this.#handshakesMax = options.handshakesMax ?? HANDSHAKES_MAX;
+    this.#surplus = new Incoming(this);
+    this.socketHandlers = acceptedHandlers(this);
+  }
+
+  /** Connections that are no owner's yet. */
+  get handshakes(): number {
+    return this.#handshakes;
+  }
+
+  accepted(socket: TcpSocket<Incoming<C> | C>): void {
+    if (this.#handshakes >= this.#handshakesMax) {
+      socket.data = this.#surplus;
+      this.handlers.refused(socket, "too-many-handshakes", "");
+      return socket.terminate();
+    }
+    this.#handshakes++;
+    const incoming = new Incoming(this);
+    socket.data = incoming;
+    incoming.begin(socket);
+  }
+
+  /** For Incoming: it has become a connection, or nothing. */
+  settled(): void {
+    this.#handshakes--;
+  }
+}
+
+/** A connection that is no owner's yet; afterwards it is what the raw socket's events come to. */
+class Incoming<C> extends Handshake {
+  readonly #acceptor: TlsAcceptor<C>;
+  #reader: ClientHelloReader | undefined = undefined;
+  /** The TCP socket, then the TLS socket. */
+  #socket: TcpSocket<unknown> | undefined = undefined;
+  #hello: ClientHello | undefined = undefined;
+  #at: "new" | "hello" | "handshake" | "over" = "new";
+
+  constructor(acceptor: TlsAcceptor<C>) {
+    super();
+    this.#acceptor = acceptor;
+  }
+
+  begin(socket: TcpSocket<unknown>): void {
+    this.#at = "hello";
+    this.#socket = socket;
+    this.#reader = new ClientHelloReader();
+    const { timers, takesPlaintext, sniffTimeoutMs, handshakeTimeoutMs } = this.#acceptor;
+    timers.arm(this, takesPlaintext ? sniffTimeoutMs : handshakeTimeoutMs);
+  }
+
+  /** Bytes on the raw socket: of the hello, later ciphertext that is the library's. */
+  received(bytes: Uint8Array): void {
+    const reader = this.#reader;
+    if (this.#at !== "hello" || reader === undefined) return freeSpent(bytes);
+    const acceptor = this.#acceptor;
+    if (reader.bytes.length === 0 && acceptor.takesPlaintext)
+      acceptor.timers.arm(this, acceptor.handshakeTimeoutMs);
+    this.#decide(reader.push(bytes), reader);
+  }
+
+  #decide(progress: HelloProgress, reader: ClientHelloReader): void {
+    switch (progress) {
+      case "reading":
+        return;
+      case "complete":
+        return this.#upgrade(reader.hello!, reader.bytes);
+      case "not-tls":
+        if (this.#acceptor.takesPlaintext) return this.#becomePlain(reader.bytes);
+        return this.#refuse("not-tls", "");
+      case "malformed":
+        return this.#refuse("malformed-hello", "");
+      case "too-long":
+        return this.#refuse("hello-too-long", "");
+      default:
+        return progress satisfies never;
+    }
+  }
+
+  #upgrade(hello: ClientHello, received: Uint8Array): void {
+    const { tls, nativeHandlers } = this.#acceptor;
+    this.#hello = hello;
+    this.#reader = undefined;
+    const certificate = tls.choose(hello.serverName);
+    if (certificate === undefined) {
+      if (tls.certificates.default === undefined) return this.#refuse("no-certificate", "");
+      return this.#refuse("unknown-server-name", hello.serverName);
+    }
+    const native = tls.nativeFor(certificate);
+    if (native === undefined) return this.#refuse("no-certificate", "no roots for clients");
+    this.#at = "handshake";
+    try {
+      const upgrade = { handshake: this, native, handlers: nativeHandlers };
+      this.#socket = acceptUpgrade(this.#socket!, upgrade, received);
+    } catch (error) {
+      this.#at = "hello";
+      this.#refuse("no-certificate", error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  override handshakeFailed(error: Error | undefined): void {
+    this.#fail(tlsFaultOf(error), tlsDetailOf(error));
+  }
+
+  override handshaken(socket: TlsSocket<unknown>, verdict: Error | undefined): void {
+    if (this.#at !== "handshake") return;
+    this.#socket = socket;
+    const { tls, handlers } = this.#acceptor;
+    const mode = tls.clientCertificate;
+    const facts = readTlsFacts(socket, this.#hello!.serverName, codeOf(verdict));
+    if (mode === "required" && facts.peer === undefined)
+      return this.#refuse("certificate-required", "");
+    if (mode !== "reported" && facts.peer?.verified === false)
+      return this.#refuse("certificate-refused", facts.peer.verdict);
+    this.#settle();
+    socket.data = undefined;
+    handlers.open(socket as TcpSocket<C>, facts);
+  }
+
+  override closed(error: Error | undefined): void {
+    // A connection that says nothing and goes is somebody's health check.
+    if (this.#at === "hello" && this.#reader?.bytes.length === 0) this.#settle();
+    else this.#fail("closed-by-peer", codeOf(error));
+  }
+
+  /** FIN on the raw socket. */
+  rawEnded(): void {
+    if (this.#at !== "hello") return;
+    this.closed(undefined);
+    this.#socket!.end();
+  }
+
+  /** Of an upgraded connection the TLS socket's `close` tells. */
+  rawClosed(error: Error | undefined): void {
+    if (this.#at === "hello") this.closed(error);
+  }
+
+  override expire(): void {
+    if (this.#at === "hello" && this.#acceptor.takesPlaintext && this.#reader?.bytes.length === 0)
+      return this.#becomePlain(undefined);
+    this.#fail("handshake-timeout", "");
+    this.#socket!.terminate();
+  }
+
+  #becomePlain(received: Uint8Array | undefined): void {
+    const socket = this.#socket as TcpSocket<C | undefined>;
+    const { handlers } = this.#acceptor;
+    this.#settle();
+    socket.data = undefined;
+    handlers.open(socket as TcpSocket<C>);
+    if (received !== undefined && socket.fd !== -1) handlers.data(socket as TcpSocket<C>, received);
+  }
+
+  /** Says why, to the peer as far as possible, and closes. */
+  #refuse(fault: TlsFault, detail: string): void {
+    const isPlain = this.#at === "hello";
+    const socket = this.#socket!;
+    this.#fail(fault, detail);
+    const alert = isPlain ? ALERTS[fault] : undefined;
+    if (alert !== undefined) {
+      const record = Uint8Array.of(21, 3, 3, 0, 2, 2, alert);
+      socket.write(record, 0, record.length);
+    }
+    socket.end();
+  }
+
+  #fail(fault: TlsFault, detail: string): void {
+    if (this.#at === "over") return;
+    this.#settle();
+    this.#acceptor.handlers.refused(this.#socket!, fault, detail);
+  }
+
+  #settle(): void {
+    if (this.#at === "over") return;
+    this.#at = "over";
+    this.#reader = undefined;
+    this.#acceptor.timers.release(this);
+    this.#acceptor.settled();
+  }
+}
+
+/** Events of the TCP socket: of plaintext connections they are the owner's. */
+function acceptedHandlers<C>(acceptor: TlsAcceptor<C>): SocketHandlers<Incoming<C> | C> {
+  const { data, drain, end, close } = acceptor.handlers;
+  return {
+    open(socket) {
+      acceptor.accepted(socket);
+    },
+    data(socket, bytes) {
+      if (socket.data instanceof Incoming) socket.data.received(bytes);
+      else data(socket as TcpSocket<C>, bytes);
+    },
+    drain(socket) {
+      if (!(socket.data instanceof Incoming)) drain(socket as TcpSocket<C>);
+    },
+    end(socket) {
+      if (socket.data instanceof Incoming) socket.data.rawEnded();
+      else end(socket as TcpSocket<C>);
+    },
+    close(socket, error) {
+      if (socket.data instanceof Incoming) socket.data.rawClosed(error);
+      else close(socket as TcpSocket<C>, error);
+    },
+  };
+}

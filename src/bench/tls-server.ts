@@ -8,6 +8,7 @@
 import { systemClock } from "../core/clock.ts";
 import { CertificateStore } from "../io/certificate-store.ts";
 import type { SocketHandlers, TcpSocket } from "../io/socket.ts";
+import { freeSpent } from "../io/spent-bytes.ts";
 import { bunHandlers, listenTcp } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
 import { TlsAcceptor } from "../io/tls-acceptor.ts";
@@ -19,6 +20,7 @@ const handlers: SocketHandlers<undefined> = {
   open() {},
   data(socket: TcpSocket<undefined>, bytes) {
     if (bytes.length < 2_048) socket.write(ANSWER, 0, ANSWER.length);
+    else freeSpent(bytes);
   },
   drain() {},
   end(socket) {

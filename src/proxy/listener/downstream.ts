@@ -15,9 +15,9 @@ import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { failureReply } from "../../http1/local-reply.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
 import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
+import { freeSpent } from "../../io/spent-bytes.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
-import { freeSpent } from "../upstream/spent-bytes.ts";
 import type { AcceptedConnection, DownstreamOwner } from "./downstream-owner.ts";
 
 export class DownstreamConnection extends DownstreamSide implements AcceptedConnection {

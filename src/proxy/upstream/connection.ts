@@ -10,10 +10,10 @@
 
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TcpSocket } from "../../io/socket.ts";
+import { freeSpent } from "../../io/spent-bytes.ts";
 import type { ConnectAttempt, ConnectCause, ConnectHandlers } from "../../io/tcp-connector.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Limits } from "../cluster/limits.ts";
-import { freeSpent } from "./spent-bytes.ts";
 import { UpstreamSide } from "./upstream-side.ts";
 
 /** Who uses a connection: an exchange or a mirrored request. */

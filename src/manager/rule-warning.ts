@@ -52,11 +52,9 @@ function emptySubsets(
 function otherwiseCarried(config: ConfigOf<"EgressRule">): readonly Problem[] {
   const { service, ports } = config.spec;
   return ports.flatMap(({ port, protocol }, i) => {
-    if (protocol === "http" || protocol === "http2" || protocol === "grpc") return [];
-    const message =
-      protocol === "https"
-        ? `the proxy begins no TLS of its own yet: call https://${service}:${port} through it`
-        : `${protocol} to addresses is carried once connections are captured, which is not yet`;
+    if (protocol !== "https") return [];
+    const url = `https://${service}:${port}`;
+    const message = `the proxy begins no TLS of its own yet: call ${url} through it`;
     return [warning(config, `spec.ports[${i}].protocol`, message)];
   });
 }

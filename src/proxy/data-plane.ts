@@ -13,6 +13,7 @@ import type { Random } from "../core/random.ts";
 import { descriptorLimit } from "../io/descriptor-limit.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
+import type { SocketAddress } from "../io/socket-address.ts";
 import type { TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -23,7 +24,7 @@ import { type CaptureView, captureView, emptyCaptureView } from "./capture/captu
 import { NetworkProber } from "./cluster/health/network-prober.ts";
 import { DnsServer } from "./dns/dns-server.ts";
 import { MachineResolvers } from "./dns/machine-resolvers.ts";
-import { Engine, type EngineStats } from "./engine.ts";
+import { Engine, type EngineCapture, type EngineStats } from "./engine.ts";
 import { connectionsWithin } from "./exchange/limits.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
@@ -58,11 +59,15 @@ export class DataPlane {
     const connectionsMax = connectionsWithin(descriptorLimit(), engines);
     const limits = { downstreamConnectionsMax: connectionsMax };
     const options = { clock, random, metrics: this.metrics, log, limits };
-    this.#outbound = new Engine({ ...options, snapshot: this.#fixed(unconfigured) });
-    if (flags.app !== undefined) {
-      this.#inbound = new Engine({ ...options, snapshot: this.#fixed(nothing) });
-    }
     this.#tcp = new TcpPlane({ clock, random, log, metrics: this.metrics, connectionsMax });
+    const { unknownHosts } = this.#tcp;
+    const capture = this.#outboundCapture();
+    const snapshot = this.#fixed(unconfigured);
+    this.#outbound = new Engine({ ...options, snapshot, capture, unknownHosts });
+    if (flags.app !== undefined) {
+      const inbound = this.#inboundCapture(flags.app);
+      this.#inbound = new Engine({ ...options, snapshot: this.#fixed(nothing), capture: inbound });
+    }
     this.#accessLog = new AccessLogSwitch({
       flags,
       clock,
@@ -161,6 +166,38 @@ export class DataPlane {
     };
     this.#listeners.set("inbound", bindOr("inbound", flags.inbound, open));
     this.#known("inbound");
+  }
+
+  /** What the application calls: services by their addresses, all else by what it says. */
+  #outboundCapture(): EngineCapture {
+    const found = (wanted: SocketAddress) => this.captureView.destinations.find(wanted);
+    const named = (wanted: SocketAddress): string => {
+      const destination = found(wanted);
+      return destination === undefined ? "" : `${destination.host}:${destination.port}`;
+    };
+    return {
+      declared: (wanted) => {
+        const name = named(wanted);
+        if (name === "") return undefined;
+        return this.#tcp.relays(name, wanted) ? "bytes" : "requests";
+      },
+      relay: (socket, call) => this.#tcp.takeOutbound(socket, call, named(call.destination)),
+      hostAt: (wanted) => found(wanted)?.virtualHost,
+      isMade: (address) => this.captureView.destinations.knows(address),
+    };
+  }
+
+  /** What others call: the application, at the port that they wanted. */
+  #inboundCapture(app: HostPort): EngineCapture {
+    const { flags } = this.#parts;
+    const version = flags.labels.version ?? "";
+    const local = { ...app, service: flags.service, version, connectTimeoutMs: 5_000 };
+    return {
+      declared: ({ port }) => (port === app.port ? "requests" : undefined),
+      relay: (socket, call) => this.#tcp.takeInbound(socket, call, { ...local, protocol: "tcp" }),
+      hostAt: () => undefined,
+      isMade: () => false,
+    };
   }
 
   /** Ports that stand for a destination; several proxies may be told of the same one. */

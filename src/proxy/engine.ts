@@ -13,8 +13,10 @@ import { GenerationCell } from "../core/generation.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import { MessageHead } from "../http/message-head.ts";
+import { originalDestination } from "../io/original-destination.ts";
 import { SendPool } from "../io/send-buffer.ts";
 import type { TcpSocket } from "../io/socket.ts";
+import type { SocketAddress } from "../io/socket-address.ts";
 import { isWithinMachine, setPlainCongestionControl } from "../io/socket-options.ts";
 import { TcpConnector } from "../io/tcp-connector.ts";
 import { listenTcp, type TcpListener } from "../io/tcp-listener.ts";
@@ -23,17 +25,19 @@ import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Counter, Gauge, Metrics } from "../telemetry/metrics.ts";
 import { makeLocalCluster } from "./cluster/make-cluster.ts";
 import type { ListenerFacts } from "./exchange/downstream-side.ts";
-import { Environment } from "./exchange/environment.ts";
+import { type CaptureAddresses, Environment } from "./exchange/environment.ts";
 import { fixedRoute } from "./exchange/fixed-route.ts";
 import { ForwardedExchange } from "./exchange/forwarded-exchange.ts";
 import { defaultEngineLimits, type EngineLimits } from "./exchange/limits.ts";
 import { recordRefusal } from "./exchange/record.ts";
+import { acceptCaptured, type CapturePort } from "./listener/captured.ts";
 import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.ts";
 import type { AcceptedConnection, DownstreamOwner, Peer } from "./listener/downstream-owner.ts";
 import { Http2Downstream } from "./listener/http2-downstream.ts";
 import { OwnAddresses } from "./listener/own-addresses.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
+import type { UnknownHosts } from "./tcp/unknown-hosts.ts";
 import { Http2Context } from "./transport/http2-context.ts";
 import { upstreamHandlers } from "./upstream/connection.ts";
 import { type ConnectionPool, WaitingUsers } from "./upstream/pool.ts";
@@ -48,7 +52,12 @@ export interface EngineOptions {
   readonly snapshot?: Snapshot | undefined;
   readonly accessLog?: AccessLog | undefined;
   readonly limits?: Partial<EngineLimits> | undefined;
+  /** Connections that the kernel leads here; undefined: none, or they are as any other. */
+  readonly capture?: EngineCapture | undefined;
+  readonly unknownHosts?: UnknownHosts | undefined;
 }
+
+export interface EngineCapture extends CapturePort, CaptureAddresses {}
 
 export interface ListenAddress {
   readonly hostname: string;
@@ -83,6 +92,8 @@ export interface EngineStats {
   readonly draining: boolean;
 }
 
+/** Ports of one application that captured connections are led to. */
+const INBOUND_PORTS_MAX = 64;
 /** Exchange objects kept for reuse. */
 const SPARE_EXCHANGES_MAX = 1_024;
 
@@ -97,6 +108,9 @@ export class Engine {
   readonly #generations: GenerationCell<Snapshot>;
   readonly #connectionsActive: Gauge;
   readonly #connectionsRefused: Counter;
+  /** Of captured connections to other ports of the application. */
+  readonly #ownersAt = new Map<number, DownstreamOwner>();
+  #application: InboundOptions | undefined = undefined;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: EngineOptions) {
@@ -143,6 +157,8 @@ export class Engine {
       isOwnListener: (from, endpoint) => this.#own.has(from, endpoint.address, endpoint.port),
     });
     this.#env.accessLog = options.accessLog;
+    this.#env.capture = options.capture;
+    this.#env.unknownHosts = options.unknownHosts;
     this.#env.ready = options.snapshot !== undefined;
     this.#env.tick();
     this.#connectionsActive = metrics.gauge(
@@ -184,11 +200,18 @@ export class Engine {
 
   /** Everything goes to the application. Throws ListenError. */
   listenInbound(options: InboundOptions): TcpListener {
+    this.#application = options;
+    return this.#listen(options, this.#inboundFacts(options.app.port));
+  }
+
+  /** Everything to the application at this port. */
+  #inboundFacts(port: number): ListenerFacts {
     const { clock, random, metrics } = this.#options;
-    const { service, version } = options;
-    const connectTimeoutMs = this.#env.limits.connectTimeoutMs;
+    const { app, service, version, protocol = "any" } = this.#application!;
+    const { connectTimeoutMs } = this.#env.limits;
+    const speaks = port === app.port ? protocol : "any";
     const cluster = makeLocalCluster(
-      { ...options.app, service, version, connectTimeoutMs, protocol: options.protocol ?? "any" },
+      { hostname: app.hostname, port, service, version, connectTimeoutMs, protocol: speaks },
       {
         clock,
         random,
@@ -198,11 +221,7 @@ export class Engine {
         reporter: "destination",
       },
     );
-    return this.#listen(options, {
-      name: "inbound",
-      defaultPort: options.app.port,
-      route: fixedRoute("inbound", cluster),
-    });
+    return { name: "inbound", defaultPort: port, route: fixedRoute("inbound", cluster) };
   }
 
   stats(): EngineStats {
@@ -255,6 +274,15 @@ export class Engine {
   }
 
   #listen(address: ListenAddress, facts: ListenerFacts): TcpListener {
+    const owner = this.#ownerOf(facts);
+    const handlers = downstreamHandlers((socket) => this.#accept(socket, owner, listener.port));
+    const listener = listenTcp(address, handlers);
+    this.#listeners.push(listener);
+    this.#own.add(facts.name, listener.hostname, listener.port);
+    return listener;
+  }
+
+  #ownerOf(facts: ListenerFacts): DownstreamOwner {
     const owner: DownstreamOwner = {
       env: this.#env,
       facts,
@@ -264,31 +292,81 @@ export class Engine {
         if (this.#spare.length < SPARE_EXCHANGES_MAX) this.#spare.push(exchange);
       },
       beginHttp2: (former, socket) => this.#beginHttp2(former, socket, owner),
-      acceptInner: (socket) => this.#accept(socket, owner),
+      acceptInner: (socket) => {
+        if (this.#admits(socket)) this.#begin(socket, owner, undefined);
+      },
       connectionClosed: (connection) => this.#closed(connection),
       refused: (peer, failure, detail) => this.#refused(peer, failure, detail),
     };
-    const handlers = downstreamHandlers((socket) => this.#accept(socket, owner));
-    const listener = listenTcp(address, handlers);
-    this.#listeners.push(listener);
-    this.#own.add(facts.name, listener.hostname, listener.port);
-    return listener;
+    return owner;
   }
 
-  #accept(socket: TcpSocket<AcceptedConnection>, owner: DownstreamOwner): void {
-    if (this.#connections.size >= this.#env.limits.downstreamConnectionsMax) {
-      this.#connectionsRefused.increment();
-      socket.terminate();
-      return;
-    }
+  #accept(socket: TcpSocket<AcceptedConnection>, owner: DownstreamOwner, port: number): void {
+    if (!this.#admits(socket)) return;
     if (isWithinMachine(socket.localAddress, socket.remoteAddress))
       setPlainCongestionControl(socket.fd);
     this.#env.tick();
+    const { capture } = this.#options;
+    const wanted = capture === undefined ? undefined : originalDestination(socket, port);
+    if (capture === undefined || wanted === undefined) this.#begin(socket, owner, undefined);
+    else this.#acceptCaptured(socket, owner, { wanted, capture });
+  }
+
+  #acceptCaptured(
+    socket: TcpSocket<AcceptedConnection>,
+    owner: DownstreamOwner,
+    { wanted, capture }: { readonly wanted: SocketAddress; readonly capture: EngineCapture },
+  ): void {
+    acceptCaptured(socket, wanted, {
+      timers: this.#env.timers,
+      port: capture,
+      begin: (taken, call) => {
+        const connection = this.#begin(taken, this.#ownerAt(owner, wanted), wanted);
+        if (call.early.length > 0) connection.data(call.early, 0, call.early.length);
+        taken.resume();
+        if (call.ended) taken.data.ended();
+      },
+      opened: (connection) => this.#opened(connection),
+      closed: (connection) => this.#closed(connection),
+    });
+  }
+
+  /** Inbound, the port that was wanted is the application's. */
+  #ownerAt(owner: DownstreamOwner, { port }: SocketAddress): DownstreamOwner {
+    const { facts } = owner;
+    if (facts.name === "outbound" || facts.defaultPort === port) return owner;
+    const known = this.#ownersAt.get(port);
+    if (known !== undefined || this.#ownersAt.size >= INBOUND_PORTS_MAX) return known ?? owner;
+    const made = this.#ownerOf(this.#inboundFacts(port));
+    this.#ownersAt.set(port, made);
+    return made;
+  }
+
+  /** False: there are too many, and this one is gone. */
+  #admits(socket: TcpSocket<AcceptedConnection>): boolean {
+    if (this.#connections.size < this.#env.limits.downstreamConnectionsMax) return true;
+    this.#connectionsRefused.increment();
+    socket.terminate();
+    return false;
+  }
+
+  #begin(
+    socket: TcpSocket<AcceptedConnection>,
+    owner: DownstreamOwner,
+    captured: SocketAddress | undefined,
+  ): DownstreamConnection {
+    this.#env.tick();
     const connection = new DownstreamConnection(owner, socket);
+    connection.captured = captured;
     socket.data = connection;
+    this.#opened(connection);
+    connection.accepted();
+    return connection;
+  }
+
+  #opened(connection: AcceptedConnection): void {
     this.#connections.add(connection);
     this.#connectionsActive.increment();
-    connection.accepted();
   }
 
   #beginHttp2(
@@ -296,7 +374,7 @@ export class Engine {
     socket: TcpSocket<unknown>,
     owner: DownstreamOwner,
   ): AcceptedConnection {
-    const connection = new Http2Downstream(owner, socket);
+    const connection = new Http2Downstream(owner, socket, former.captured);
     socket.data = connection;
     this.#connections.delete(former);
     this.#connections.add(connection);

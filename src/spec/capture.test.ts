@@ -120,16 +120,29 @@ test.skipIf(skipped).each([...modes])(
 /** A sidecar as the user that capture leaves alone. */
 async function sidecar(host: Host, ...flags: readonly string[]): Promise<void> {
   const state = join(stage.directory, host.name);
+  const manager = flags.includes("--standalone") ? [] : ["--manager", "none"];
   const running = stage.run([
     ...["ip", "netns", "exec", host.name],
     ...["setpriv", "--reuid", String(PROXY_USER), "--regid", String(PROXY_USER), "--clear-groups"],
     ...["--ambient-caps", "+net_bind_service", "--inh-caps", "+net_bind_service"],
-    ...[meshBinary, "proxy", "--manager", "none", "--state-dir", state, ...flags],
+    ...[meshBinary, "proxy", "--state-dir", state, ...manager, ...flags],
   ]);
   await until(`the sidecar to be ready; it said ${running.output()}`, () =>
     / ready /.test(running.output()),
   );
 }
+
+const SERVICES = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: web }
+spec:
+  hosts: [web.default.svc.cluster.local]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 9080, name: http, protocol: HTTP }]
+  endpoints: [{ address: 10.123.0.2 }]
+`;
 
 /** The resolvers of a host, as its applications see them. */
 function resolvConf(host: Host, text: string): void {
@@ -181,6 +194,51 @@ test.skipIf(skipped)(
     );
     expect(stats).toMatch(/istio_requests_total\{.*reviews\.default.*\} 1/);
     expect(stats).toMatch(/^dns_upstream_requests_total [1-9]/m);
+  },
+  TIMEOUT_MS,
+);
+
+test.skipIf(skipped)(
+  "what the mesh does not know is passed on to where it was called, whatever it speaks",
+  async () => {
+    expect(missing).toBe("");
+    const { near, far } = hosts;
+    resolvConf(near, "");
+    resolvConf(far, "");
+    // Requests, a server that speaks first, and a client that does, with bytes that are no HTTP.
+    const application = `
+      Bun.serve({ port: 9080, hostname: "0.0.0.0", fetch: () => new Response("web") });
+      Bun.serve({ port: 9090, hostname: "0.0.0.0", fetch: () => new Response("other") });
+      const say = (text) => ({ open(s) { s.write(text); s.end(); }, data() {} });
+      Bun.listen({ port: 7000, hostname: "0.0.0.0", socket: say("greeting") });
+      Bun.listen({ port: 7001, hostname: "0.0.0.0",
+        socket: { data(s, b) { s.write("echo " + b); s.end(); } } });`;
+    stage.run(["ip", "netns", "exec", far.name, process.execPath, "-e", application]);
+    await sidecar(
+      far,
+      ...["--service", "web.default", "--app-port", "9080", "--inbound", "0.0.0.0:15006"],
+    );
+    const services = join(stage.directory, "services.yaml");
+    writeFileSync(services, SERVICES);
+    await sidecar(near, "--standalone", "-f", services);
+    await rules(far, "--apply", "-i", "");
+    await rules(near, "--apply");
+
+    const get = async (url: string): Promise<string> => {
+      const asked = `fetch("${url}", { headers: { host: "nobody.example" } })`;
+      const program = `console.log(await (await ${asked}).text())`;
+      return await near.must(process.execPath, "-e", program);
+    };
+    expect(await get("http://10.123.0.2:9090/")).toBe("other\n");
+    expect(await get("http://10.123.0.2:9080/")).toBe("web\n");
+    expect(await near.read("10.123.0.2", 7000)).toBe("greeting");
+    const echo = `exec 3<>/dev/tcp/10.123.0.2/7001 && printf '\\001\\002raw' >&3 && cat <&3`;
+    expect(await near.must("timeout", "5", "bash", "-c", echo)).toBe("echo \u0001\u0002raw");
+    const output = await near.must(
+      ...[process.execPath, "-e"],
+      `console.log(await (await fetch("http://127.0.0.1:15000/stats/prometheus")).text())`,
+    );
+    expect(output).toMatch(/^envoy_tcp_downstream_cx_total 2$/m);
   },
   TIMEOUT_MS,
 );

@@ -17,7 +17,9 @@ import {
   NEEDS_COOKIE,
 } from "../cluster/balancing/hash-policy.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
+import { PASSTHROUGH } from "../cluster/make-cluster.ts";
 import { RetryOn, retriesFailure } from "../route/retry.ts";
+import { originalEndpoint } from "../tcp/original-endpoint.ts";
 import { ConnectionPool, poolOf } from "../upstream/pool.ts";
 import { type Exchange, Phase, Wake } from "./exchange.ts";
 import { abortExchange, dropUpstream, endRetry, endTry } from "./finish.ts";
@@ -147,13 +149,11 @@ function pick(ex: Exchange): Endpoint | undefined {
   const avoid = ex.attempts === 0 && !ex.repeated ? undefined : ex.endpoint;
   if (cluster.hashPolicy !== undefined) return pickByHash(ex, cluster.hashPolicy, avoid);
   if (!cluster.original) return cluster.pick(avoid);
+  const { captured, defaultPort } = ex.downstream!;
+  if (captured !== undefined && cluster.name === PASSTHROUGH)
+    return originalEndpoint(cluster, captured);
   const head = rescan(ex);
-  return cluster.pickOriginal(
-    head.bytes,
-    head.authorityStart,
-    head.authorityEnd,
-    ex.downstream!.listener.defaultPort,
-  );
+  return cluster.pickOriginal(head.bytes, head.authorityStart, head.authorityEnd, defaultPort);
 }
 
 /** The same endpoint for the same caller; who has no cookie to be told by is given one. */

@@ -13,6 +13,7 @@ import { Mirrored } from "../filter/mirror.ts";
 import { Overrides } from "../filter/override.ts";
 import { isPreflight } from "../route/cors.ts";
 import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
+import type { VirtualHost } from "../route/virtual-host.ts";
 import { runTry } from "./attempt.ts";
 import { type Exchange, Form, Wake } from "./exchange.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
@@ -68,22 +69,44 @@ function findRoute(ex: Exchange, head: MessageHead): Failure | undefined {
     return ex.connects ? Failures.methodRefused : undefined;
   }
   if (!ex.env.ready) return Failures.notReady;
-  if (head.authorityStart === -1) return Failures.noRoute;
   if (head.schemeIsHttps) return Failures.noRoute;
-  const { snapshot } = ex.generation!;
+  const host = findHost(ex, head);
+  if (host === undefined) return findOutside(ex, head);
+  ex.route = host.match(head, false);
+  if (ex.route === undefined) return Failures.noRoute;
+  if (ex.websocket && !ex.route.websocket) return Failures.upgradeRefused;
+  return undefined;
+}
+
+/** By the authority; for a captured connection else by the address that it wanted. */
+function findHost(ex: Exchange, head: MessageHead): VirtualHost | undefined {
   const { authorityStart: from, authorityEnd: to } = head;
-  const host = snapshot.findVirtualHost(head.bytes, from, to, listener.defaultPort);
-  if (host !== undefined) {
-    ex.route = host.match(head, false);
-    if (ex.route === undefined) return Failures.noRoute;
-    if (ex.websocket && !ex.route.websocket) return Failures.upgradeRefused;
-    return undefined;
-  }
-  const unknown = snapshot.settings.unknownHost;
-  const proxied = ex.connects || head.form === TargetForm.absolute;
-  if (unknown === undefined || !proxied) return Failures.noRoute;
+  const { captured, defaultPort } = ex.downstream!;
+  const { snapshot } = ex.generation!;
+  const host =
+    from === -1 ? undefined : snapshot.findVirtualHost(head.bytes, from, to, defaultPort);
+  if (host !== undefined || captured === undefined) return host;
+  return ex.env.capture?.hostAt(captured);
+}
+
+/** A host that nobody of the mesh serves: only to an address that the caller itself found. */
+function findOutside(ex: Exchange, head: MessageHead): Failure | undefined {
+  const { captured } = ex.downstream!;
+  const { capture, unknownHosts } = ex.env;
+  const unknown = ex.generation!.snapshot.settings.unknownHost;
+  const isReal = captured !== undefined && capture?.isMade(captured.address) !== true;
+  const proxied = ex.connects || head.form === TargetForm.absolute || isReal;
+  const passes = unknown !== undefined && proxied && (head.authorityStart !== -1 || isReal);
+  unknownHosts?.note(hostText(ex, head), passes ? "passed on" : "refused", "");
+  if (!passes) return Failures.noRoute;
   ex.route = ex.env.passthroughRoute(unknown);
   return undefined;
+}
+
+function hostText({ downstream }: Exchange, head: MessageHead): string {
+  if (head.authorityStart !== -1) return head.text(head.authorityStart, head.authorityEnd);
+  const { captured } = downstream!;
+  return captured === undefined ? "" : `${captured.address}:${captured.port}`;
 }
 
 /** True: the preflight is answered. */

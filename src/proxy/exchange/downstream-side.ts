@@ -2,6 +2,7 @@
 import type { Stream } from "../../http2/stream.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TcpSocket } from "../../io/socket.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import { ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
@@ -36,6 +37,8 @@ export abstract class DownstreamSide extends SocketSide {
   input: Uint8Array | undefined = undefined;
   inputAt = 0;
   inputEnd = 0;
+  /** Where the client wanted to go, if the kernel led it here. */
+  captured: SocketAddress | undefined = undefined;
   /** The stream that it is, where it is no connection of its own: HTTP/2. */
   readonly stream: Stream<StreamUser> | undefined;
   /** Nothing follows what is in the input: the end of a request that counts no octets. */
@@ -57,6 +60,11 @@ export abstract class DownstreamSide extends SocketSide {
     if (this.#names !== undefined || socket === undefined) return this.#names ?? UNKNOWN_NAMES;
     this.#names = connectionNames(socket);
     return this.#names;
+  }
+
+  /** The port meant by a Host without one. */
+  get defaultPort(): number {
+    return this.captured?.port ?? this.listener.defaultPort;
   }
 
   protected override get sendPool(): SendPool {

@@ -8,6 +8,7 @@ import type { Random } from "../../core/random.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import { PathNormalizer } from "../../http/path-normalization.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -15,7 +16,9 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
 import { TargetWriter } from "../route/target-writer.ts";
+import type { VirtualHost } from "../route/virtual-host.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { UnknownHosts } from "../tcp/unknown-hosts.ts";
 import type { Http2Context } from "../transport/http2-context.ts";
 import type { PoolParts } from "../upstream/pool.ts";
 import { fixedRoute } from "./fixed-route.ts";
@@ -23,6 +26,14 @@ import type { EngineLimits } from "./limits.ts";
 import { Staging } from "./staging.ts";
 
 const WALL_READ_MS = 1_000;
+
+/** What is at the addresses that captured connections wanted. */
+export interface CaptureAddresses {
+  /** Who serves requests there, in the snapshot that is published. */
+  hostAt(destination: SocketAddress): VirtualHost | undefined;
+  /** Whether only the mesh can be meant by it. */
+  isMade(address: string): boolean;
+}
 
 export interface EnvironmentParts {
   readonly limits: EngineLimits;
@@ -53,6 +64,10 @@ export class Environment {
   readonly targets: TargetWriter;
   readonly paths: PathNormalizer;
   accessLog: AccessLog | undefined = undefined;
+  /** What captured connections find; undefined: none is captured here. */
+  capture: CaptureAddresses | undefined = undefined;
+  /** Undefined: nobody wants to hear of them. */
+  unknownHosts: UnknownHosts | undefined = undefined;
   /** Whose head `requestHead` holds. */
   scannedFor: unknown = undefined;
   /** Of the event under way. */

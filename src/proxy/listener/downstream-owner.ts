@@ -1,6 +1,7 @@
 /** What the engine does for the connections that it accepted. */
 import type { Failure } from "../../core/failure.ts";
 import type { TcpSocket } from "../../io/socket.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import type { ListenerFacts } from "../exchange/downstream-side.ts";
 import type { Environment } from "../exchange/environment.ts";
@@ -12,6 +13,8 @@ export interface AcceptedConnection {
   readonly exchanges: number;
   /** Bytes that wait for the peer to read. */
   readonly waiting: number;
+  /** Where the client wanted to go, if the kernel led it here. */
+  readonly captured: SocketAddress | undefined;
   /** The proxy ends: no request is expected after the grace. */
   drain(): void;
   /** At once. */

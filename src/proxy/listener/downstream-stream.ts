@@ -8,6 +8,7 @@ import type { Failure } from "../../core/failure.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { Stream } from "../../http2/stream.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
@@ -19,6 +20,7 @@ import type { DownstreamOwner } from "./downstream-owner.ts";
 /** The connection that a stream came on. */
 export interface StreamsConnection extends Http2Connection {
   readonly names: ConnectionNames;
+  readonly captured: SocketAddress | undefined;
 }
 
 export class DownstreamStream extends DownstreamSide implements StreamUser {
@@ -39,6 +41,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     this.#stream = stream;
     this.#socket = new StreamSocket(undefined, stream, connection);
     this.socket = this.#socket;
+    this.captured = connection.captured;
   }
 
   override get names(): ConnectionNames {

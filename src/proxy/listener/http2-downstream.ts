@@ -5,6 +5,7 @@ import { Session } from "../../http2/session.ts";
 import { defaultSessionLimits } from "../../http2/session-limits.ts";
 import type { Stream } from "../../http2/stream.ts";
 import type { TcpSocket } from "../../io/socket.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import { type ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import { connectionNames } from "../exchange/downstream-side.ts";
 import { Http2Connection } from "../transport/http2-connection.ts";
@@ -25,11 +26,17 @@ const meshOffer: readonly (readonly [number, number])[] = [[MESH_SETTING, MESH_V
 
 export class Http2Downstream extends Http2Connection implements AcceptedConnection {
   readonly session: Session<StreamUser>;
+  readonly captured: SocketAddress | undefined;
   readonly #owner: DownstreamOwner;
   #names: ConnectionNames | undefined = undefined;
 
-  constructor(owner: DownstreamOwner, socket: TcpSocket<unknown>) {
+  constructor(
+    owner: DownstreamOwner,
+    socket: TcpSocket<unknown>,
+    captured: SocketAddress | undefined,
+  ) {
     super(owner.env.http2);
+    this.captured = captured;
     this.#owner = owner;
     this.socket = socket;
     const takesMesh = owner.facts.name === "inbound";

@@ -119,6 +119,11 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     freeSpent(bytes);
   }
 
+  /** What was received is freed here. */
+  holds(): boolean {
+    return true;
+  }
+
   drained(): void {
     const { env } = this.#owner;
     env.tick();

@@ -4,9 +4,12 @@
  * HTTP. Snapshots, metrics, access log and endpoints are those of the engines.
  */
 import type { Clock } from "../../core/clock.ts";
+import { Failures } from "../../core/failure.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { SendPool } from "../../io/send-buffer.ts";
+import type { TcpSocket } from "../../io/socket.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import { isWithinMachine, setPlainCongestionControl } from "../../io/socket-options.ts";
 import { TcpConnector } from "../../io/tcp-connector.ts";
 import { type ListenOptions, listenTcp, type TcpListener } from "../../io/tcp-listener.ts";
@@ -14,14 +17,16 @@ import { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import { type LocalApplication, makeLocalCluster } from "../cluster/make-cluster.ts";
+import type { CapturedCall } from "../listener/captured.ts";
 import { type ListenerName, OwnAddresses } from "../listener/own-addresses.ts";
 import { upstreamHandlers } from "../upstream/connection.ts";
 import { WaitingUsers } from "../upstream/pool.ts";
 import { listenForDestination } from "./destination-listener.ts";
 import { TargetFinder, type TcpView } from "./find-target.ts";
-import type { RelayEnvironment } from "./relay-environment.ts";
+import type { TcpRelay } from "./relay.ts";
+import type { RelayEnvironment, RelayTarget } from "./relay-environment.ts";
 import { relayHandlers, TcpRelays } from "./relays.ts";
-import { fixedTcpRoute } from "./tcp-route.ts";
+import { fixedTcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { UnknownHosts } from "./unknown-hosts.ts";
 
 export interface TcpPlaneParts {
@@ -38,6 +43,15 @@ export interface TcpPlaneStats {
   readonly bytesWaiting: number;
 }
 
+interface Taken {
+  readonly call: CapturedCall;
+  readonly asked: Omit<RelayTarget, "route">;
+  /** Undefined: it is refused. */
+  readonly target: RelayTarget | undefined;
+}
+
+/** Ports of one application that captured connections are led to. */
+const APPLICATION_PORTS_MAX = 64;
 const SEND_BUFFER_BYTES = 64 * 1024;
 /** A receive brings up to 512 KiB after the producer was paused. */
 const SEND_BUFFER_BYTES_MAX = 2 * 1024 * 1024;
@@ -46,12 +60,15 @@ const WALL_READ_MS = 1_000;
 export class TcpPlane {
   /** Where this proxy itself listens, whoever opened it: what goes there is a loop. */
   readonly own = new OwnAddresses();
+  readonly unknownHosts: UnknownHosts;
   readonly #parts: TcpPlaneParts;
   readonly #env: PlaneEnvironment;
   readonly #outbound: TcpRelays;
   readonly #inbound: TcpRelays;
   readonly #targets: TargetFinder;
   readonly #listeners: Record<ListenerName, TcpListener[]> = { outbound: [], inbound: [] };
+  /** By port of the application. */
+  readonly #applicationRoutes = new Map<number, TcpRoute>();
   #view: TcpView | undefined = undefined;
 
   constructor(parts: TcpPlaneParts) {
@@ -60,7 +77,8 @@ export class TcpPlane {
     this.#env = new PlaneEnvironment(parts, this.own);
     this.#outbound = new TcpRelays({ env: this.#env, clock, metrics });
     this.#inbound = new TcpRelays({ env: this.#env, clock, metrics });
-    this.#targets = new TargetFinder(new UnknownHosts(log, clock));
+    this.unknownHosts = new UnknownHosts(log, clock);
+    this.#targets = new TargetFinder(this.unknownHosts);
   }
 
   /** Undefined: none. */
@@ -86,13 +104,10 @@ export class TcpPlane {
 
   /** Everything goes to the application. Throws ListenError. */
   listenApplication(app: LocalApplication, at: ListenOptions): TcpListener {
-    const { clock, random, metrics, connectionsMax } = this.#parts;
-    const nobody = { service: "", version: "" };
-    const parts = { clock, random, metrics, resolve: async () => [], source: nobody };
-    const cluster = makeLocalCluster(app, { ...parts, reporter: "destination" });
+    const { connectionsMax } = this.#parts;
     const target = {
       from: "inbound",
-      route: fixedTcpRoute("inbound", cluster),
+      route: this.#applicationRoute(app)!,
       destination: undefined,
       source: undefined,
       serverName: "",
@@ -105,6 +120,54 @@ export class TcpPlane {
       this.#inbound.begin(socket, target);
     });
     return this.#opened("inbound", listenTcp(at, handlers));
+  }
+
+  /** Whether connections to a destination of that name are relayed. */
+  relays(named: string, destination: SocketAddress): boolean {
+    return this.#view?.tcp.findNamed(named, destination, "") !== undefined;
+  }
+
+  /** A captured connection of the application; `named`: the destination, where it is known. */
+  takeOutbound(socket: TcpSocket<unknown>, call: CapturedCall, named: string): void {
+    const { destination, serverName } = call;
+    const from = "outbound" as const;
+    const asked = { from, destination, source: undefined, serverName, named };
+    const target =
+      this.#view === undefined
+        ? undefined
+        : this.#targets.find(this.#view, asked, socket.remoteAddress);
+    this.#take(this.#outbound, socket as TcpSocket<TcpRelay>, { call, asked, target });
+  }
+
+  /** A captured connection to a port of the application. */
+  takeInbound(socket: TcpSocket<unknown>, call: CapturedCall, app: LocalApplication): void {
+    const { destination, serverName } = call;
+    const from = "inbound" as const;
+    const asked = { from, destination: undefined, source: undefined, serverName };
+    const route = this.#applicationRoute({ ...app, port: destination.port });
+    const target = route === undefined ? undefined : { ...asked, route };
+    this.#take(this.#inbound, socket as TcpSocket<TcpRelay>, { call, asked, target });
+  }
+
+  #take(relays: TcpRelays, socket: TcpSocket<TcpRelay>, { call, asked, target }: Taken): void {
+    this.#env.tick();
+    if (relays.size >= this.#parts.connectionsMax) return socket.terminate();
+    if (target === undefined) return relays.refuse(socket, asked, Failures.noRoute);
+    const relay = relays.begin(socket, target, call.early);
+    if (call.ended) relay.ended();
+  }
+
+  /** Undefined: there are too many ports already. */
+  #applicationRoute(app: LocalApplication): TcpRoute | undefined {
+    const known = this.#applicationRoutes.get(app.port);
+    if (known !== undefined || this.#applicationRoutes.size >= APPLICATION_PORTS_MAX) return known;
+    const { clock, random, metrics } = this.#parts;
+    const nobody = { service: "", version: "" };
+    const parts = { clock, random, metrics, resolve: async () => [], source: nobody };
+    const cluster = makeLocalCluster(app, { ...parts, reporter: "destination" });
+    const made = fixedTcpRoute("inbound", cluster);
+    this.#applicationRoutes.set(app.port, made);
+    return made;
   }
 
   stats(): TcpPlaneStats {

@@ -5,6 +5,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Cluster,
+  Cluster_Protocol,
   ClusterSchema,
   LoadBalancer,
   ProxyConfigSchema,
@@ -34,6 +35,8 @@ export interface EngineFixtureOptions {
   readonly cluster?: ClusterInit;
   /** Clusters besides "svc", each with one endpoint: its name and port. */
   readonly others?: Readonly<Record<string, number>>;
+  /** What those speak; HTTP/1.1 unless told. */
+  readonly othersProtocol?: Cluster_Protocol;
   readonly allowAny?: boolean;
   /** The endpoints of "svc" take the mesh's transport, or are said to. */
   readonly meshTransport?: boolean;
@@ -108,7 +111,12 @@ export class EngineFixture {
       clusters: [
         // In turn unless told: then a test can say who is asked.
         Object.assign(create(ClusterSchema, { loadBalancer, ...options.cluster }), named),
-        ...others.map(([name]) => ({ name, service: name, port: 80 })),
+        ...others.map(([name]) => ({
+          name,
+          service: name,
+          port: 80,
+          protocol: options.othersProtocol ?? Cluster_Protocol.HTTP,
+        })),
       ],
       endpointSets: [
         {

@@ -10,6 +10,7 @@ import { PathVerdict } from "../../http/path-normalization.ts";
 import { corsLines } from "../filter/cors.ts";
 import { hopsLeft, oneHopLess } from "../filter/max-forwards.ts";
 import { Mirrored } from "../filter/mirror.ts";
+import { MirroredStream } from "../filter/mirror-stream.ts";
 import { Overrides } from "../filter/override.ts";
 import { isPreflight } from "../route/cors.ts";
 import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
@@ -184,25 +185,40 @@ function forward(ex: Exchange, route: Route, head: MessageHead): void {
 function beginMirror(ex: Exchange, mirror: Mirror, head: MessageHead): void {
   const { env } = ex;
   if (ex.connects || ex.websocket || env.random() >= mirror.fraction) return;
-  const copy = Mirrored.begin(env, mirror.cluster);
-  if (copy === undefined) return;
-  const { output } = env;
+  const shadow = shadowHead(ex, head);
+  if (shadow === undefined) return;
+  if (mirror.cluster.settings.protocol === "http2") {
+    ex.copy = MirroredStream.begin(env, mirror.cluster, shadow, ex.requestDone);
+    ex.copyForm = Form.raw;
+    ex.copyIsStream = true;
+    return;
+  }
+  ex.copy = Mirrored.begin(env, mirror.cluster);
+  ex.copyForm = copyFormOf(ex);
+  ex.copy?.body(shadow, 0, shadow.length);
+}
+
+/** Undefined: it is too large with what is added. */
+function shadowHead(ex: Exchange, head: MessageHead): Uint8Array | undefined {
+  const { output } = ex.env;
   output.begin(0);
   writeRequestHead(ex, output, head);
   output.close();
-  if (output.end() < 0) return copy.abandon();
-  const shadow = shadowed(output.out, output.at);
+  const written = output.end() >= 0;
+  const shadow = written ? shadowed(output.out, output.at) : undefined;
   output.begin(0);
-  copy.body(shadow, 0, shadow.length);
-  ex.copy = copy;
-  ex.copyForm = copyFormOf(ex);
+  return shadow;
 }
 
-/** Content that the exchange decodes is framed anew for the copy. */
+/** Content that the exchange decodes is framed anew for a copy in HTTP/1.1. */
 function copyFormOf(ex: Exchange): Form {
   if (ex.requestFraming === Framing.stream) return Form.chunks;
-  const decodes = ex.cluster!.settings.protocol === "http2";
-  return ex.requestFraming === Framing.chunked && decodes ? Form.chunks : Form.raw;
+  return ex.requestFraming === Framing.chunked && decodes(ex) ? Form.chunks : Form.raw;
+}
+
+/** Whether chunked content is taken out of its framing on its way. */
+function decodes({ cluster }: Exchange): boolean {
+  return cluster!.settings.protocol === "http2";
 }
 
 /** The head with "-shadow" after the name in Host, before a port. */

@@ -46,6 +46,8 @@ export type Form = (typeof Form)[keyof typeof Form];
 /** A second user of the request's bytes. */
 export interface RequestCopy {
   body(bytes: Uint8Array, from: number, to: number): void;
+  /** The request is whole. */
+  end(): void;
   abandon(): void;
 }
 
@@ -80,6 +82,8 @@ export abstract class Exchange implements UpstreamStreamUser {
   requestForm: Form = Form.raw;
   /** Of the mirror's. */
   copyForm: Form = Form.raw;
+  /** The mirror speaks HTTP/2: it gets content, never its framing. */
+  copyIsStream = false;
   requestBytes = 0;
   requestDone = false;
   /** Request bytes have a place to go. */
@@ -179,6 +183,7 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.hopField = undefined;
     this.replay = undefined;
     this.copy = undefined;
+    this.copyIsStream = false;
     this.partial = undefined;
     this.responseFields = undefined;
     this.failure = undefined;

@@ -272,6 +272,38 @@ describe("HTTP/2 to HTTP/2", () => {
   });
 });
 
+describe("a mirror that speaks HTTP/2", () => {
+  test("gets head and content of what HTTP/1.1 asks, and its answer goes nowhere", async () => {
+    const bodies: string[] = [];
+    const mirror = closing(
+      await Http2Service.start(async (stream, headers) => {
+        bodies.push(`${headers[":path"]} ${await contentOf(stream)}`);
+        stream.respond({ ":status": 500 }, { endStream: true });
+      }),
+    );
+    const service = closing(new FakeUpstream({ script: (_, reply) => reply.respond(200, "ok") }));
+    const mesh = proxyTo(service.port, {
+      others: { shadow: mirror.port },
+      othersProtocol: HTTP2,
+      route: { mirror: { cluster: "shadow", percent: 100 } },
+    });
+    const client = await mesh.connect();
+    closers.push(() => client.terminate());
+    const asked = [
+      "GET /a HTTP/1.1\r\nHost: svc\r\n\r\n",
+      "POST /b HTTP/1.1\r\nHost: svc\r\nContent-Length: 3\r\n\r\nabc",
+      "POST /c HTTP/1.1\r\nHost: svc\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n",
+    ];
+    for (const one of asked) {
+      client.send(one);
+      expect((await client.takeResponse()).body).toBe("ok");
+    }
+    while (bodies.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    expect(bodies.sort()).toEqual(["/a ", "/b abc", "/c de"]);
+    expect(mirror.seen[0]?.[":authority"]).toBe("svc-shadow");
+  });
+});
+
 describe("between sidecars", () => {
   function pair(script: FakeScript, protocol: "http" | "http2" | "any" = "any") {
     const service = closing(new FakeUpstream({ script }));

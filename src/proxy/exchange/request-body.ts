@@ -84,6 +84,7 @@ function takeChunks(ex: Exchange, input: Uint8Array): Failure | undefined {
 
 function requestDone(ex: Exchange): void {
   ex.requestDone = true;
+  ex.copy?.end();
   ex.sentMs = ex.env.nowMs;
   startRouteTimeout(ex);
   if (ex.phase === Phase.head) armTimer(ex);

@@ -53,7 +53,7 @@ function writeHead(ex: Exchange, head: MessageHead): Failure | undefined {
     ex.requestForm = Form.raw;
     return writeRequestBlock(ex, stream, head, ex.requestDone && !ex.bodySent && !ex.websocket);
   }
-  ex.requestForm = formOf(ex.requestFraming);
+  ex.requestForm = formOf(ex);
   writeRequestHead(ex, output, head);
   if (output.end() >= 0) return undefined;
   output.begin(0);
@@ -61,9 +61,9 @@ function writeHead(ex: Exchange, head: MessageHead): Failure | undefined {
 }
 
 /** How HTTP/1.1 gets what came in this framing. */
-function formOf(framing: Framing): Form {
-  if (framing === Framing.chunked) return Form.relay;
-  return framing === Framing.stream ? Form.chunks : Form.raw;
+function formOf({ requestFraming, copyIsStream }: Exchange): Form {
+  if (requestFraming === Framing.chunked) return copyIsStream ? Form.chunks : Form.relay;
+  return requestFraming === Framing.stream ? Form.chunks : Form.raw;
 }
 
 /** Everything but the empty line. The Host of a mirrored request is changed by its caller. */

@@ -13,7 +13,7 @@ import type { UpstreamConnection, UpstreamUser } from "../upstream/connection.ts
 import { poolOf } from "../upstream/pool.ts";
 
 /** A mirror that has not answered by then is closed. */
-const MIRROR_MS = 15_000;
+export const MIRROR_MS = 15_000;
 
 export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
   readonly #env: Environment;
@@ -55,6 +55,9 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
       if (this.#connection?.isFull === true) this.abandon();
     }
   }
+
+  /** The framing says where it ends. */
+  end(): void {}
 
   abandon(): void {
     const connection = this.#connection;

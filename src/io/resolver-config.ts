@@ -1,6 +1,6 @@
 /** /etc/resolv.conf, as far as a forwarding resolver needs it. See resolv.conf(5). */
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
+import { isIP } from "../http/ip-literal.ts";
 
 export const RESOLVER_CONFIG = "/etc/resolv.conf";
 
@@ -24,7 +24,7 @@ export function parseResolverConfig(text: string): ResolverConfig {
       .trim()
       .split(/\s+/);
     const [first = ""] = words;
-    if (keyword === "nameserver" && isIP(first) !== 0) nameservers.push(first);
+    if (keyword === "nameserver" && isIP(first)) nameservers.push(first);
     if (keyword === "search" || keyword === "domain")
       search = words
         .map((word) => word.toLowerCase().replace(/^\.+|\.+$/g, ""))

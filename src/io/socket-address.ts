@@ -1,5 +1,5 @@
 /** A sockaddr as the kernel has it, to and fro: sockaddr_in (family 2) and sockaddr_in6 (10). */
-import { isIPv4, isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "../http/ip-literal.ts";
 import { libc } from "./libc.ts";
 
 export interface SocketAddress {

@@ -2,7 +2,7 @@
  * Datagrams. A bound socket serves many peers; a connected one talks to one peer, whose datagrams
  * alone the kernel lets through, from a port that the kernel chose at random.
  */
-import { isIPv6 } from "node:net";
+import { isIPv6 } from "../http/ip-literal.ts";
 import { ListenError } from "./tcp-listener.ts";
 
 /** `bytes` are the receiver's to keep. */

@@ -22,8 +22,7 @@ import { AccessLogSwitch } from "./agent/access-log-switch.ts";
 import { resolveName } from "./agent/resolve-name.ts";
 import { type CaptureView, captureView, emptyCaptureView } from "./capture/capture-view.ts";
 import { NetworkProber } from "./cluster/health/network-prober.ts";
-import { DnsServer } from "./dns/dns-server.ts";
-import { MachineResolvers } from "./dns/machine-resolvers.ts";
+import type { DnsServer } from "./dns/dns-server.ts";
 import { Engine, type EngineCapture, type EngineStats } from "./engine.ts";
 import { connectionsWithin } from "./exchange/limits.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
@@ -115,6 +114,8 @@ export class DataPlane {
     const { flags, clock } = this.#parts;
     if (flags.dns === undefined || this.#dns !== undefined) return;
     const { hostname, port } = flags.dns;
+    const { DnsServer } = await import("./dns/dns-server.ts");
+    const { MachineResolvers } = await import("./dns/machine-resolvers.ts");
     const machine = new MachineResolvers(clock);
     const dns = new DnsServer({
       clock,

@@ -2,8 +2,9 @@
  * Asks again and again whether the application accepts connections. Often while it does not, so
  * that a starting one is known at once; seldom while it does.
  */
-import { connect } from "node:net";
 import type { Clock } from "../../core/clock.ts";
+import { type ConnectHandlers, TcpConnector } from "../../io/tcp-connector.ts";
+import { TimerWheel } from "../../io/timer-wheel.ts";
 import type { HostPort } from "../flags.ts";
 
 const UNHEALTHY_INTERVAL_MS = 100;
@@ -16,6 +17,7 @@ type Answer = "accepted" | "refused" | "timeout";
 
 export class AppProbe {
   readonly #app: HostPort;
+  readonly #connector: TcpConnector<AppProbe>;
   readonly #clock: Clock;
   readonly #onHealth: (healthy: boolean) => void;
   #healthy = false;
@@ -27,6 +29,7 @@ export class AppProbe {
   constructor(app: HostPort, clock: Clock, onHealth: (healthy: boolean) => void) {
     this.#app = app;
     this.#clock = clock;
+    this.#connector = new TcpConnector(handlers, new TimerWheel(clock));
     this.#onHealth = onHealth;
   }
 
@@ -43,19 +46,13 @@ export class AppProbe {
     this.#cancel();
   }
 
+  /** The outcome of one question. */
+  answered(answer: Answer): void {
+    this.#learn(answer);
+  }
+
   #ask(): void {
-    const socket = connect({ host: this.#app.hostname, port: this.#app.port });
-    let answered = false;
-    const answer = (what: Answer): void => {
-      if (answered) return;
-      answered = true;
-      cancelTimeout();
-      socket.destroy();
-      this.#learn(what);
-    };
-    const cancelTimeout = this.#clock.after(CONNECT_TIMEOUT_MS, () => answer("timeout"));
-    socket.on("connect", () => answer("accepted"));
-    socket.on("error", () => answer("refused"));
+    this.#connector.connect(this.#app, this, CONNECT_TIMEOUT_MS);
   }
 
   #learn(answer: Answer): void {
@@ -71,3 +68,18 @@ export class AppProbe {
     this.#cancel = this.#clock.after(interval, () => this.#ask());
   }
 }
+
+/** A connection that stands is the answer; nothing is said on it. */
+const handlers: ConnectHandlers<AppProbe> = {
+  open(socket) {
+    socket.data.answered("accepted");
+    socket.end();
+  },
+  connectFailed(probe, cause) {
+    probe.answered(cause === "timeout" ? "timeout" : "refused");
+  },
+  data() {},
+  drain() {},
+  end() {},
+  close() {},
+};

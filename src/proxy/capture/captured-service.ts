@@ -3,12 +3,12 @@
  * the addresses that stand for them, and which virtual host serves what it sends there.
  */
 
-import { isIP } from "node:net";
 import {
   Cluster_Discovery,
   type ProxyConfig,
   type VirtualHost,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { isIP } from "../../http/ip-literal.ts";
 import { allocateAddresses } from "./service-address.ts";
 
 export interface CapturedService {
@@ -99,7 +99,7 @@ function gather(domain: string, virtualHost: number, service: Gathered): void {
   const parts = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::(\d{1,5}))?$/.exec(domain);
   const name = parts?.[1] ?? parts?.[2];
   if (name === undefined) return;
-  const isAddress = parts?.[1] !== undefined || (/^[\d.]+$/.test(name) && isIP(name) !== 0);
+  const isAddress = parts?.[1] !== undefined || (/^[\d.]+$/.test(name) && isIP(name));
   (isAddress ? service.addresses : service.names).add(name);
   const port = Number(parts?.[3] ?? 0);
   if (port > 0 && !service.ports.has(port)) service.ports.set(port, virtualHost);

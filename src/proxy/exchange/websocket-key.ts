@@ -2,7 +2,6 @@
  * The two fields of a WebSocket handshake that HTTP/2 does not have (RFC 6455 4, RFC 8441 5): made
  * where a handshake leaves HTTP/2, answered where it came from HTTP/1.1.
  */
-import { createHash } from "node:crypto";
 import type { MessageHead } from "../../http/message-head.ts";
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -20,7 +19,7 @@ export function websocketKeyLine(): Uint8Array {
 export function websocketAcceptLine(request: MessageHead): Uint8Array {
   const field = request.find(keyName);
   if (field === -1) return new Uint8Array(0);
-  const digest = createHash("sha1")
+  const digest = new Bun.CryptoHasher("sha1")
     .update(`${request.valueText(field)}${GUID}`)
     .digest("base64");
   return encoder.encode(`sec-websocket-accept: ${digest}\r\n`);

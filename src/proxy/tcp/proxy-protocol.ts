@@ -7,7 +7,7 @@
  * Strict: a header that two readers could take differently is bad, and so is one that is longer
  * than the bound. Only a listener that is told to expect it may read it: it says who the client is.
  */
-import { isIPv4, isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "../../http/ip-literal.ts";
 import { encodeSocketAddress, formatIpv6, type SocketAddress } from "../../io/socket-address.ts";
 import { crc32c } from "./crc32c.ts";
 

@@ -47,7 +47,8 @@ export class Gauge extends Counter {
 export interface MetricScope {
   /** The same name and labels give the same series, in every scope. `help` of the first wins. */
   counter(name: string, help: string, labels?: Labels): Counter;
-  gauge(name: string, help: string, labels?: Labels): Gauge;
+  /** `together`: of what all threads see alike, such as endpoints, the sum would say nothing. */
+  gauge(name: string, help: string, labels?: Labels, together?: Together): Gauge;
   /** Observes milliseconds. */
   histogram(name: string, help: string, labels?: Labels): Histogram;
   /**
@@ -60,7 +61,28 @@ export interface MetricScope {
 export interface MetricsOptions {
   /** Above it new series are counted, and share one series a family; 50,000 unless told. */
   readonly seriesMax?: number;
+  /** Told of every series made or gone, for a SeriesMirror; it calls `forgotten` for the latter. */
+  readonly onSeries?: (change: SeriesChange) => void;
 }
+
+/** One step in the life of a registry: plain data, as a view is. */
+export type SeriesChange =
+  | {
+      readonly at: "made";
+      readonly family: Omit<FamilyView, "series">;
+      readonly labels: string;
+      readonly slot: number;
+    }
+  | {
+      readonly at: "gone";
+      readonly kind: MetricKind;
+      readonly name: string;
+      readonly labels: string;
+      readonly slot: number;
+    };
+
+/** How threads that count the same are put together. Of histograms and counters always the sum. */
+export type Together = "sum" | "max" | "min";
 
 /** What a scrape reads: plain data, which another thread may be sent. */
 export interface MetricsView {
@@ -72,6 +94,7 @@ export interface FamilyView {
   readonly name: string;
   readonly help: string;
   readonly kind: MetricKind;
+  readonly together: Together;
   readonly series: readonly { readonly labels: string; readonly slot: number }[];
 }
 
@@ -91,6 +114,7 @@ interface Family {
   readonly name: string;
   readonly help: string;
   readonly kind: MetricKind;
+  readonly together: Together;
   readonly series: Map<string, Series>;
 }
 
@@ -108,11 +132,13 @@ export class Metrics implements MetricScope {
   readonly #own: Scope;
   readonly #refreshers: (() => void)[] = [];
   readonly #overflow: Counter;
+  readonly #onSeries: ((change: SeriesChange) => void) | undefined;
   #nextSlot = 0;
   #seriesCount = 0;
 
   constructor(options: MetricsOptions = {}) {
     this.#seriesMax = options.seriesMax ?? SERIES_MAX;
+    this.#onSeries = options.onSeries;
     // One series more for each family that may overflow.
     const slots = (2 * this.#seriesMax + 1_000) * HISTOGRAM_SLOTS;
     this.values = new Float64Array(new SharedArrayBuffer(slots * Float64Array.BYTES_PER_ELEMENT));
@@ -127,8 +153,8 @@ export class Metrics implements MetricScope {
     return this.#own.counter(name, help, labels);
   }
 
-  gauge(name: string, help: string, labels: Labels = {}): Gauge {
-    return this.#own.gauge(name, help, labels);
+  gauge(name: string, help: string, labels: Labels = {}, together: Together = "sum"): Gauge {
+    return this.#own.gauge(name, help, labels, together);
   }
 
   histogram(name: string, help: string, labels: Labels = {}): Histogram {
@@ -156,10 +182,8 @@ export class Metrics implements MetricScope {
 
   view(): MetricsView {
     for (const refresh of this.#refreshers) refresh();
-    const families = [...this.#families.values()].map(({ name, help, kind, series }) => ({
-      name,
-      help,
-      kind,
+    const families = [...this.#families.values()].map(({ series, ...family }) => ({
+      ...family,
       series: Array.from(series.values(), (one) => ({
         labels: one.labels,
         slot: one.instrument.slot,
@@ -169,8 +193,8 @@ export class Metrics implements MetricScope {
   }
 
   /** For Scope: the series, made if it is new, with no user counted yet. */
-  resolve(kind: MetricKind, name: string, help: string, labels: Labels): Series {
-    const family = this.#family(kind, name, help);
+  resolve(wanted: Omit<FamilyView, "series">, labels: Labels): Series {
+    const family = this.#family(wanted);
     const text = formatLabels(labels);
     const found = family.series.get(text);
     if (found !== undefined) return found;
@@ -186,15 +210,25 @@ export class Metrics implements MetricScope {
     family.series.delete(labels);
     if (family.series.size === 0) this.#families.delete(family.name);
     this.#seriesCount--;
-    const free = family.kind === "histogram" ? this.#freeRuns : this.#freeSlots;
-    free.push(instrument.slot);
+    const { kind, name } = family;
+    const { slot } = instrument;
+    // A mirror that has not heard of it yet would take a successor's value for its value.
+    if (this.#onSeries === undefined) this.forgotten(kind, slot);
+    else this.#onSeries({ at: "gone", kind, name, labels, slot });
   }
 
-  #family(kind: MetricKind, name: string, help: string): Family {
+  /** The mirror knows that this series is gone: its slots may be used again. */
+  forgotten(kind: MetricKind, slot: number): void {
+    const free = kind === "histogram" ? this.#freeRuns : this.#freeSlots;
+    free.push(slot);
+  }
+
+  #family(wanted: Omit<FamilyView, "series">): Family {
+    const { kind, name } = wanted;
     let family = this.#families.get(name);
     if (family === undefined) {
       assert(METRIC_NAME.test(name), `${name} is a metric name`);
-      family = { name, help, kind, series: new Map() };
+      family = { ...wanted, series: new Map() };
       this.#families.set(name, family);
     }
     assert(family.kind === kind, `${name} is a ${family.kind} everywhere`);
@@ -206,6 +240,8 @@ export class Metrics implements MetricScope {
     const series: Series = { labels, instrument, family, users: 0 };
     family.series.set(labels, series);
     this.#seriesCount++;
+    const { series: _, ...facts } = family;
+    this.#onSeries?.({ at: "made", family: facts, labels, slot: instrument.slot });
     return series;
   }
 
@@ -229,15 +265,15 @@ class Scope implements MetricScope {
   }
 
   counter(name: string, help: string, labels: Labels = {}): Counter {
-    return this.#use("counter", name, help, labels) as Counter;
+    return this.#use({ kind: "counter", name, help, together: "sum" }, labels) as Counter;
   }
 
-  gauge(name: string, help: string, labels: Labels = {}): Gauge {
-    return this.#use("gauge", name, help, labels) as Gauge;
+  gauge(name: string, help: string, labels: Labels = {}, together: Together = "sum"): Gauge {
+    return this.#use({ kind: "gauge", name, help, together }, labels) as Gauge;
   }
 
   histogram(name: string, help: string, labels: Labels = {}): Histogram {
-    return this.#use("histogram", name, help, labels) as Histogram;
+    return this.#use({ kind: "histogram", name, help, together: "sum" }, labels) as Histogram;
   }
 
   retire(): void {
@@ -245,8 +281,8 @@ class Scope implements MetricScope {
     this.#used.clear();
   }
 
-  #use(kind: MetricKind, name: string, help: string, labels: Labels): Instrument {
-    const series = this.#metrics.resolve(kind, name, help, labels);
+  #use(family: Omit<FamilyView, "series">, labels: Labels): Instrument {
+    const series = this.#metrics.resolve(family, labels);
     if (!this.#used.has(series)) {
       this.#used.add(series);
       series.users++;

@@ -1,4 +1,4 @@
-/** The Prometheus text format, 0.0.4, of one registry or of several threads' registries summed. */
+/** The Prometheus text format, 0.0.4, of one registry or of several threads' put together. */
 import { BUCKETS_MS } from "./histogram.ts";
 import type { FamilyView, Metrics, MetricsView } from "./metrics.ts";
 
@@ -25,7 +25,7 @@ export function renderPrometheus(registries: readonly (Metrics | MetricsView)[])
     for (const labels of [...series.keys()].sort()) {
       const places = series.get(labels)!;
       if (family.kind === "histogram") pushHistogram(lines, family.name, labels, places);
-      else pushSample(lines, family.name, labels, sum(places, 0));
+      else pushSample(lines, family.name, labels, together(family, places));
     }
   }
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
@@ -69,6 +69,11 @@ function pushHistogram(
 
 function pushSample(lines: string[], name: string, labels: string, value: number): void {
   lines.push(labels === "" ? `${name} ${format(value)}` : `${name}{${labels}} ${format(value)}`);
+}
+
+function together(family: FamilyView, places: readonly Place[]): number {
+  if (family.together === "sum") return sum(places, 0);
+  return Math[family.together](...places.map(({ values, slot }) => values[slot]!));
 }
 
 function sum(places: readonly Place[], offset: number): number {

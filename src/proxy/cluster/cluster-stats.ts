@@ -2,7 +2,7 @@
  * What operators ask about one cluster, under the names that Envoy's users know. All series of a
  * cluster are made together when it is first used: a mesh has many that a proxy never calls.
  */
-import type { Counter, Gauge, Labels, MetricScope } from "../../telemetry/metrics.ts";
+import type { Counter, Gauge, Labels, MetricScope, Together } from "../../telemetry/metrics.ts";
 import type { EjectionCause } from "./outlier.ts";
 
 export interface ClusterSeries {
@@ -64,7 +64,11 @@ export class ClusterStats {
         "health_check_network_failure",
         "Health checks without an answer in time.",
       ),
-      healthy: this.#gauge("health_check_healthy", "Endpoints that pass their health checks."),
+      healthy: this.#gauge(
+        "health_check_healthy",
+        "Endpoints that pass their health checks.",
+        "min",
+      ),
     };
     return this.#healthSeries;
   }
@@ -105,13 +109,17 @@ export class ClusterStats {
       retryOverflow: counter("upstream_rq_retry_overflow", "Retries refused by the limit."),
       noneHealthy: counter("upstream_cx_none_healthy", "No endpoint was there to choose."),
       ejections: counter("outlier_detection_ejections_enforced_total", "Endpoints ejected."),
-      ejectionsActive: gauge("outlier_detection_ejections_active", "Endpoints ejected now."),
+      ejectionsActive: this.#gauge(
+        "outlier_detection_ejections_active",
+        "Endpoints ejected now.",
+        "max",
+      ),
       ejectionOverflow: counter(
         "outlier_detection_ejections_overflow",
         "Ejections not made because of the maximum.",
       ),
-      membershipTotal: gauge("membership_total", "Endpoints."),
-      membershipHealthy: gauge("membership_healthy", "Endpoints in rotation."),
+      membershipTotal: this.#gauge("membership_total", "Endpoints.", "max"),
+      membershipHealthy: this.#gauge("membership_healthy", "Endpoints in rotation.", "min"),
     };
     this.membership(this.#members, this.#healthy);
     return this.#series;
@@ -121,8 +129,9 @@ export class ClusterStats {
     return this.#scope.counter(`envoy_cluster_${name}`, help, this.#labels);
   }
 
-  #gauge(name: string, help: string): Gauge {
-    return this.#scope.gauge(`envoy_cluster_${name}`, help, this.#labels);
+  /** Each thread sees all endpoints, and judges them for itself: the most cautious one counts. */
+  #gauge(name: string, help: string, together: Together = "sum"): Gauge {
+    return this.#scope.gauge(`envoy_cluster_${name}`, help, this.#labels, together);
   }
 
   get #labels(): Labels {

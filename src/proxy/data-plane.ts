@@ -14,9 +14,11 @@ import { descriptorLimit } from "../io/descriptor-limit.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
 import type { SocketAddress } from "../io/socket-address.ts";
-import type { TcpListener } from "../io/tcp-listener.ts";
+import type { ListenOptions, TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
+import type { LineSink } from "../telemetry/access-log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { type ClusterView, viewCluster } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import { AccessLogSwitch } from "./agent/access-log-switch.ts";
 import { resolveName } from "./agent/resolve-name.ts";
@@ -30,16 +32,30 @@ import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
+import type { Inheritance, TrafficPlane } from "./traffic-plane.ts";
 
 export interface DataPlaneParts {
   readonly flags: ProxyFlags;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** What it shares with others in this process; absent: it is alone. */
+  readonly shared?: SharedParts;
 }
 
-export class DataPlane {
-  readonly metrics = new Metrics();
+export interface SharedParts {
+  /** How many there are, with this one. */
+  readonly workers: number;
+  readonly metrics: Metrics;
+  /** The file of the access log, which all of them write. */
+  readonly sink: (file: LineSink) => LineSink;
+}
+
+/** Where a listener is bound, or which socket it takes over; its address is what the flags say. */
+export type Place = (name: string, address: HostPort) => ListenOptions;
+
+export class DataPlane implements TrafficPlane {
+  readonly metrics: Metrics;
   readonly #parts: DataPlaneParts;
   readonly #outbound: Engine;
   readonly #inbound: Engine | undefined;
@@ -48,14 +64,17 @@ export class DataPlane {
   readonly #accessLog: AccessLogSwitch;
   #captureView = emptyCaptureView;
   #dns: DnsServer | undefined;
+  /** Applied last. */
+  #snapshot: Snapshot | undefined;
   readonly #prober: NetworkProber;
 
   constructor(parts: DataPlaneParts) {
     this.#parts = parts;
-    const { clock, random, log, flags } = parts;
+    const { clock, random, log, flags, shared } = parts;
+    this.metrics = shared?.metrics ?? new Metrics();
     this.#prober = new NetworkProber(new TimerWheel(clock));
     const engines = flags.app === undefined ? 1 : 2;
-    const connectionsMax = connectionsWithin(descriptorLimit(), engines);
+    const connectionsMax = connectionsWithin(descriptorLimit(), engines, shared?.workers);
     const limits = { downstreamConnectionsMax: connectionsMax };
     const options = { clock, random, metrics: this.metrics, log, limits };
     this.#tcp = new TcpPlane({ clock, random, log, metrics: this.metrics, connectionsMax });
@@ -71,12 +90,24 @@ export class DataPlane {
       flags,
       clock,
       log,
+      sink: shared?.sink,
       use: (accessLog) => {
         this.#outbound.accessLog = accessLog;
         if (this.#inbound !== undefined) this.#inbound.accessLog = accessLog;
         this.#tcp.accessLog = accessLog;
       },
     });
+  }
+
+  registries(): readonly Metrics[] {
+    return [this.metrics];
+  }
+
+  apply(config: ProxyConfig): readonly Problem[] {
+    const compiled = this.compile(config, this.#snapshot);
+    if (Array.isArray(compiled)) return compiled;
+    this.publish(compiled);
+    return [];
   }
 
   compile(config: ProxyConfig, former: Snapshot | undefined): Snapshot | Problem[] {
@@ -96,10 +127,24 @@ export class DataPlane {
   }
 
   publish(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
     this.#outbound.publish(snapshot);
     this.#tcp.publish(snapshot);
     if (this.#dns !== undefined) this.#dns.names = this.captureView.names;
     this.#accessLog.follow(snapshot.settings);
+  }
+
+  /** What was published last. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
+  async ready(): Promise<void> {
+    await this.#snapshot?.ready();
+  }
+
+  clusters(): ClusterView[] {
+    return [...(this.#snapshot?.clusters.values() ?? [])].map(viewCluster);
   }
 
   /** What captured connections and questions find in the snapshot that is published. */
@@ -138,26 +183,29 @@ export class DataPlane {
     this.#dns = undefined;
   }
 
-  /** `inherit`: the listening socket of a predecessor, by name. Throws StartFault. */
-  listen(inherit: (name: string) => number | undefined): void {
-    const { flags } = this.#parts;
-    const at = (name: string, address: HostPort) => {
-      const fd = inherit(name);
+  async listen(inheritance: Inheritance | undefined): Promise<void> {
+    this.listenAt((name, address) => {
+      const fd = inheritance?.use(name);
       return fd === undefined ? address : { ...address, fd };
-    };
-    const outbound = at("outbound", flags.outbound);
-    this.#listeners.set(
-      "outbound",
-      bindOr("outbound", flags.outbound, () => this.#outbound.listenOutbound(outbound)),
-    );
+    });
+    // It goes on, and has the same sockets.
+    if (inheritance !== undefined) this.pauseAccept();
+  }
+
+  /** Throws StartFault. */
+  listenAt(at: Place): void {
+    const { flags } = this.#parts;
+    const outbound = (): TcpListener =>
+      this.#outbound.listenOutbound(at("outbound", flags.outbound));
+    this.#listeners.set("outbound", bindOr("outbound", flags.outbound, outbound));
     this.#listenTcp(at);
     const engine = this.#inbound;
     const { app, service } = flags;
     if (engine === undefined || app === undefined) return;
     const version = flags.labels.version ?? "";
-    const address = at("inbound", flags.inbound);
     const { protocol } = flags;
     const open = (): TcpListener => {
+      const address = at("inbound", flags.inbound);
       if (protocol !== "tcp") {
         const speaks = applicationProtocol(protocol);
         return engine.listenInbound({ ...address, app, service, version, protocol: speaks });
@@ -202,7 +250,7 @@ export class DataPlane {
   }
 
   /** Ports that stand for a destination; several proxies may be told of the same one. */
-  #listenTcp(at: (name: string, address: HostPort) => HostPort & { readonly fd?: number }): void {
+  #listenTcp(at: Place): void {
     this.#known("outbound");
     for (const { destination, ...address } of this.#parts.flags.tcpListeners) {
       const name = `tcp ${addressOf(address)} ${destination}`;
@@ -222,7 +270,7 @@ export class DataPlane {
     for (const listener of this.#listeners.values()) listener.pauseAccept();
   }
 
-  resumeAccept(): void {
+  async resumeAccept(): Promise<void> {
     for (const listener of this.#listeners.values()) listener.resumeAccept();
   }
 
@@ -249,9 +297,8 @@ export class DataPlane {
     return [...bound, ...views, { name: "dns", address }];
   }
 
-  /** For a successor. */
-  offered(): OfferedListener[] {
-    return [...this.#listeners].map(([name, { fd }]) => ({ name, fd }));
+  offered(): (OfferedListener & { readonly port: number })[] {
+    return [...this.#listeners].map(([name, { fd, port }]) => ({ name, fd, port }));
   }
 
   stats(): Readonly<Record<string, EngineStats>> {

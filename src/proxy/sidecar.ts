@@ -31,6 +31,7 @@ import { staticConfig } from "./agent/static-config.ts";
 import { DataPlane } from "./data-plane.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { addressOf, bindOr } from "./start-fault.ts";
+import type { TrafficPlane } from "./traffic-plane.ts";
 
 export interface SidecarParts {
   readonly flags: ProxyFlags;
@@ -67,7 +68,7 @@ const APPLICATION_GONE_MS = 1000;
 
 export class Sidecar {
   readonly #parts: SidecarParts;
-  readonly #dataPlane: DataPlane;
+  readonly #dataPlane: TrafficPlane;
   readonly #configuration: Configuration;
   readonly #ending = Promise.withResolvers<Ending>();
   readonly #hurry = Promise.withResolvers<void>();
@@ -101,10 +102,9 @@ export class Sidecar {
       cache: flags.standalone ? undefined : new ConfigCache(flags.stateDir, stateKey(flags)),
       clock: parts.clock,
       log: log.child("config"),
-      compile: (config, former) => this.#dataPlane.compile(config, former),
-      publish: (snapshot) => {
-        this.#dataPlane.publish(snapshot);
+      apply: (config) => {
         this.#tidyMemorySoon();
+        return this.#dataPlane.apply(config);
       },
     });
   }
@@ -145,10 +145,9 @@ export class Sidecar {
       this.#predecessor = await takeListeners(handoverPath(flags), TAKE_OVER_MS);
       if (this.#predecessor === undefined) log.info("nobody to take the ports over from");
     }
-    this.#dataPlane.listen((name) => this.#predecessor?.use(name));
+    await this.#dataPlane.listen(this.#predecessor);
     // A predecessor goes on, with admin and readiness, until it is told; see #succeed.
     if (this.#predecessor === undefined) await this.#bindServers();
-    else this.#dataPlane.pauseAccept();
     await this.#connect();
     this.#state = "waiting";
   }
@@ -190,17 +189,17 @@ export class Sidecar {
       const { version = "" } = configuration.received ?? {};
       log.info("serving the last configuration from disk until the manager answers", { version });
     }
-    if (connect === undefined) configuration.useStatic();
+    if (connect === undefined) await configuration.useStatic();
     if (flags.upstreams.length > 0) {
       await this.#atMost(MANAGER_GRACE_MS, configuration.inForce);
-      configuration.useStatic();
+      await configuration.useStatic();
     }
     while (configuration.source === "none" && !this.#isEnding) {
       await this.#atMost(WAITING_NOTE_MS, configuration.inForce);
       if (configuration.source !== "none" || this.#isEnding) break;
       log.warn("waiting for a first configuration", { manager: flags.manager ?? "" });
     }
-    await this.#atMost(MANAGER_GRACE_MS, configuration.snapshot?.ready());
+    await this.#atMost(MANAGER_GRACE_MS, this.#dataPlane.ready());
   }
 
   async #goLive(): Promise<void> {
@@ -218,7 +217,7 @@ export class Sidecar {
 
   /** The predecessor drains from here on, and gives the ports of admin and readiness free. */
   async #succeed(predecessor: Handover): Promise<void> {
-    this.#dataPlane.resumeAccept();
+    await this.#dataPlane.resumeAccept();
     await predecessor.complete();
     this.#predecessor = undefined;
     const { clock } = this.#parts;
@@ -390,12 +389,12 @@ export class Sidecar {
       uptimeMs: () => clock.nowMs() - openedMs,
       listeners: () => this.#listeners(),
       config: () => this.#configuration.config,
-      snapshot: () => this.#configuration.snapshot,
+      clusters: () => this.#dataPlane.clusters(),
       configSource: () => this.#configuration.source,
       discovery: () => this.#link?.discovery(),
       registration: () => this.#link?.registration(),
       readiness: () => this.#readiness(),
-      metrics: () => renderPrometheus([this.#dataPlane.metrics]),
+      metrics: () => renderPrometheus(this.#dataPlane.registries()),
       tap: (listener) => this.#dataPlane.accessLog.tap(listener),
       taps: () => this.#dataPlane.accessLog.taps,
       failHealthcheck: (failed) => {

@@ -57,7 +57,7 @@ const view: ProxyView = {
   uptimeMs: () => 61_000,
   listeners: () => [{ name: "outbound", address: "127.0.0.1:15001" }],
   config: () => config,
-  snapshot: () => undefined,
+  clusters: () => [],
   configSource: () => "disk",
   discovery: () => undefined,
   registration: () => ({ at: "registered", healthy: true, faults: 0 }),
@@ -169,9 +169,9 @@ test.each([
   ["127.0.0.1.evil.example", 403],
   ["localhost.evil.example:15000", 403],
   ["", 403],
-])("Host: %s is answered %i", (host, status) => {
+])("Host: %s is answered %i", async (host, status) => {
   const request = new Request("http://127.0.0.1/ready", { headers: { host } });
-  expect(adminAnswer(request, view).status).toBe(status);
+  expect((await adminAnswer(request, view)).status).toBe(status);
 });
 
 test("bytes that are no address are answered in a line, never with our source", async () => {

@@ -32,7 +32,7 @@ export function openReadiness(at: HostPort, view: ProxyView): BoundServer {
   });
 }
 
-export function adminAnswer(request: Request, view: ProxyView): Response {
+export function adminAnswer(request: Request, view: ProxyView): Response | Promise<Response> {
   const refusal = foreign(request);
   if (refusal !== undefined) return text(refusal, 403);
   const address = addressOf(request);
@@ -84,7 +84,7 @@ function isLoopback(authority: string): boolean {
   );
 }
 
-type Answer = (request: Request, server: Bun.Server<undefined>) => Response;
+type Answer = (request: Request, server: Bun.Server<undefined>) => Response | Promise<Response>;
 
 function serve(at: HostPort, answer: Answer): BoundServer {
   const server = Bun.serve({

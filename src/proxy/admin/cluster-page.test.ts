@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { published } from "../../testing/snapshot-sample.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import type { Prober } from "../cluster/health/prober.ts";
+import { viewCluster } from "./cluster-view.ts";
 import { configPages } from "./config-pages.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
@@ -42,10 +43,11 @@ async function clustersPage(ejects: boolean): Promise<string> {
   const cluster = snapshot.clusters.get("c")!;
   if (ejects) cluster.answered(cluster.endpoints[2]!, 500, 1, 0);
   const page = configPages.find(({ path }) => path === "/clusters")!;
-  const view = { snapshot: () => snapshot } as unknown as ProxyView;
+  const clusters = [...snapshot.clusters.values()].map(viewCluster);
+  const view = { clusters: () => clusters } as unknown as ProxyView;
   const response = await page.answer(view, new URLSearchParams());
   snapshot.close();
-  return await (response as Response).text();
+  return await response.text();
 }
 
 test("health is shown for each endpoint, and both reasons may be", async () => {

@@ -1,8 +1,7 @@
 /** Pages that show what the proxy runs on: the whole, listeners, routes, clusters. */
 import { toJson } from "@bufbuild/protobuf";
 import { ProxyConfigSchema, type SourcePosition } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import type { Cluster } from "../cluster/cluster.ts";
-import type { Endpoint } from "../cluster/endpoint.ts";
+import type { ClusterView } from "./cluster-view.ts";
 import { json, type Page, text, wantsJson } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
@@ -111,65 +110,31 @@ function inBrackets(words: string): string {
   return words === "" ? "" : ` (${words})`;
 }
 
-function clusters(view: ProxyView, query: URLSearchParams): Response {
-  const all = [...(view.snapshot()?.clusters.values() ?? [])];
-  if (wantsJson(query)) return json(all.map(clusterJson));
+async function clusters(view: ProxyView, query: URLSearchParams): Promise<Response> {
+  const all = await view.clusters();
+  if (wantsJson(query)) return json(all);
   return text(all.flatMap(clusterLines).join("\n"));
 }
 
-function clusterJson(cluster: Cluster): unknown {
-  const { name, settings } = cluster;
-  return {
-    name,
-    service: settings.service,
-    port: settings.port,
-    labels: settings.labels,
-    discovery: settings.discovery,
-    protocol: settings.protocol,
-    loadBalancer: settings.loadBalancer,
-    panics: cluster.panics,
-    origins: settings.origins,
-    endpoints: cluster.endpoints.map((endpoint) => ({
-      address: endpoint.authority,
-      ...endpoint.facts,
-      health: healthOf(endpoint),
-      weight: endpoint.weight,
-      healthCheck: endpoint.check,
-      activeRequests: endpoint.active,
-      consecutiveErrors: endpoint.consecutiveErrors,
-    })),
-  };
-}
-
 /** In the form that Envoy's users grep. */
-function clusterLines(cluster: Cluster): string[] {
-  const { name, settings } = cluster;
+function clusterLines(cluster: ClusterView): string[] {
+  const { name, discovery, loadBalancer, panics, origins, endpoints } = cluster;
   return [
-    `${name}::discovery::${settings.discovery}`,
-    `${name}::load_balancer::${settings.loadBalancer}`,
-    ...(cluster.panics ? [`${name}::panic::true`] : []),
-    ...settings.origins.map((origin) => `${name}::origin::${origin}`),
-    ...cluster.endpoints.flatMap((endpoint) => {
+    `${name}::discovery::${discovery}`,
+    `${name}::load_balancer::${loadBalancer}`,
+    ...(panics ? [`${name}::panic::true`] : []),
+    ...origins.map((origin) => `${name}::origin::${origin}`),
+    ...endpoints.flatMap((endpoint) => {
       const line = (key: string, value: string | number): string =>
-        `${name}::${endpoint.authority}::${key}::${value}`;
+        `${name}::${endpoint.address}::${key}::${value}`;
       return [
-        line("health_flags", healthOf(endpoint)),
-        line("rq_active", endpoint.active),
+        line("health_flags", endpoint.health),
+        line("rq_active", endpoint.activeRequests),
         line("weight", endpoint.weight),
-        ...(endpoint.facts.locality === "" ? [] : [line("locality", endpoint.facts.locality)]),
-        line("workload", endpoint.facts.workload),
-        ...Object.entries(endpoint.facts.labels).map(([key, value]) => line(`label.${key}`, value)),
+        ...(endpoint.locality === "" ? [] : [line("locality", endpoint.locality)]),
+        line("workload", endpoint.workload),
+        ...Object.entries(endpoint.labels).map(([key, value]) => line(`label.${key}`, value)),
       ];
     }),
   ];
-}
-
-/** Envoy's flags, as it writes them: "/failed_active_hc/failed_outlier_check", or "healthy". */
-function healthOf({ check, ejected }: Endpoint): string {
-  const flags = [
-    check === "unhealthy" ? "/failed_active_hc" : "",
-    check === "pending" ? "/pending_active_hc" : "",
-    ejected ? "/failed_outlier_check" : "",
-  ].join("");
-  return flags === "" ? "healthy" : flags;
 }

@@ -6,7 +6,7 @@ export interface Page {
   /** POST for whatever changes something, so that no link or image can. */
   readonly method: "GET" | "POST";
   readonly about: string;
-  readonly answer: (view: ProxyView, query: URLSearchParams) => Response;
+  readonly answer: (view: ProxyView, query: URLSearchParams) => Response | Promise<Response>;
 }
 
 export function text(body: string, status = 200): Response {

@@ -3,7 +3,7 @@ import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";
 import type { DiscoveryStatus } from "../agent/discovery.ts";
 import type { RegistrationStatus } from "../agent/registration.ts";
-import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { ClusterView } from "./cluster-view.ts";
 
 export interface ListenerView {
   /** "outbound", "inbound", "admin", "readiness" */
@@ -35,7 +35,7 @@ export interface ProxyView {
   listeners(): readonly ListenerView[];
   /** What is in force: the manager's, with static upstreams laid over. */
   config(): ProxyConfig | undefined;
-  snapshot(): Snapshot | undefined;
+  clusters(): readonly ClusterView[] | Promise<readonly ClusterView[]>;
   /** Where the configuration in force came from. */
   configSource(): "manager" | "disk" | "static" | "none";
   /** Undefined: there is no manager. */

@@ -5,7 +5,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { AppendFile } from "../../io/append-file.ts";
-import type { AccessLog } from "../../telemetry/access-log.ts";
+import type { AccessLog, LineSink } from "../../telemetry/access-log.ts";
 import type { ProxyFlags } from "../flags.ts";
 import { StartFault } from "../start-fault.ts";
 import { type Tap, TappedAccessLog } from "./tapped-access-log.ts";
@@ -14,6 +14,8 @@ export interface AccessLogSwitchParts {
   readonly flags: ProxyFlags;
   readonly clock: Clock;
   readonly log: Log;
+  /** Around the file, where several threads write it. */
+  readonly sink?: ((file: LineSink) => LineSink) | undefined;
   /** Undefined: none. */
   readonly use: (accessLog: AccessLog | undefined) => void;
 }
@@ -95,7 +97,7 @@ export class AccessLogSwitch {
   }
 
   #follow(settings: AccessLogSettings): void {
-    const { flags, clock, use } = this.#parts;
+    const { flags, clock, use, sink = itself } = this.#parts;
     const path = flags.accessLog ?? settings.accessLogFile;
     const { accessLogEncoding = settings.accessLogJson ? "JSON" : "TEXT" } = flags;
     const key = `${accessLogEncoding} ${path}`;
@@ -103,11 +105,15 @@ export class AccessLogSwitch {
     if (path === "" || path === "none") return void this.close();
     const file = new AppendFile(path);
     const format = accessLogEncoding === "JSON" ? "json" : "text";
-    const accessLog = new TappedAccessLog({ format, sink: file, clock, taps: this.#taps });
+    const accessLog = new TappedAccessLog({ format, sink: sink(file), clock, taps: this.#taps });
     void this.close();
     this.#open = { key, accessLog, file };
     use(accessLog);
   }
+}
+
+function itself(file: LineSink): LineSink {
+  return file;
 }
 
 function reasonOf(thrown: unknown): string {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { Log } from "../../core/log.ts";
+import type { Problem } from "../../core/problem.ts";
 import { seededRandom } from "../../core/random.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
@@ -30,23 +31,32 @@ beforeEach(() => {
 const metrics = new Metrics();
 const scope = { namespace: "default", domain: "cluster.local" };
 
-function configuration(upstreams: Parameters<typeof staticConfig>[0] = []): Configuration {
+/** `isSlow`: several threads have to agree. */
+function configuration(
+  upstreams: Parameters<typeof staticConfig>[0] = [],
+  isSlow = false,
+): Configuration {
   return new Configuration({
     base: staticConfig(upstreams, scope),
     cache,
     clock,
     log: new Log("test", { level: "error" }, () => {}),
-    compile: (config, former) =>
-      compileSnapshot(config, {
-        clock,
-        random: seededRandom(1),
-        metrics,
-        resolve: async () => [],
-        source: { service: "", version: "" },
-        former,
-      }),
-    publish: (snapshot) => published.push(snapshot.version),
+    apply: isSlow ? async (config) => apply(config) : apply,
   });
+}
+
+function apply(config: ProxyConfig): readonly Problem[] {
+  const compiled = compileSnapshot(config, {
+    clock,
+    random: seededRandom(1),
+    metrics,
+    resolve: async () => [],
+    source: { service: "", version: "" },
+    former: undefined,
+  });
+  if (Array.isArray(compiled)) return compiled;
+  published.push(compiled.version);
+  return [];
 }
 
 /** A virtual host that forwards to a cluster, which is there or not. */
@@ -65,7 +75,7 @@ function config(version: string, hasCluster = true): ProxyConfig {
 test("what cannot be compiled changes nothing, in force or on disk", async () => {
   const own = configuration();
   expect(own.accept(config("v1"))).toEqual([]);
-  expect(own.accept(config("v2", false)).join()).toContain('"c"');
+  expect((await own.accept(config("v2", false))).join()).toContain('"c"');
   expect(own.config?.version).toBe("v1");
   expect(published).toEqual(["v1"]);
   await own.close();
@@ -92,12 +102,37 @@ test("one on disk that cannot be used is as none", async () => {
 
 test("the disk holds what the manager sent, without the command line's part", async () => {
   const own = configuration([{ service: "api", hostname: "127.0.0.1", port: 80 }]);
-  own.useStatic();
+  await own.useStatic();
   expect([own.source, own.config?.virtualHosts.length]).toEqual(["static", 1]);
   own.accept(config("v1"));
   expect(own.config?.virtualHosts.length).toBe(2);
   await own.close();
   expect((await cache.load())?.virtualHosts.length).toBe(1);
+});
+
+test("until several threads have agreed the former one is in force, and then the next", async () => {
+  const own = configuration([], true);
+  await own.accept(config("v1"));
+  const second = own.accept(config("v2"));
+  expect(own.config?.version).toBe("v1");
+  expect(await second).toEqual([]);
+  expect(own.config?.version).toBe("v2");
+  const third = own.accept(config("v3", false));
+  const fourth = own.accept(config("v4"));
+  expect((await third).join()).toContain('"c"');
+  await fourth;
+  expect([own.config?.version, published.join()]).toEqual(["v4", "v1,v2,v4"]);
+  await own.close();
+  expect((await cache.load())?.version).toBe("v4");
+});
+
+test("the command line's part alone never replaces what the manager sends meanwhile", async () => {
+  const own = configuration([{ service: "api", hostname: "127.0.0.1", port: 80 }], true);
+  const sent = own.accept(config("v1"));
+  await own.useStatic();
+  await sent;
+  expect([own.source, own.config?.version]).toEqual(["manager", "v1"]);
+  await own.close();
 });
 
 test("many changes are few writes, and the last one is there in the end", async () => {

@@ -2,14 +2,13 @@
  * The configuration in force, wherever it came from.
  *
  *   manager ─┐
- *   disk ────┼─▶ under --upstream ─▶ compile ──problems──▶ refused, the former stays
- *   static ──┘                          └──snapshot──▶ published; the manager's also on disk
+ *   disk ────┼─▶ under --upstream ─▶ apply ──problems──▶ refused, the former stays
+ *   static ──┘                         └──none──▶ in force; the manager's also on disk
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { formatProblem, type Problem } from "../../core/problem.ts";
-import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { ConfigCache } from "./config-cache.ts";
 import { overlay } from "./static-config.ts";
 
@@ -21,9 +20,12 @@ export interface ConfigurationParts {
   readonly cache: ConfigCache | undefined;
   readonly clock: Clock;
   readonly log: Log;
-  readonly compile: (config: ProxyConfig, former: Snapshot | undefined) => Snapshot | Problem[];
-  readonly publish: (snapshot: Snapshot) => void;
+  /** Puts it in force; or says what is wrong with it, and changes nothing. In the order asked. */
+  readonly apply: (config: ProxyConfig) => Applied;
 }
+
+/** A promise where several threads have to agree. */
+type Applied = readonly Problem[] | Promise<readonly Problem[]>;
 
 /** Between two writes to disk: each serializes the whole, beside the traffic. */
 const STORE_INTERVAL_MS = 1000;
@@ -33,7 +35,8 @@ export class Configuration {
   readonly #inForce = Promise.withResolvers<void>();
   #source: ConfigSource = "none";
   #config: ProxyConfig | undefined;
-  #snapshot: Snapshot | undefined;
+  /** Asked for, and not answered yet. */
+  #underWay = 0;
   /** What the manager sent, or the disk held: without the static part. */
   #received: ProxyConfig | undefined;
   /** Newer than what is on disk. */
@@ -55,10 +58,6 @@ export class Configuration {
     return this.#config;
   }
 
-  get snapshot(): Snapshot | undefined {
-    return this.#snapshot;
-  }
-
   /** For discovery to resume from. */
   get received(): ProxyConfig | undefined {
     return this.#received;
@@ -70,41 +69,56 @@ export class Configuration {
   }
 
   /** The manager's: the problems with it, or none and it is in force. */
-  accept(config: ProxyConfig): readonly string[] {
-    const problems = this.#put(config, "manager");
-    if (problems.length === 0) this.#storeSoon(config);
-    return problems;
+  accept(config: ProxyConfig): readonly string[] | Promise<readonly string[]> {
+    return this.#put(config, "manager");
   }
 
   /** The last good one of an earlier run; false if there is none that can be used. */
   async loadFromDisk(): Promise<boolean> {
     const config = await this.#parts.cache?.load();
     if (config === undefined || this.#source !== "none") return false;
-    const problems = this.#put(config, "disk");
+    const problems = await this.#put(config, "disk");
     if (problems.length === 0) return true;
     this.#parts.log.warn("configuration on disk is of no use", { problem: problems[0]! });
     return false;
   }
 
   /** Only what the command line says. */
-  useStatic(): void {
-    if (this.#source !== "none") return;
-    const problems = this.#put(undefined, "static");
+  async useStatic(): Promise<void> {
+    if (this.#source !== "none" || this.#underWay > 0) return;
+    const problems = await this.#put(undefined, "static");
     if (problems.length > 0) throw new Error(`--upstream: ${problems[0]}`);
   }
 
-  #put(received: ProxyConfig | undefined, source: ConfigSource): readonly string[] {
+  #put(
+    received: ProxyConfig | undefined,
+    source: ConfigSource,
+  ): readonly string[] | Promise<readonly string[]> {
     const config = overlay(this.#parts.base, received);
-    const compiled = this.#parts.compile(config, this.#snapshot);
-    if (Array.isArray(compiled)) return compiled.map(formatProblem);
-    this.#parts.publish(compiled);
-    this.#config = config;
-    this.#snapshot = compiled;
-    this.#received = received;
-    this.#source = source;
-    this.#parts.log.debug("configuration in force", { version: config.version, source });
-    this.#inForce.resolve();
-    return [];
+    const settle = (problems: readonly Problem[]): readonly string[] => {
+      if (problems.length > 0) return problems.map(formatProblem);
+      this.#config = config;
+      this.#received = received;
+      this.#source = source;
+      this.#parts.log.debug("configuration in force", { version: config.version, source });
+      this.#inForce.resolve();
+      if (source === "manager" && received !== undefined) this.#storeSoon(received);
+      return [];
+    };
+    const applied = this.#parts.apply(config);
+    return applied instanceof Promise ? this.#whenApplied(applied, settle) : settle(applied);
+  }
+
+  async #whenApplied(
+    applied: Promise<readonly Problem[]>,
+    settle: (problems: readonly Problem[]) => readonly string[],
+  ): Promise<readonly string[]> {
+    this.#underWay++;
+    try {
+      return settle(await applied);
+    } finally {
+      this.#underWay--;
+    }
   }
 
   /** What is in force is on disk. */

@@ -40,7 +40,7 @@ export interface DiscoveryOptions {
   readonly random: Random;
   readonly log: Log;
   /** Puts a configuration in force; or says what is wrong with it, and changes nothing. */
-  readonly accept: (config: ProxyConfig) => readonly string[];
+  readonly accept: (config: ProxyConfig) => readonly string[] | Promise<readonly string[]>;
   /** A stream is established, the first time or again. */
   readonly onConnected?: () => void;
 }
@@ -136,7 +136,7 @@ export class Discovery {
     try {
       for await (const update of this.#client.watch(request, options)) {
         this.#connected();
-        if (!this.#receive(update)) {
+        if (!(await this.#receive(update))) {
           this.#fault = "a difference to a version that is not held";
           return;
         }
@@ -195,7 +195,7 @@ export class Discovery {
   }
 
   /** False: this stream cannot be followed on. */
-  #receive(update: ConfigUpdate): boolean {
+  async #receive(update: ConfigUpdate): Promise<boolean> {
     const config = applyUpdate(this.#received, update) ?? applyUpdate(this.#active, update);
     if (config === undefined) {
       this.#received = undefined;
@@ -203,7 +203,7 @@ export class Discovery {
     }
     this.#updates++;
     this.#received = config;
-    const problems = this.#options.accept(config);
+    const problems = await this.#options.accept(config);
     if (problems.length === 0) {
       this.#active = config;
       this.#rejected = undefined;

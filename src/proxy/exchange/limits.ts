@@ -68,10 +68,10 @@ const CONNECTIONS_MIN = 16;
  * The downstream connections of one of `engines` in a process with this limit of open files. Most
  * wait between requests and share the upstream connections of the few that do not, so the larger
  * part is theirs, and two engines are not both full at once. Without descriptors a proxy could not
- * even refuse.
+ * even refuse. `workers`: how many threads have as many engines.
  */
-export function connectionsWithin(descriptors: number, engines: number): number {
+export function connectionsWithin(descriptors: number, engines: number, workers = 1): number {
   const part = engines === 1 ? 0.8 : 0.6;
-  const share = Math.floor((descriptors - OTHER_DESCRIPTORS) * part);
+  const share = Math.floor(((descriptors - OTHER_DESCRIPTORS) * part) / workers);
   return Math.min(defaultEngineLimits.downstreamConnectionsMax, Math.max(CONNECTIONS_MIN, share));
 }

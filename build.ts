@@ -22,8 +22,10 @@ const flags = [
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
 ];
+/** A Worker is started by the name of its own entry; see src/proxy/worker/worker-thread.ts. */
+const entries = ["src/main.ts", "src/proxy/worker/worker-entry.ts"];
 const build = Bun.spawnSync(
-  [process.execPath, "build", ...flags, "src/main.ts", "--outfile", outfile],
+  [process.execPath, "build", ...flags, ...entries, "--outfile", outfile],
   { cwd: root, stdout: "pipe", stderr: "inherit" },
 );
 if (!build.success) process.exit(build.exitCode || 1);

@@ -24,6 +24,8 @@ const layers: readonly (readonly string[])[] = [
   ["."],
 ];
 const testOnly: readonly string[] = ["testing", "spec", "bench"];
+/** What build.ts names. */
+const entries: readonly string[] = ["main.ts", "proxy/worker/worker-entry.ts"];
 /** Made from proto/ by `bun run generate`; a test of its own compares it. */
 const generated = /^api\/gen\//;
 
@@ -146,7 +148,7 @@ test("every module is reached from an entry point or a test", () => {
     reached.add(path);
     for (const target of modules.get(path)?.imports ?? []) visit(target);
   };
-  for (const path of modules.keys()) if (path === "main.ts" || isTest(path)) visit(path);
+  for (const path of modules.keys()) if (entries.includes(path) || isTest(path)) visit(path);
   expect([...modules.keys()].filter((path) => !reached.has(path))).toEqual([]);
 });
 

@@ -11,9 +11,14 @@ const MADV_DONTNEED = 4;
 /** One line of /proc/PID/maps: "range perms offset device inode path". */
 const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ \d+\s+(.*)$/;
 
+/** Of this thread. */
+export function collectGarbage(): void {
+  Bun.gc(true);
+}
+
 /** Takes tens of milliseconds: for a time when nothing waits. */
 export function giveMemoryBack(): void {
-  Bun.gc(true);
+  collectGarbage();
   for (const { start, length } of codeMappings()) libc()?.madvise(start, length, MADV_DONTNEED);
 }
 

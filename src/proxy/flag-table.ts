@@ -44,7 +44,7 @@ const rows = {
   "access-log-encoding": ["TEXT|JSON", "form of these lines (TEXT)"],
   "log-level":           ["LEVEL", "debug, info, warn or error (info)"],
   "drain-seconds":       ["SECONDS", "for running exchanges when stopping (as the mesh says)"],
-  concurrency:           ["N", "threads; only 1 so far"],
+  concurrency:           ["N", "threads for the traffic; 0: one a processor (1)"],
   restart:               ["", "take the ports over from the proxy that has them"],
   help:                  ["", "this text", { short: "h" }],
 } as const satisfies Readonly<Record<string, FlagRow>>;

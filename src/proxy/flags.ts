@@ -2,6 +2,7 @@
  * What `mesh proxy` is told: command line and environment ─▶ ProxyFlags, or every problem with them
  * at once. Nothing here opens anything.
  */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Level } from "../core/log.ts";
 import type { Problem } from "../core/problem.ts";
@@ -63,6 +64,8 @@ export interface ProxyFlags {
   readonly logLevel: Level;
   /** Absent: as the mesh's settings say. */
   readonly drainMs: number | undefined;
+  /** Threads that carry traffic, at least 1. */
+  readonly concurrency: number;
   readonly restart: boolean;
   readonly command: readonly string[];
 }
@@ -71,6 +74,9 @@ export type FlagsResult =
   | { readonly at: "flags"; readonly flags: ProxyFlags }
   | { readonly at: "help" }
   | { readonly at: "problems"; readonly problems: readonly Problem[] };
+
+/** Each has listening sockets of its own, all of which go to a successor in one message. */
+const WORKERS_MAX = 64;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -128,6 +134,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     accessLogEncoding: reader.oneOf("access-log-encoding", ["TEXT", "JSON"]),
     logLevel: reader.oneOf("log-level", ["debug", "info", "warn", "error"]) ?? "info",
     drainMs: reader.seconds("drain-seconds", 3600),
+    concurrency: reader.concurrency(),
     restart: reader.has("restart"),
     command,
   };
@@ -201,6 +208,16 @@ class FlagReader {
     if (value <= max) return value * 1000;
     this.#refuse(name, `"${written}" is not a number from 0 to ${max}`);
     return undefined;
+  }
+
+  /** As Envoy and Istio have it: 0 is as many as there are processors. */
+  concurrency(): number {
+    const written = this.text("concurrency") ?? "1";
+    const value = /^\d{1,4}$/.test(written) ? Number(written) : Number.NaN;
+    if (value === 0) return Math.min(availableParallelism(), WORKERS_MAX);
+    if (value <= WORKERS_MAX) return value;
+    this.#refuse("concurrency", `"${written}" is not a number from 0 to ${WORKERS_MAX}`);
+    return 1;
   }
 
   port(name: FlagName): number | undefined {
@@ -310,11 +327,7 @@ class FlagReader {
 
   /** What no flag says alone. */
   checkTogether(flags: ProxyFlags): void {
-    const concurrency = this.text("concurrency");
     this.#checkMode(flags);
-    if (concurrency !== undefined && concurrency !== "1") {
-      this.#refuse("concurrency", "a sidecar has one thread; only 1 is possible so far");
-    }
     if (flags.standalone && flags.files.length === 0) {
       this.#refuse("standalone", "needs rules to read", "add -f DIR|FILE");
     }

@@ -9,6 +9,7 @@ import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { formatProblem } from "../core/problem.ts";
 import { systemRandom } from "../core/random.ts";
+import { SharedLevel } from "../core/shared-level.ts";
 import { MESH_VERSION } from "../core/version.ts";
 import { ClosableClock } from "./agent/closable-clock.ts";
 import type { ManagerConnection } from "./agent/manager-link.ts";
@@ -66,6 +67,7 @@ export async function runProxy(
 
 async function runSidecar(flags: ProxyFlags, dependencies: ProxyDependencies): Promise<number> {
   const clock = new ClosableClock(systemClock);
+  const level = new SharedLevel(flags.logLevel);
   try {
     const sidecar = new Sidecar({
       flags,
@@ -75,7 +77,8 @@ async function runSidecar(flags: ProxyFlags, dependencies: ProxyDependencies): P
       connect: connector(flags, dependencies),
       clock,
       random: systemRandom,
-      log: new Log("proxy", { level: flags.logLevel }),
+      log: new Log("proxy", level),
+      level,
     });
     const release = followSignals(sidecar);
     try {

@@ -10,6 +10,7 @@ import { mkdir } from "node:fs/promises";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import type { SharedLevel } from "../core/shared-level.ts";
 import {
   type Handover,
   type HandoverOffer,
@@ -32,6 +33,7 @@ import { DataPlane } from "./data-plane.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { addressOf, bindOr } from "./start-fault.ts";
 import type { TrafficPlane } from "./traffic-plane.ts";
+import { WorkerPlane } from "./worker/worker-plane.ts";
 
 export interface SidecarParts {
   readonly flags: ProxyFlags;
@@ -44,6 +46,8 @@ export interface SidecarParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Of this log. */
+  readonly level: SharedLevel;
 }
 
 /** Why a sidecar ends. */
@@ -87,7 +91,7 @@ export class Sidecar {
   constructor(parts: SidecarParts) {
     this.#parts = parts;
     const { flags, log } = parts;
-    this.#dataPlane = new DataPlane(parts);
+    this.#dataPlane = flags.concurrency === 1 ? new DataPlane(parts) : new WorkerPlane(parts);
     this.#process = addProcessMetrics(this.#dataPlane.metrics, parts.clock);
     exportAgentMetrics(this.#dataPlane.metrics, {
       version: parts.version,

@@ -35,14 +35,6 @@ export function addProcessMetrics(metrics: Metrics, clock: Clock): ProcessMetric
     heap.set(heapUsed);
     descriptors.set(countDescriptors());
   });
-  return measureLag(metrics, clock);
-}
-
-function measureLag(metrics: Metrics, clock: Clock): ProcessMetrics {
-  const lag = metrics.histogram(
-    "process_event_loop_lag_milliseconds",
-    "How late a timer ran, sampled twice a second.",
-  );
   const worst = metrics.gauge(
     "process_event_loop_lag_max_milliseconds",
     "The latest timer since the last scrape.",
@@ -52,12 +44,27 @@ function measureLag(metrics: Metrics, clock: Clock): ProcessMetrics {
     worst.set(latest);
     latest = 0;
   });
+  return addLagMetrics(metrics, clock, (late) => {
+    latest = Math.max(latest, late);
+  });
+}
+
+/** Of this thread; a process's other threads are asked by nobody, and have no maximum. */
+export function addLagMetrics(
+  metrics: Metrics,
+  clock: Clock,
+  onLate: (late: number) => void = () => {},
+): ProcessMetrics {
+  const lag = metrics.histogram(
+    "process_event_loop_lag_milliseconds",
+    "How late a timer ran, sampled twice a second.",
+  );
   let cancel: () => void = () => {};
   const sample = (): void => {
     const dueMs = clock.nowMs() + LAG_SAMPLE_MS;
     cancel = clock.after(LAG_SAMPLE_MS, () => {
       const late = Math.max(0, clock.nowMs() - dueMs);
-      latest = Math.max(latest, late);
+      onLate(late);
       lag.observe(late);
       sample();
     });

@@ -110,7 +110,7 @@ test("the disk holds what the manager sent, without the command line's part", as
   expect((await cache.load())?.virtualHosts.length).toBe(1);
 });
 
-test("until several threads have agreed the former one is in force, and then the next", async () => {
+test("until several threads have agreed the former one is in force, then the next", async () => {
   const own = configuration([], true);
   await own.accept(config("v1"));
   const second = own.accept(config("v2"));
@@ -126,7 +126,7 @@ test("until several threads have agreed the former one is in force, and then the
   expect((await cache.load())?.version).toBe("v4");
 });
 
-test("the command line's part alone never replaces what the manager sends meanwhile", async () => {
+test("the command line's part never replaces what the manager sends meanwhile", async () => {
   const own = configuration([{ service: "api", hostname: "127.0.0.1", port: 80 }], true);
   const sent = own.accept(config("v1"));
   await own.useStatic();

@@ -111,11 +111,15 @@ export interface Pair {
   crash(): void;
 }
 
-/** Two instances of a service, "a" and "b", and a caller's sidecar that has seen both. */
-export async function startPair(stage: Stage, service: string): Promise<Pair> {
+/** Two instances of a service, "a" and "b", and a caller's sidecar that has seen both. `flags`: of all. */
+export async function startPair(
+  stage: Stage,
+  service: string,
+  flags: readonly string[] = [],
+): Promise<Pair> {
   const ports = managerPorts();
   await startManager(stage, ports);
-  const manager = ["--manager", managerUrl(ports)];
+  const manager = ["--manager", managerUrl(ports), ...flags];
   const instance = (appPort: number): Promise<Sidecar> =>
     startSidecar(stage, [
       ...[...manager, "--service", `${service}.default`],

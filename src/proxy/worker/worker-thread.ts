@@ -15,6 +15,11 @@ export interface WorkerThreadParts {
   readonly onLine: (line: string) => void;
 }
 
+/** Of an engine; and, under Envoy's name, of one Worker: does the kernel deal them out evenly? */
+const CONNECTIONS = "envoy_http_downstream_cx_active";
+const OWN_CONNECTIONS = "envoy_listener_worker_downstream_cx_active";
+const OWN_CONNECTIONS_HELP = "Open downstream connections of each worker.";
+
 export class WorkerThread {
   readonly #parts: WorkerThreadParts;
   readonly #worker: Worker;
@@ -40,9 +45,16 @@ export class WorkerThread {
     return asked.promise as Promise<WorkerAsks[K]["give"]>;
   }
 
-  /** Undefined: it has not begun to count. */
+  /** What it counts, and its connections for itself; undefined: it has not begun to count. */
   view(): MetricsView | undefined {
-    return this.#mirror?.view();
+    const view = this.#mirror?.view();
+    if (view === undefined) return undefined;
+    const connections = view.families.find(({ name }) => name === CONNECTIONS);
+    if (connections === undefined) return view;
+    const labels = `envoy_worker_id="${this.#parts.number}"`;
+    const series = connections.series.map(({ slot }) => ({ labels, slot }));
+    const own = { ...connections, name: OWN_CONNECTIONS, help: OWN_CONNECTIONS_HELP, series };
+    return { values: view.values, families: [...view.families, own] };
   }
 
   /** It ends by itself after that. */

@@ -60,8 +60,12 @@ async function proxy(argv: readonly string[]): Promise<number> {
   });
 }
 
-const code = await main(process.argv.slice(2));
-// A daemon that has ended has closed everything; sockets that still part from their peers would
-// hold the process for seconds. Other modes may have output under way.
-if (process.argv[2] === "proxy" || process.argv[2] === "manager") process.exit(code);
-process.exitCode = code;
+function end(code: number): void {
+  // A daemon that has ended has closed everything; sockets that still part from their peers would
+  // hold the process for seconds. Other modes may have output under way.
+  if (process.argv[2] === "proxy" || process.argv[2] === "manager") process.exit(code);
+  process.exitCode = code;
+}
+
+// Not awaited: while a module waits at its top, Bun reports a failed assertion and goes on.
+void main(process.argv.slice(2)).then(end);

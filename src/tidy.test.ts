@@ -45,6 +45,11 @@ const banned: readonly (readonly [pattern: RegExp, instead: string, allowedIn: R
   [/^\s*(export )?(const )?enum /m, "an `as const` object or a union of literals", /^$/],
   [/\bas any\b|: any\b|<any>/, "unknown, or a type", /^$/],
   [/@ts-ignore/, "@ts-expect-error with a reason", /^$/],
+  [
+    /^(\S.* )?await /m,
+    "a function: while a module waits at its top, Bun reports a failed assertion and goes on",
+    /^(testing|spec|bench)\/|\.(test|bench|fuzz|fixture)\.ts$/,
+  ],
   [/\bFIXME\b|\.only\(/, "finishing it before it lands", /^$/],
   [
     /\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bMath\.random\(/,

@@ -111,7 +111,7 @@ export interface Pair {
   crash(): void;
 }
 
-/** Two instances of a service, "a" and "b", and a caller's sidecar that has seen both. `flags`: of all. */
+/** Two instances of a service, "a" and "b", and a caller's sidecar that has seen both. */
 export async function startPair(
   stage: Stage,
   service: string,

@@ -1,5 +1,5 @@
 /**
- * bun run bench [h1] [hop] [log] [memory] [slow] [tcp] [tls] [--rounds N] [--seconds N]
+ * bun run bench [h1] [hop] [log] [memory] [slow] [tcp] [tls] [workers] [--rounds N] [--seconds N]
  *   [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
@@ -14,6 +14,7 @@ import { benchMemory } from "./memory.ts";
 import { benchSlow } from "./slow.ts";
 import { benchTcp } from "./tcp.ts";
 import { benchTls } from "./tls.ts";
+import { benchWorkers } from "./workers.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -40,6 +41,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   slow: () => benchSlow(),
   tcp: () => benchTcp({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   tls: () => benchTls({ ...options, rounds: rounds(3), seconds: seconds(3) }),
+  workers: () => benchWorkers({ ...options, rounds: rounds(3), seconds: seconds(3) }),
 };
 const wanted = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
 for (const name of wanted) {

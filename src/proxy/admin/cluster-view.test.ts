@@ -45,6 +45,17 @@ test("load is added up, and the worst opinion of an endpoint is shown", () => {
   expect(mergeClusters([two, one])[0]!.endpoints[0]!.health).toBe(merged!.endpoints[0]!.health);
 });
 
+test("panic is shown while one of them is in it", () => {
+  const calm = thread(["10.0.0.1"], () => {});
+  const panicking = calm.map((cluster) => ({ ...cluster, panics: true }));
+  for (const both of [
+    [calm, panicking],
+    [panicking, calm],
+  ])
+    expect(mergeClusters(both)[0]!.panics).toBe(true);
+  expect(mergeClusters([calm, calm])[0]!.panics).toBe(false);
+});
+
 test("an endpoint or a cluster that only one of them has yet is shown too", () => {
   const one = thread(["10.0.0.1"], () => {});
   const two = thread(["10.0.0.1", "10.0.0.9"], () => {});

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { cuts } from "../../testing/cuts.ts";
 import { expectLinear } from "../../testing/growth.ts";
 import { CallKind } from "./media-type.ts";
-import { MessageCounter } from "./message-counter.ts";
+import { MessageBoundary } from "./message-boundary.ts";
 import { WebBridge } from "./web-bridge.ts";
 
 const { web, webText } = CallKind;
@@ -97,28 +97,33 @@ describe("a response", () => {
   });
 });
 
-describe("messages are counted", () => {
+describe("the end of a message is found", () => {
   const all = Buffer.concat([message("a"), message(""), message("b".repeat(300), 1)]);
+  const ends = [0, 6, 11, all.length];
 
-  test("wherever they are cut", () => {
+  test("wherever the stream is cut", () => {
     for (const pieces of cuts(all, SEED)) {
-      const counter = new MessageCounter();
-      for (const piece of pieces) counter.pass(piece, 0, piece.length);
-      expect([counter.messages, counter.isBetween]).toEqual([3, true]);
+      const boundary = new MessageBoundary();
+      let at = 0;
+      for (const piece of pieces) {
+        boundary.pass(piece, 0, piece.length);
+        at += piece.length;
+        expect(boundary.isBetween).toBe(ends.includes(at));
+      }
     }
   });
 
-  test("however long they are said to be", () => {
-    const counter = new MessageCounter();
-    counter.pass(Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]), 0, 8);
-    expect([counter.messages, counter.isBetween]).toEqual([0, false]);
-    counter.reset();
-    counter.pass(all, 0, 6);
-    expect([counter.messages, counter.isBetween]).toEqual([1, true]);
+  test("however long it is said to be", () => {
+    const boundary = new MessageBoundary();
+    boundary.pass(Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3]), 0, 8);
+    expect(boundary.isBetween).toBe(false);
+    boundary.reset();
+    boundary.pass(all, 0, 6);
+    expect(boundary.isBetween).toBe(true);
   });
 
-  test("in time that grows with their size", () => {
+  test("in time that grows with what passes", () => {
     const many = Buffer.concat(Array.from({ length: 40_000 }, () => message("abc")));
-    expectLinear((n) => new MessageCounter().pass(many, 0, n), 80_000);
+    expectLinear((n) => new MessageBoundary().pass(many, 0, n), 80_000);
   });
 });

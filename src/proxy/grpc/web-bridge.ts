@@ -10,7 +10,7 @@ import type { MessageHead } from "../../http/message-head.ts";
 import { encode } from "../route/byte-range.ts";
 import { Base64Decoder } from "./base64-decoder.ts";
 import { CallKind, mediaKind, suffixOf } from "./media-type.ts";
-import { MessageCounter } from "./message-counter.ts";
+import { MessageBoundary } from "./message-boundary.ts";
 
 const TRAILERS = 0x80;
 const FRAME_HEADER = 5;
@@ -27,7 +27,7 @@ export class WebBridge {
   translates = false;
   readonly #decoder: Base64Decoder | undefined;
   readonly #textAnswer: boolean;
-  readonly #counter = new MessageCounter();
+  readonly #boundary = new MessageBoundary();
 
   constructor(request: CallKind, answer: CallKind) {
     this.#decoder = request === CallKind.webText ? new Base64Decoder() : undefined;
@@ -45,14 +45,14 @@ export class WebBridge {
 
   /** The response could end with trailers here. */
   get isBetween(): boolean {
-    return this.#counter.isBetween;
+    return this.#boundary.isBetween;
   }
 
   /** The request is sent from its beginning. */
   beginTry(): void {
     this.translates = false;
     this.#decoder?.reset();
-    this.#counter.reset();
+    this.#boundary.reset();
   }
 
   /** Undefined: it goes on as it is. */
@@ -70,7 +70,7 @@ export class WebBridge {
 
   /** Undefined: it goes on as it is. Each piece is padded, since the messages in it must arrive. */
   encodeResponse(bytes: Uint8Array, from: number, to: number): Uint8Array | undefined {
-    this.#counter.pass(bytes, from, to);
+    this.#boundary.pass(bytes, from, to);
     return this.#textAnswer ? base64(bytes, from, to) : undefined;
   }
 

@@ -5,9 +5,7 @@
  */
 const HEADER_BYTES = 5;
 
-export class MessageCounter {
-  /** Whole messages that have passed. */
-  messages = 0;
+export class MessageBoundary {
   #header = 0;
   #length = 0;
   #left = 0;
@@ -18,7 +16,6 @@ export class MessageCounter {
   }
 
   reset(): void {
-    this.messages = 0;
     this.#header = 0;
     this.#length = 0;
     this.#left = 0;
@@ -37,7 +34,6 @@ export class MessageCounter {
         at += part;
       }
       if (this.#header === HEADER_BYTES && this.#left === 0) {
-        this.messages++;
         this.#header = 0;
         this.#length = 0;
       }

@@ -5,9 +5,6 @@ import { formatDuration } from "../model/validate-duration.ts";
 type Json = Readonly<Record<string, unknown>>;
 type Era = "0.1" | "v1alpha2";
 
-/** What the reader puts where a rule says nothing. */
-const defaultTimeoutMs = 15_000;
-
 export function routeRuleJson(rule: RouteRule, era: Era): Json {
   const { timeoutMs, retries, delay, abort, redirect, rewrite, cors, mirror } = rule;
   const match = matchJson(rule.match, era);
@@ -20,7 +17,7 @@ export function routeRuleJson(rule: RouteRule, era: Era): Json {
     rewrite: rewrite && target(rewrite),
     websocketUpgrade: rule.websocketUpgrade,
     httpReqTimeout:
-      timeoutMs === defaultTimeoutMs
+      rule.timeoutIsDefault === true
         ? undefined
         : { simpleTimeout: { timeout: formatDuration(timeoutMs) } },
     httpReqRetries: retries && {

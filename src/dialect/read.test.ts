@@ -157,6 +157,7 @@ describe("what a rule leaves open", () => {
   test("is decided as its release decided it", () => {
     const { spec } = only("RouteRule", v1alpha2("RouteRule", "destination: { name: reviews }"));
     expect(spec.timeoutMs).toBe(15_000);
+    expect(spec.timeoutIsDefault).toBe(true);
     expect(spec.retries).toBeUndefined();
     expect(spec.route).toEqual([]);
   });

@@ -28,6 +28,8 @@ export interface RouteRule {
   readonly websocketUpgrade: boolean;
   /** Of the whole exchange, retries included. */
   readonly timeoutMs: number;
+  /** Nobody wrote the timeout: it is the dialect's. */
+  readonly timeoutIsDefault?: true;
   readonly retries?: Retries;
   readonly delay?: { readonly percent: number; readonly fixedDelayMs: number };
   readonly abort?: { readonly percent: number; readonly httpStatus: number };

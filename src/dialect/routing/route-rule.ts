@@ -88,6 +88,7 @@ export function readRouteRule(place: Place, context: Context): RouteRule | undef
     ...(rewrite && { rewrite: toTarget(rewrite) }),
     websocketUpgrade: rule.websocketUpgrade ?? false,
     timeoutMs: timeoutMs ?? defaultTimeoutMs,
+    ...(timeoutMs === undefined && { timeoutIsDefault: true }),
     ...(retry && { retries: retry }),
     ...(delay && { delay }),
     ...(abort && { abort }),

@@ -53,6 +53,7 @@ export function routeOf(config: ConfigOf<"RouteRule">, useCluster: UseCluster): 
     action: actionOf(rule, useCluster),
     ...(rule.rewrite !== undefined && { rewrite: { ...rule.rewrite } }),
     timeoutMs: rule.timeoutMs,
+    timeoutIsDefault: rule.timeoutIsDefault === true,
     ...retryOf(rule),
     ...faultOf(rule),
     ...(rule.mirror !== undefined && {

@@ -210,7 +210,7 @@ describe("route rules", () => {
     );
     const [only, ...more] = routes(yaml);
     expect(more).toEqual([]);
-    expect(only?.timeoutMs).toBe(15_000);
+    expect(only).toMatchObject({ timeoutMs: 15_000, timeoutIsDefault: true });
     expect(weights(only)).toEqual({ [v1]: 90, [v3]: 10 });
     expect(only?.origin).toMatchObject({ file: "rules.yaml", object: "RouteRule/default/canary" });
   });
@@ -345,6 +345,7 @@ describe("route rules", () => {
       match: { path: { kind: { case: "prefix", value: "/" } } },
       rewrite: { uri: "/v2/", authority: "other" },
       timeoutMs: 2_500,
+      timeoutIsDefault: false,
       retry: { attempts: 3, perTryTimeoutMs: 1_000 },
       fault: { delayPercent: 0.5, delayMs: 2_000, abortPercent: 10, abortStatus: 418 },
       mirror: { cluster: `outbound|9080||${host("ratings")}`, percent: 100 },

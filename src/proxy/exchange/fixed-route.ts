@@ -10,6 +10,7 @@ export function fixedRoute(name: string, cluster: Cluster): Route {
     action: { at: "forward", clusters: new WeightedClusters([{ cluster, weight: 1 }]) },
     rewrite: undefined,
     timeoutMs: 0,
+    timeoutIsDefault: true,
     retry: undefined,
     fault: undefined,
     mirror: undefined,

@@ -1,7 +1,14 @@
 /** Which ends of a try are worth another, by the condition that an operator chose. */
 import { describe, expect, test } from "bun:test";
 import { type FailureName, Failures } from "../../core/failure.ts";
-import { RetryOn, type RetryPolicy, retriesFailure, retriesStatus } from "./retry.ts";
+import {
+  CODES,
+  RetryOn,
+  type RetryPolicy,
+  retriesCode,
+  retriesFailure,
+  retriesStatus,
+} from "./retry.ts";
 
 function policy(on: number): RetryPolicy {
   return { attempts: 2, perTryTimeoutMs: 0, on, backoffMs: 25 };
@@ -58,4 +65,27 @@ describe("a try without response", () => {
     ] as const)
       expect(retriesFailure(policy(RetryOn.serverError), Failures[name])).toBe(false);
   });
+});
+
+describe("a call of gRPC that ended with a code alone", () => {
+  // biome-ignore format: a table reads as a table
+  const rows: readonly (readonly [condition: keyof typeof RetryOn, codes: readonly number[]])[] = [
+    ["cancelled",         [1]],
+    ["deadlineExceeded",  [4]],
+    ["resourceExhausted", [8]],
+    ["internal",          [13]],
+    ["unavailable",       [14]],
+    ["serverError",       []],
+    ["connectFailure",    []],
+    ["refusedStream",     []],
+    ["reset",             []],
+    ["gatewayError",      []],
+    ["idempotentReset",   []],
+  ];
+  const all = Array.from({ length: 19 }, (_, i) => i - 1);
+  for (const [condition, codes] of rows)
+    test(`is retried on ${condition} with ${codes.join() || "no code"}`, () => {
+      expect(all.filter((code) => retriesCode(RetryOn[condition], code))).toEqual([...codes]);
+      expect((RetryOn[condition] & CODES) !== 0).toBe(codes.length > 0);
+    });
 });

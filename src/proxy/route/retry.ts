@@ -12,7 +12,28 @@ export const RetryOn = {
   reset: 8,
   gatewayError: 16,
   idempotentReset: 32,
+  cancelled: 64,
+  deadlineExceeded: 128,
+  internal: 256,
+  resourceExhausted: 512,
+  unavailable: 1024,
 } as const;
+
+/** By code of gRPC: the condition that it meets. */
+const ofCode: Readonly<Record<number, number>> = {
+  1: RetryOn.cancelled,
+  4: RetryOn.deadlineExceeded,
+  8: RetryOn.resourceExhausted,
+  13: RetryOn.internal,
+  14: RetryOn.unavailable,
+};
+/** The conditions that are codes. */
+export const CODES: number =
+  RetryOn.cancelled |
+  RetryOn.deadlineExceeded |
+  RetryOn.internal |
+  RetryOn.resourceExhausted |
+  RetryOn.unavailable;
 
 export interface RetryPolicy {
   /** Tries after the first. */
@@ -30,6 +51,14 @@ export function retriesStatus(policy: RetryPolicy, status: number): boolean {
   if (status < 500 || status > 599) return false;
   if ((policy.on & RetryOn.serverError) !== 0) return true;
   return (policy.on & RetryOn.gatewayError) !== 0 && status >= 502 && status <= 504;
+}
+
+/**
+ * Whether a call that ended with this code, and nothing before it, is to be tried again; `on`: sum
+ * of RetryOn. What ended without an answer of the upstream meets the other conditions only.
+ */
+export function retriesCode(on: number, code: number): boolean {
+  return (on & (ofCode[code] ?? 0)) !== 0;
 }
 
 /** A stream that its peer refused was reset too. */

@@ -43,6 +43,7 @@ function route(name: string): Route {
     action: { at: "direct", direct: { status: 200, body: encode("") } },
     rewrite: undefined,
     timeoutMs: 0,
+    timeoutIsDefault: false,
     retry: undefined,
     fault: undefined,
     mirror: undefined,

@@ -57,6 +57,8 @@ export interface Route {
   readonly rewrite: Rewrite | undefined;
   /** Whole exchange, retries included; 0: none. */
   readonly timeoutMs: number;
+  /** Nobody wrote it: calls of gRPC with a deadline of their own are not cut by it. */
+  readonly timeoutIsDefault: boolean;
   readonly retry: RetryPolicy | undefined;
   readonly fault: Fault | undefined;
   readonly mirror: Mirror | undefined;

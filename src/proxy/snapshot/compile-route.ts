@@ -53,6 +53,7 @@ export function compileRoute(
     action,
     rewrite: compiled.rewrite,
     timeoutMs: resource.timeoutMs,
+    timeoutIsDefault: resource.timeoutIsDefault,
     retry: compiled.retry,
     fault: compiled.fault,
     mirror: compiled.mirror,
@@ -108,6 +109,16 @@ function bitOf(condition: RetryPolicy_Condition): number {
       return RetryOn.gatewayError;
     case RetryPolicy_Condition.CONDITION_IDEMPOTENT_RESET:
       return RetryOn.idempotentReset;
+    case RetryPolicy_Condition.CONDITION_CANCELLED:
+      return RetryOn.cancelled;
+    case RetryPolicy_Condition.CONDITION_DEADLINE_EXCEEDED:
+      return RetryOn.deadlineExceeded;
+    case RetryPolicy_Condition.CONDITION_INTERNAL:
+      return RetryOn.internal;
+    case RetryPolicy_Condition.CONDITION_RESOURCE_EXHAUSTED:
+      return RetryOn.resourceExhausted;
+    case RetryPolicy_Condition.CONDITION_UNAVAILABLE:
+      return RetryOn.unavailable;
     default:
       return 0;
   }

@@ -121,11 +121,12 @@ test("a response, interim first, with prepared lines", () => {
     writer.response(head);
     writer.fields(head);
     writer.add(lines);
+    writer.addOnce(octets("X-Once: 1\r\nConnection: x\r\n"));
     writer.end(head.status >= 200);
   }
   expect(peer.hears()).toEqual([
-    "1 headers :status: 103|link: x|x-up: 1|set-cookie:  s|empty: ",
-    "1 headers :status: 418|b: 2|x-up: 1|set-cookie:  s|empty:  end",
+    "1 headers :status: 103|link: x|x-up: 1|set-cookie:  s|empty: |x-once: 1",
+    "1 headers :status: 418|b: 2|x-up: 1|set-cookie:  s|empty: |x-once: 1 end",
   ]);
   expect(writer.begin(stream)).toBe(false);
 });

@@ -19,7 +19,7 @@ import { Pseudo } from "./field-kind.ts";
 import { Flag, FrameType, frameHeaderBytes } from "./frame.ts";
 import type { HpackEncoder } from "./hpack-encoder.ts";
 import type { OutputBuffer } from "./output-buffer.ts";
-import { isHopByHop, PreparedLines } from "./prepared-lines.ts";
+import { encodeLines, isHopByHop, PreparedLines } from "./prepared-lines.ts";
 import type { Stream } from "./stream.ts";
 
 const encoder = new TextEncoder();
@@ -148,6 +148,13 @@ export class HeadBlockWriter {
   add(lines: Uint8Array): void {
     if (lines.length === 0) return;
     const block = this.#prepared.blockOf(lines);
+    this.#out.reserve(block.length);
+    this.#out.range(block, 0, block.length);
+  }
+
+  /** The same for an array that comes once: it is not remembered. */
+  addOnce(lines: Uint8Array): void {
+    const block = encodeLines(lines, 0, lines.length);
     this.#out.reserve(block.length);
     this.#out.range(block, 0, block.length);
   }

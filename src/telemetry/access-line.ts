@@ -9,6 +9,7 @@ import {
   type RecordTextKind,
 } from "./access-record.ts";
 import type { ConnectionNames } from "./connection-names.ts";
+import { grpcStatusNames } from "./grpc-status-name.ts";
 import {
   ESCAPED_BYTES_MAX,
   type LineBuffer,
@@ -176,6 +177,8 @@ const keys = {
   traceParent: new Piece(',"traceparent":"'),
   none: new Piece("null"),
 } as const;
+/** Calls of gRPC have a key more. */
+const grpcStatuses = grpcStatusNames.map((name) => new Piece(`,"grpc_status":"${name}"`));
 
 function jsonNames({ local, remote }: ConnectionNames): string {
   return member("downstream_local_address", local) + member("downstream_remote_address", remote);
@@ -236,7 +239,9 @@ function numbers(line: LineBuffer, from: number, record: AccessRecord): number {
   if (record.upstreamServiceMs < 0) at = putPiece(view, at, keys.none);
   else at = putInteger(out, at, record.upstreamServiceMs);
   at = putPiece(view, at, keys.attempts);
-  return putInteger(out, at, record.attempts);
+  at = putInteger(out, at, record.attempts);
+  const status = grpcStatuses[record.grpcStatus];
+  return status === undefined ? at : putPiece(view, at, status);
 }
 
 function jsonProtocol(protocol: number): Piece {

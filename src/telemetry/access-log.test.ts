@@ -100,6 +100,21 @@ test("what is not known is a dash; a failure says its flag, reason and subject",
   );
 });
 
+test("a call of gRPC has its status in JSON, in Envoy's letters", () => {
+  for (const [status, name] of [
+    [0, "OK"],
+    [14, "Unavailable"],
+    [16, "Unauthenticated"],
+  ] as const) {
+    const line = lineOf("json", (record) => {
+      usual(record);
+      record.grpcStatus = status;
+    });
+    expect(JSON.parse(line)).toMatchObject({ grpc_status: name, x_forwarded_for: "10.1.2.3" });
+  }
+  expect(lineOf("json", usual)).not.toContain("grpc_status");
+});
+
 test("JSON has Istio's keys, numbers as numbers and null for what is not known", () => {
   expect(JSON.parse(lineOf("json", usual))).toEqual({
     start_time: "2026-11-22T16:53:29.007Z",

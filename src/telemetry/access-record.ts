@@ -45,6 +45,8 @@ export class AccessRecord {
   /** From the last byte to the upstream to its first byte; −1: there was none. */
   upstreamServiceMs = -1;
   attempts = 0;
+  /** 0 to 16; -1: it is no call of gRPC, or nobody said. */
+  grpcStatus = -1;
   failure: Failure | undefined = undefined;
   /** RESPONSE_CODE_DETAILS, "via_upstream", …; with a failure: what its reason leaves open. */
   details = "";
@@ -98,6 +100,7 @@ export class AccessRecord {
     this.bytesSent = 0;
     this.upstreamServiceMs = -1;
     this.attempts = 0;
+    this.grpcStatus = -1;
     this.failure = undefined;
     this.details = "";
     this.upstreamCluster = "";

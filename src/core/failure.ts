@@ -45,6 +45,7 @@ const rows = {
   badTransferEncoding:  ["DPE",  "downstream", 400, 13, "never", "bad-transfer-encoding"],
   ambiguousFraming:     ["DPE",  "downstream", 400, 13, "never", "ambiguous-framing"],
   badChunk:             ["DPE",  "downstream", 400, 13, "never", "bad-chunk"],
+  badWebContent:        ["DPE",  "downstream", 400, 13, "never", "bad-grpc-web-content"],
   badTrailer:           ["DPE",  "downstream", 400, 13, "never", "bad-trailer"],
   badConnection:        ["DPE",  "downstream", 400, 13, "never", "bad-connection-option"],
   unsupportedVersion:   ["DPE",  "downstream", 505, 12, "never", "unsupported-http-version"],

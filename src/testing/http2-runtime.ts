@@ -79,6 +79,7 @@ export class Http2Service {
   readonly seen: IncomingHttpHeaders[] = [];
   readonly #server: Http2Server;
   readonly #sessions = new Set<{ destroy(): void }>();
+  readonly #sockets = new Set<{ destroy(): void }>();
 
   private constructor(server: Http2Server, port: number) {
     this.#server = server;
@@ -91,6 +92,10 @@ export class Http2Service {
     const address = server.address();
     if (address === null || typeof address === "string") throw new Error("no port");
     const service = new Http2Service(server, address.port);
+    server.on("connection", (socket) => {
+      service.#sockets.add(socket);
+      socket.on("close", () => service.#sockets.delete(socket));
+    });
     server.on("session", (session) => {
       service.connections++;
       service.#sessions.add(session);
@@ -103,6 +108,11 @@ export class Http2Service {
       void script(stream as ServerHttp2Stream, headers);
     });
     return service;
+  }
+
+  /** Closes its connections without a word. */
+  breakOff(): void {
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   close(): void {

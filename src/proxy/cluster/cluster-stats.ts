@@ -3,6 +3,7 @@
  * cluster are made together when it is first used: a mesh has many that a proxy never calls.
  */
 import type { Counter, Gauge, Labels, MetricScope, Together } from "../../telemetry/metrics.ts";
+import { MethodStats } from "../grpc/method-stats.ts";
 import type { EjectionCause } from "./outlier.ts";
 
 export interface ClusterSeries {
@@ -41,6 +42,7 @@ export class ClusterStats {
   readonly #cluster: string;
   readonly #scope: MetricScope;
   #series: ClusterSeries | undefined;
+  #methods: MethodStats | undefined;
   #healthSeries: HealthSeries | undefined;
   #members = 0;
   #healthy = 0;
@@ -79,6 +81,12 @@ export class ClusterStats {
       `outlier_detection_ejections_enforced_${cause}`,
       `Endpoints ejected: ${cause.replaceAll("_", " ")}.`,
     );
+  }
+
+  /** Calls of gRPC by method. */
+  get methods(): MethodStats {
+    this.#methods ??= new MethodStats(this.#cluster, this.#scope);
+    return this.#methods;
   }
 
   /** Remembered until the first use of the cluster. */

@@ -6,6 +6,7 @@
 import type { Failure } from "../../core/failure.ts";
 import type { Histogram } from "../../telemetry/histogram.ts";
 import type { Counter, Labels, MetricScope } from "../../telemetry/metrics.ts";
+import { CallStats } from "./call-stats.ts";
 import { TcpStats } from "./tcp-stats.ts";
 
 export interface RequestLabels {
@@ -33,6 +34,7 @@ export class RequestStats {
   #requestBytes: Counter | undefined;
   #responseBytes: Counter | undefined;
   #tcp: TcpStats | undefined;
+  #calls: CallStats | undefined;
 
   constructor(labels: RequestLabels, scope: MetricScope) {
     this.labels = labels;
@@ -71,6 +73,12 @@ export class RequestStats {
     );
     this.#requestBytes.add(request);
     this.#responseBytes.add(response);
+  }
+
+  /** Of gRPC, which are counted there and not here. */
+  get calls(): CallStats {
+    this.#calls ??= new CallStats(this.#names(), this.#scope);
+    return this.#calls;
   }
 
   #statusCounter(status: number): Counter {

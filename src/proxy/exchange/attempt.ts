@@ -18,6 +18,7 @@ import {
 } from "../cluster/balancing/hash-policy.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { PASSTHROUGH } from "../cluster/make-cluster.ts";
+import { NO_WAIT } from "../grpc/pushback.ts";
 import { RetryOn, retriesFailure } from "../route/retry.ts";
 import { originalEndpoint } from "../tcp/original-endpoint.ts";
 import { ConnectionPool, poolOf } from "../upstream/pool.ts";
@@ -28,6 +29,8 @@ import { rescan, sendRequest } from "./request-head.ts";
 import { armTimer } from "./timing.ts";
 
 const BACKOFF_DOUBLINGS = 10;
+/** Longer than a server may have a caller wait for another try. */
+const WAIT_MS_MAX = 60_000;
 
 /** Begins a try; it, or the exchange, may have ended on return. */
 export function runTry(ex: Exchange): void {
@@ -200,10 +203,13 @@ export function tryFailed(ex: Exchange, failure: Failure): void {
   replyFailure(ex, failure);
 }
 
-/** Arranges for another try, after its backoff; false: there is none left, or none possible. */
-export function retryLater(ex: Exchange): boolean {
+/**
+ * Arranges for another try, after its backoff, or after `waitMs`; false: there is none left, or
+ * none possible.
+ */
+export function retryLater(ex: Exchange, waitMs = NO_WAIT): boolean {
   const { env, cluster, route } = ex;
-  if (ex.retriesLeft <= 0 || !isReplayable(ex)) return false;
+  if (ex.retriesLeft <= 0 || !isReplayable(ex) || !mayWait(ex, waitMs)) return false;
   endRetry(ex);
   if (!cluster!.limits.tryAcquireRetry(ex.endpoint)) return false;
   ex.retriedEndpoint = ex.endpoint;
@@ -211,11 +217,19 @@ export function retryLater(ex: Exchange): boolean {
   ex.retrying = true;
   ex.phase = Phase.head;
   const base = route?.retry?.backoffMs || 25;
-  ex.wakeMs = env.nowMs + backoffMs(ex.attempts - 1, base, base * BACKOFF_DOUBLINGS, env.random);
+  const usualMs = backoffMs(ex.attempts - 1, base, base * BACKOFF_DOUBLINGS, env.random);
+  ex.wakeMs = env.nowMs + (waitMs === NO_WAIT ? usualMs : waitMs);
   ex.wake = Wake.retry;
   ex.tryDeadlineMs = 0;
   armTimer(ex);
   return true;
+}
+
+/** An answer that is here is better than a timeout. */
+function mayWait(ex: Exchange, waitMs: number): boolean {
+  const { env, deadlineMs } = ex;
+  if (waitMs > Math.min(WAIT_MS_MAX, env.limits.stallTimeoutMs)) return false;
+  return deadlineMs === 0 || env.nowMs + Math.max(0, waitMs) < deadlineMs;
 }
 
 /** The whole request can be sent once more. */

@@ -16,6 +16,7 @@ import { isPreflight } from "../route/cors.ts";
 import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
 import { runTry } from "./attempt.ts";
+import { prepareCall } from "./call-rules.ts";
 import { type Exchange, Form, Wake } from "./exchange.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { replyFailure, replyRoute, replyRule } from "./reply.ts";
@@ -169,13 +170,15 @@ function forward(ex: Exchange, route: Route, head: MessageHead): void {
     ex.retriesLeft = overrides.retries === -1 ? retry.attempts : overrides.retries;
     ex.perTryTimeoutMs = retry.perTryTimeoutMs;
   }
+  if (ex.call !== undefined) prepareCall(ex, ex.call, head, overrides);
   if (route.rewrite?.uri !== undefined) {
     const { targets } = ex.env;
     const length = targets.target(route.rewrite, head);
     if (length < 0) return replyFailure(ex, Failures.targetTooLong);
     ex.target = targets.out.slice(0, length);
   }
-  if (!ex.requestDone && (retry !== undefined || isIdempotent(ex.method)) && !ex.connects)
+  const mayRepeat = ex.retriesLeft > 0 || retry !== undefined || isIdempotent(ex.method);
+  if (!ex.requestDone && mayRepeat && !ex.connects)
     ex.replay = new ReplayBuffer(ex.env.limits.replayBytesMax);
   if (ex.requestDone) startRouteTimeout(ex);
   if (route.mirror !== undefined) beginMirror(ex, route.mirror, head);

@@ -3,15 +3,29 @@
  * env.output, and leaves when the caller flushes.
  */
 import { chunkEnd, lastChunk, lastChunkStart, writeChunkSize } from "../../http1/chunk-writer.ts";
+import { statusIn } from "../grpc/status.ts";
 import type { DownstreamSide } from "./downstream-side.ts";
 import { type Exchange, Form } from "./exchange.ts";
 import type { Staging } from "./staging.ts";
 
+const NO_BYTES = new Uint8Array(0);
 /** Room for the size line of a chunk, and what ends the chunk before it. */
 const CHUNK_LINES = 32;
 
 /** Content, decoded unless its form is relay. */
 export function writeContent(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
+  const web = ex.call?.web;
+  if (web?.translates === true && to > from) {
+    const encoded = web.encodeResponse(bytes, from, to);
+    if (encoded !== undefined) {
+      ex.responseBytes += encoded.length - (to - from);
+      return passContent(ex, encoded, 0, encoded.length);
+    }
+  }
+  passContent(ex, bytes, from, to);
+}
+
+function passContent(ex: Exchange, bytes: Uint8Array, from: number, to: number): void {
   const { output } = ex.env;
   const downstream = ex.downstream!;
   if (downstream.stream !== undefined) downstream.send(bytes, from, to - from);
@@ -21,6 +35,20 @@ export function writeContent(ex: Exchange, bytes: Uint8Array, from: number, to: 
 
 /** The end of the content; `trailers`: whole lines. */
 export function writeEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
+  const { call } = ex;
+  if (call !== undefined && length > 0) {
+    if (call.answered) call.takeStatus(statusIn(trailers, length));
+    if (call.web?.translates === true) {
+      const frame = call.web.trailerFrame(trailers, length);
+      ex.responseBytes += frame.length;
+      passContent(ex, frame, 0, frame.length);
+      return passEnd(ex, NO_BYTES, 0);
+    }
+  }
+  passEnd(ex, trailers, length);
+}
+
+function passEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
   const { output } = ex.env;
   const downstream = ex.downstream!;
   if (downstream.stream !== undefined)

@@ -16,6 +16,8 @@ import type { AccessRecord } from "../../telemetry/access-record.ts";
 import { NO_HASH } from "../cluster/balancing/balancer.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
+import { Call } from "../grpc/call.ts";
+import type { CallKind } from "../grpc/media-type.ts";
 import type { Route } from "../route/route.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { UpstreamSide } from "../upstream/upstream-side.ts";
@@ -96,6 +98,9 @@ export abstract class Exchange implements UpstreamStreamUser {
   hopField: Uint8Array | undefined = undefined;
   replay: ReplayBuffer | undefined = undefined;
   copy: RequestCopy | undefined = undefined;
+  /** The request is a call of gRPC. */
+  call: Call | undefined = undefined;
+  #spareCall: Call | undefined = undefined;
   #requestChunks: ChunkedDecoder | undefined = undefined;
 
   // The tries.
@@ -171,6 +176,12 @@ export abstract class Exchange implements UpstreamStreamUser {
     return this.#responseChunks;
   }
 
+  /** For the head that was just scanned; see callKindOf. */
+  beginCall(kind: CallKind, head: MessageHead): void {
+    this.#spareCall ??= new Call();
+    this.call = this.#spareCall.begin(kind, head);
+  }
+
   /** Back to the state of a new one. What tries and responses set is set again by theirs. */
   reset(): void {
     this.downstream = undefined;
@@ -184,6 +195,7 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.replay = undefined;
     this.copy = undefined;
     this.copyIsStream = false;
+    this.call = undefined;
     this.partial = undefined;
     this.responseFields = undefined;
     this.failure = undefined;

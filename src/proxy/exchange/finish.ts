@@ -1,6 +1,7 @@
 /** The end of a try, and of an exchange: everything taken is given back, and it is recorded. */
 import { type Failure, Failures } from "../../core/failure.ts";
 import { Framing } from "../../http/message-head.ts";
+import { endCall } from "./call-end.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { recordMetrics, writeRecord } from "./record.ts";
@@ -67,7 +68,7 @@ export function finishAnswered(ex: Exchange): void {
 export function abortExchange(ex: Exchange, failure: Failure): void {
   ex.failure = failure;
   dropUpstream(ex);
-  finish(ex, After.abort);
+  finish(ex, ex.call !== undefined && endCall(ex, ex.call, failure) ? After.close : After.abort);
 }
 
 /** The client has gone: nobody is left to answer. */

@@ -3,6 +3,7 @@ import { type Failure, Failures } from "../../core/failure.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { type ConnectCause, failureOf } from "../../io/tcp-connector.ts";
+import { CallKind, callKindOf } from "../grpc/media-type.ts";
 import { runTry, tryAgainToConnect, tryFailed } from "./attempt.ts";
 import { dispatch, dispatchDelayed } from "./dispatch.ts";
 import { After, type DownstreamSide } from "./downstream-side.ts";
@@ -57,6 +58,8 @@ export class ForwardedExchange extends Exchange {
     this.generation = env.generations.acquire();
     const path = env.paths.normalize(head, this.generation.snapshot.settings.paths);
     this.headStart = head.start;
+    const kind = callKindOf(head);
+    if (kind !== CallKind.none) this.beginCall(kind, head);
     if (env.accessLog !== undefined) beginRecord(this);
     dispatch(this, path);
   }
@@ -200,7 +203,9 @@ export class ForwardedExchange extends Exchange {
     }
     if (failure === Failures.upstreamTimeout) {
       this.cluster?.stats.series.requestTimeouts.increment();
-      if (this.trying) this.cluster?.failedLocally(this.endpoint!, true);
+      // A caller could else have endpoints ejected by giving them no time.
+      const hadTime = this.call?.endsByCaller !== true;
+      if (this.trying && hadTime) this.cluster?.failedLocally(this.endpoint!, true);
     }
     replyFailure(this, failure);
   }

@@ -1,19 +1,10 @@
 /** What the proxy says of itself to a caller of gRPC (gRPC over HTTP/2, "Responses"). */
 import type { Failure } from "../../core/failure.ts";
 import { printable } from "../../http1/local-reply.ts";
-
-const UNKNOWN = 2;
-/** What a client makes of a bare HTTP status (gRPC, "HTTP to gRPC Status Code Mapping"). */
-const ofStatus: Readonly<Record<number, number>> = {
-  400: 13,
-  401: 16,
-  403: 7,
-  404: 12,
-  429: 14,
-  502: 14,
-  503: 14,
-  504: 14,
-};
+import type { Call } from "../grpc/call.ts";
+import { CallKind } from "../grpc/media-type.ts";
+import { codeOfHttp } from "../grpc/status.ts";
+import { EXPOSED } from "./web-response.ts";
 
 export interface GrpcReply {
   /** Absent: a rule's status. */
@@ -23,20 +14,37 @@ export interface GrpcReply {
   readonly detail: string;
 }
 
-/** The lines of a response that is trailers only. */
-export function grpcReply({ failure, status, reason, detail }: GrpcReply): string {
+/** The call's status: that of a rule, or of the failure. */
+export function grpcCode({ failure, status }: GrpcReply): number {
   const byRule = failure === undefined || failure.http !== status;
-  const code = byRule ? (ofStatus[status] ?? UNKNOWN) : failure.grpc;
+  return byRule ? codeOfHttp(status) : failure.grpc;
+}
+
+/** The lines of a response that is trailers only. */
+export function grpcReply(call: Call, reply: GrpcReply): string {
+  const web = call.answer === CallKind.web ? "-web" : "-web-text";
+  const isWeb = call.answer !== CallKind.grpc;
+  const type = `content-type: application/grpc${isWeb ? web : ""}\r\n`;
+  return `${type}${statusLines(reply)}${isWeb ? EXPOSED : ""}`;
+}
+
+/** For a head, or as trailers. */
+export function statusLines(reply: GrpcReply): string {
+  const { reason, detail } = reply;
   const said = [reason, detail].filter((part) => part !== "").join(": ");
   return [
-    "content-type: application/grpc",
-    `grpc-status: ${code}`,
+    `grpc-status: ${grpcCode(reply)}`,
     `grpc-message: ${percentEncoded(said)}`,
     `x-mesh-reason: ${printable(reason)}`,
     "",
   ].join("\r\n");
 }
 
+/** Everything but what is printable in ASCII, as octets of UTF-8 ("Status-Message"). */
 function percentEncoded(text: string): string {
-  return printable(text).replaceAll("%", "%25");
+  return Array.from(new TextEncoder().encode(text), (octet) =>
+    octet >= 0x20 && octet <= 0x7e && octet !== 0x25
+      ? String.fromCharCode(octet)
+      : `%${octet.toString(16).toUpperCase().padStart(2, "0")}`,
+  ).join("");
 }

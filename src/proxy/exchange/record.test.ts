@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { systemClock } from "../../core/clock.ts";
 import { AccessLog } from "../../telemetry/access-log.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
+import { Http2Client } from "../../testing/http2-runtime.ts";
 
 const setUp = engineSetUp();
 
@@ -114,4 +115,23 @@ test("connections above the limit are refused and counted", async () => {
   await refused.until(() => refused.closed);
   expect(mesh.scrape()).toMatch(/envoy_listener_downstream_cx_overflow\S* 1/);
   expect(mesh.scrape()).toMatch(/envoy_http_downstream_cx_active\S* 1/);
+});
+
+test("a call over HTTP/2 has its protocol and its status", async () => {
+  const { log, lines } = memoryLog();
+  const { mesh } = await setUp(undefined, () => ({ accessLog: log, endpoints: [] }));
+  const client = new Http2Client(mesh.port);
+  const call = { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" };
+  await client.request(call);
+  await client.request({});
+  client.close();
+  const [first, second] = lines();
+  expect(first).toMatchObject({
+    protocol: "HTTP/2",
+    response_code: 200,
+    response_flags: "UH",
+    grpc_status: "Unavailable",
+  });
+  expect(second).toMatchObject({ protocol: "HTTP/2", response_code: 503, response_flags: "UH" });
+  expect(second).not.toHaveProperty("grpc_status");
 });

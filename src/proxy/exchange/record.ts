@@ -8,16 +8,31 @@ import {
   type RecordTextKind,
 } from "../../telemetry/access-record.ts";
 import type { ConnectionNames } from "../../telemetry/connection-names.ts";
+import type { CallStats } from "../cluster/call-stats.ts";
+import type { Call } from "../grpc/call.ts";
 import type { Environment } from "./environment.ts";
 import type { Exchange } from "./exchange.ts";
+
+/** As AccessRecord.protocol has it. */
+const HTTP2 = 20;
 
 export function recordMetrics(ex: Exchange): void {
   const { endpoint, cluster, generation } = ex;
   const stats = endpoint?.stats ?? cluster?.localStats ?? generation?.snapshot.localStats;
   if (stats === undefined) return;
+  if (ex.call?.isSeen === true) return recordCall(ex, ex.call, stats.calls);
   stats.record(ex.status, ex.failure, ex.env.nowMs - ex.startMs);
   if (ex.requestBytes !== 0 || ex.responseBytes !== 0)
     stats.recordBytes(ex.requestBytes, ex.responseBytes);
+}
+
+function recordCall(ex: Exchange, call: Call, stats: CallStats): void {
+  const { status, failure } = ex;
+  const outcome = { httpStatus: status, grpcStatus: call.status, failure };
+  stats.record(outcome, ex.env.nowMs - ex.startMs);
+  if (ex.requestBytes !== 0 || ex.responseBytes !== 0)
+    stats.recordBytes(ex.requestBytes, ex.responseBytes);
+  ex.cluster?.stats.methods.record(call, ex.bytes);
 }
 
 /** Notes where the texts of the request are: its head stays as it is until the exchange is over. */
@@ -29,7 +44,7 @@ export function beginRecord(ex: Exchange): void {
   const { bytes, pathEnd, queryEnd } = head;
   ex.record = record;
   record.startMs = env.wallMs;
-  record.protocol = downstream.stream === undefined ? head.minorVersion : 2;
+  record.protocol = downstream.stream === undefined ? head.minorVersion : HTTP2;
   record.text(RecordText.method, bytes, head.start, head.methodEnd);
   record.text(RecordText.path, bytes, head.pathStart, Math.max(pathEnd, queryEnd));
   record.text(RecordText.authority, bytes, head.authorityStart, head.authorityEnd);
@@ -59,6 +74,7 @@ export function writeRecord(ex: Exchange): void {
   record.bytesSent = ex.responseBytes;
   record.upstreamServiceMs = ex.serviceMs;
   record.attempts = ex.attempts;
+  record.grpcStatus = ex.call?.status ?? -1;
   record.failure = ex.failure ?? (ex.delayed ? Failures.faultDelay : undefined);
   if (ex.failure === undefined)
     record.details = ex.attempts > 0 ? "via_upstream" : "direct_response";

@@ -3,8 +3,6 @@
  * is told in its own terms: trailers only, with a grpc-status.
  */
 import type { Failure } from "../../core/failure.ts";
-import { equalsWord } from "../../http/connection-option.ts";
-import { FieldId } from "../../http/field-id.ts";
 import { Framing } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { reasonPhrase } from "../../http/reason-phrase.ts";
@@ -12,8 +10,7 @@ import { replyParts } from "../../http1/local-reply.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, finish } from "./finish.ts";
-import { grpcReply } from "./grpc.ts";
-import { rescan } from "./request-head.ts";
+import { grpcCode, grpcReply } from "./grpc.ts";
 
 interface Reply {
   readonly status: number;
@@ -24,7 +21,6 @@ interface Reply {
 
 const NO_BYTES = new Uint8Array(0);
 const CRLF = new Uint8Array([13, 10]);
-const GRPC = new TextEncoder().encode("application/grpc");
 
 /** Ends the exchange with the failure's status and reason; with less where it is too late. */
 export function replyFailure(ex: Exchange, failure: Failure): void {
@@ -56,9 +52,13 @@ export function replyRoute(
 function replyReason(ex: Exchange, status: number, reason: string): void {
   const detail = ex.failure?.origin === "upstream" ? ex.detail : "";
   const fields = ex.responseFields ?? NO_BYTES;
-  if (isGrpc(ex)) {
-    const lines = grpcReply({ failure: ex.failure, status, reason, detail });
-    return replyWith(ex, { status: 200, lines: withFields(lines, fields), body: NO_BYTES });
+  const { call } = ex;
+  if (call !== undefined) {
+    const reply = { failure: ex.failure, status, reason, detail };
+    call.takeReply(grpcCode(reply));
+    const length = ex.downstream!.stream === undefined ? "content-length: 0\r\n" : "";
+    const lines = withFields(`${length}${grpcReply(call, reply)}`, fields);
+    return replyWith(ex, { status: 200, lines, body: NO_BYTES });
   }
   const { lines, body } = replyParts({ status, reason, detail });
   replyWith(ex, { status, lines: withFields(lines, fields), body: Buffer.from(body, "latin1") });
@@ -66,19 +66,6 @@ function replyReason(ex: Exchange, status: number, reason: string): void {
 
 function withFields(lines: string, fields: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from(lines, "latin1"), fields]);
-}
-
-/** "application/grpc" with or without a suffix; gRPC-Web is not, and neither is HTTP/1.1. */
-function isGrpc(ex: Exchange): boolean {
-  if (ex.downstream!.stream === undefined) return false;
-  const head = rescan(ex);
-  const field = head.firstOf[FieldId.contentType]!;
-  if (field === -1) return false;
-  const from = head.valueStart[field]!;
-  const end = head.valueEnd[field]!;
-  const next = head.bytes[from + GRPC.length];
-  if (end > from + GRPC.length && next !== 43 && next !== 59) return false;
-  return equalsWord(head.bytes, from, Math.min(end, from + GRPC.length), GRPC);
 }
 
 /** Whether the connection cannot go on: the rest of the request is still to come. */

@@ -3,6 +3,9 @@ import { type Failure, Failures } from "../../core/failure.ts";
 import { FieldId } from "../../http/field-id.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import type { Stream } from "../../http2/stream.ts";
+import { CallKind } from "../grpc/media-type.ts";
+import { contentTypeLine, type WebBridge } from "../grpc/web-bridge.ts";
+import { timeLeftLine } from "./call-rules.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** `ends`: there is no content. */
@@ -18,13 +21,28 @@ export function writeRequestBlock(
   // Says who the peer is; nobody has proved that here, so whoever sent it made it up.
   head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
-  head.acceptsTrailers = ex.acceptsTrailers;
+  const { call } = ex;
+  head.acceptsTrailers = ex.acceptsTrailers || call !== undefined;
+  const left = call === undefined ? undefined : timeLeftLine(ex, call);
+  if (left !== undefined) head.drop(FieldId.grpcTimeout);
+  const type = call?.web === undefined ? undefined : beginBridge(call.web, head);
   if (!blocks.begin(stream)) return Failures.upstreamUnprocessed;
   blocks.request(head, ex.target, rewrite?.authority);
   blocks.fields(head);
   if (ex.hopField !== undefined) blocks.add(ex.hopField);
   if (requestFields.length > 0) blocks.add(requestFields);
+  if (left !== undefined) blocks.addOnce(left);
+  if (type !== undefined) blocks.add(type);
   blocks.end(ends);
   ex.upstream!.touch();
   return undefined;
+}
+
+/** gRPC-Web on its way to gRPC: the line of the type that it has there. */
+function beginBridge(web: WebBridge, head: MessageHead): Uint8Array {
+  web.beginTry();
+  head.drop(FieldId.contentType);
+  if (web.hasTextRequest) head.drop(FieldId.contentLength);
+  const type = head.firstOf[FieldId.contentType]!;
+  return contentTypeLine(CallKind.grpc, head.bytes, head.valueStart[type]!, head.valueEnd[type]!);
 }

@@ -1,6 +1,6 @@
 /** The request body on its way to the upstream, decoded only as far as its end has to be found. */
 
-import type { Failure } from "../../core/failure.ts";
+import { type Failure, Failures } from "../../core/failure.ts";
 import { Framing } from "../../http/message-head.ts";
 import { ChunkEvent } from "../../http1/chunked-decoder.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
@@ -14,6 +14,11 @@ const NO_BYTES = new Uint8Array(0);
  * Returns why the request is malformed, if it is.
  */
 export function takeBody(ex: Exchange): Failure | undefined {
+  const failure = takeFramed(ex);
+  return failure ?? (ex.call?.web?.failed === true ? Failures.badWebContent : undefined);
+}
+
+function takeFramed(ex: Exchange): Failure | undefined {
   const downstream = ex.downstream!;
   const { input } = downstream;
   if (ex.requestFraming === Framing.stream) return takeStream(ex, input);

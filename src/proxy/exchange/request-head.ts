@@ -5,6 +5,7 @@ import { Framing, type MessageHead } from "../../http/message-head.ts";
 import type { HeadWriter } from "../../http1/head-writer.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
 import { dropOverrides } from "../filter/override.ts";
+import { timeLeftLine } from "./call-rules.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
 import { writeRequestBlock } from "./request-block.ts";
 import { takeBody } from "./request-body.ts";
@@ -39,7 +40,8 @@ export function sendRequest(ex: Exchange): Failure | undefined {
   if (ex.requestDone) ex.sentMs = env.nowMs;
   else {
     ex.acceptsBody = !ex.websocket;
-    takeBody(ex);
+    const malformed = takeBody(ex);
+    if (malformed === Failures.badWebContent) return malformed;
   }
   output.flush(upstream);
   if (upstream.isFull) ex.downstream!.pause();
@@ -80,6 +82,8 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
   // Says who the peer is; nobody has proved that here, so whoever sent it made it up.
   head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
+  const left = ex.call === undefined ? undefined : timeLeftLine(ex, ex.call);
+  if (left !== undefined) head.drop(FieldId.grpcTimeout);
   if (ex.target === undefined) output.request(head);
   else output.requestTo(head, ex.target);
   if (!hasHost) head.firstOf[FieldId.host] = -1;
@@ -90,6 +94,7 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
     output.add(CRLF);
   }
   if (ex.hopField !== undefined) output.add(ex.hopField);
+  if (left !== undefined) output.add(left);
   if (requestFields.length > 0) output.add(requestFields);
   if (ex.requestFraming === Framing.stream) output.chunked();
   if (!ex.websocket) return;

@@ -3,15 +3,18 @@ import { Framing, type MessageHead } from "../../http/message-head.ts";
 import type { Stream } from "../../http2/stream.ts";
 import { dropOwnAnswers } from "../filter/cors.ts";
 import type { Exchange } from "./exchange.ts";
+import { webTypeLines } from "./web-response.ts";
 
 /** A final head. */
 export function writeResponseBlock(ex: Exchange, stream: Stream, head: MessageHead): void {
   const { blocks } = ex.env.http2;
   if (ex.responseFields !== undefined) dropOwnAnswers(head);
+  const type = ex.call?.web === undefined ? undefined : webTypeLines(ex, ex.call, head);
   if (!blocks.begin(stream)) return;
   blocks.response(head);
   blocks.fields(head);
   if (ex.responseFields !== undefined) blocks.add(ex.responseFields);
+  if (type !== undefined) blocks.add(type);
   const { framing, contentLength } = head;
   blocks.end(framing === Framing.none || (framing === Framing.length && contentLength === 0));
   ex.downstream!.touch();

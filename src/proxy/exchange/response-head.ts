@@ -7,6 +7,7 @@ import { dropOwnAnswers } from "../filter/cors.ts";
 import { type Exchange, Form } from "./exchange.ts";
 import { rescan } from "./request-head.ts";
 import { writeInterimBlock, writeResponseBlock } from "./response-block.ts";
+import { webTypeLines } from "./web-response.ts";
 import { websocketAcceptLine } from "./websocket-key.ts";
 
 /** Stages the head and decides how the body is framed for this downstream. */
@@ -17,9 +18,11 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   const dechunks = head.framing === Framing.chunked && ex.minorVersion === 0;
   if (dechunks) head.drop(FieldId.transferEncoding);
   if (ex.responseFields !== undefined) dropOwnAnswers(head);
+  const type = ex.call?.web === undefined ? undefined : webTypeLines(ex, ex.call, head);
   output.response(head);
   output.fields(head);
   if (ex.responseFields !== undefined) output.add(ex.responseFields);
+  if (type !== undefined) output.add(type);
   if (ex.websocket && head.status === 101) {
     output.upgrade();
     if (ex.upstream?.stream !== undefined) output.add(websocketAcceptLine(rescan(ex)));

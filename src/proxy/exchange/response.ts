@@ -13,7 +13,8 @@ import { ChunkEvent } from "../../http1/chunked-decoder.ts";
 import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
 import { outcomeStatus, waitMsOf } from "../cluster/outcome.ts";
-import { type RetryPolicy, retriesStatus } from "../route/retry.ts";
+import { NO_WAIT, pushbackMs } from "../grpc/pushback.ts";
+import { type RetryPolicy, retriesCode, retriesStatus } from "../route/retry.ts";
 import { retryLater, tryFailed } from "./attempt.ts";
 import { writeContent, writeEnd } from "./downstream-writer.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
@@ -21,6 +22,7 @@ import { abortExchange, dropUpstream, endTry, finishAnswered } from "./finish.ts
 import { keptMs, writeInterim, writeResponseHead } from "./response-head.ts";
 import { beginTunnel } from "./tunnel.ts";
 import { isUnserved } from "./unserved.ts";
+import { beginWebResponse } from "./web-response.ts";
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -153,18 +155,22 @@ function headDone(ex: Exchange, next: number, to: number): number {
  * ended or is tried again. `reusable`: nothing follows it, and the upstream could answer another.
  */
 export function acceptHead(ex: Exchange, reusable: boolean): boolean {
-  const { env, cluster, endpoint } = ex;
+  const { env, cluster, endpoint, call } = ex;
   const head = env.responseHead;
   if (ex.sentMs !== 0) ex.serviceMs = env.nowMs - ex.sentMs;
-  const status = outcomeStatus(head);
+  call?.takeHead(head);
+  const status = call?.endedInTime === false ? head.status : outcomeStatus(head);
   const isWell = status < 500 && status !== 429;
   const waitMs = isWell ? 0 : waitMsOf(head, env.wallMs);
   cluster!.answered(endpoint!, status, Math.max(0, ex.serviceMs), waitMs);
   if (head.status >= 500) {
     const policy = ex.route!.retry;
-    if (policy !== undefined && isWorthRetrying(ex, policy) && retryStatus(ex, reusable))
+    if (policy !== undefined && isWorthRetrying(ex, policy) && retryAnswer(ex, reusable, NO_WAIT))
       return false;
+  } else if (call !== undefined && retriesCode(call.retryOn, call.status)) {
+    if (retryAnswer(ex, reusable, pushbackMs(head))) return false;
   } else if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
+  if (call !== undefined) beginWebResponse(call, head, reusable);
   ex.tryDeadlineMs = 0;
   ex.responseFraming = head.framing;
   ex.upstreamKeepsAlive = head.keepsAlive;
@@ -178,15 +184,18 @@ export function acceptHead(ex: Exchange, reusable: boolean): boolean {
   return true;
 }
 
-/** Drops this answer, to try again; false: no further try, so the answer is passed on. */
 function isWorthRetrying(ex: Exchange, policy: RetryPolicy): boolean {
   const head = ex.env.responseHead;
   return retriesStatus(policy, head.status) || isUnserved(ex, policy, head);
 }
 
-function retryStatus(ex: Exchange, whole: boolean): boolean {
+/**
+ * Drops this answer, to try again after as long as the server asks for; false: no further try, so
+ * the answer is passed on.
+ */
+function retryAnswer(ex: Exchange, whole: boolean, waitMs: number): boolean {
   const reusable = whole && ex.requestDone;
-  if (!retryLater(ex)) return false;
+  if (!retryLater(ex, waitMs)) return false;
   const { upstream } = ex;
   if (reusable) ex.upstream = undefined;
   else dropUpstream(ex);

@@ -14,5 +14,5 @@ export function armTimer(ex: Exchange): void {
 
 /** The request is complete: from now on it is the upstream's time that runs. */
 export function startRouteTimeout(ex: Exchange): void {
-  ex.deadlineMs = ex.timeoutMs === 0 ? 0 : ex.env.nowMs + ex.timeoutMs;
+  if (ex.timeoutMs !== 0) ex.deadlineMs = ex.env.nowMs + ex.timeoutMs;
 }

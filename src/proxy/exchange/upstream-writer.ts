@@ -41,7 +41,9 @@ function stageContent(ex: Exchange, bytes: Uint8Array, from: number, to: number)
   const { output } = ex.env;
   const upstream = ex.upstream!;
   if (upstream.stream !== undefined) {
-    upstream.send(bytes, from, to - from);
+    const decoded = ex.call?.web?.decodeRequest(bytes, from, to);
+    if (decoded === undefined) upstream.send(bytes, from, to - from);
+    else if (decoded.length > 0) upstream.send(decoded, 0, decoded.length);
   } else if (ex.requestForm === Form.chunks) {
     output.stage(upstream, sizeLine, 0, writeChunkSize(sizeLine, 0, to - from));
     output.stage(upstream, bytes, from, to);
@@ -52,6 +54,8 @@ function stageContent(ex: Exchange, bytes: Uint8Array, from: number, to: number)
 function stageEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
   const { output } = ex.env;
   const upstream = ex.upstream!;
+  // What is malformed has no end, so that nobody takes it for the whole.
+  if (ex.call?.web?.endRequest() === false) return;
   if (upstream.stream !== undefined)
     return upstream.endRequest(length === 0 ? undefined : trailers.slice(0, length));
   if (ex.requestForm !== Form.chunks) return;

@@ -8,7 +8,6 @@ import type { Call } from "../grpc/call.ts";
 import { grpcTimeoutMs, timeoutLine } from "../grpc/deadline.ts";
 import { CallKind } from "../grpc/media-type.ts";
 import { WebBridge } from "../grpc/web-bridge.ts";
-import { CODES } from "../route/retry.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** As with Envoy, for a caller that asks for retries where the route has none. */
@@ -22,8 +21,8 @@ export function prepareCall(
 ): void {
   prepareDeadline(ex, call, head, overrides.timeoutMs !== -1);
   const retry = ex.route!.retry;
-  call.retryOn = ((retry?.on ?? 0) & CODES) | overrides.grpcOn;
-  if (call.retryOn !== 0 && retry === undefined)
+  call.retryOn = (retry?.on ?? 0) | overrides.grpcOn;
+  if (overrides.grpcOn !== 0 && retry === undefined)
     ex.retriesLeft = overrides.retries === -1 ? RETRIES : overrides.retries;
   if (call.kind === CallKind.grpc || ex.cluster!.settings.protocol !== "http2") return;
   call.web = new WebBridge(call.kind, call.answer);

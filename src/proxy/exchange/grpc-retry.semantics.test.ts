@@ -1,5 +1,6 @@
 /** Calls of gRPC that are tried again, and what is counted of calls. */
 import { describe, expect, test } from "bun:test";
+import type { ServerHttp2Stream } from "node:http2";
 import { RetryPolicy_Condition as On } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { EngineFixture, EngineFixtureOptions } from "../../testing/engine-fixture.ts";
 import { answerCall, failCall, grpcCall, grpcSetUp } from "../../testing/grpc-set-up.ts";
@@ -127,6 +128,13 @@ describe("retries", () => {
   });
 });
 
+/** What is no gRPC has no status, whatever its trailers say. */
+function answerAsPage(stream: ServerHttp2Stream): void {
+  stream.respond({ ":status": 200, "content-type": "text/html" }, { waitForTrailers: true });
+  stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+  stream.end("<p>");
+}
+
 describe("calls are counted", () => {
   function lines(mesh: EngineFixture, name: string): string[] {
     return mesh
@@ -160,19 +168,21 @@ describe("calls are counted", () => {
     const { client, mesh } = await toService((stream, headers) => {
       if (headers[":path"] === "/no.Such/Method") failCall(stream, 12);
       else if (headers[":path"] === "/shop.Cart/Break") stream.close(2);
+      else if (headers[":path"] === "/shop.Cart/Page") answerAsPage(stream);
       else answerCall(stream, "", headers[":path"] === "/shop.Cart/Add" ? 0 : 9);
     });
     for (const path of ["/shop.Cart/Add", "/shop.Cart/Add", "/shop.Cart/Drop", "/no.Such/Method"])
       await client.request({ ...grpcCall, ":path": path });
     await client.request({ ...grpcCall, ":path": "/shop.Cart/Break" });
+    await client.request({ ...grpcCall, ":path": "/shop.Cart/Page" });
     await client.request({ ...grpcCall, ":path": "/a/b/c" });
     const of = (name: string): string[] =>
       lines(mesh, `envoy_cluster_grpc_${name}`).map((line) =>
         line.replace(/^.*method="(.*?)",envoy_grpc_bridge_service="(.*?)"\} /, "$2 $1 "),
       );
-    expect(of("total")).toEqual(["shop.Cart Add 2", "shop.Cart Drop 1", "other other 3"]);
+    expect(of("total")).toEqual(["shop.Cart Add 2", "shop.Cart Drop 1", "other other 4"]);
     expect(of("success")).toEqual(["shop.Cart Add 2", "shop.Cart Drop 0", "other other 0"]);
-    expect(of("failure")).toEqual(["shop.Cart Add 0", "shop.Cart Drop 1", "other other 3"]);
+    expect(of("failure")).toEqual(["shop.Cart Add 0", "shop.Cart Drop 1", "other other 4"]);
     expect(of("0")).toEqual(["shop.Cart Add 2"]);
     expect(of("9").sort()).toEqual(["other other 1", "shop.Cart Drop 1"]);
     expect(of("12")).toEqual(["other other 1"]);

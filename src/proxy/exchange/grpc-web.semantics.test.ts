@@ -284,6 +284,31 @@ describe("what goes wrong", () => {
     expect(unbase64(body)).toBe(said + fine);
   });
 
+  test("a try that failed within a group of the text is repeated too", async () => {
+    const again = Promise.withResolvers<void>();
+    const retry = { attempts: 1, on: [RetryPolicy_Condition.CONDITION_UNAVAILABLE], backoffMs: 1 };
+    let tries = 0;
+    const { client } = await toService(
+      (stream, headers) => {
+        if (++tries > 1) {
+          again.resolve();
+          return echo(stream, headers);
+        }
+        const type = { "content-type": "application/grpc" };
+        const fail = { ":status": 200, ...type, "grpc-status": "14" };
+        stream.once("data", () => stream.respond(fail, { endStream: true }));
+      },
+      { route: { retry } },
+    );
+    const text = base64(said);
+    const stream = client.session.request({ ":authority": "svc", ...call });
+    const answered = answerOf(stream);
+    stream.write(text.slice(0, 7));
+    await again.promise;
+    stream.end(text.slice(7));
+    expect(unbase64((await answered).body)).toBe(said + fine);
+  });
+
   test("an answer that is no gRPC passes as it is", async () => {
     const { client } = await toService((stream) => {
       stream.respond({ ":status": 502, "content-type": "text/html" });
@@ -307,13 +332,15 @@ test("a service that speaks HTTP/1.1 gets gRPC-Web, and answers in it", async ()
   const { headers, body } = await client.request(call, base64(said));
   expect([headers["content-type"], body]).toEqual([webText, base64(said)]);
   expect(service.requests[0]?.field("te")).toBeUndefined();
+  expect(mesh.scrape()).not.toContain("grpc");
 });
 
 test("calls are counted as those of gRPC", async () => {
   const { client, mesh } = await toService(echo);
   const call = { ":method": "POST", ":path": "/shop.Cart/Add", "content-type": webText };
-  await client.request(call, base64(said));
+  const { body } = await client.request(call, base64(said));
   const scrape = mesh.scrape();
+  expect(scrape).toMatch(new RegExp(`istio_response_bytes_sum\\{[^}]*\\} ${body.length}\n`));
   expect(scrape).toMatch(/istio_requests_total\{[^}]*grpc_response_status="0"[^}]*\} 1/);
   expect(scrape).toMatch(/envoy_cluster_grpc_success\{[^}]*method="Add"[^}]*\} 1/);
 });

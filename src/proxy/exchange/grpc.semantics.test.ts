@@ -1,5 +1,6 @@
 /** gRPC through the proxy: what callers are told, what passes as it is, and deadlines. */
 import { describe, expect, test } from "bun:test";
+import type { ServerHttp2Stream } from "node:http2";
 import { EngineFixture, type EngineFixtureOptions } from "../../testing/engine-fixture.ts";
 import { FakeUpstream } from "../../testing/fake-upstream.ts";
 import { answerCall, asGrpc, failCall, grpcCall, grpcSetUp } from "../../testing/grpc-set-up.ts";
@@ -240,7 +241,7 @@ describe("deadlines", () => {
 
   test("no endpoint is ejected because callers give it no time", async () => {
     const cluster = {
-      outlier: { consecutiveErrors: 1, intervalMs: 10_000, baseEjectionMs: 10_000 },
+      outlier: { consecutiveErrors: 1, intervalMs: 10_000, maxEjectionPercent: 100 },
     };
     const { client, mesh } = await toService(
       (stream, headers) => {
@@ -250,7 +251,13 @@ describe("deadlines", () => {
     );
     await client.request({ ...grpcCall, "grpc-timeout": "1n" });
     await client.request({ ...grpcCall, ":path": "/a/said", "grpc-timeout": "5S" });
-    expect(mesh.scrape()).not.toMatch(/ejections_enforced_total\{[^}]*\} [1-9]/);
+    const ejected = /ejections_enforced_total\{[^}]*\} [1-9]/;
+    expect(mesh.scrape()).not.toMatch(ejected);
+    // A time that an operator chose is another matter.
+    const route = { timeoutMs: 30 };
+    const other = await toService(() => {}, { cluster, route });
+    await other.client.request({ ...grpcCall, "grpc-timeout": "5S" });
+    expect(other.mesh.scrape()).toMatch(ejected);
   });
 
   test("are passed on as they came where nothing takes of them", async () => {
@@ -277,6 +284,35 @@ describe("deadlines", () => {
 
   test("nor is one that nobody wrote", async () => {
     expect(await seenTimeout("1H", { timeoutMs: 20_000, timeoutIsDefault: true })).toBe("1H");
+  });
+
+  test("nor does it cut the call", async () => {
+    const streams: ServerHttp2Stream[] = [];
+    const { client } = await toService((stream) => void streams.push(stream), {
+      route: { timeoutMs: 40, timeoutIsDefault: true },
+    });
+    const patient = client.request({ ...grpcCall, "grpc-timeout": "20S" });
+    // Its time runs out after that of the other would have.
+    const { headers } = await client.request(grpcCall);
+    expect(headers["grpc-status"]).toBe("4");
+    answerCall(streams[0]!, "at last", 0);
+    expect((await patient).body).toBe("at last");
+  });
+
+  test("one that the caller asks for is the deadline if it is shorter", async () => {
+    const { client } = await toService(() => {}, { route: { timeoutIsDefault: true } });
+    const asked = { "grpc-timeout": "1H", "x-envoy-upstream-rq-timeout-ms": "30" };
+    const { headers } = await client.request({ ...grpcCall, ...asked });
+    expect(headers["grpc-status"]).toBe("4");
+  });
+
+  test("servers of HTTP/1.1 are told too, once", async () => {
+    const service = closing(new FakeUpstream());
+    const retry = { attempts: 1, perTryTimeoutMs: 4_000 };
+    const mesh = closing(new EngineFixture({ endpoints: [service.port], route: { retry } }));
+    const client = closing(new Http2Client(mesh.port));
+    await client.request({ ...grpcCall, "grpc-timeout": "1M" });
+    expect(service.requests[0]?.field("grpc-timeout")).toMatch(/^(4000|39\d\d)m$/);
   });
 
   test("a try is told of its own end", async () => {

@@ -32,7 +32,8 @@ export class Base64Decoder {
 
   /** The octets of every group that ends in bytes[from, to). */
   decode(bytes: Uint8Array, from: number, to: number): Uint8Array {
-    const out = new Uint8Array(Math.ceil((this.#digits + to - from) / 4) * 3);
+    // The first group may need one digit more, the others need four.
+    const out = new Uint8Array(Math.ceil((to - from) / 4) * 3);
     let length = 0;
     for (let at = from; at < to && !this.failed; at++) {
       const octet = bytes[at]!;

@@ -15,7 +15,7 @@ export class Call {
   timeoutMs = 0;
   /** It is the caller's own deadline that ends the call, not the route's. */
   endsByCaller = false;
-  /** RetryOn bits that concern codes. */
+  /** Sum of RetryOn; those of codes count. */
   retryOn = 0;
   /** What the caller was told, or is to be. */
   status = NO_STATUS;

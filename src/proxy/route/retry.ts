@@ -27,13 +27,6 @@ const ofCode: Readonly<Record<number, number>> = {
   13: RetryOn.internal,
   14: RetryOn.unavailable,
 };
-/** The conditions that are codes. */
-export const CODES: number =
-  RetryOn.cancelled |
-  RetryOn.deadlineExceeded |
-  RetryOn.internal |
-  RetryOn.resourceExhausted |
-  RetryOn.unavailable;
 
 export interface RetryPolicy {
   /** Tries after the first. */

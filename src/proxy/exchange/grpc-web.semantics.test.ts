@@ -10,6 +10,7 @@ import { answerOf, contentOf, Http2Client, type Http2Script } from "../../testin
 
 const { closing, toService } = grpcSetUp();
 
+const HTTP2 = 3;
 const web = "application/grpc-web+proto";
 const webText = "application/grpc-web-text+proto";
 
@@ -42,6 +43,19 @@ function unbase64(text: string): string {
 
 function frame(lines: string): string {
   return `\x80\0\0\0${String.fromCharCode(lines.length)}${lines}`;
+}
+
+const RESET = 3;
+const END_STREAM = 1;
+
+/** The whole frames of streams that a client has sent, past its preface. */
+function streamFrames(received: string): { type: number; flags: number }[] {
+  const bytes = Buffer.from(received, "latin1");
+  const frames: { type: number; flags: number }[] = [];
+  for (let at = 24; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3))
+    if (bytes.readUInt32BE(at + 5) !== 0)
+      frames.push({ type: bytes[at + 3]!, flags: bytes[at + 4]! });
+  return frames;
 }
 
 const fine = frame("grpc-status: 0\r\ngrpc-message: fine\r\n");
@@ -238,6 +252,22 @@ describe("what goes wrong", () => {
       }
       expect(mesh.engine.stats().exchanges).toBe(0);
     });
+
+  test("the end of a text cut short is never sent, not even before the reset", async () => {
+    const service = closing(
+      new FakeUpstream({
+        script: () => {},
+        // An empty SETTINGS makes it a server of HTTP/2.
+        onConnection: (reply) => reply.send("\0\0\0\x04\0\0\0\0\0"),
+      }),
+    );
+    const cluster = { protocol: HTTP2 };
+    const mesh = closing(new EngineFixture({ endpoints: [service.port], cluster }));
+    await closing(new Http2Client(mesh.port)).request(call, "AAAAAAA");
+    await service.until(() => streamFrames(service.received).some(({ type }) => type === RESET));
+    const ends = streamFrames(service.received).map(({ flags }) => (flags & END_STREAM) !== 0);
+    expect(ends).not.toContain(true);
+  });
 
   test("a stream that breaks between messages ends with a frame of trailers", async () => {
     const { client, service } = await toService((stream) => {

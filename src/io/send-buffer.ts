@@ -7,6 +7,7 @@
  * owner pauses the producer while `isFull` and lets it run again when flush has made it `isLow`.
  * Nothing is allocated until a write is short; blocks come from a pool shared by all connections.
  */
+import { Held, type HeldBytes, type Holder } from "./held-bytes.ts";
 import type { TcpSocket } from "./socket.ts";
 
 export interface SendLimits {
@@ -36,13 +37,16 @@ interface Block {
 /** The limits, and the blocks that connections take in turn. One for each thread and purpose. */
 export class SendPool {
   readonly limits: SendLimits;
+  /** Where the blocks in use are counted; undefined: nowhere. */
+  readonly held: HeldBytes | undefined;
   readonly #sparesMax: number;
   #spare: Block | undefined;
   #spares = 0;
 
   /** Keeps up to `spareBytesMax` for reuse; 4 MiB unless told. */
-  constructor(limits: SendLimits, spareBytesMax = 4 << 20) {
+  constructor(limits: SendLimits, spareBytesMax = 4 << 20, held?: HeldBytes) {
     this.limits = limits;
+    this.held = held;
     this.#sparesMax = Math.floor(spareBytesMax / BLOCK_BYTES);
   }
 
@@ -78,9 +82,15 @@ export class SendBuffer {
   #last: Block | undefined;
   #waiting = 0;
   #after: "nothing" | "shutdown" | "end" = "nothing";
+  readonly #held: Held | undefined;
+  /** Of the blocks that it has. */
+  #blockBytes = 0;
 
-  constructor(pool: SendPool) {
+  /** `holder`: who goes when all buffers together hold too much. */
+  constructor(pool: SendPool, holder?: Holder) {
     this.#pool = pool;
+    const isCounted = holder !== undefined && pool.held !== undefined;
+    this.#held = isCounted ? new Held(pool.held, holder) : undefined;
   }
 
   /** Bytes held here. */
@@ -116,9 +126,10 @@ export class SendBuffer {
       if (taken < 0) return SEND_CLOSED;
       this.#waiting -= taken;
       block.from += taken;
+      if (taken > 0) this.#held?.moved();
       if (taken < length) return this.#waiting;
       this.#first = block.next;
-      this.#pool.giveBack(block);
+      this.#giveBack(block);
     }
     this.#last = undefined;
     if (this.#after === "shutdown") socket.shutdown();
@@ -143,7 +154,7 @@ export class SendBuffer {
   clear(): void {
     for (let block = this.#first; block !== undefined; ) {
       const { next } = block;
-      this.#pool.giveBack(block);
+      this.#giveBack(block);
       block = next;
     }
     this.#first = undefined;
@@ -172,6 +183,14 @@ export class SendBuffer {
     if (this.#last === undefined) this.#first = block;
     else this.#last.next = block;
     this.#last = block;
+    this.#blockBytes += block.bytes.length;
+    this.#held?.set(this.#blockBytes);
     return block;
+  }
+
+  #giveBack(block: Block): void {
+    this.#blockBytes -= block.bytes.length;
+    this.#held?.set(this.#blockBytes);
+    this.#pool.giveBack(block);
   }
 }

@@ -1,0 +1,71 @@
+/** What is kept for peers that do not read: who goes when it is too much. */
+import { expect, test } from "bun:test";
+import { Held, HeldBytes } from "./held-bytes.ts";
+
+/** Holders by name, who note that they were shed and then hold nothing. */
+function setUp(bytesMax: number) {
+  const owner = new HeldBytes(bytesMax);
+  const shed: string[] = [];
+  const hold = (name: string): Held => {
+    const held: Held = new Held(owner, {
+      shed() {
+        shed.push(name);
+        held.set(0);
+      },
+    });
+    return held;
+  };
+  return { owner, shed, hold };
+}
+
+test("below the bound everybody stays", async () => {
+  const { owner, shed, hold } = setUp(100);
+  const [a, b] = [hold("a"), hold("b")];
+  a.set(60);
+  b.set(40);
+  await Promise.resolve();
+  expect([shed, owner.bytes]).toEqual([[], 100]);
+  a.set(0);
+  b.set(10);
+  expect(owner.bytes).toBe(10);
+});
+
+test("past it those go that have taken nothing for longest, until there is room", async () => {
+  const { owner, shed, hold } = setUp(100);
+  const all = ["a", "b", "c", "d"].map(hold);
+  for (const held of all) held.set(25);
+  // It reads, if slowly.
+  all[0]!.moved();
+  hold("e").set(30);
+  expect(shed).toEqual([]);
+  await Promise.resolve();
+  expect(shed).toEqual(["b", "c"]);
+  expect([owner.bytes, owner.shedCount]).toEqual([80, 2]);
+});
+
+test("whoever holds more while going away counts no more, and may hold again", async () => {
+  const owner = new HeldBytes(10);
+  const slow: Held = new Held(owner, { shed() {} });
+  slow.set(20);
+  await Promise.resolve();
+  expect(owner.bytes).toBe(0);
+  slow.set(30);
+  expect(owner.bytes).toBe(0);
+  slow.set(0);
+  slow.set(5);
+  expect(owner.bytes).toBe(5);
+});
+
+test("one that holds too much alone goes too, whoever left from the middle", async () => {
+  const { owner, shed, hold } = setUp(100);
+  const [a, b, c] = [hold("a"), hold("b"), hold("c")];
+  for (const held of [a, b, c]) held.set(10);
+  b.set(0);
+  b.set(10);
+  c.set(0);
+  c.moved();
+  hold("d").set(1_000);
+  await Promise.resolve();
+  expect(shed).toEqual(["a", "b", "d"]);
+  expect(owner.bytes).toBe(0);
+});

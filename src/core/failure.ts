@@ -71,6 +71,9 @@ const rows = {
   emptyDataFlood:       ["OM",   "downstream",   0,  8, "never", "http2-empty-data-flood"],
   windowFlood:          ["OM",   "downstream",   0,  8, "never", "http2-window-update-flood"],
   headerBomb:           ["OM",   "downstream",   0,  8, "never", "http2-header-bomb"],
+  settingsTimeout:      ["DT",   "downstream",   0,  4, "never", "http2-settings-timeout"],
+  downstreamStalled:    ["DT",   "downstream",   0,  4, "never", "downstream-takes-nothing"],
+  downstreamSilent:     ["DC",   "downstream",   0,  1, "never", "downstream-silent"],
   downstreamReset:      ["DC",   "downstream",   0,  1, "never", "downstream-reset"],
   downstreamGone:       ["DC",   "downstream",   0,  1, "never", "downstream-closed"],
   // What we decided.
@@ -96,6 +99,7 @@ const rows = {
   upstreamBadResponse:  ["UPE",  "upstream", 502, 13, "never", "upstream-bad-response"],
   upstreamProtocol:     ["UPE",  "upstream", 502, 13, "idempotent", "upstream-http2-error"],
   upstreamUnprocessed:  ["UR",   "upstream", 503, 14, "unsent", "upstream-refused-stream"],
+  upstreamSilent:       ["UR",   "upstream", 503, 14, "idempotent", "upstream-silent"],
   upstreamTimeout:      ["UT",   "upstream", 504,  4, "idempotent", "upstream-timeout"],
   streamIdle:           ["SI",   "upstream", 504,  4, "never", "stream-idle-timeout"],
   durationLimit:        ["DT",   "local", 504,  4, "never", "duration-limit"],

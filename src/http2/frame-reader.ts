@@ -13,6 +13,8 @@ import { Flag, FrameType, frameHeaderBytes, preface, readUint31 } from "./frame.
 
 /** Whoever understands the frames; a fault ends the reading. */
 export interface FrameHandler {
+  /** The caller's clock. */
+  readonly nowMs: number;
   /** The header of a DATA frame: `length` octets of payload, padding included. */
   dataBegins(reader: FrameReader): Fault | undefined;
   /** Content of the DATA frame. */
@@ -32,6 +34,8 @@ export class FrameReader {
   payload: Uint8Array = noBytes;
   from = 0;
   to = 0;
+  /** Since when a piece of a frame waits for its rest (nowMs); 0: none does. */
+  heldSinceMs = 0;
 
   readonly #handler: FrameHandler;
   readonly #pool: BufferPool;
@@ -100,11 +104,13 @@ export class FrameReader {
     this.#pool.give(this.#held);
     this.#held = noBytes;
     this.#heldLength = 0;
+    this.heldSinceMs = 0;
   }
 
   #hold(bytes: Uint8Array, from: number, to: number): void {
     if (this.#held.length === 0) {
       this.#held = this.#pool.take(this.#inPayload ? this.length : frameHeaderBytes);
+      this.heldSinceMs = this.#handler.nowMs;
     }
     copyRange.call(bytes, this.#held, this.#heldLength, from, to);
     this.#heldLength += to - from;

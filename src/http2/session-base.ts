@@ -157,6 +157,11 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
     return stream;
   }
 
+  /** When the PING was sent that is not answered yet (nowMs); 0: none is. */
+  get pingedAtMs(): number {
+    return this.pingSentMs;
+  }
+
   /** Sends a PING; false while one is unanswered. */
   ping(): boolean {
     if (this.pingSentMs !== 0 || this.failure !== undefined) return false;

@@ -40,6 +40,7 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
   #blockEnds = false;
   #blockDependsOnItself = false;
   #blockFrames = 0;
+  #blockSinceMs = 0;
   #blockBytes = noBytes;
   #blockLength = 0;
   /** The stream of the DATA frame under way; undefined: its content is for nobody. */
@@ -63,6 +64,11 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
     if (this.failure !== undefined) return;
     const fault = this.#reader.read(bytes, from, to);
     if (fault !== undefined) this.failBy(fault);
+  }
+
+  /** Since when the rest of a head or of another frame is awaited (nowMs); 0: none is. */
+  get halfSinceMs(): number {
+    return this.#blockStream === 0 ? this.#reader.heldSinceMs : this.#blockSinceMs;
   }
 
   protected override stopped(): void {
@@ -199,6 +205,7 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
     if ((flags & Flag.endHeaders) !== 0) return this.#fields(streamId, payload, from, to);
     this.#blockStream = streamId;
     this.#blockFrames = 1;
+    this.#blockSinceMs = this.nowMs;
     return this.#gather(payload, from, to);
   }
 

@@ -13,6 +13,7 @@ import { GenerationCell } from "../core/generation.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import { MessageHead } from "../http/message-head.ts";
+import { HeldBytes } from "../io/held-bytes.ts";
 import { originalDestination } from "../io/original-destination.ts";
 import { SendPool } from "../io/send-buffer.ts";
 import type { TcpSocket } from "../io/socket.ts";
@@ -28,7 +29,12 @@ import type { ListenerFacts } from "./exchange/downstream-side.ts";
 import { type CaptureAddresses, Environment } from "./exchange/environment.ts";
 import { fixedRoute } from "./exchange/fixed-route.ts";
 import { ForwardedExchange } from "./exchange/forwarded-exchange.ts";
-import { defaultEngineLimits, type EngineLimits } from "./exchange/limits.ts";
+import {
+  defaultEngineLimits,
+  type EngineLimits,
+  http2Times,
+  sendLimits,
+} from "./exchange/limits.ts";
 import { recordRefusal } from "./exchange/record.ts";
 import { acceptCaptured, type CapturePort } from "./listener/captured.ts";
 import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.ts";
@@ -39,6 +45,7 @@ import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { UnknownHosts } from "./tcp/unknown-hosts.ts";
 import { Http2Context } from "./transport/http2-context.ts";
+import { Http2Stats } from "./transport/http2-stats.ts";
 import { upstreamHandlers } from "./upstream/connection.ts";
 import { type ConnectionPool, WaitingUsers } from "./upstream/pool.ts";
 import { http2UpstreamHandlers, SessionPools } from "./upstream/session-pool.ts";
@@ -55,6 +62,8 @@ export interface EngineOptions {
   /** Connections that the kernel leads here; undefined: none, or they are as any other. */
   readonly capture?: EngineCapture | undefined;
   readonly unknownHosts?: UnknownHosts | undefined;
+  /** What is held for peers that do not read, in all engines together; undefined: its own. */
+  readonly held?: HeldBytes | undefined;
 }
 
 export interface EngineCapture extends CapturePort, CaptureAddresses {}
@@ -116,23 +125,20 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     const limits = { ...defaultEngineLimits, ...options.limits };
-    const { clock, random, metrics } = options;
+    const { clock, random, metrics, log } = options;
     const timers = new TimerWheel(clock);
     const snapshot = options.snapshot ?? emptySnapshot(options);
     this.#generations = new GenerationCell(snapshot, (former) => former.snapshot.retire());
-    const sendPool = new SendPool({
-      lowBytes: limits.sendBufferBytes / 2,
-      highBytes: limits.sendBufferBytes,
-      maxBytes: limits.sendBufferBytesMax,
-    });
+    const held = options.held ?? new HeldBytes(limits.heldBytesMax);
+    const sendPool = new SendPool(sendLimits(limits), undefined, held);
     const http2 = new Http2Context({
       clock,
       timers,
       sendPool,
       requestHead: new MessageHead(limits.head),
       responseHead: new MessageHead(limits.head),
-      idleMs: limits.keepAliveIdleMs,
-      stallMs: limits.stallTimeoutMs,
+      times: http2Times(limits),
+      stats: new Http2Stats({ clock, metrics, log }),
     });
     this.#env = new Environment({
       http2,

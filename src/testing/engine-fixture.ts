@@ -13,7 +13,7 @@ import {
   type Route,
   RouteSchema,
 } from "../api/gen/mesh/v1/proxy_config_pb.ts";
-import { systemClock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { seededRandom } from "../core/random.ts";
 import { Engine } from "../proxy/engine.ts";
@@ -41,7 +41,11 @@ export interface EngineFixtureOptions {
   /** The endpoints of "svc" take the mesh's transport, or are said to. */
   readonly meshTransport?: boolean;
   readonly limits?: Partial<EngineLimits>;
+  /** The system's unless told. */
+  readonly clock?: Clock;
   readonly accessLog?: AccessLog;
+  /** Of the process; errors alone, on stderr, unless told. */
+  readonly log?: Log;
 }
 
 export class EngineFixture {
@@ -56,10 +60,10 @@ export class EngineFixture {
     const snapshot = this.compile(options, undefined);
     snapshot.activate(undefined);
     this.engine = new Engine({
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       random: seededRandom(1),
       metrics: this.metrics,
-      log: new Log("test", { level: "error" }),
+      log: options.log ?? new Log("test", { level: "error" }),
       snapshot,
       limits: options.limits,
       accessLog: options.accessLog,
@@ -135,7 +139,7 @@ export class EngineFixture {
       ],
     });
     const snapshot = compileSnapshot(config, {
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       random: seededRandom(1),
       metrics: this.metrics,
       resolve: async () => [],

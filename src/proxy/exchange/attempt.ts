@@ -238,5 +238,6 @@ function isReplayable(ex: Exchange): boolean {
 }
 
 function isConnectionLoss(failure: Failure): boolean {
-  return failure === Failures.upstreamGone || failure === Failures.upstreamReset;
+  const { upstreamGone, upstreamReset, upstreamSilent } = Failures;
+  return failure === upstreamGone || failure === upstreamReset || failure === upstreamSilent;
 }

@@ -100,6 +100,12 @@ export class ForwardedExchange extends Exchange {
     downstreamGone(this);
   }
 
+  /** The process holds too much for clients that do not read, and for this one longest. */
+  shed(): void {
+    this.env.tick();
+    abortExchange(this, Failures.overloaded);
+  }
+
   override upstreamOpened(): void {
     this.env.tick();
     this.#connected();
@@ -216,6 +222,7 @@ export class ForwardedExchange extends Exchange {
     const { limits } = this.env;
     const idleMs = this.phase === Phase.tunnel ? limits.tunnelIdleMs : limits.stallTimeoutMs;
     if (now - this.progressMs < idleMs) return undefined;
+    if (this.responded && this.downstream!.isFull) return Failures.downstreamStalled;
     return this.requestDone || this.phase !== Phase.head
       ? Failures.streamIdle
       : Failures.bodyTimeout;

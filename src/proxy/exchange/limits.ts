@@ -5,6 +5,8 @@
 
 import { defaultHeadLimits, type HeadLimits } from "../../http/message-head.ts";
 import { type ChunkLimits, defaultChunkLimits } from "../../http1/chunked-decoder.ts";
+import type { SendLimits } from "../../io/send-buffer.ts";
+import type { Http2Times } from "../transport/http2-context.ts";
 
 export interface EngineLimits {
   /** From accept, or from the first byte of a later head, to its last byte. */
@@ -30,6 +32,11 @@ export interface EngineLimits {
   readonly sendBufferBytes: number;
   /** No side is ever held more; a receive brings up to 512 KiB after the producer was paused. */
   readonly sendBufferBytesMax: number;
+  /** Of all connections together, for peers that do not read; above it who reads least goes. */
+  readonly heldBytesMax: number;
+  /** After such a silence of another sidecar it is asked for a sign of life, and has so long. */
+  readonly silenceMs: number;
+  readonly pongMs: number;
   /** While draining: how long a connection without a request may still bring one. */
   readonly drainGraceMs: number;
   /** Request bytes kept for a further try. */
@@ -54,11 +61,36 @@ export const defaultEngineLimits: EngineLimits = {
   chunk: defaultChunkLimits,
   sendBufferBytes: 64 * 1024,
   sendBufferBytesMax: 2 * 1024 * 1024,
+  heldBytesMax: 64 * 1024 * 1024,
+  silenceMs: 2_000,
+  pongMs: 4_000,
   drainGraceMs: 5_000,
   replayBytesMax: 64 * 1024,
   interimMax: 32,
   mirrorsMax: 256,
 };
+
+/** Of what waits for one peer. */
+export function sendLimits(limits: EngineLimits): SendLimits {
+  const { sendBufferBytes, sendBufferBytesMax } = limits;
+  return {
+    lowBytes: sendBufferBytes / 2,
+    highBytes: sendBufferBytes,
+    maxBytes: sendBufferBytesMax,
+  };
+}
+
+/** Of HTTP/2 connections. */
+export function http2Times(limits: EngineLimits): Http2Times {
+  return {
+    idleMs: limits.keepAliveIdleMs,
+    stallMs: limits.stallTimeoutMs,
+    headMs: limits.headTimeoutMs,
+    silenceMs: limits.silenceMs,
+    pongMs: limits.pongMs,
+    graceMs: limits.lingerMs,
+  };
+}
 
 /** For admin, the manager, logs, rules, and the mirrors of requests. */
 const OTHER_DESCRIPTORS = 128;

@@ -4,7 +4,7 @@
  *
  *   head ─▶ exchange ─▶ over ─▶ (what is written leaves) ─▶ released
  */
-import type { Failure } from "../../core/failure.ts";
+import { type Failure, Failures } from "../../core/failure.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { Stream } from "../../http2/stream.ts";
@@ -114,6 +114,11 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     else this.#breakOff();
   }
 
+  override shed(): void {
+    if (this.#exchange !== undefined) this.#exchange.shed();
+    else this.#breakOff();
+  }
+
   override abort(): void {
     this.#stream.reset(ErrorCode.internalError);
     this.#connection.touch();
@@ -187,7 +192,10 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
   }
 
   #breakOff(): void {
-    this.#stream.reset(ErrorCode.internalError);
+    // It may be that the client takes nothing, and that this is why.
+    const stalled = this.#stream.blockedSinceMs !== 0;
+    if (stalled) this.#connection.context.stats.count(Failures.downstreamStalled);
+    this.#stream.reset(stalled ? ErrorCode.enhanceYourCalm : ErrorCode.internalError);
     this.#release();
   }
 
@@ -196,6 +204,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     this.forget();
     this.env.timers.release(this);
     this.#stream.release();
+    this.#connection.streamReleased();
     this.#connection.touch();
   }
 }

@@ -111,6 +111,11 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
     else this.#becomeLingering();
   }
 
+  override shed(): void {
+    if (this.#exchange !== undefined) this.#exchange.shed();
+    else this.abort();
+  }
+
   override resumeInput(): void {
     if (this.input !== undefined) {
       if (!this.#processing) this.#process();

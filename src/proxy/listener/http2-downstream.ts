@@ -48,9 +48,8 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
       limits: sidecarLimits,
       settings: takesMesh ? meshOffer : [],
     });
-    this.tick();
+    this.watch();
     this.session.start();
-    this.#restartIdle();
   }
 
   get exchanges(): number {
@@ -73,22 +72,9 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   }
 
   override data(bytes: Uint8Array, from: number, to: number): void {
-    this.#restartIdle();
     // What arrives is scanned into the head that an exchange may have left there.
     this.#owner.env.scannedFor = undefined;
     super.data(bytes, from, to);
-  }
-
-  override expire(): void {
-    if (this.session.streamCount > 0) return this.#restartIdle();
-    if (this.session.isGoingAway) return this.abort();
-    this.drain();
-  }
-
-  drain(): void {
-    this.tick();
-    this.session.drain();
-    this.touch();
   }
 
   override closed(reset: boolean): void {
@@ -104,10 +90,13 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   }
 
   requestRefused(failure: Failure, detail: string): void {
+    this.context.stats.count(failure);
     this.#owner.refused(this, failure, detail);
   }
 
-  settingsArrived(): void {}
+  settingsArrived(): void {
+    this.watchSidecar();
+  }
 
   goawayArrived(): void {}
 
@@ -120,18 +109,22 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     return Failures.downstreamGone;
   }
 
+  protected get isSidecar(): boolean {
+    return this.session.peer.valueOf(MESH_SETTING) !== undefined;
+  }
+
+  protected silence(takesNothing: boolean): Failure {
+    return takesNothing ? Failures.downstreamStalled : Failures.downstreamSilent;
+  }
+
   #acceptInner(stream: Stream<StreamUser>): void {
     const { blocks } = this.context;
     if (!blocks.begin(stream)) return stream.release();
     blocks.status(200);
     blocks.end(false);
     const socket = new MeshSocket<AcceptedConnection>(undefined as never, stream, this);
+    socket.onReleased = () => this.streamReleased();
     stream.user = socket;
     this.#owner.acceptInner(socket);
-  }
-
-  #restartIdle(): void {
-    const { context } = this;
-    context.timers.armAt(this, this.session.nowMs + context.idleMs);
   }
 }

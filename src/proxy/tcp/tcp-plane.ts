@@ -7,6 +7,7 @@ import type { Clock } from "../../core/clock.ts";
 import { Failures } from "../../core/failure.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import type { HeldBytes } from "../../io/held-bytes.ts";
 import { SendPool } from "../../io/send-buffer.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
@@ -36,6 +37,8 @@ export interface TcpPlaneParts {
   readonly log: Log;
   /** Of callers, in each direction. */
   readonly connectionsMax: number;
+  /** What is held for peers that do not read. */
+  readonly held: HeldBytes;
 }
 
 export interface TcpPlaneStats {
@@ -213,15 +216,16 @@ class PlaneEnvironment implements RelayEnvironment {
   #wallReadMs = Number.NEGATIVE_INFINITY;
   #wallOffsetMs = 0;
 
-  constructor({ clock, random }: TcpPlaneParts, own: OwnAddresses) {
+  constructor({ clock, random, held }: TcpPlaneParts, own: OwnAddresses) {
     this.#clock = clock;
     this.random = random;
     this.timers = new TimerWheel(clock);
-    this.sendPool = new SendPool({
+    const limits = {
       lowBytes: SEND_BUFFER_BYTES / 2,
       highBytes: SEND_BUFFER_BYTES,
       maxBytes: SEND_BUFFER_BYTES_MAX,
-    });
+    };
+    this.sendPool = new SendPool(limits, undefined, held);
     this.pools = {
       connector: new TcpConnector(upstreamHandlers, this.timers),
       waiting: new WaitingUsers(),

@@ -2,19 +2,32 @@
  * One socket with an HTTP/2 session on it. What the session has to say leaves once a turn of the
  * event loop, in one write; what the kernel does not take stays in the session, which is bounded
  * and lets its streams wait.
+ *
+ * One timer watches over everything that a peer may keep us waiting for; it looks when the nearest
+ * of these times has come, and is never later than the idle limit:
+ *
+ *   SETTINGS, their acknowledgement, the rest of a head ── late ─▶ GOAWAY, closed
+ *   room in the kernel; from sidecars any sign of life ─── late ─▶ closed
+ *   the answer to the PING of a drain ──────────────────── late ─▶ GOAWAY with the last stream
+ *   a stream ───────────────────────────────────────────── late ─▶ drained
  */
 import { type Failure, Failures } from "../../core/failure.ts";
 import type { MessageHead } from "../../http/message-head.ts";
+import { ErrorCode } from "../../http2/error-code.ts";
 import type { Session } from "../../http2/session.ts";
 import type { SessionSink } from "../../http2/session-sink.ts";
 import type { Stream } from "../../http2/stream.ts";
+import { Held, type Holder } from "../../io/held-bytes.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import { Timer } from "../../io/timer-wheel.ts";
 import type { TurnUser } from "../../io/turn.ts";
 import type { Http2Context } from "./http2-context.ts";
 import type { StreamUser } from "./stream-user.ts";
 
-export abstract class Http2Connection extends Timer implements TurnUser, SessionSink<StreamUser> {
+export abstract class Http2Connection
+  extends Timer
+  implements TurnUser, Holder, SessionSink<StreamUser>
+{
   readonly context: Http2Context;
   abstract readonly session: Session<StreamUser>;
   /** Undefined before it is open and after it is closed. */
@@ -25,6 +38,16 @@ export abstract class Http2Connection extends Timer implements TurnUser, Session
   #paused = false;
   /** The session is over: the socket closes once everything is sent. */
   #closing = false;
+  #openedMs = 0;
+  /** When the peer last said something, or took something. */
+  #heardMs = 0;
+  /** When there was a stream last. */
+  #usedMs = 0;
+  /** Since when the kernel takes nothing; 0: it does. */
+  #fullSinceMs = 0;
+  /** When GOAWAY was sent that names no last stream; 0: it was not. */
+  #drainedMs = 0;
+  #held: Held | undefined = undefined;
 
   constructor(context: Http2Context) {
     super();
@@ -35,8 +58,10 @@ export abstract class Http2Connection extends Timer implements TurnUser, Session
     const { session } = this;
     if (this.#closing) return;
     this.tick();
+    this.#heardMs = session.nowMs;
     session.receive(bytes, from, to);
     this.touch();
+    if (session.halfSinceMs !== 0) this.#watchBy(session.halfSinceMs + this.context.times.headMs);
     if (session.isClogged && !this.#paused) {
       this.#paused = true;
       this.socket?.pause();
@@ -60,6 +85,8 @@ export abstract class Http2Connection extends Timer implements TurnUser, Session
   drained(): void {
     this.tick();
     this.#full = false;
+    this.#fullSinceMs = 0;
+    this.#heardMs = this.session.nowMs;
     this.#send();
     if (this.#paused && !this.session.isClogged) {
       this.#paused = false;
@@ -85,12 +112,114 @@ export abstract class Http2Connection extends Timer implements TurnUser, Session
     this.socket = undefined;
     this.#closing = true;
     this.context.timers.release(this);
+    this.#held?.set(0);
     this.session.close(this.lossFailure(reset));
   }
 
   /** At once, without a word. */
   abort(): void {
     this.socket?.terminate();
+  }
+
+  /** The process holds too much for peers that do not read, and for this one longest. */
+  shed(): void {
+    this.tick();
+    this.session.fail(Failures.overloaded, ErrorCode.enhanceYourCalm);
+    this.abort();
+  }
+
+  /** Takes no new streams; closes after those that there are. */
+  drain(): void {
+    this.tick();
+    this.session.drain();
+    this.#drainedMs = this.session.nowMs;
+    this.#watchBy(this.#drainedMs + this.context.times.graceMs);
+    this.touch();
+  }
+
+  /** A stream has come to its end. */
+  streamReleased(): void {
+    this.#usedMs = this.context.clock.nowMs();
+  }
+
+  /** From now on: the socket is open. */
+  protected watch(): void {
+    this.tick();
+    const { nowMs } = this.session;
+    this.#openedMs = nowMs;
+    this.#heardMs = nowMs;
+    this.#usedMs = nowMs;
+    this.#watchBy(nowMs + this.context.times.headMs);
+  }
+
+  override expire(): void {
+    this.tick();
+    const { session } = this;
+    const { nowMs } = session;
+    if (this.#closing) return this.abort();
+    const late = this.#overdue(nowMs);
+    if (late !== undefined) return this.#giveUp(late);
+    if (session.streamCount > 0) this.#usedMs = nowMs;
+    else if (nowMs >= this.#usedMs + this.context.times.idleMs && !session.isGoingAway)
+      this.drain();
+    if (this.#drainedMs !== 0 && nowMs >= this.#drainedMs + this.context.times.graceMs)
+      session.finishDrain();
+    if (this.isSidecar && nowMs >= this.#heardMs + this.context.times.silenceMs) session.ping();
+    this.touch();
+    this.#watchBy(this.#nextLook(nowMs));
+  }
+
+  /** The peer is one of ours, and known to answer PING. */
+  protected abstract get isSidecar(): boolean;
+
+  #overdue(nowMs: number): Failure | undefined {
+    const { session } = this;
+    const { headMs, stallMs, pongMs } = this.context.times;
+    const { halfSinceMs, pingedAtMs, isServer } = session;
+    const isSettled = session.isReady && session.isAcknowledged;
+    if (!isSettled && nowMs >= this.#openedMs + headMs) return Failures.settingsTimeout;
+    if (isServer && halfSinceMs !== 0 && nowMs >= halfSinceMs + headMs) return Failures.headTimeout;
+    if (this.#full && nowMs >= this.#fullSinceMs + stallMs) return this.silence(true);
+    if (!this.isSidecar || pingedAtMs === 0) return undefined;
+    return nowMs >= Math.max(this.#heardMs, pingedAtMs) + pongMs ? this.silence(false) : undefined;
+  }
+
+  /** What it is when the peer takes nothing, or says nothing. */
+  protected abstract silence(takesNothing: boolean): Failure;
+
+  #giveUp(failure: Failure): void {
+    const code =
+      failure === Failures.settingsTimeout ? ErrorCode.settingsTimeout : ErrorCode.enhanceYourCalm;
+    this.session.fail(failure, code);
+    const { settingsTimeout, headTimeout } = Failures;
+    // Whoever takes or says nothing will not hear this either.
+    if (failure !== settingsTimeout && failure !== headTimeout) this.abort();
+  }
+
+  #nextLook(nowMs: number): number {
+    const { session } = this;
+    const { idleMs, headMs, stallMs, silenceMs, pongMs, graceMs } = this.context.times;
+    const { halfSinceMs, pingedAtMs } = session;
+    let next = Math.max(this.#usedMs + idleMs, nowMs + graceMs);
+    const by = (ms: number): void => {
+      if (ms < next) next = ms;
+    };
+    if (!session.isReady || !session.isAcknowledged) by(this.#openedMs + headMs);
+    if (session.isServer && halfSinceMs !== 0) by(halfSinceMs + headMs);
+    if (this.#full) by(this.#fullSinceMs + stallMs);
+    if (this.isSidecar && pingedAtMs !== 0) by(Math.max(this.#heardMs, pingedAtMs) + pongMs);
+    else if (this.isSidecar) by(Math.max(this.#heardMs + silenceMs, nowMs + 1));
+    return next;
+  }
+
+  /** Looks at that time, or earlier. */
+  #watchBy(ms: number): void {
+    if (this.deadlineMs === 0 || ms < this.deadlineMs) this.context.timers.armAt(this, ms);
+  }
+
+  /** The peer has turned out to be a sidecar: it is to show signs of life. */
+  protected watchSidecar(): void {
+    if (this.isSidecar) this.#watchBy(this.session.nowMs + this.context.times.silenceMs);
   }
 
   /** What a broken connection is to those who have streams on it. */
@@ -115,6 +244,7 @@ export abstract class Http2Connection extends Timer implements TurnUser, Session
   }
 
   streamReset(stream: Stream<StreamUser>, failure: Failure): void {
+    if (this.session.failure === undefined) this.context.stats.count(failure);
     stream.user?.streamReset(failure);
   }
 
@@ -128,14 +258,13 @@ export abstract class Http2Connection extends Timer implements TurnUser, Session
 
   pongArrived(): void {}
 
-  sessionFailed(_failure: Failure, _detail: string): void {
+  sessionFailed(failure: Failure, detail: string): void {
     this.#closing = true;
+    const { remoteAddress = "", remotePort = 0 } = this.socket ?? {};
+    const host = remoteAddress.includes(":") ? `[${remoteAddress}]` : remoteAddress;
+    this.context.stats.ended(failure, detail, `${host}:${remotePort}`);
+    this.#watchBy(this.session.nowMs + this.context.times.graceMs);
     this.touch();
-  }
-
-  /** For a peer that takes nothing of what we have to say. */
-  protected get isFull(): boolean {
-    return this.#full;
   }
 
   #send(): void {
@@ -148,12 +277,23 @@ export abstract class Http2Connection extends Timer implements TurnUser, Session
       if (taken < 0) return;
       // Streams that waited for room may put more there.
       if (taken > 0) session.outputTaken(taken);
-      if (taken < length) {
-        this.#full = true;
-        return;
-      }
+      if (taken < length) return this.#becomeFull(taken > 0);
     }
+    this.#held?.set(0);
     if (this.#closing || session.isDrained) socket.end();
+  }
+
+  /** The kernel has no room: `drained` follows, if the peer reads. */
+  #becomeFull(moved: boolean): void {
+    const { session, context } = this;
+    this.#full = true;
+    this.#fullSinceMs = session.nowMs;
+    this.#watchBy(session.nowMs + context.times.stallMs);
+    const { held } = context.sendPool;
+    if (held === undefined) return;
+    this.#held ??= new Held(held, this);
+    this.#held.set(session.outputEnd - session.outputStart);
+    if (moved) this.#held.moved();
   }
 }
 

@@ -6,6 +6,23 @@ import { HeadBlockWriter } from "../../http2/head-block-writer.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import { Turn } from "../../io/turn.ts";
+import type { Http2Stats } from "./http2-stats.ts";
+
+/** Milliseconds. */
+export interface Http2Times {
+  /** A connection without a stream, from either side. */
+  readonly idleMs: number;
+  /** A peer that takes nothing of what we have for it. */
+  readonly stallMs: number;
+  /** SETTINGS and their acknowledgement from the start; a head from its first octet to its last. */
+  readonly headMs: number;
+  /** After so long a silence a sidecar is asked whether it is still there… */
+  readonly silenceMs: number;
+  /** … and has so long to say anything. */
+  readonly pongMs: number;
+  /** From one word of the end to the next, if the peer does not answer: of GOAWAY, and of FIN. */
+  readonly graceMs: number;
+}
 
 export interface Http2ContextParts {
   readonly clock: Clock;
@@ -14,10 +31,8 @@ export interface Http2ContextParts {
   /** Filled for each request that arrives, and for each response. */
   readonly requestHead: MessageHead;
   readonly responseHead: MessageHead;
-  /** A connection without a stream, from either side. */
-  readonly idleMs: number;
-  /** A peer that takes nothing of what we have for it. */
-  readonly stallMs: number;
+  readonly times: Http2Times;
+  readonly stats: Http2Stats;
 }
 
 export class Http2Context {
@@ -26,8 +41,8 @@ export class Http2Context {
   readonly sendPool: SendPool;
   readonly requestHead: MessageHead;
   readonly responseHead: MessageHead;
-  readonly idleMs: number;
-  readonly stallMs: number;
+  readonly times: Http2Times;
+  readonly stats: Http2Stats;
   readonly blocks = new HeadBlockWriter();
   readonly arena = new HeadArena();
   readonly turn = new Turn();
@@ -38,7 +53,7 @@ export class Http2Context {
     this.sendPool = parts.sendPool;
     this.requestHead = parts.requestHead;
     this.responseHead = parts.responseHead;
-    this.idleMs = parts.idleMs;
-    this.stallMs = parts.stallMs;
+    this.times = parts.times;
+    this.stats = parts.stats;
   }
 }

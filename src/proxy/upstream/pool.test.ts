@@ -1,13 +1,17 @@
 /** Connections to endpoints, and the limits of a cluster. */
 import { describe, expect, test } from "bun:test";
 import { systemClock } from "../../core/clock.ts";
+import { Log } from "../../core/log.ts";
 import { MessageHead } from "../../http/message-head.ts";
 import { SendPool } from "../../io/send-buffer.ts";
 import { TcpConnector } from "../../io/tcp-connector.ts";
 import { TimerWheel } from "../../io/timer-wheel.ts";
+import { Metrics } from "../../telemetry/metrics.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
 import { published } from "../../testing/snapshot-sample.ts";
+import { defaultEngineLimits, http2Times } from "../exchange/limits.ts";
 import { Http2Context } from "../transport/http2-context.ts";
+import { Http2Stats } from "../transport/http2-stats.ts";
 import { upstreamHandlers } from "./connection.ts";
 import { ConnectionPool, WaitingUsers } from "./pool.ts";
 import { http2UpstreamHandlers, SessionPools } from "./session-pool.ts";
@@ -138,8 +142,8 @@ test("a connection that ends does not wait for ever for a service that does not 
     sendPool,
     requestHead: new MessageHead(),
     responseHead: new MessageHead(),
-    idleMs: 1_000,
-    stallMs: 1_000,
+    times: http2Times(defaultEngineLimits),
+    stats: new Http2Stats({ clock: systemClock, metrics: new Metrics(), log: new Log("test") }),
   });
   const sessionConnector = new TcpConnector(http2UpstreamHandlers, timers);
   const pool = new ConnectionPool(cluster.endpoints[0]!, {

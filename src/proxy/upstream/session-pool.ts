@@ -181,7 +181,7 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   connected(socket: TcpSocket<unknown>): void {
     this.socket = socket;
     this.attempt = undefined;
-    this.tick();
+    this.watch();
     this.session.start();
     this.touch();
     const { timers } = this.context;
@@ -209,27 +209,23 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
     super.turnEnded();
   }
 
-  streamReleased(): void {
-    this.#restartIdle();
+  override streamReleased(): void {
+    super.streamReleased();
     this.admitSoon();
   }
 
-  drain(): void {
-    this.tick();
+  override drain(): void {
     this.attempt?.cancel();
     if (this.socket === undefined) return this.#leave();
-    this.session.drain();
-    this.touch();
+    super.drain();
   }
 
-  /** It said nothing in time, or nobody has used it for long. */
+  /** It did not say in time that it speaks HTTP/2, or something else is late. */
   override expire(): void {
-    if (!this.session.isReady) {
-      this.#gone = true;
-      this.#pool.failed(this, "protocol");
-      this.abort();
-    } else if (this.session.streamCount > 0) this.#restartIdle();
-    else this.drain();
+    if (this.session.isReady || this.#gone) return super.expire();
+    this.#gone = true;
+    this.#pool.failed(this, "protocol");
+    this.abort();
   }
 
   override ended(): void {
@@ -255,7 +251,7 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   requestRefused(): void {}
 
   settingsArrived(): void {
-    this.#restartIdle();
+    this.watchSidecar();
     this.admitSoon();
   }
 
@@ -271,6 +267,14 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
     else this.#leave();
   }
 
+  protected get isSidecar(): boolean {
+    return this.takesMesh;
+  }
+
+  protected silence(): Failure {
+    return Failures.upstreamSilent;
+  }
+
   protected lossFailure(reset: boolean): Failure {
     return this.session.isReady ? upstreamLoss(reset) : Failures.connectFailure;
   }
@@ -279,11 +283,6 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   #leave(): void {
     this.#gone = true;
     this.#pool.replace(this);
-  }
-
-  #restartIdle(): void {
-    const { timers, clock, idleMs } = this.context;
-    timers.armAt(this, clock.nowMs() + idleMs);
   }
 }
 

@@ -3,11 +3,12 @@
  * room for, and one timer. The buffer is made at the first short write, so an idle connection costs
  * this object alone.
  */
+import type { Holder } from "../../io/held-bytes.ts";
 import { SEND_OVERFLOW, SendBuffer, type SendPool } from "../../io/send-buffer.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import { Timer } from "../../io/timer-wheel.ts";
 
-export abstract class SocketSide extends Timer {
+export abstract class SocketSide extends Timer implements Holder {
   /** Undefined before it is open and after it is closed. */
   socket: TcpSocket<unknown> | undefined = undefined;
   /** We stopped reading from the peer. */
@@ -42,7 +43,7 @@ export abstract class SocketSide extends Timer {
     const taken = socket.write(bytes, offset, length);
     if (taken === length) return true;
     if (taken < 0) return false;
-    this.#out ??= new SendBuffer(this.sendPool);
+    this.#out ??= new SendBuffer(this.sendPool, this);
     return this.#keep(this.#out, bytes, offset + taken, length - taken);
   }
 
@@ -91,6 +92,11 @@ export abstract class SocketSide extends Timer {
   /** Closes at once, with a reset, so that the peer cannot take a part for the whole. */
   abort(): void {
     this.socket?.terminate();
+  }
+
+  /** The process holds too much for peers that do not read, and for this one longest. */
+  shed(): void {
+    this.abort();
   }
 
   /** For the close event. */

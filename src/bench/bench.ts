@@ -1,5 +1,6 @@
 /**
- * bun run bench [h1] [hop] [log] [memory] [slow] [tcp] [tls] [workers] [--rounds N] [--seconds N]
+ * bun run bench [flood] [h1] [hop] [log] [memory] [slow] [tcp] [tls] [workers] [--rounds N]
+ *   [--seconds N]
  *   [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
@@ -7,6 +8,7 @@
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { benchFlood } from "./flood.ts";
 import { benchH1 } from "./h1.ts";
 import { benchHop } from "./hop.ts";
 import { benchLog } from "./log.ts";
@@ -34,6 +36,7 @@ const options = {
 const rounds = (usual: number): number => Number(values.rounds || usual);
 const seconds = (usual: number): number => Number(values.seconds || usual);
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  flood: () => benchFlood({ ...options, rounds: rounds(3), seconds: seconds(1) }),
   h1: () => benchH1({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   hop: () => benchHop({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),

@@ -46,7 +46,9 @@ export function startUpstream(directory: string, port: number): Promise<Peer> {
   const home = join(directory, "upstream");
   mkdirSync(home, { recursive: true });
   const count = `location = ${COUNT_PATH} { stub_status; }`;
-  const server = `listen ${port} backlog=4096; location / { return 200 "${BODY}"; } ${count}`;
+  const large = `location /large/ { root ${home}; }`;
+  const hello = `location / { return 200 "${BODY}"; }`;
+  const server = `listen ${port} backlog=4096; ${hello} ${large} ${count}`;
   writeFileSync(join(home, "nginx.conf"), nginxConfig(home, `server { ${server} }`));
   const command = ["nginx", "-p", home, "-c", join(home, "nginx.conf")];
   return launch({ name: "upstream", directory: home, port, command, worker: true });

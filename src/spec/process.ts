@@ -2,7 +2,7 @@
  * The built binary and its friends as real processes, with a folder and free ports of their own,
  * all ended by `close`, whatever the test did.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -74,6 +74,12 @@ export class Stage {
     for (const server of this.#servers) server.stop(true);
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Memory of a process that is its own, in MB. */
+export function anonymousMb(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
 }
 
 /** Runs a command of ctl to its end. */

@@ -86,6 +86,16 @@ export async function status(port: number, path: string, host?: string): Promise
   }
 }
 
+/** Waits until a sidecar knows a healthy instance of each service, by its short name. */
+export async function untilKnown(caller: Sidecar, ...services: readonly string[]): Promise<void> {
+  await until(`healthy instances of ${services.join(", ")}`, async () => {
+    const clusters = await (await fetch(`http://127.0.0.1:${caller.admin}/clusters`)).text();
+    return services.every((service) =>
+      new RegExp(`\\|${service}\\.default\\..*::health_flags::healthy`).test(clusters),
+    );
+  });
+}
+
 /** One request through a sidecar's outbound port. */
 export async function get(
   outbound: number,

@@ -59,9 +59,11 @@ function beginTry(ex: Exchange): Failure | undefined {
 
 /**
  * HTTP/2 goes on as HTTP/2 between sidecars, whose far end knows what its application speaks, and
- * to an application that may speak either; HTTP/1.1 goes on as it is.
+ * to an application that may speak either; HTTP/1.1 goes on as it is. What a tunnel holds is not
+ * ours to choose: it gets a connection of its own.
  */
 function speaksHttp2(ex: Exchange, pool: ConnectionPool): boolean {
+  if (ex.connects) return false;
   const { protocol } = ex.cluster!.settings;
   if (protocol === "http2") return true;
   return ex.downstream!.stream !== undefined && (protocol === "any" || pool.takesMesh);

@@ -71,6 +71,15 @@ describe("forward proxy", () => {
     expect(service.requests[0]?.target).toBe("/in");
   });
 
+  test("and through one to a service of HTTP/2 goes what the client sends, as it is", async () => {
+    const HTTP2 = 3;
+    const { client } = await setUp(undefined, { cluster: { protocol: HTTP2 } });
+    client.send("CONNECT svc:80 HTTP/1.1\r\nHost: svc:80\r\n\r\n");
+    expect(await client.take("\r\n\r\n")).toStartWith("HTTP/1.1 200 ");
+    client.send("GET /in HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect((await client.takeResponse()).body).toBe("ok");
+  });
+
   test("CONNECT that fails discards what the client sent early", async () => {
     const { client, service } = await setUp();
     service.close();

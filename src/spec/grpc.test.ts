@@ -5,8 +5,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type GrpcCase, grpcCases } from "./fixture/grpc-echo.ts";
-import { managerPorts, managerUrl, startManager, startSidecar, untilKnown } from "./mesh.ts";
+import { type Meeting, startMeeting } from "./mesh.ts";
 import {
+  buildFixtures,
   goPeer,
   installed,
   makeGo,
@@ -16,11 +17,10 @@ import {
   pythonPeer,
   run,
 } from "./peer.ts";
-import { Stage, until } from "./process.ts";
+import { Stage } from "./process.ts";
 
-const PORT = 50_051;
 const stage = new Stage();
-let outbound: number;
+let meeting: Meeting;
 
 type Runtime = "node" | "bun" | "go" | "python";
 
@@ -33,7 +33,7 @@ const peers: Readonly<Record<Runtime, Peer>> = {
 };
 
 function program(runtime: Runtime, part: "client" | "server"): string[] {
-  const built = join(stage.directory, `grpc-${part}.js`);
+  const built = join(stage.directory, `grpc-${part}.mjs`);
   return {
     node: ["node", built],
     bun: [process.execPath, built],
@@ -45,30 +45,14 @@ function program(runtime: Runtime, part: "client" | "server"): string[] {
 const here = (Object.keys(peers) as Runtime[]).filter((runtime) => peers[runtime].missing === "");
 
 beforeAll(async () => {
-  await Bun.build({
-    entrypoints: ["client", "server"].map((part) => `${import.meta.dir}/fixture/grpc-${part}.ts`),
-    target: "node",
-    outdir: stage.directory,
-  });
-  // Node.js takes what is built for a module only where something says so.
-  stage.file("package.json", '{ "type": "module" }');
-  const ports = managerPorts();
-  await startManager(stage, ports);
-  const manager = ["--manager", managerUrl(ports)];
-  const [caller] = await Promise.all([
-    startSidecar(stage, [...manager, "--service", "client.default"]),
-    ...here.map(async (runtime) => {
-      const server = stage.run(program(runtime, "server"), pythonEnvironment);
-      const port = (): string => /listening (\d+)/.exec(server.output())?.[1] ?? "";
-      await until(`the ${runtime} server`, () => port() !== "");
-      await startSidecar(stage, [
-        ...[...manager, "--service", `echo-${runtime}.default`, "--protocol", "grpc"],
-        ...["--app-port", port(), "--service-port", String(PORT)],
-      ]);
-    }),
-  ]);
-  outbound = caller.outbound;
-  await untilKnown(caller, ...here.map((runtime) => `echo-${runtime}`));
+  await buildFixtures(stage, "grpc-client", "grpc-server");
+  const served = here.map((runtime) => ({
+    service: `echo-${runtime}`,
+    protocol: "grpc" as const,
+    command: program(runtime, "server"),
+    environment: pythonEnvironment,
+  }));
+  meeting = await startMeeting(stage, served);
 }, 60_000);
 
 afterAll(() => stage.close());
@@ -96,10 +80,42 @@ for (const [client, server, cases] of pairs)
     `${client} to ${server}: %s`,
     async (name) => {
       expect([peers[client].missing, peers[server].missing]).toEqual(["", ""]);
-      const target = [`127.0.0.1:${outbound}`, `echo-${server}:${PORT}`, name];
+      const target = [`127.0.0.1:${meeting.caller.outbound}`, `echo-${server}:8000`, name];
       const command = [...program(client, "client"), ...target];
       const { code, out, err } = await run(command, pythonEnvironment, 30_000);
       expect({ code, said: out + err }).toEqual({ code: 0, said: "" });
     },
     40_000,
   );
+
+for (const client of ["node", "bun", "python"] as const)
+  test.skipIf(peers[client].skipped)(
+    `${client}, started by the sidecar, finds a service by http_proxy`,
+    async () => {
+      expect(peers[client].missing).toBe("");
+      const name = "echo-node:8000";
+      for (const one of some) {
+        const args = [...program(client, "client"), name, name, one];
+        const ports = ["outbound", "inbound", "admin", "readiness"];
+        const any = ports.flatMap((port) => [`--${port}`, "127.0.0.1:0"]);
+        const state = ["--state-dir", join(stage.directory, `wrapped-${client}`)];
+        const { child, output } = stage.mesh(
+          ["proxy", "--manager", meeting.manager, ...any, ...state, "--", ...args],
+          pythonEnvironment,
+        );
+        expect({ one, code: await child.exited, output: output() }).toMatchObject({ one, code: 0 });
+      }
+    },
+    60_000,
+  );
+
+test("what was called went through a sidecar on each side", async () => {
+  const total = async (admin: number): Promise<number> => {
+    const text = await (await fetch(`http://127.0.0.1:${admin}/stats/prometheus`)).text();
+    const counts = text.matchAll(/^istio_requests_total\{[^}]*\} (\d+)$/gm);
+    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+  const callees = [...meeting.callees.values()].map(({ admin }) => total(admin));
+  const counts = [await total(meeting.caller.admin), ...(await Promise.all(callees))];
+  expect(Math.min(...counts)).toBeGreaterThanOrEqual(8);
+});

@@ -86,6 +86,46 @@ export async function status(port: number, path: string, host?: string): Promise
   }
 }
 
+export interface Served {
+  /** Short name; port 8000. */
+  readonly service: string;
+  readonly protocol: "http" | "http2" | "grpc";
+  /** Says `listening PORT`. */
+  readonly command: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface Meeting {
+  /** URL. */
+  readonly manager: string;
+  readonly caller: Sidecar;
+  /** Of each service, by its short name. */
+  readonly callees: ReadonlyMap<string, Sidecar>;
+}
+
+/** A manager, servers behind a sidecar each, and a caller's sidecar that knows all of them. */
+export async function startMeeting(stage: Stage, served: readonly Served[]): Promise<Meeting> {
+  const ports = managerPorts();
+  await startManager(stage, ports);
+  const manager = ["--manager", managerUrl(ports)];
+  const callees = new Map<string, Sidecar>();
+  const start = async (one: Served): Promise<void> => {
+    const server = stage.run(one.command, one.environment);
+    const port = (): string => /listening (\d+)/.exec(server.output())?.[1] ?? "";
+    await until(`the server ${one.command.join(" ")}`, () => port() !== "");
+    const callee = await startSidecar(stage, [
+      ...[...manager, "--service", `${one.service}.default`, "--protocol", one.protocol],
+      ...["--app-port", port(), "--service-port", "8000"],
+    ]);
+    callees.set(one.service, callee);
+  };
+  const client = startSidecar(stage, [...manager, "--service", "client.default"]);
+  await Promise.all(served.map(start));
+  const caller = await client;
+  await untilKnown(caller, ...served.map(({ service }) => service));
+  return { manager: managerUrl(ports), caller, callees };
+}
+
 /** Waits until a sidecar knows a healthy instance of each service, by its short name. */
 export async function untilKnown(caller: Sidecar, ...services: readonly string[]): Promise<void> {
   await until(`healthy instances of ${services.join(", ")}`, async () => {

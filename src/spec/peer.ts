@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { root } from "./process.ts";
+import { root, type Stage } from "./process.ts";
 
 export interface Peer {
   /** Empty: it is here. Else what is not, and what was said about it. */
@@ -66,6 +66,16 @@ export async function makePython(): Promise<Peer> {
     `grpcio==${GRPCIO}`,
   ]);
   return peer(code === 0 ? "" : `pip install: ${err}`);
+}
+
+/** Builds programs of fixture/ into one JavaScript file each, which Node.js and Bun run alike. */
+export async function buildFixtures(stage: Stage, ...names: readonly string[]): Promise<void> {
+  await Bun.build({
+    entrypoints: names.map((name) => join(import.meta.dir, "fixture", `${name}.ts`)),
+    target: "node",
+    outdir: stage.directory,
+    naming: "[name].mjs",
+  });
 }
 
 /** Runs a command to its end; after `timeoutMs` it is killed. */

@@ -2,19 +2,10 @@
 import { afterAll, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { ctl, meshBinary, until } from "./process.ts";
+import { type RunningDemo, startDemo } from "./demo.ts";
+import { ctl, until } from "./process.ts";
 
-interface Ready {
-  readonly page: string;
-  readonly manager: string;
-  readonly dashboard: string;
-  readonly rules: string;
-  readonly pids: Readonly<Record<string, number>>;
-}
-
-interface Demo {
-  readonly child: Bun.Subprocess<"ignore", "pipe", "inherit">;
-  readonly ready: Ready;
+interface Demo extends RunningDemo {
   /** Its own, its children's and theirs. */
   readonly pids: readonly number[];
 }
@@ -24,19 +15,8 @@ afterAll(() => {
   for (const child of started) child.kill("SIGKILL");
 });
 
-async function startDemo(): Promise<Demo> {
-  const child = Bun.spawn([meshBinary, "ctl", "demo", "--json", "--no-traffic"], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  started.push(child);
-  let line = "";
-  for await (const chunk of child.stdout) {
-    line += new TextDecoder().decode(chunk);
-    if (line.includes("\n")) break;
-  }
-  const ready: Ready = JSON.parse(line);
+async function start(): Promise<Demo> {
+  const { child, ready } = await startDemo((one) => started.push(one));
   const children = Object.values(ready.pids);
   return { child, ready, pids: [child.pid, ...children, ...children.flatMap(childrenOf)] };
 }
@@ -63,7 +43,7 @@ async function reviewsOf(page: string, user = ""): Promise<string> {
 }
 
 test("two demos at once; a rule moves traffic; Ctrl-C and a kill leave nothing", async () => {
-  const [first, second] = [await startDemo(), await startDemo()];
+  const [first, second] = [await start(), await start()];
   expect(new Set([first.ready.page, second.ready.page]).size).toBe(2);
   expect(new Set([first.ready.manager, second.ready.manager]).size).toBe(2);
   expect(first.pids.length).toBe(1 + 8 + 7);
@@ -101,7 +81,7 @@ test("two demos at once; a rule moves traffic; Ctrl-C and a kill leave nothing",
 }, 90_000);
 
 test("a child that crashes ends the demo, which says which and why", async () => {
-  const { child, ready, pids } = await startDemo();
+  const { child, ready, pids } = await start();
   process.kill(ready.pids["reviews-v2"]!, "SIGKILL");
   expect(await child.exited).toBe(1);
   expect(pids.filter(runs)).toEqual([]);

@@ -58,7 +58,12 @@ export class Stage {
 
   /** The same, and a way to have it gone at once, connections and all. */
   crashable(body: string): { readonly port: number; crash(): void } {
-    const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(body) });
+    // It answers what is whole: an answer in the middle of a request is a case of its own.
+    const fetch = async (request: Request): Promise<Response> => {
+      await request.arrayBuffer();
+      return new Response(body);
+    };
+    const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch });
     this.#servers.push(server);
     return { port: server.port ?? 0, crash: () => void server.stop(true) };
   }

@@ -196,3 +196,18 @@ test("random lines are read back as they were, whatever the tables do", () => {
     expect(decodeLines(decoder, block)).toEqual(wanted);
   }
 });
+
+test("lines in a buffer that is written anew are sent as they are now", () => {
+  const lines = new Uint8Array(64);
+  const sent = ["x-a: 1", "x-a: 2", "X-B:  long value\r\nx-c:3"].map((text) => {
+    const written = octets(`${text}\r\n`);
+    lines.fill(0x21).set(written);
+    const peer = Peer.ready("client");
+    expect(writer.begin(peer.session.open("x")!)).toBe(true);
+    writer.request(requestHead("GET / HTTP/1.1|Host: c|"), undefined, undefined);
+    writer.addOnce(lines, written.length);
+    writer.end(true);
+    return peer.hears()[0]!.replace(/^1 headers .*?:authority: c\|| end$/g, "");
+  });
+  expect(sent).toEqual(["x-a: 1", "x-a: 2", "x-b: long value|x-c: 3"]);
+});

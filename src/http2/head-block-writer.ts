@@ -4,7 +4,7 @@
  *
  *   begin(stream)                       false: the stream cannot send a head any more, stop here
  *   request(head, target, authority) | response(head) | status(code)
- *   fields(head), add(lines), contentLength(n)
+ *   fields(head), add(lines), addOnce(lines, length), contentLength(n)
  *   end(ends)                           true: END_STREAM with the head
  *
  * What is of one connection of HTTP/1.1 is left out by itself, and for websockets the two fields of
@@ -19,7 +19,7 @@ import { Pseudo } from "./field-kind.ts";
 import { Flag, FrameType, frameHeaderBytes } from "./frame.ts";
 import type { HpackEncoder } from "./hpack-encoder.ts";
 import type { OutputBuffer } from "./output-buffer.ts";
-import { encodeLines, isHopByHop, PreparedLines } from "./prepared-lines.ts";
+import { isHopByHop, PreparedLines, putLines } from "./prepared-lines.ts";
 import type { Stream } from "./stream.ts";
 
 const encoder = new TextEncoder();
@@ -152,11 +152,9 @@ export class HeadBlockWriter {
     this.#out.range(block, 0, block.length);
   }
 
-  /** The same for an array that comes once: it is not remembered. */
-  addOnce(lines: Uint8Array): void {
-    const block = encodeLines(lines, 0, lines.length);
-    this.#out.reserve(block.length);
-    this.#out.range(block, 0, block.length);
+  /** The same for an array that comes once, or is written anew each time: lines[0, length). */
+  addOnce(lines: Uint8Array, length: number = lines.length): void {
+    putLines(this.#encoder, lines, 0, length);
   }
 
   contentLength(length: number): void {

@@ -33,6 +33,15 @@ export class PreparedLines {
 
 /** Lines of HTTP/1.1 in [from, to) as literals; what is of one connection is left out. */
 export function encodeLines(lines: Uint8Array, from: number, to: number): Uint8Array {
+  putLines(encoder, lines, from, to);
+  const block = out.bytes.slice(out.start, out.end);
+  out.taken(out.length);
+  encoder.bytes = noBytes;
+  return block;
+}
+
+/** The same, straight into the output of an encoder. */
+export function putLines(encoder: HpackEncoder, lines: Uint8Array, from: number, to: number): void {
   encoder.bytes = lines;
   let at = from;
   while (at < to) {
@@ -43,17 +52,13 @@ export function encodeLines(lines: Uint8Array, from: number, to: number): Uint8A
     encoder.valueStart = at;
     while (at < to && lines[at] !== Ascii.lf) at++;
     encoder.valueEnd = at++ - 1;
-    trimEnd();
+    trimEnd(encoder);
     encoder.kind = fieldIdOf(lines, encoder.nameStart, encoder.nameEnd);
     if (!isHopByHop(encoder.kind)) encoder.literal(isSecret(encoder.kind) ? 0x10 : 0, 15);
   }
-  const block = out.bytes.slice(out.start, out.end);
-  out.taken(out.length);
-  encoder.bytes = noBytes;
-  return block;
 }
 
-function trimEnd(): void {
+function trimEnd(encoder: HpackEncoder): void {
   const { bytes } = encoder;
   for (;;) {
     const last = bytes[encoder.valueEnd - 1]!;

@@ -7,12 +7,20 @@ import type { Problem } from "../core/problem.ts";
 import { type KeyedCertificate, type PemPair, parsePair } from "./certificate.ts";
 import { wildcardOf } from "./host-name.ts";
 
+/** What a port that speaks TLS asks for each handshake. */
+export interface CertificateChoice {
+  /** For a client that names nobody. */
+  readonly default: KeyedCertificate | undefined;
+  /** For one that asks for this name, in lower case; "": it asks for nobody. */
+  find(serverName: string): KeyedCertificate | undefined;
+}
+
 interface Published {
   readonly list: readonly KeyedCertificate[];
   readonly byName: ReadonlyMap<string, KeyedCertificate>;
 }
 
-export class CertificateStore {
+export class CertificateStore implements CertificateChoice {
   #now: Published = { list: [], byName: new Map() };
 
   /** The first is the default; of two for one name the first is shown. */

@@ -9,7 +9,7 @@
 import { constants } from "node:crypto";
 import { getCACertificates } from "node:tls";
 import type { KeyedCertificate, TrustBundle } from "./certificate.ts";
-import type { CertificateStore } from "./certificate-store.ts";
+import type { CertificateChoice, CertificateStore } from "./certificate-store.ts";
 import { isHostName } from "./host-name.ts";
 import type { ExpectedIdentity } from "./peer-identity.ts";
 import { encodeSocketAddress } from "./socket-address.ts";
@@ -42,7 +42,7 @@ interface CommonOptions {
 }
 
 export interface ServerTlsOptions extends CommonOptions {
-  readonly certificates: CertificateStore;
+  readonly certificates: CertificateChoice;
   /** Who names nobody, or nobody we know: gets the default certificate unless told. */
   readonly unknownName?: "default" | "refuse";
   /** "none" unless told. */
@@ -89,7 +89,7 @@ const CIPHERS = [
 ].join(":");
 
 export class ServerTls {
-  readonly certificates: CertificateStore;
+  readonly certificates: CertificateChoice;
   readonly unknownName: "default" | "refuse";
   readonly clientCertificate: ClientCertificateMode;
   readonly #roots: TrustSource | undefined;

@@ -180,8 +180,16 @@ const keys = {
 /** Calls of gRPC have a key more. */
 const grpcStatuses = grpcStatusNames.map((name) => new Piece(`,"grpc_status":"${name}"`));
 
-function jsonNames({ local, remote }: ConnectionNames): string {
-  return member("downstream_local_address", local) + member("downstream_remote_address", remote);
+function jsonNames({ local, remote, security }: ConnectionNames): string {
+  const addresses =
+    member("downstream_local_address", local) + member("downstream_remote_address", remote);
+  if (security === undefined) return addresses;
+  return [
+    addresses,
+    member("downstream_tls_version", security.version),
+    member("downstream_tls_cipher", security.cipher),
+    member("downstream_tls_alpn", security.protocol),
+  ].join("");
 }
 
 export class JsonEncoding implements LineEncoder {

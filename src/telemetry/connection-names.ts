@@ -7,16 +7,28 @@ import { Piece } from "./line-buffer.ts";
 /** A format's way to write both. */
 export type NamesWriter = (names: ConnectionNames) => string;
 
+/** How the connection is secured. */
+export interface ConnectionSecurity {
+  /** "TLSv1.3" */
+  readonly version: string;
+  readonly cipher: string;
+  /** What ALPN agreed on; "": nothing. */
+  readonly protocol: string;
+}
+
 export class ConnectionNames {
   /** "10.0.0.1:15001"; "" where it is not known. */
   readonly local: string;
   readonly remote: string;
+  /** Undefined: it is plaintext. */
+  readonly security: ConnectionSecurity | undefined;
   #writer: NamesWriter | undefined;
   #piece: Piece | undefined;
 
-  constructor(local: string, remote: string) {
+  constructor(local: string, remote: string, security?: ConnectionSecurity) {
     this.local = local;
     this.remote = remote;
+    this.security = security;
   }
 
   /** Of the format that asked last; there is seldom a second one. */

@@ -15,7 +15,7 @@ import { HeldBytes } from "../io/held-bytes.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
 import type { SocketAddress } from "../io/socket-address.ts";
-import type { ListenOptions, TcpListener } from "../io/tcp-listener.ts";
+import type { TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
 import type { LineSink } from "../telemetry/access-log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -29,11 +29,12 @@ import type { DnsServer } from "./dns/dns-server.ts";
 import { Engine, type EngineCapture, type EngineStats } from "./engine.ts";
 import { connectionsWithin, defaultEngineLimits } from "./exchange/limits.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
+import { EdgeListeners } from "./gateway/edge-listeners.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
-import type { Inheritance, TrafficPlane } from "./traffic-plane.ts";
+import type { Inheritance, Place, TrafficPlane } from "./traffic-plane.ts";
 
 export interface DataPlaneParts {
   readonly flags: ProxyFlags;
@@ -52,9 +53,6 @@ export interface SharedParts {
   readonly sink: (file: LineSink) => LineSink;
 }
 
-/** Where a listener is bound, or which socket it takes over; its address is what the flags say. */
-export type Place = (name: string, address: HostPort) => ListenOptions;
-
 export class DataPlane implements TrafficPlane {
   readonly metrics: Metrics;
   readonly #parts: DataPlaneParts;
@@ -62,6 +60,8 @@ export class DataPlane implements TrafficPlane {
   readonly #inbound: Engine | undefined;
   readonly #tcp: TcpPlane;
   readonly #listeners = new Map<string, TcpListener>();
+  /** Of a gateway, which has no others. */
+  readonly #edges: EdgeListeners | undefined;
   readonly #accessLog: AccessLogSwitch;
   #captureView = emptyCaptureView;
   #dns: DnsServer | undefined;
@@ -89,6 +89,9 @@ export class DataPlane implements TrafficPlane {
       const inbound = this.#inboundCapture(flags.app);
       this.#inbound = new Engine({ ...options, snapshot: this.#fixed(nothing), capture: inbound });
     }
+    const engine = this.#outbound;
+    if (flags.mode === "gateway")
+      this.#edges = new EdgeListeners({ engine, flags, clock, log, metrics: this.metrics });
     this.#accessLog = new AccessLogSwitch({
       flags,
       clock,
@@ -117,7 +120,7 @@ export class DataPlane implements TrafficPlane {
     const { flags, clock, random } = this.#parts;
     const source = { service: flags.service, version: flags.labels.version ?? "" };
     const { metrics } = this;
-    return compileSnapshot(config, {
+    const snapshot = compileSnapshot(config, {
       clock,
       random,
       metrics,
@@ -127,12 +130,21 @@ export class DataPlane implements TrafficPlane {
       prober: this.#prober,
       former,
     });
+    if (Array.isArray(snapshot)) return snapshot;
+    const problems = this.#edges?.prepare(snapshot.edges) ?? [];
+    return problems.length === 0 ? snapshot : [...problems];
+  }
+
+  /** What was compiled last is not published. */
+  withdraw(): void {
+    this.#edges?.withdraw();
   }
 
   publish(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
     this.#outbound.publish(snapshot);
     this.#tcp.publish(snapshot);
+    this.#edges?.commit(snapshot.edges);
     if (this.#dns !== undefined) this.#dns.names = this.captureView.names;
     this.#accessLog.follow(snapshot.settings);
   }
@@ -198,6 +210,11 @@ export class DataPlane implements TrafficPlane {
   /** Throws StartFault. */
   listenAt(at: Place): void {
     const { flags } = this.#parts;
+    if (this.#edges !== undefined) {
+      // Its snapshots say where it listens.
+      this.#edges.place = at;
+      return;
+    }
     const outbound = (): TcpListener =>
       this.#outbound.listenOutbound(at("outbound", flags.outbound));
     this.#listeners.set("outbound", bindOr("outbound", flags.outbound, outbound));
@@ -271,10 +288,12 @@ export class DataPlane implements TrafficPlane {
   /** Leaves new connections to the predecessor, with which the listening sockets are shared. */
   pauseAccept(): void {
     for (const listener of this.#listeners.values()) listener.pauseAccept();
+    this.#edges?.pauseAccept();
   }
 
   async resumeAccept(): Promise<void> {
     for (const listener of this.#listeners.values()) listener.resumeAccept();
+    this.#edges?.resumeAccept();
   }
 
   /** Where it listens; the port is the one bound. */
@@ -295,13 +314,15 @@ export class DataPlane implements TrafficPlane {
       address: addressOf(listener),
     }));
     const { dns } = this.#parts.flags;
-    if (dns === undefined || this.#dns === undefined) return [...bound, ...views];
+    const all = [...bound, ...views, ...(this.#edges?.views() ?? [])];
+    if (dns === undefined || this.#dns === undefined) return all;
     const address = addressOf({ ...dns, port: this.#dns.port });
-    return [...bound, ...views, { name: "dns", address }];
+    return [...all, { name: "dns", address }];
   }
 
   offered(): (OfferedListener & { readonly port: number })[] {
-    return [...this.#listeners].map(([name, { fd, port }]) => ({ name, fd, port }));
+    const own = [...this.#listeners].map(([name, { fd, port }]) => ({ name, fd, port }));
+    return [...own, ...(this.#edges?.offered() ?? [])];
   }
 
   stats(): Readonly<Record<string, EngineStats>> {
@@ -326,6 +347,7 @@ export class DataPlane implements TrafficPlane {
 
   async close(): Promise<void> {
     this.closeDns();
+    this.#edges?.close();
     this.#tcp.close();
     this.#inbound?.close();
     this.#outbound.close();

@@ -16,7 +16,7 @@ import { MessageHead } from "../http/message-head.ts";
 import { HeldBytes } from "../io/held-bytes.ts";
 import { originalDestination } from "../io/original-destination.ts";
 import { SendPool } from "../io/send-buffer.ts";
-import type { TcpSocket } from "../io/socket.ts";
+import type { SocketHandlers, TcpSocket } from "../io/socket.ts";
 import type { SocketAddress } from "../io/socket-address.ts";
 import { isWithinMachine, setPlainCongestionControl } from "../io/socket-options.ts";
 import { TcpConnector } from "../io/tcp-connector.ts";
@@ -36,6 +36,9 @@ import {
   sendLimits,
 } from "./exchange/limits.ts";
 import { recordRefusal } from "./exchange/record.ts";
+import { type EdgeAccept, type EdgeTls, edgeHandlers } from "./gateway/edge-handlers.ts";
+import { type EdgePeer, edgePeer } from "./gateway/edge-peer.ts";
+import { EdgeView } from "./gateway/edge-view.ts";
 import { acceptCaptured, type CapturePort } from "./listener/captured.ts";
 import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.ts";
 import type { AcceptedConnection, DownstreamOwner, Peer } from "./listener/downstream-owner.ts";
@@ -80,6 +83,16 @@ export interface ListenAddress {
 export interface OutboundOptions extends ListenAddress {
   /** The port meant by a Host without one; 80 unless told. */
   readonly defaultPort?: number;
+}
+
+export interface EdgeOptions {
+  readonly at: ListenAddress;
+  /** Of the listener in snapshots: "https-443". */
+  readonly name: string;
+  /** As clients know it. */
+  readonly port: number;
+  /** Absent: plaintext. */
+  readonly tls?: EdgeTls | undefined;
 }
 
 export interface InboundOptions extends ListenAddress {
@@ -230,6 +243,26 @@ export class Engine {
     return { name: "inbound", defaultPort: port, route: fixedRoute("inbound", cluster) };
   }
 
+  /** A gateway's: what its snapshot lets in by this listener. Throws ListenError. */
+  listenEdge(options: EdgeOptions): TcpListener {
+    const { name, port, tls } = options;
+    const edge = new EdgeView(name);
+    const owner = this.#ownerOf({ name: "outbound", defaultPort: port, route: undefined, edge });
+    const accept: EdgeAccept = (socket, facts) => {
+      if (this.#admits(socket)) this.#beginEdge(socket, owner, edgePeer(socket, facts));
+    };
+    const handlers = edgeHandlers({ accept, tls, timers: this.#env.timers });
+    return this.#bind(options.at, owner.facts, handlers);
+  }
+
+  /** Accepts no more there; connections that it has accepted live on. */
+  closeListener(listener: TcpListener): void {
+    const at = this.#listeners.indexOf(listener);
+    if (at !== -1) this.#listeners.splice(at, 1);
+    this.#own.remove(listener.hostname, listener.port);
+    listener.stop();
+  }
+
   stats(): EngineStats {
     let exchanges = 0;
     let bytesWaiting = 0;
@@ -282,6 +315,11 @@ export class Engine {
   #listen(address: ListenAddress, facts: ListenerFacts): TcpListener {
     const owner = this.#ownerOf(facts);
     const handlers = downstreamHandlers((socket) => this.#accept(socket, owner, listener.port));
+    const listener: TcpListener = this.#bind(address, facts, handlers);
+    return listener;
+  }
+
+  #bind<C>(address: ListenAddress, facts: ListenerFacts, handlers: SocketHandlers<C>) {
     const listener = listenTcp(address, handlers);
     this.#listeners.push(listener);
     this.#own.add(facts.name, listener.hostname, listener.port);
@@ -370,6 +408,17 @@ export class Engine {
     return connection;
   }
 
+  #beginEdge(socket: TcpSocket<AcceptedConnection>, owner: DownstreamOwner, edge: EdgePeer): void {
+    this.#env.tick();
+    const connection =
+      edge.tls?.protocol === "h2"
+        ? new Http2Downstream(owner, socket, { edge, captured: undefined })
+        : new DownstreamConnection(owner, socket, edge);
+    socket.data = connection;
+    this.#opened(connection);
+    connection.accepted();
+  }
+
   #opened(connection: AcceptedConnection): void {
     this.#connections.add(connection);
     this.#connectionsActive.increment();
@@ -380,7 +429,7 @@ export class Engine {
     socket: TcpSocket<unknown>,
     owner: DownstreamOwner,
   ): AcceptedConnection {
-    const connection = new Http2Downstream(owner, socket, former.captured);
+    const connection = new Http2Downstream(owner, socket, former);
     socket.data = connection;
     this.#connections.delete(former);
     this.#connections.add(connection);

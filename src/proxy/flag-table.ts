@@ -36,9 +36,10 @@ const rows = {
   file:                  ["PATH", "rules, with --standalone", { repeatable: true, short: "f" }],
   "state-dir":           ["DIR", "where the last good configuration is kept"],
   domain:                ["NAME", "suffix of full host names (cluster.local)"],
-  mode:                  ["MODE", "sidecar; gateway is not there yet (sidecar)"],
+  mode:                  ["MODE", "sidecar, or gateway: what comes in from outside (sidecar)"],
   "http-port":           ["HOST:PORT", "a gateway's port 80 (0.0.0.0:80)"],
   "https-port":          ["HOST:PORT", "a gateway's port 443 (0.0.0.0:443)"],
+  certificates:          ["DIR", "a gateway's: DIR/NAMESPACE/SECRET/tls.crt and tls.key"],
   id:                    ["ID", "this workload's id, unique in the mesh (made up)"],
   "access-log":          ["FILE", "one line for each exchange; /dev/stdout, a file or none"],
   "access-log-encoding": ["TEXT|JSON", "form of these lines (TEXT)"],
@@ -145,6 +146,7 @@ Examples:
   mesh proxy --service reviews.default --labels version=v1 --app-port 9080 -- node reviews.js
   mesh proxy --upstream ratings.default=127.0.0.1:9081 --manager none
   mesh proxy --standalone -f rules/ --outbound 127.0.0.1:0
+  mesh proxy --mode gateway --http-port 8080 --https-port 8443 --certificates /etc/mesh/certs
 
 Flags (a port of 0 picks a free one; inbound and readiness are on loopback where the manager is,
 else at every address):`;

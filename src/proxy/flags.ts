@@ -44,6 +44,8 @@ export interface ProxyFlags {
   /** Where a gateway binds the listeners of the ports 80 and 443. */
   readonly http: HostPort;
   readonly https: HostPort;
+  /** Where a gateway's certificates are; absent: it has none. */
+  readonly certificates: string | undefined;
   readonly outbound: HostPort;
   readonly inbound: HostPort;
   readonly admin: HostPort;
@@ -119,6 +121,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     advertise,
     http: reader.address("http-port", "0.0.0.0", 80),
     https: reader.address("https-port", "0.0.0.0", 443),
+    certificates: reader.text("certificates"),
     outbound: reader.address("outbound", "127.0.0.1", 15001),
     inbound: reader.address("inbound", everywhere, 15006),
     admin: reader.address("admin", "127.0.0.1", 15000),
@@ -348,15 +351,18 @@ class FlagReader {
     }
   }
 
-  #checkMode({ mode, http, https, command }: ProxyFlags): void {
+  #checkMode({ mode, http, https, command, concurrency }: ProxyFlags): void {
     if (mode === "sidecar") {
-      for (const name of ["http-port", "https-port"] as const)
+      for (const name of ["http-port", "https-port", "certificates"] as const)
         if (this.has(name)) this.#refuse(name, "belongs to a gateway", "add --mode gateway");
       return;
     }
     for (const name of ["app-port", "app"] as const)
       if (this.has(name)) this.#refuse(name, "belongs to a sidecar: a gateway serves all services");
     if (command.length > 0) this.#refuse("mode", "a gateway runs no application: leave out --");
+    for (const [name, { port }] of [["http-port", http] as const, ["https-port", https] as const])
+      if (port === 0 && concurrency > 1)
+        this.#refuse(name, "is 0: several threads have to be told their port");
     if (http.port === https.port && http.port !== 0)
       this.#refuse("https-port", `is ${http.port}, as --http-port is`);
   }

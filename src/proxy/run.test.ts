@@ -271,12 +271,6 @@ test("a wrong command line is 2, with every mistake", async () => {
   expect(proxy.output()).toContain('--mode: "edge"');
 });
 
-test("a gateway is said not to be there yet", async () => {
-  const proxy = start(["--mode", "gateway"]);
-  expect(await proxy.child.exited).toBe(1);
-  expect(proxy.output()).toContain("--mode gateway is not there yet");
-});
-
 test("POST /quitquitquit ends it as SIGTERM does; another web page cannot", async () => {
   const proxy = start(["--manager", "none"]);
   const at = await proxy.ready();

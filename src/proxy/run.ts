@@ -54,11 +54,6 @@ export async function runProxy(
       say("mesh proxy --help shows every flag");
       return 2;
     case "flags":
-      // Its configuration comes and compiles; nothing opens its listeners yet.
-      if (parsed.flags.mode === "gateway") {
-        say("mesh proxy: --mode gateway is not there yet: only sidecar is");
-        return 1;
-      }
       return await runSidecar(parsed.flags, dependencies);
     default:
       return parsed satisfies never;

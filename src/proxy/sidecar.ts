@@ -212,7 +212,7 @@ export class Sidecar {
     this.#state = "live";
     const listeners = this.#listeners().map(({ name, address }) => [name, address]);
     log.info("ready", Object.fromEntries(listeners));
-    if (flags.service !== "" && flags.app === undefined) {
+    if (flags.service !== "" && flags.app === undefined && flags.mode === "sidecar") {
       log.info("without --app-port nobody calls it through the mesh", { service: flags.service });
     }
     if (flags.command.length > 0) this.#startApplication();

@@ -17,7 +17,7 @@ export function bindOr<T>(flag: string, at: HostPort, bind: () => T): T {
 /** What to tell about an address that could not be bound. */
 export function bindFault(flag: string, at: HostPort, thrown: unknown): StartFault {
   return new StartFault(
-    `${addressOf(at)} ${reasonOf(thrown)}: choose another with --${flag} (port 0 picks one)`,
+    `${addressOf(at)} ${bindReason(thrown)}: choose another with --${flag} (port 0 picks one)`,
   );
 }
 
@@ -26,7 +26,8 @@ export function addressOf({ hostname, port }: HostPort): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
-function reasonOf(thrown: unknown): string {
+/** "is taken" */
+export function bindReason(thrown: unknown): string {
   const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
   switch (code) {
     case "EADDRINUSE":

@@ -5,6 +5,7 @@
 import type { ProxyConfig } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Handover, OfferedListener } from "../io/listener-handover.ts";
+import type { ListenOptions } from "../io/tcp-listener.ts";
 import type { Metrics, MetricsView } from "../telemetry/metrics.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
@@ -12,6 +13,9 @@ import type { HostPort } from "./flags.ts";
 
 /** The listening sockets of a predecessor, by name. */
 export type Inheritance = Pick<Handover, "listeners" | "use">;
+
+/** Where a listener is bound, or which socket it takes over; its address is what the flags say. */
+export type Place = (name: string, address: HostPort) => ListenOptions;
 
 export interface AccessLogControl {
   /** After a rotation by rename. */

@@ -56,6 +56,13 @@ export class Stage {
     return this.crashable(body).port;
   }
 
+  /** An application of the test's own; returns its port. */
+  serve(fetch: (request: Request) => Response): number {
+    const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch });
+    this.#servers.push(server);
+    return server.port ?? 0;
+  }
+
   /** The same, and a way to have it gone at once, connections and all. */
   crashable(body: string): { readonly port: number; crash(): void } {
     // It answers what is whole: an answer in the middle of a request is a case of its own.

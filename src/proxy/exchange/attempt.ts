@@ -165,7 +165,7 @@ function pick(ex: Exchange): Endpoint | undefined {
 function pickByHash(ex: Exchange, policy: HashPolicy, avoid: Endpoint | undefined) {
   if (ex.hash === NO_HASH) {
     const head = rescan(ex);
-    const source = ex.downstream!.socket?.remoteAddress ?? "";
+    const source = sourceAddress(ex);
     ex.hash = hashOf(policy, head, source);
     if (ex.hash === NEEDS_COOKIE) {
       const { hash, line } = issueCookie(policy, head, source, ex.env.random);
@@ -176,6 +176,15 @@ function pickByHash(ex: Exchange, policy: HashPolicy, avoid: Endpoint | undefine
     }
   }
   return ex.cluster!.pick(avoid, ex.hash);
+}
+
+/** At the edge that of the client, who may be behind proxies that are trusted. */
+function sourceAddress({ env, downstream }: Exchange): string {
+  const peer = downstream!.edge;
+  if (peer === undefined) return downstream!.socket?.remoteAddress ?? "";
+  const { clientBytes, clientStart, clientEnd } = env.edge;
+  if (clientBytes === peer.address) return peer.text;
+  return Buffer.from(clientBytes.subarray(clientStart, clientEnd)).toString("latin1");
 }
 
 /** A try came to nothing: another one, or the end of the exchange. */

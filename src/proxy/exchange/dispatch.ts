@@ -12,6 +12,7 @@ import { hopsLeft, oneHopLess } from "../filter/max-forwards.ts";
 import { Mirrored } from "../filter/mirror.ts";
 import { MirroredStream } from "../filter/mirror-stream.ts";
 import { Overrides } from "../filter/override.ts";
+import type { EdgeView } from "../gateway/edge-view.ts";
 import { isPreflight } from "../route/cors.ts";
 import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
@@ -66,6 +67,7 @@ function isLastHop(ex: Exchange, head: MessageHead): boolean {
 
 function findRoute(ex: Exchange, head: MessageHead): Failure | undefined {
   const { listener } = ex.downstream!;
+  if (listener.edge !== undefined) return findEdgeRoute(ex, head, listener.edge);
   if (listener.route !== undefined) {
     ex.route = listener.route;
     return ex.connects ? Failures.methodRefused : undefined;
@@ -111,6 +113,15 @@ function hostText({ downstream }: Exchange, head: MessageHead): string {
   return captured === undefined ? "" : `${captured.address}:${captured.port}`;
 }
 
+/** What a gateway was not told to let in goes nowhere, and it is nobody's tunnel. */
+function findEdgeRoute(ex: Exchange, head: MessageHead, view: EdgeView): Failure | undefined {
+  if (ex.connects) return Failures.methodRefused;
+  const host = view.in(ex.generation!.snapshot)?.findVirtualHost(head);
+  ex.route = host?.match(head, ex.env.edge.secure);
+  if (ex.route === undefined) return Failures.noRoute;
+  return ex.websocket && !ex.route.websocket ? Failures.upgradeRefused : undefined;
+}
+
 /** True: the preflight is answered. */
 function applyCors(ex: Exchange, head: MessageHead): boolean {
   const preflight = isPreflight(head);
@@ -154,8 +165,9 @@ function act(ex: Exchange, route: Route, head: MessageHead): void {
 }
 
 function redirect(ex: Exchange, to: Redirect, head: MessageHead): void {
-  const { targets } = ex.env;
-  const length = targets.location(to, head, false);
+  const { targets, edge } = ex.env;
+  const secure = ex.downstream!.edge !== undefined && edge.secure;
+  const length = targets.location(to, head, secure);
   if (length < 0) return replyFailure(ex, Failures.targetTooLong);
   const fields = ex.responseFields ?? NO_BYTES;
   const lines = Buffer.concat([LOCATION, targets.out.subarray(0, length), CRLF, fields]);

@@ -4,6 +4,8 @@ import type { SendPool } from "../../io/send-buffer.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import { ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
+import type { EdgePeer } from "../gateway/edge-peer.ts";
+import type { EdgeView } from "../gateway/edge-view.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
@@ -17,6 +19,8 @@ export interface ListenerFacts {
   readonly defaultPort: number;
   /** Every request takes it; undefined: the snapshot says. */
   readonly route: Route | undefined;
+  /** Of a gateway: which hosts it serves. Absent: it is a sidecar's. */
+  readonly edge?: EdgeView;
 }
 
 /** What becomes of the connection after an exchange. */
@@ -33,6 +37,8 @@ export type After = (typeof After)[keyof typeof After];
 export abstract class DownstreamSide extends SocketSide {
   readonly env: Environment;
   readonly listener: ListenerFacts;
+  /** At a gateway's edge: who called, from outside. */
+  readonly edge: EdgePeer | undefined;
   /** What was received and not used yet: input[inputAt, inputEnd). */
   input: Uint8Array | undefined = undefined;
   inputAt = 0;
@@ -47,18 +53,23 @@ export abstract class DownstreamSide extends SocketSide {
   inputTrailers: Uint8Array | undefined = undefined;
   #names: ConnectionNames | undefined = undefined;
 
-  constructor(env: Environment, listener: ListenerFacts, stream?: Stream<StreamUser>) {
+  constructor(
+    { env, facts }: { readonly env: Environment; readonly facts: ListenerFacts },
+    edge: EdgePeer | undefined,
+    stream?: Stream<StreamUser>,
+  ) {
     super();
     this.stream = stream;
     this.env = env;
-    this.listener = listener;
+    this.listener = facts;
+    this.edge = edge;
   }
 
   /** Made when a log first asks. */
   get names(): ConnectionNames {
     const { socket } = this;
     if (this.#names !== undefined || socket === undefined) return this.#names ?? UNKNOWN_NAMES;
-    this.#names = connectionNames(socket);
+    this.#names = connectionNames(socket, this.edge);
     return this.#names;
   }
 
@@ -86,9 +97,9 @@ export abstract class DownstreamSide extends SocketSide {
   abstract exchangeDone(after: After): void;
 }
 
-export function connectionNames(socket: TcpSocket<unknown>): ConnectionNames {
+export function connectionNames(socket: TcpSocket<unknown>, edge?: EdgePeer): ConnectionNames {
   const local = joined(socket.localAddress, socket.localPort);
-  return new ConnectionNames(local, joined(socket.remoteAddress, socket.remotePort));
+  return new ConnectionNames(local, joined(socket.remoteAddress, socket.remotePort), edge?.tls);
 }
 
 /** "10.0.0.7:51234", "[::1]:80" */

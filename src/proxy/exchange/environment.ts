@@ -13,6 +13,7 @@ import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
+import { EdgeFields } from "../filter/edge-fields.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
 import type { Route } from "../route/route.ts";
 import { TargetWriter } from "../route/target-writer.ts";
@@ -63,6 +64,8 @@ export class Environment {
   readonly output = new Staging();
   readonly targets: TargetWriter;
   readonly paths: PathNormalizer;
+  /** Of a gateway: what the head in `requestHead` gets instead of what was claimed in it. */
+  readonly edge = new EdgeFields();
   accessLog: AccessLog | undefined = undefined;
   /** What captured connections find; undefined: none is captured here. */
   capture: CaptureAddresses | undefined = undefined;

@@ -9,6 +9,7 @@ import {
 } from "../../telemetry/access-record.ts";
 import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import type { CallStats } from "../cluster/call-stats.ts";
+import type { EdgeFields } from "../filter/edge-fields.ts";
 import type { Call } from "../grpc/call.ts";
 import type { Environment } from "./environment.ts";
 import type { Exchange } from "./exchange.ts";
@@ -49,10 +50,19 @@ export function beginRecord(ex: Exchange): void {
   record.text(RecordText.path, bytes, head.pathStart, Math.max(pathEnd, queryEnd));
   record.text(RecordText.authority, bytes, head.authorityStart, head.authorityEnd);
   noteField(record, RecordText.userAgent, head, FieldId.userAgent);
-  noteField(record, RecordText.forwardedFor, head, FieldId.xForwardedFor);
+  if (downstream.edge === undefined)
+    noteField(record, RecordText.forwardedFor, head, FieldId.xForwardedFor);
+  else noteClient(record, env.edge, head);
   noteField(record, RecordText.requestId, head, FieldId.xRequestId);
   noteField(record, RecordText.traceParent, head, FieldId.traceparent);
   record.downstream = downstream.names;
+  record.requestedServerName = downstream.edge?.tls?.serverName ?? "";
+}
+
+/** Whom the edge believes to be the client; without proxies in front that is the peer. */
+function noteClient(record: AccessRecord, edge: EdgeFields, { bytes }: MessageHead): void {
+  if (edge.clientBytes === bytes)
+    record.text(RecordText.forwardedFor, bytes, edge.clientStart, edge.clientEnd);
 }
 
 function noteField(

@@ -18,8 +18,9 @@ export function writeRequestBlock(
   const { blocks } = ex.env.http2;
   const { requestFields, rewrite } = ex.route!;
   if (ex.websocket && !ex.upstream!.takesWebsocket) return Failures.upgradeRefused;
-  // Says who the peer is; nobody has proved that here, so whoever sent it made it up.
-  head.drop(FieldId.xForwardedClientCert);
+  const fromEdge = ex.downstream!.edge !== undefined;
+  // Says who the peer is; where no edge has proved that, whoever sent it made it up.
+  if (!fromEdge) head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
   const { call } = ex;
   head.acceptsTrailers = ex.acceptsTrailers || call !== undefined;
@@ -30,6 +31,7 @@ export function writeRequestBlock(
   blocks.request(head, ex.target, rewrite?.authority);
   blocks.fields(head);
   if (ex.hopField !== undefined) blocks.add(ex.hopField);
+  if (fromEdge) blocks.addOnce(ex.env.edge.out, ex.env.edge.length);
   if (requestFields.length > 0) blocks.add(requestFields);
   if (left !== undefined) blocks.addOnce(left);
   if (type !== undefined) blocks.add(type);

@@ -4,7 +4,9 @@ import { FieldId } from "../../http/field-id.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import type { HeadWriter } from "../../http1/head-writer.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
+import { hideClaims } from "../filter/edge-fields.ts";
 import { dropOverrides } from "../filter/override.ts";
+import type { EdgePeer } from "../gateway/edge-peer.ts";
 import { timeLeftLine } from "./call-rules.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
 import { writeRequestBlock } from "./request-block.ts";
@@ -21,9 +23,17 @@ export function rescan(ex: Exchange): MessageHead {
   if (env.scannedFor !== ex) {
     scanRequestHead(ex.bytes, ex.headStart, ex.headEnd, env.requestHead);
     dropOverrides(env.requestHead);
+    const { edge } = ex.downstream!;
+    if (edge !== undefined) applyEdge(ex, edge, env.requestHead);
     env.scannedFor = ex;
   }
   return env.requestHead;
+}
+
+/** A head that came in at the edge: once after each scan of it, in the same way. */
+export function applyEdge(ex: Exchange, from: EdgePeer, head: MessageHead): void {
+  ex.env.edge.apply(head, from, ex.generation!.snapshot.settings.edge);
+  hideClaims(head);
 }
 
 /** Sends the request over ex.upstream. */
@@ -79,8 +89,9 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
     else head.drop(FieldId.host);
     ex.env.scannedFor = undefined;
   }
-  // Says who the peer is; nobody has proved that here, so whoever sent it made it up.
-  head.drop(FieldId.xForwardedClientCert);
+  const fromEdge = ex.downstream!.edge !== undefined;
+  // Says who the peer is; where no edge has proved that, whoever sent it made it up.
+  if (!fromEdge) head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
   const left = ex.call === undefined ? undefined : timeLeftLine(ex, ex.call);
   if (left !== undefined) head.drop(FieldId.grpcTimeout);
@@ -95,6 +106,7 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
   }
   if (ex.hopField !== undefined) output.add(ex.hopField);
   if (left !== undefined) output.add(left);
+  if (fromEdge) output.addRange(ex.env.edge.out, 0, ex.env.edge.length);
   if (requestFields.length > 0) output.add(requestFields);
   if (ex.requestFraming === Framing.stream) output.chunked();
   if (!ex.websocket) return;

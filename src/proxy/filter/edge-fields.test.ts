@@ -3,6 +3,7 @@
  * fields that go on, for N proxies in front of us.
  */
 import { describe, expect, test } from "bun:test";
+import { FieldId } from "../../http/field-id.ts";
 import { MessageHead } from "../../http/message-head.ts";
 import { HeadWriter } from "../../http1/head-writer.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
@@ -12,6 +13,7 @@ import {
   type EdgeConnection,
   EdgeFields,
   type EdgeRules,
+  hideClaims,
 } from "./edge-fields.ts";
 
 const edge = new EdgeFields();
@@ -209,5 +211,37 @@ test("whose certificate is told of", () => {
     expect([clientCert, seen(octets("Hash=own"))]).toEqual([clientCert, proved]);
     if (clientCert !== "ALWAYS_FORWARD_ONLY" && proved.includes(own))
       expect(seen(octets("a".repeat(4_097)))).toEqual(proved.filter((line) => line === claimed));
+  }
+});
+
+test("what was dropped as a claim is found by no rule; fields of one hop still are", () => {
+  const head = new MessageHead();
+  const lines = [
+    ...["X-Forwarded-For: 1.1.1.1", "x-forwarded-proto: https", "Forwarded: for=1.1.1.1"],
+    ...["x-forwarded-client-cert: Hash=0", "X-Envoy-Max-Retries: 3", "x-mesh-a: b", "x-own: c"],
+    ...["connection: upgrade", "upgrade: websocket"],
+  ];
+  const bytes = octets(`GET / HTTP/1.1\r\nHost: a\r\n${lines.join("\r\n")}\r\n\r\n`);
+  expect(scanRequestHead(bytes, 0, bytes.length, head)).toBe(bytes.length);
+  edge.apply(head, peer, { trustedProxies: 0, clientCert: "SANITIZE" });
+  hideClaims(head);
+  const names = lines.map((line) => line.slice(0, line.indexOf(":")).toLowerCase());
+  expect(names.filter((name) => head.find(octets(name)) !== -1)).toEqual([
+    ...["x-own", "connection", "upgrade"],
+  ]);
+  const ids = [FieldId.xForwardedFor, FieldId.xForwardedProto, FieldId.forwarded];
+  expect(ids.filter((id) => head.has(id))).toEqual([]);
+});
+
+test("a proxy in front says whether the client used https", () => {
+  const rows: readonly (readonly [trusted: number, line: string, secure: boolean])[] = [
+    [0, "x-forwarded-proto: https", false],
+    [1, "x-forwarded-proto: https", true],
+    [1, "x-forwarded-proto: http", false],
+    [1, "x-forwarded-proto: ftp", false],
+  ];
+  for (const [trustedProxies, line, secure] of rows) {
+    through([line], { trustedProxies });
+    expect([line, edge.secure]).toEqual([line, secure]);
   }
 });

@@ -55,6 +55,16 @@ const lines = {
 };
 /** Names that begin so are of the mesh, or of a proxy in front. */
 const prefixes = ["x-forwarded-", "x-envoy-", "x-mesh-"].map(encode);
+const claims: ReadonlySet<FieldId> = new Set([
+  FieldId.xForwardedFor,
+  FieldId.xForwardedProto,
+  FieldId.xForwardedHost,
+  FieldId.xForwardedClientCert,
+  FieldId.forwarded,
+  FieldId.xMeshReason,
+  FieldId.xEnvoyAttemptCount,
+  FieldId.xEnvoyOriginalPath,
+]);
 const PORT = encode("x-forwarded-port");
 const schemes = { http: encode("http"), https: encode("https") };
 const HYPHEN = 0x2d;
@@ -76,6 +86,8 @@ export class EdgeFields {
   clientBytes: Uint8Array = new Uint8Array(0);
   clientStart = 0;
   clientEnd = 0;
+  /** The client used https, as far as is known. */
+  secure = false;
   /** Entries of x-forwarded-for, the last ENTRIES_MAX of them, in a ring. */
   readonly #start = new Int32Array(ENTRIES_MAX);
   readonly #end = new Int32Array(ENTRIES_MAX);
@@ -95,6 +107,7 @@ export class EdgeFields {
     this.#forwardedFor(head, from, rules.trustedProxies);
     if (believed && this.#forwarded.count > 0)
       this.#forwardedElements(head, from, rules.trustedProxies);
+    this.secure = keepsProto ? saysHttps(head) : from.secure;
     if (!keepsProto) this.#add(from.secure ? lines.https : lines.http);
     this.#clientCert(head, from.certificate, rules.clientCert);
   }
@@ -244,6 +257,29 @@ function isScheme(head: MessageHead): boolean {
   const from = valueStart[field]!;
   const to = valueEnd[field]!;
   return isSame(bytes, from, to, schemes.http) || isSame(bytes, from, to, schemes.https);
+}
+
+/** For a head that isScheme. */
+function saysHttps(head: MessageHead): boolean {
+  const field = head.firstOf[FieldId.xForwardedProto]!;
+  return head.valueEnd[field]! - head.valueStart[field]! === schemes.https.length;
+}
+
+/**
+ * What was dropped as a claim is not to be found any more, so that no rule goes by it either.
+ * Fields of one hop are left: rules may ask for "upgrade". Once, after the last apply to a scan.
+ */
+export function hideClaims(head: MessageHead): void {
+  const { fieldCount, fieldId, dropped, nameStart, nameEnd, bytes } = head;
+  for (let i = 0; i < fieldCount; i++) {
+    if (dropped[i] === 0) continue;
+    const id = fieldId[i] as FieldId;
+    const isClaimed = id === FieldId.other ? (bytes[nameStart[i]!]! | 32) === 120 : claims.has(id);
+    if (!isClaimed) continue;
+    head.firstOf[id] = -1;
+    fieldId[i] = FieldId.other;
+    nameEnd[i] = nameStart[i]!;
+  }
 }
 
 function isSame(bytes: Uint8Array, from: number, to: number, word: Uint8Array): boolean {

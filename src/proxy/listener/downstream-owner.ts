@@ -6,9 +6,12 @@ import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import type { ListenerFacts } from "../exchange/downstream-side.ts";
 import type { Environment } from "../exchange/environment.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
+import type { EdgePeer } from "../gateway/edge-peer.ts";
 
 /** A connection of any codec, as the engine and the handlers of its socket know it. */
 export interface AcceptedConnection {
+  /** At a gateway's edge: who called, from outside. */
+  readonly edge?: EdgePeer | undefined;
   /** Exchanges under way. */
   readonly exchanges: number;
   /** Bytes that wait for the peer to read. */

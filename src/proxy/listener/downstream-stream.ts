@@ -12,6 +12,7 @@ import type { SocketAddress } from "../../io/socket-address.ts";
 import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
+import type { EdgePeer } from "../gateway/edge-peer.ts";
 import type { Http2Connection } from "../transport/http2-connection.ts";
 import { StreamSocket } from "../transport/stream-socket.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
@@ -21,6 +22,7 @@ import type { DownstreamOwner } from "./downstream-owner.ts";
 export interface StreamsConnection extends Http2Connection {
   readonly names: ConnectionNames;
   readonly captured: SocketAddress | undefined;
+  readonly edge: EdgePeer | undefined;
 }
 
 export class DownstreamStream extends DownstreamSide implements StreamUser {
@@ -35,7 +37,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
   #responseEnded = false;
 
   constructor(owner: DownstreamOwner, connection: StreamsConnection, stream: Stream<StreamUser>) {
-    super(owner.env, owner.facts, stream);
+    super(owner, connection.edge, stream);
     this.#owner = owner;
     this.#connection = connection;
     this.#stream = stream;

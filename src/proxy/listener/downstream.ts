@@ -18,6 +18,7 @@ import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
 import { freeSpent } from "../../io/spent-bytes.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
+import type { EdgePeer } from "../gateway/edge-peer.ts";
 import type { AcceptedConnection, DownstreamOwner } from "./downstream-owner.ts";
 
 export class DownstreamConnection extends DownstreamSide implements AcceptedConnection {
@@ -31,8 +32,8 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
   /** The client has sent FIN. */
   #ended = false;
 
-  constructor(owner: DownstreamOwner, socket: TcpSocket<unknown>) {
-    super(owner.env, owner.facts);
+  constructor(owner: DownstreamOwner, socket: TcpSocket<unknown>, edge?: EdgePeer) {
+    super(owner, edge);
     this.#owner = owner;
     this.socket = socket;
   }
@@ -269,7 +270,7 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
 
 /** The handlers of one listener. */
 export function downstreamHandlers(
-  accept: (socket: TcpSocket<AcceptedConnection>) => void,
+  accept: SocketHandlers<AcceptedConnection>["open"],
 ): SocketHandlers<AcceptedConnection> {
   return {
     open: accept,

@@ -8,6 +8,7 @@ import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import { type ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import { connectionNames } from "../exchange/downstream-side.ts";
+import type { EdgePeer } from "../gateway/edge-peer.ts";
 import { Http2Connection } from "../transport/http2-connection.ts";
 import {
   isMeshRequest,
@@ -27,29 +28,36 @@ const meshOffer: readonly (readonly [number, number])[] = [[MESH_SETTING, MESH_V
 export class Http2Downstream extends Http2Connection implements AcceptedConnection {
   readonly session: Session<StreamUser>;
   readonly captured: SocketAddress | undefined;
+  readonly edge: EdgePeer | undefined;
   readonly #owner: DownstreamOwner;
   #names: ConnectionNames | undefined = undefined;
 
   constructor(
     owner: DownstreamOwner,
     socket: TcpSocket<unknown>,
-    captured: SocketAddress | undefined,
+    { captured, edge }: Pick<AcceptedConnection, "captured" | "edge">,
   ) {
     super(owner.env.http2);
     this.captured = captured;
     this.#owner = owner;
     this.socket = socket;
+    this.edge = edge;
     const takesMesh = owner.facts.name === "inbound";
     this.session = new Session<StreamUser>({
       role: "server",
       sink: this,
       head: this.context.requestHead,
       arena: this.context.arena,
-      limits: sidecarLimits,
+      limits: edge === undefined ? sidecarLimits : defaultSessionLimits,
       settings: takesMesh ? meshOffer : [],
     });
     this.watch();
     this.session.start();
+  }
+
+  /** The peer has until its idle limit for a first request. */
+  accepted(): void {
+    this.touch();
   }
 
   get exchanges(): number {
@@ -62,7 +70,8 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
 
   get names(): ConnectionNames {
     const { socket } = this;
-    if (this.#names === undefined && socket !== undefined) this.#names = connectionNames(socket);
+    if (this.#names === undefined && socket !== undefined)
+      this.#names = connectionNames(socket, this.edge);
     return this.#names ?? UNKNOWN_NAMES;
   }
 
@@ -83,7 +92,8 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   }
 
   headArrived(stream: Stream<StreamUser>, head: MessageHead): void {
-    if (isMeshRequest(this.session, head)) return this.#acceptInner(stream);
+    if (this.edge === undefined && isMeshRequest(this.session, head))
+      return this.#acceptInner(stream);
     const side = new DownstreamStream(this.#owner, this, stream);
     stream.user = side;
     side.begin(head);

@@ -18,6 +18,11 @@ export class OwnAddresses {
     this.#addresses.push({ name, hostname, port });
   }
 
+  remove(hostname: string, port: number): void {
+    const at = this.#addresses.findIndex((own) => own.hostname === hostname && own.port === port);
+    if (at !== -1) this.#addresses.splice(at, 1);
+  }
+
   /** From outbound to inbound is no loop: the application calls itself. */
   has(from: ListenerName, address: string, port: number): boolean {
     const host = address === "localhost" ? "127.0.0.1" : address;

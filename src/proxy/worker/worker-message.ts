@@ -47,7 +47,9 @@ export interface WorkerAsks {
   readonly closeDns: Ask<undefined, WorkerReport>;
   /** A ProxyConfig, encoded: compiled, and kept until it is published or another one comes. */
   readonly prepare: Ask<Uint8Array, readonly Problem[]>;
-  readonly publish: Ask<undefined, void>;
+  readonly publish: Ask<undefined, WorkerReport>;
+  /** What was prepared is not published: another Worker cannot. */
+  readonly withdraw: Ask<undefined, void>;
   readonly ready: Ask<undefined, void>;
   readonly clusters: Ask<undefined, readonly ClusterView[]>;
   readonly drain: Ask<DrainOrder, void>;

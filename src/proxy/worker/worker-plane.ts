@@ -75,11 +75,18 @@ export class WorkerPlane implements TrafficPlane {
   }
 
   async #apply(bytes: Uint8Array): Promise<readonly Problem[]> {
-    const judged = await this.#all((thread) => thread.ask("prepare", bytes));
+    const prepare = (thread: WorkerThread) => thread.ask("prepare", bytes);
+    const [first, ...others] = this.#threads;
+    // A port is claimed by the first, before the others join it.
+    const judged = [await prepare(first!)];
+    if (judged[0]!.length === 0) judged.push(...(await Promise.all(others.map(prepare))));
     const refused = judged.find((problems) => problems.length > 0);
-    if (refused !== undefined) return refused;
-    await this.#all((thread) => thread.ask("publish", undefined));
-    return [];
+    if (refused === undefined) {
+      this.#reports = await this.#all((thread) => thread.ask("publish", undefined));
+      return [];
+    }
+    await this.#all((thread) => thread.ask("withdraw", undefined));
+    return refused;
   }
 
   ready(): Promise<unknown> {

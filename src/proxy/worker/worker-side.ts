@@ -17,9 +17,10 @@ import { collectGarbage } from "../../io/resident-memory.ts";
 import { Metrics, type SeriesChange } from "../../telemetry/metrics.ts";
 import { addLagMetrics } from "../../telemetry/process-metrics.ts";
 import { ClosableClock } from "../agent/closable-clock.ts";
-import { DataPlane, type Place } from "../data-plane.ts";
+import { DataPlane } from "../data-plane.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { StartFault } from "../start-fault.ts";
+import type { Place } from "../traffic-plane.ts";
 import { LineAllowance } from "./line-allowance.ts";
 import { SharedTurn } from "./shared-turn.ts";
 import type {
@@ -66,6 +67,10 @@ export class WorkerSide {
     },
     prepare: (bytes) => this.#prepare(bytes),
     publish: () => this.#publish(),
+    withdraw: () => {
+      this.#prepared = undefined;
+      this.#running.withdraw();
+    },
     ready: () => this.#running.ready(),
     clusters: () => this.#running.clusters(),
     drain: ({ direction, deadlineMs }) =>
@@ -172,13 +177,14 @@ export class WorkerSide {
     return Array.isArray(compiled) ? compiled : [];
   }
 
-  #publish(): void {
+  #publish(): WorkerReport {
     const prepared = this.#prepared;
     assert(prepared !== undefined, "what is published has been prepared");
     this.#prepared = undefined;
     this.#running.publish(prepared);
     this.#cancelTidying();
     this.#cancelTidying = this.#clock.after(SETTLED_MS, collectGarbage);
+    return this.#report();
   }
 
   #tap(wanted: boolean): void {

@@ -1,0 +1,227 @@
+/** What comes in from outside: by host, by path, by TLS, and with whose word. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { asked, Edge, type Gateway, serveFields, serviceEntry } from "./edge.ts";
+import { Stage, until } from "./process.ts";
+import { TlsLoad } from "./tls-load.ts";
+
+const stage = new Stage();
+const edge = new Edge(stage);
+let gateway: Gateway;
+let services: string;
+
+const prefix = (path: string, service: string): string =>
+  `{ path: ${path}, pathType: Prefix, ` +
+  `backend: { service: { name: ${service}, port: { number: 80 } } } }`;
+
+/** `tls`: host and secret. */
+const ingress = (tls: readonly (readonly [host: string, secret: string])[]): string => `---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: web, annotations: { "kubernetes.io/ingress.class": istio } }
+spec:
+  tls: ${JSON.stringify(tls.map(([host, secretName]) => ({ hosts: [host], secretName })))}
+  rules:
+  - host: shop.example
+    http: { paths: [${prefix("/cart", "cart")}, ${prefix("/", "shop")}] }
+  - host: late.example
+    http: { paths: [${prefix("/", "shop")}] }
+`;
+
+const help = (name: string, rest: string): string => `---
+apiVersion: config.istio.io/v1alpha2
+kind: IngressRule
+metadata: { name: ${name} }
+spec:
+  destination: { name: cart }
+  precedence: 1
+  match: { request: { headers: { authority: { exact: help.example }, uri: { prefix: /faq } } } }
+  ${rest}
+`;
+
+const redirecting = `
+pathNormalization:
+  normalization: BASE
+  pathWithEscapedSlashesAction: UNESCAPE_AND_REDIRECT
+`;
+
+beforeAll(async () => {
+  edge.secret("shop-cert", edge.issue("shop.example"));
+  edge.secret("help-cert", edge.issue("help.example"));
+  services = [
+    serviceEntry("shop", 80, serveFields(stage, "shop")),
+    serviceEntry("cart", 80, serveFields(stage, "cart")),
+  ].join("");
+  const rules = [
+    services,
+    ingress([
+      ["shop.example", "shop-cert"],
+      ["late.example", "late-cert"],
+    ]),
+    help("help", "port: 80"),
+    help("help-secure", "port: 443\n  tlsSecret: help-cert.default"),
+  ];
+  const file = stage.file("rules.yaml", rules.join(""));
+  gateway = await edge.start(["--standalone", "-f", file]);
+}, 60_000);
+
+afterAll(() => stage.close());
+
+test("requests go by host and path, of Ingress and of IngressRule", async () => {
+  const rows: readonly (readonly [url: string, name: string])[] = [
+    ["http://shop.example/", "shop"],
+    ["http://shop.example/cart/1", "cart"],
+    ["http://shop.example/carts", "shop"],
+    ["http://help.example/faq", "cart"],
+  ];
+  for (const [url, name] of rows)
+    expect([url, asked(await edge.curl(gateway, url)).name]).toEqual([url, name]);
+});
+
+test("what no rule lets in is 404", async () => {
+  for (const url of ["http://help.example/other", "http://elsewhere.example/"]) {
+    const { status, headers } = await edge.curl(gateway, url);
+    expect([url, status, headers.get("x-mesh-reason")]).toEqual([url, 404, "no-route"]);
+  }
+});
+
+test("nobody is given a tunnel", async () => {
+  const url = "http://shop.example/";
+  const proxy = `http://127.0.0.1:${gateway.http}`;
+  const { error } = await edge.curl(gateway, url, "--proxytunnel", "--proxy", proxy);
+  expect(error).toContain("405");
+});
+
+test("what a stranger claims of himself goes no further", async () => {
+  const claims = [
+    "x-forwarded-for: 10.0.0.1",
+    "x-forwarded-proto: https",
+    "x-forwarded-host: admin.example",
+    "x-forwarded-client-cert: Hash=00;URI=spiffe://mesh/ns/a/sa/admin",
+    "x-envoy-max-retries: 9",
+    "x-mesh-anything: 1",
+    "forwarded: for=10.0.0.1",
+  ].flatMap((line) => ["-H", line]);
+  for (const [url, proto] of [
+    ["http://shop.example/", "http"],
+    ["https://shop.example/", "https"],
+  ] as const) {
+    const { fields } = asked(await edge.curl(gateway, url, ...claims));
+    const known = Object.entries(fields).filter(([name]) => /^(x-|forwarded)/.test(name));
+    expect(Object.fromEntries(known)).toEqual({
+      "x-forwarded-for": "127.0.0.1",
+      "x-forwarded-proto": proto,
+    });
+  }
+});
+
+test("each name gets its own certificate, and either version of HTTP", async () => {
+  for (const [url, name] of [
+    ["https://shop.example/", "shop"],
+    ["https://help.example/faq", "cart"],
+  ] as const)
+    for (const [flag, version] of [
+      ["--http2", "HTTP/2"],
+      ["--http1.1", "HTTP/1.1"],
+    ] as const) {
+      const answer = await edge.curl(gateway, url, flag);
+      expect([answer.error, answer.status]).toEqual(["", 200]);
+      expect([url, answer.version, asked(answer).name]).toEqual([url, version, name]);
+    }
+});
+
+test("the access log tells how a client came", async () => {
+  await edge.curl(gateway, "https://shop.example/logged", "--http2");
+  await until("its line", () => readFileSync(gateway.accessLog, "utf8").includes("/logged"));
+  const lines = readFileSync(gateway.accessLog, "utf8").trim().split("\n");
+  const line = JSON.parse(lines.find((one) => one.includes("/logged"))!);
+  expect(line).toMatchObject({
+    protocol: "HTTP/2",
+    requested_server_name: "shop.example",
+    downstream_tls_version: "TLSv1.3",
+    downstream_tls_alpn: "h2",
+  });
+});
+
+test("a missing certificate is nobody else's trouble, and is used when it comes", async () => {
+  expect(gateway.running.output()).toContain("late-cert/tls.crt: it cannot be read (ENOENT)");
+  const late = "https://late.example/";
+  expect((await edge.curl(gateway, late)).error).toContain("unrecognized name");
+  expect((await edge.curl(gateway, "https://shop.example/")).status).toBe(200);
+  edge.secret("late-cert", edge.issue("late.example"));
+  await until("its certificate", async () => (await edge.curl(gateway, late)).status === 200);
+});
+
+test("names that no rule knows are refused, and old versions", async () => {
+  const rows: readonly (readonly [args: string[], said: RegExp])[] = [
+    [["-servername", "other.example"], /unrecognized name/],
+    [
+      ["-servername", "shop.example", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+      /alert|wrong version/,
+    ],
+    [["-servername", "shop.example", "-tls1_2"], /Protocol *: TLSv1\.2/],
+    [["-servername", "shop.example", "-alpn", "h2,http/1.1"], /ALPN protocol: h2/],
+    [["-servername", "shop.example", "-alpn", "spdy"], /no application protocol/],
+    [["-noservername"], /subject=CN = help\.example/],
+  ];
+  for (const [args, said] of rows) {
+    const running = stage.run([
+      ...["openssl", "s_client", "-connect", `127.0.0.1:${gateway.https}`, ...args],
+    ]);
+    await running.child.exited;
+    await until(`${said} of ${args.join(" ")}`, () => said.test(running.output()), 2_000);
+  }
+  const scrape = await (await fetch(`http://127.0.0.1:${gateway.admin}/stats/prometheus`)).text();
+  expect(scrape).toMatch(
+    /mesh_tls_handshakes_failed_total\{listener="https-443",reason="version-refused"\} [1-9]/,
+  );
+  expect(scrape).toMatch(
+    /mesh_certificate_expiration_timestamp_seconds\{certificate="shop-cert.default"\} [1-9]/,
+  );
+});
+
+test("a certificate is replaced under load, and no request fails", async () => {
+  const load = new TlsLoad({
+    port: gateway.https,
+    host: "shop.example",
+    ca: edge.root.certificate,
+  });
+  await load.reach(200);
+  for (let i = 0; i < 5; i++) {
+    const before = load.serials.size;
+    edge.secret("shop-cert", edge.issue("shop.example"));
+    await until("the new certificate", () => load.serials.size > before);
+  }
+  const { failures, requests } = await load.stop();
+  expect(failures).toEqual([]);
+  expect(requests).toBeGreaterThan(500);
+}, 60_000);
+
+test("a redirect to the one form of a path stays with TLS", async () => {
+  const file = stage.file("redirecting.yaml", services + ingress([["shop.example", "shop-cert"]]));
+  const settings = stage.file("mesh.yaml", redirecting);
+  const other = await edge.start(["--standalone", "-f", file, "-f", settings]);
+  for (const scheme of ["http", "https"]) {
+    const { status, headers } = await edge.curl(other, `${scheme}://shop.example/a%2Fb?c`);
+    expect([status, headers.get("location")]).toEqual([307, `${scheme}://shop.example/a/b?c`]);
+  }
+});
+
+test("ports follow the rules, and one that is taken changes nothing", async () => {
+  const plain = services + ingress([]);
+  const file = stage.file("changing/rules.yaml", plain);
+  const other = await edge.start(["--standalone", "-f", file]);
+  const secure = "https://shop.example/";
+  const http = async () => (await edge.curl(other, "http://shop.example/")).status;
+  expect([(await edge.curl(other, secure)).status, await http()]).toEqual([0, 200]);
+  stage.file("changing/rules.yaml", services + ingress([["shop.example", "shop-cert"]]));
+  await until("port 443", async () => (await edge.curl(other, secure)).status === 200);
+  stage.file("changing/rules.yaml", plain);
+  await until("no port 443", async () => (await edge.curl(other, secure)).status === 0);
+  const holder = Bun.listen({ hostname: "127.0.0.1", port: other.https, socket: { data() {} } });
+  stage.file("changing/rules.yaml", services + ingress([["shop.example", "shop-cert"]]));
+  const refused = `127.0.0.1:${other.https} is taken: choose another with --https-port`;
+  await until("the refusal", () => other.running.output().includes(refused));
+  expect(await http()).toBe(200);
+  holder.stop(true);
+}, 60_000);

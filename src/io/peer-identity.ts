@@ -9,13 +9,16 @@ import { isNamePattern, wildcardOf } from "./host-name.ts";
 export interface ExpectedIdentity {
   /** DNS name or address, as it was to be reached; "": goes by `uris` alone. */
   readonly host: string;
+  /** Further ones. */
+  readonly otherHosts?: readonly string[];
   /** "spiffe://…", compared whole. */
   readonly uris: ReadonlySet<string>;
 }
 
 export function isExpected(names: AlternativeNames, expected: ExpectedIdentity): boolean {
   if (names.uris.some((uri) => expected.uris.has(uri))) return true;
-  return expected.host !== "" && isForHost(names, expected.host);
+  if (expected.host !== "" && isForHost(names, expected.host)) return true;
+  return expected.otherHosts?.some((host) => isForHost(names, host)) === true;
 }
 
 /** An address is found among addresses only: a DNS name that looks like one does not count. */

@@ -35,6 +35,7 @@ import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
 import type { Inheritance, Place, TrafficPlane } from "./traffic-plane.ts";
+import { UpstreamCredentials } from "./upstream/upstream-credentials.ts";
 
 export interface DataPlaneParts {
   readonly flags: ProxyFlags;
@@ -68,12 +69,14 @@ export class DataPlane implements TrafficPlane {
   /** Applied last. */
   #snapshot: Snapshot | undefined;
   readonly #prober: NetworkProber;
+  readonly #credentials: UpstreamCredentials;
 
   constructor(parts: DataPlaneParts) {
     this.#parts = parts;
     const { clock, random, log, flags, shared } = parts;
     this.metrics = shared?.metrics ?? new Metrics();
     this.#prober = new NetworkProber(new TimerWheel(clock));
+    this.#credentials = new UpstreamCredentials({ clock, log });
     const engines = flags.app === undefined ? 1 : 2;
     const connectionsMax = connectionsWithin(descriptorLimit(), engines, shared?.workers);
     const limits = { downstreamConnectionsMax: connectionsMax };
@@ -128,6 +131,7 @@ export class DataPlane implements TrafficPlane {
       source,
       locality: flags.locality,
       prober: this.#prober,
+      credentials: this.#credentials,
       former,
     });
     if (Array.isArray(snapshot)) return snapshot;
@@ -144,6 +148,8 @@ export class DataPlane implements TrafficPlane {
     this.#snapshot = snapshot;
     this.#outbound.publish(snapshot);
     this.#tcp.publish(snapshot);
+    const clusters = [...snapshot.clusters.values()];
+    this.#credentials.keep(clusters.flatMap(({ tls }) => tls?.settings ?? []));
     this.#edges?.commit(snapshot.edges);
     if (this.#dns !== undefined) this.#dns.names = this.captureView.names;
     this.#accessLog.follow(snapshot.settings);
@@ -347,6 +353,7 @@ export class DataPlane implements TrafficPlane {
 
   async close(): Promise<void> {
     this.closeDns();
+    this.#credentials.close();
     this.#edges?.close();
     this.#tcp.close();
     this.#inbound?.close();

@@ -20,6 +20,7 @@ import { Engine } from "../proxy/engine.ts";
 import type { EngineLimits } from "../proxy/exchange/limits.ts";
 import { compileSnapshot } from "../proxy/snapshot/compile.ts";
 import type { Snapshot } from "../proxy/snapshot/snapshot.ts";
+import { UpstreamCredentials } from "../proxy/upstream/upstream-credentials.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { renderPrometheus } from "../telemetry/prometheus.ts";
@@ -52,6 +53,11 @@ export class EngineFixture {
   readonly engine: Engine;
   readonly metrics: Metrics;
   readonly port: number;
+  readonly #credentials = new UpstreamCredentials({
+    clock: systemClock,
+    log: new Log("test", { level: "error" }),
+    watch: { settleMs: 1, pollMs: 5 },
+  });
   readonly #options: EngineFixtureOptions;
 
   constructor(options: EngineFixtureOptions) {
@@ -144,6 +150,7 @@ export class EngineFixture {
       metrics: this.metrics,
       resolve: async () => [],
       source: { service: "caller", version: "" },
+      credentials: this.#credentials,
       former,
     });
     if (Array.isArray(snapshot)) throw new Error(JSON.stringify(snapshot));
@@ -159,6 +166,7 @@ export class EngineFixture {
   }
 
   close(): void {
+    this.#credentials.close();
     this.engine.close();
   }
 }

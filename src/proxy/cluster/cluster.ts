@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
+import type { UpstreamTls } from "../upstream/upstream-tls.ts";
 import { type LoadBalancerKind, NO_HASH } from "./balancing/balancer.ts";
 import type { HashPolicy } from "./balancing/hash-policy.ts";
 import { type BalancingPolicy, defaultEwma, LoadBalancer } from "./balancing/load-balancer.ts";
@@ -37,6 +38,8 @@ export interface ClusterSettings {
   /** What of a request is hashed; absent: nothing. */
   readonly hashPolicy?: HashPolicy;
   readonly connectTimeoutMs: number;
+  /** Absent: connections are plaintext. */
+  readonly tls?: UpstreamTls;
   readonly maxima: Maxima;
   readonly outlier: OutlierPolicy | undefined;
   /** Absent: endpoints are not asked. */
@@ -84,6 +87,8 @@ export class Cluster {
   readonly connectTimeoutMs: number;
   /** Its endpoint is the authority of the request: pickOriginal() instead of pick(). */
   readonly original: boolean;
+  /** Undefined: connections are plaintext. */
+  readonly tls: UpstreamTls | undefined;
   /** For hashOf() and issueCookie(); undefined: pick() needs no hash. */
   readonly hashPolicy: HashPolicy | undefined;
   readonly #membership: Membership;
@@ -101,6 +106,7 @@ export class Cluster {
     this.connectTimeoutMs = settings.connectTimeoutMs;
     this.original = settings.discovery === "original";
     this.hashPolicy = settings.hashPolicy;
+    this.tls = settings.tls;
     this.#membership = state.membership;
     this.#sources = sources;
     if (settings.loadBalancer === "peak-ewma") this.#ewma = settings.balancing?.ewma ?? defaultEwma;

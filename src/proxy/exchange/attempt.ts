@@ -53,7 +53,7 @@ function beginTry(ex: Exchange): Failure | undefined {
   ex.trying = true;
   ex.attempts++;
   ex.tryDeadlineMs = ex.perTryTimeoutMs === 0 ? 0 : ex.env.nowMs + ex.perTryTimeoutMs;
-  const pool = poolOf(endpoint, ex.env.pools);
+  const pool = poolOf(endpoint, cluster, ex.env.pools);
   return speaksHttp2(ex, pool) ? useStream(ex, pool) : useConnection(ex, pool);
 }
 
@@ -119,8 +119,9 @@ function mayReuse(ex: Exchange): boolean {
 
 /** One of the cluster's pools that has an idle connection. */
 function idlePool(ex: Exchange): ConnectionPool | undefined {
-  for (const { pool } of ex.cluster!.endpoints)
-    if (pool instanceof ConnectionPool && pool.idle > 0) return pool;
+  const { endpoints, tls } = ex.cluster!;
+  for (const { pool } of endpoints)
+    if (pool instanceof ConnectionPool && pool.idle > 0 && pool.tls === tls) return pool;
   return undefined;
 }
 
@@ -143,7 +144,7 @@ export function tryAgainToConnect(ex: Exchange): void {
   else {
     ex.pending = false;
     ex.cluster!.limits.releasePending(ex.endpoint);
-    failure = openConnection(ex, poolOf(ex.endpoint!, ex.env.pools));
+    failure = openConnection(ex, poolOf(ex.endpoint!, ex.cluster!, ex.env.pools));
   }
   if (failure !== undefined) tryFailed(ex, failure);
   else if (ex.acceptsBody) ex.downstream?.resumeInput();

@@ -158,6 +158,8 @@ export abstract class Exchange implements UpstreamStreamUser {
   failure: Failure | undefined = undefined;
   /** Which rule or limit did it, or why the transport failed. */
   detail = "";
+  /** More about it, for the log alone: it may name what only we should know. */
+  transportDetail = "";
   /** The injected delay was served: for the access log. */
   delayed = false;
   record: AccessRecord | undefined = undefined;
@@ -200,6 +202,7 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.responseFields = undefined;
     this.failure = undefined;
     this.detail = "";
+    this.transportDetail = "";
     this.record = undefined;
     this.delayed = false;
     this.requestBytes = 0;
@@ -227,7 +230,7 @@ export abstract class Exchange implements UpstreamStreamUser {
   }
 
   abstract upstreamOpened(): void;
-  abstract upstreamFailed(cause: ConnectCause): void;
+  abstract upstreamFailed(cause: ConnectCause, detail: string): void;
   abstract upstreamData(bytes: Uint8Array, from: number, to: number): void;
   abstract upstreamDrained(): void;
   abstract upstreamEnded(): void;

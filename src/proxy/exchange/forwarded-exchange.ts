@@ -117,10 +117,11 @@ export class ForwardedExchange extends Exchange {
     if (this.acceptsBody) this.downstream!.resumeInput();
   }
 
-  override upstreamFailed(cause: ConnectCause): void {
+  override upstreamFailed(cause: ConnectCause, detail: string): void {
     this.env.tick();
     this.upstream = undefined;
     this.detail = cause;
+    this.transportDetail = detail;
     const { series } = this.cluster!.stats;
     if (cause === "timeout") series.connectTimeouts.increment();
     else series.connectFailures.increment();

@@ -88,12 +88,18 @@ export function writeRecord(ex: Exchange): void {
   record.failure = ex.failure ?? (ex.delayed ? Failures.faultDelay : undefined);
   if (ex.failure === undefined)
     record.details = ex.attempts > 0 ? "via_upstream" : "direct_response";
-  else if (ex.failure.flag === "UF") record.upstreamTransportFailure = ex.detail;
+  else if (ex.failure.flag === "UF") record.upstreamTransportFailure = transportFailure(ex);
   record.upstreamCluster = ex.cluster?.name ?? "";
   record.upstreamHost = endpoint?.authority ?? "";
   record.routeName = ex.route?.name ?? "";
   ex.record = undefined;
   env.accessLog?.write(record);
+}
+
+/** "tls-untrusted: CERT_HAS_EXPIRED"; what there is to say of plain TCP is in its one word. */
+function transportFailure({ failure, detail, transportDetail }: Exchange): string {
+  const more = failure === Failures.upstreamTls && transportDetail !== "";
+  return more ? `${detail}: ${transportDetail}` : detail;
 }
 
 /** A request that was refused before it had an exchange. */

@@ -49,7 +49,7 @@ export class MirroredStream extends Timer implements RequestCopy, UpstreamStream
     env.mirrors++;
     cluster.begin(endpoint);
     env.timers.armAt(mirrored, env.nowMs + MIRROR_MS);
-    const { sessions } = poolOf(endpoint, env.pools);
+    const { sessions } = poolOf(endpoint, cluster, env.pools);
     mirrored.#stream = sessions.stream(mirrored, cluster.connectTimeoutMs);
     if (mirrored.#stream.stream !== undefined) mirrored.upstreamOpened();
     return mirrored;

@@ -40,7 +40,7 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
     const mirrored = new Mirrored(env, cluster, endpoint);
     env.mirrors++;
     cluster.begin(endpoint);
-    mirrored.#connection = poolOf(endpoint, env.pools).connect(cluster, mirrored);
+    mirrored.#connection = poolOf(endpoint, cluster, env.pools).connect(cluster, mirrored);
     env.timers.armAt(mirrored, env.nowMs + MIRROR_MS);
     return mirrored;
   }

@@ -55,7 +55,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     this.session.start();
   }
 
-  /** The peer has until its idle limit for a first request. */
+  /** What we offer leaves though the peer has said nothing yet. */
   accepted(): void {
     this.touch();
   }

@@ -26,10 +26,12 @@ import {
 } from "../cluster/make-cluster.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
 import { RequestStats } from "../cluster/request-stats.ts";
+import type { UpstreamCredentials } from "../upstream/upstream-credentials.ts";
 import { CONNECT_TIMEOUT_MS, compileClusterSettings, compileEndpoints } from "./compile-cluster.ts";
 import { compileEdgeRules, compileEdges } from "./compile-edge.ts";
 import { compileHosts } from "./compile-host.ts";
 import { compileTcp } from "./compile-tcp.ts";
+import { compileTls } from "./compile-tls.ts";
 import { isSame } from "./is-same.ts";
 import { ProblemList } from "./problem-list.ts";
 import { Snapshot, type SnapshotSettings } from "./snapshot.ts";
@@ -37,6 +39,8 @@ import { Snapshot, type SnapshotSettings } from "./snapshot.ts";
 export interface CompileParts extends Omit<ClusterParts, "reporter"> {
   /** What is published now; its clusters and endpoints are taken over. */
   readonly former: Snapshot | undefined;
+  /** For clusters that are reached by TLS; absent: those are refused. */
+  readonly credentials?: UpstreamCredentials;
 }
 
 const DRAIN_MS = 45_000;
@@ -84,7 +88,9 @@ function compileClusters(
       isSame(formerResources.get(resource.name), resource);
     if (same) clusters.set(resource.name, former);
     else {
-      const settings = compileClusterSettings(resource, timeoutMs, here);
+      const tls = compileTls(resource, former, parts.credentials, here);
+      const rest = compileClusterSettings(resource, timeoutMs, here);
+      const settings = tls === undefined ? rest : { ...rest, tls };
       const keeps = former?.settings.service === settings.service;
       const state = keeps ? former?.state : undefined;
       clusters.set(settings.name, makeCluster(settings, { ...parts, reporter: "source" }, state));

@@ -33,7 +33,7 @@ export class EndpointDial implements ConnectionOwner {
     const connection = new UpstreamConnection(this, cluster.limits, user);
     const { address, port } = this.endpoint;
     const { connector } = this.#env.pools;
-    const target = { hostname: address, port };
+    const target = { hostname: address, port, tls: cluster.tls?.to(address) };
     connection.attempt = connector.connect(target, connection, cluster.connectTimeoutMs);
     return connection;
   }

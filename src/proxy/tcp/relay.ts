@@ -202,12 +202,13 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     env.timers.armAt(this, env.nowMs + this.#idleMs);
   }
 
-  upstreamFailed(cause: ConnectCause): void {
+  upstreamFailed(cause: ConnectCause, detail: string): void {
     this.#owner.env.tick();
     const { cluster } = this;
     const tried = this.endpoint;
     this.#upstream = undefined;
-    this.detail = cause;
+    const isTls = failureOf(cause) === Failures.upstreamTls && detail !== "";
+    this.detail = isTls ? `${cause}: ${detail}` : cause;
     const { series } = cluster.stats;
     if (cause === "timeout") series.connectTimeouts.increment();
     else series.connectFailures.increment();

@@ -20,7 +20,7 @@ import { UpstreamSide } from "./upstream-side.ts";
 export interface UpstreamUser {
   upstreamOpened(): void;
   /** It could not be opened; the user has no connection any more. */
-  upstreamFailed(cause: ConnectCause): void;
+  upstreamFailed(cause: ConnectCause, detail: string): void;
   /** bytes[from, to) hold good during the call only. */
   upstreamData(bytes: Uint8Array, from: number, to: number): void;
   /** Room to send again: see waiting. */
@@ -128,11 +128,11 @@ export class UpstreamConnection extends UpstreamSide {
     this.user?.upstreamOpened();
   }
 
-  failed(cause: ConnectCause): void {
+  failed(cause: ConnectCause, detail: string): void {
     const user = this.user;
     this.user = undefined;
     this.closed(false);
-    user?.upstreamFailed(cause);
+    user?.upstreamFailed(cause, detail);
   }
 
   closed(reset: boolean): void {
@@ -169,7 +169,7 @@ export const upstreamHandlers: ConnectHandlers<UpstreamConnection> = {
   close(socket, error) {
     socket.data.closed(error !== undefined && error !== null);
   },
-  connectFailed(connection, cause) {
-    connection.failed(cause);
+  connectFailed(connection, cause, detail) {
+    connection.failed(cause, detail);
   },
 };

@@ -45,7 +45,7 @@ export class MeshDial implements ConnectAttempt, SessionWaiter {
     this.#settled = true;
     if (!shared.takesMesh) return this.#fallBack(this.#connection);
     const stream = shared.session.open(undefined as never);
-    if (stream === undefined) return this.#connection.failed("failed");
+    if (stream === undefined) return this.#connection.failed("failed", "");
     const socket = new MeshSocket(this.#connection, stream, shared);
     socket.onReleased = () => shared.streamReleased();
     stream.user = socket;
@@ -59,10 +59,10 @@ export class MeshDial implements ConnectAttempt, SessionWaiter {
     this.#connection.opened(socket);
   }
 
-  sessionFailed(cause: ConnectCause): void {
+  sessionFailed(cause: ConnectCause, detail: string): void {
     if (this.#settled) return;
     this.#settled = true;
     if (cause === "protocol") this.#fallBack(this.#connection);
-    else this.#connection.failed(cause);
+    else this.#connection.failed(cause, detail);
   }
 }

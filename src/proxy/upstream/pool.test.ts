@@ -146,7 +146,7 @@ test("a connection that ends does not wait for ever for a service that does not 
     stats: new Http2Stats({ clock: systemClock, metrics: new Metrics(), log: new Log("test") }),
   });
   const sessionConnector = new TcpConnector(http2UpstreamHandlers, timers);
-  const pool = new ConnectionPool(cluster.endpoints[0]!, {
+  const pool = new ConnectionPool(cluster.endpoints[0]!, undefined, {
     connector: new TcpConnector(upstreamHandlers, timers),
     sessions: new SessionPools({ connector: sessionConnector, context }),
     timers,

@@ -3,7 +3,7 @@
  * quiet hour lets the surplus run into its idle limit.
  */
 import type { SendPool } from "../../io/send-buffer.ts";
-import type { TcpConnector } from "../../io/tcp-connector.ts";
+import type { ConnectTarget, TcpConnector } from "../../io/tcp-connector.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint, EndpointPool } from "../cluster/endpoint.ts";
@@ -11,6 +11,7 @@ import type { Usage } from "../cluster/limits.ts";
 import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from "./connection.ts";
 import { MeshDial } from "./mesh-dial.ts";
 import type { SessionPool, SessionPools } from "./session-pool.ts";
+import type { UpstreamTls } from "./upstream-tls.ts";
 
 export interface PoolParts {
   readonly connector: TcpConnector<UpstreamConnection>;
@@ -24,6 +25,9 @@ export interface PoolParts {
 
 export class ConnectionPool implements EndpointPool, ConnectionOwner {
   readonly endpoint: Endpoint;
+  /** How its connections are secured. */
+  readonly tls: UpstreamTls | undefined;
+  readonly #target: ConnectTarget;
   readonly #parts: PoolParts;
   readonly #idle: UpstreamConnection[] = [];
   #open = 0;
@@ -32,8 +36,11 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
   /** The endpoint was said to take the mesh's transport, and does not. */
   #isDirect = false;
 
-  constructor(endpoint: Endpoint, parts: PoolParts) {
+  constructor(endpoint: Endpoint, tls: UpstreamTls | undefined, parts: PoolParts) {
     this.endpoint = endpoint;
+    this.tls = tls;
+    const { address, port } = endpoint;
+    this.#target = { hostname: address, port, tls: tls?.to(address) };
     this.#parts = parts;
     parts.pools.add(this);
   }
@@ -84,20 +91,17 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
 
   /** Its proxy takes connections inside of one, and has not said otherwise. */
   get takesMesh(): boolean {
-    return this.endpoint.facts.meshTransport && !this.#isDirect;
+    return this.endpoint.facts.meshTransport && !this.#isDirect && this.tls === undefined;
   }
 
   /** The connections to this address that streams share. */
   get sessions(): SessionPool {
-    const { address, port } = this.endpoint;
-    this.#sessions ??= this.#parts.sessions.acquire({ hostname: address, port });
+    this.#sessions ??= this.#parts.sessions.acquire(this.#target);
     return this.#sessions;
   }
 
   #dial(connection: UpstreamConnection, timeoutMs: number): void {
-    const { address, port } = this.endpoint;
-    const target = { hostname: address, port };
-    connection.attempt = this.#parts.connector.connect(target, connection, timeoutMs);
+    connection.attempt = this.#parts.connector.connect(this.#target, connection, timeoutMs);
   }
 
   connectionReleased(connection: UpstreamConnection, nowMs: number): void {
@@ -148,11 +152,15 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
   }
 }
 
-/** The pool of an endpoint; made at its first use. */
-export function poolOf(endpoint: Endpoint, parts: PoolParts): ConnectionPool {
+/**
+ * The pool of an endpoint of that cluster; made at its first use, and anew where the cluster's
+ * connections are secured in another way from now on.
+ */
+export function poolOf(endpoint: Endpoint, cluster: Cluster, parts: PoolParts): ConnectionPool {
   const pool = endpoint.pool;
-  if (pool instanceof ConnectionPool) return pool;
-  const made = new ConnectionPool(endpoint, parts);
+  if (pool instanceof ConnectionPool && pool.tls === cluster.tls) return pool;
+  pool?.drain();
+  const made = new ConnectionPool(endpoint, cluster.tls, parts);
   endpoint.pool = made;
   return made;
 }

@@ -16,6 +16,8 @@ import type {
   ConnectTarget,
   TcpConnector,
 } from "../../io/tcp-connector.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
+import type { ClientTls } from "../../io/tls-settings.ts";
 import { Http2Connection, upstreamLoss } from "../transport/http2-connection.ts";
 import type { Http2Context } from "../transport/http2-context.ts";
 import { MESH_SETTING, MESH_STREAMS, MESH_VERSION } from "../transport/mesh-socket.ts";
@@ -110,10 +112,10 @@ export class SessionPool {
     if (this.#connections.length < CONNECTIONS_MAX) this.#connect(connection.timeoutMs);
   }
 
-  failed(connection: Http2Upstream, cause: ConnectCause): void {
+  failed(connection: Http2Upstream, cause: ConnectCause, detail = ""): void {
     this.remove(connection);
     if (this.#connections.some(({ isOpening }) => isOpening)) return;
-    for (const waiter of this.#waiting.splice(0)) waiter.sessionFailed(cause);
+    for (const waiter of this.#waiting.splice(0)) waiter.sessionFailed(cause, detail);
   }
 
   remove(connection: Http2Upstream): void {
@@ -136,7 +138,10 @@ export class SessionPool {
   }
 
   #connect(timeoutMs: number): void {
-    const connection = new Http2Upstream(this, this.#parts.context, timeoutMs);
+    const connection = new Http2Upstream(this, this.#parts.context, {
+      timeoutMs,
+      secure: this.#target.tls !== undefined,
+    });
     this.#connections.push(connection);
     connection.attempt = this.#parts.connector.connect(this.#target, connection, timeoutMs);
   }
@@ -151,7 +156,11 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   #admitting = false;
   #gone = false;
 
-  constructor(pool: SessionPool, context: Http2Context, timeoutMs: number) {
+  constructor(
+    pool: SessionPool,
+    context: Http2Context,
+    { timeoutMs, secure }: { readonly timeoutMs: number; readonly secure: boolean },
+  ) {
     super(context);
     this.#pool = pool;
     this.timeoutMs = timeoutMs;
@@ -161,7 +170,8 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
       head: context.responseHead,
       arena: context.arena,
       limits,
-      settings: meshOffer,
+      settings: secure ? [] : meshOffer,
+      schemeIsHttps: secure,
     });
   }
 
@@ -178,9 +188,13 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
     return this.session.peer.valueOf(MESH_SETTING) !== undefined;
   }
 
-  connected(socket: TcpSocket<unknown>): void {
+  connected(socket: TcpSocket<unknown>, tls: TlsFacts | undefined): void {
     this.socket = socket;
     this.attempt = undefined;
+    if (tls !== undefined && tls.protocol !== "h2") {
+      this.connectFailed("tls-failed", "no-common-protocol: the server did not agree on h2");
+      return this.abort();
+    }
     this.watch();
     this.session.start();
     this.touch();
@@ -188,9 +202,9 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
     timers.arm(this, Math.min(this.timeoutMs, SETTINGS_MS));
   }
 
-  connectFailed(cause: ConnectCause): void {
+  connectFailed(cause: ConnectCause, detail: string): void {
     this.#gone = true;
-    this.#pool.failed(this, cause);
+    this.#pool.failed(this, cause, detail);
   }
 
   /** Room for those that wait, as soon as whoever is at work now has finished. */
@@ -287,8 +301,8 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
 }
 
 export const http2UpstreamHandlers: ConnectHandlers<Http2Upstream> = {
-  open(socket) {
-    socket.data.connected(socket);
+  open(socket, tls) {
+    socket.data.connected(socket, tls);
   },
   data(socket, bytes) {
     socket.data.data(bytes, 0, bytes.length);
@@ -302,14 +316,14 @@ export const http2UpstreamHandlers: ConnectHandlers<Http2Upstream> = {
   close(socket, error) {
     socket.data.closed(error !== undefined && error !== null);
   },
-  connectFailed(connection, cause) {
-    connection.connectFailed(cause);
+  connectFailed(connection, cause, detail) {
+    connection.connectFailed(cause, detail);
   },
 };
 
-/** One pool for each address, whatever cluster names it. */
+/** One pool for each address and way to secure it, whatever cluster names it. */
 export class SessionPools {
-  readonly #byAuthority = new Map<string, SessionPool>();
+  readonly #byTarget = new Map<ClientTls | undefined, Map<string, SessionPool>>();
   readonly #parts: SessionPoolParts;
 
   constructor(parts: SessionPoolParts) {
@@ -318,13 +332,17 @@ export class SessionPools {
 
   /** For one more endpoint at this address; give it back with drain(). */
   acquire(target: ConnectTarget): SessionPool {
+    const { tls } = target;
     const key = `${target.hostname} ${target.port}`;
-    let pool = this.#byAuthority.get(key);
+    const pools = this.#byTarget.get(tls) ?? new Map<string, SessionPool>();
+    this.#byTarget.set(tls, pools);
+    let pool = pools.get(key);
     if (pool === undefined) {
       pool = new SessionPool(target, this.#parts, (empty) => {
-        if (this.#byAuthority.get(key) === empty) this.#byAuthority.delete(key);
+        if (pools.get(key) === empty) pools.delete(key);
+        if (pools.size === 0 && this.#byTarget.get(tls) === pools) this.#byTarget.delete(tls);
       });
-      this.#byAuthority.set(key, pool);
+      pools.set(key, pool);
     }
     pool.retain();
     return pool;
@@ -332,7 +350,8 @@ export class SessionPools {
 
   get open(): number {
     let open = 0;
-    for (const pool of this.#byAuthority.values()) open += pool.open;
+    for (const pools of this.#byTarget.values())
+      for (const pool of pools.values()) open += pool.open;
     return open;
   }
 }

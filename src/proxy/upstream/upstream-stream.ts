@@ -30,7 +30,7 @@ export interface UpstreamStreamUser extends UpstreamUser {
 /** Who waits for a session with room: told once, and never before it has asked. */
 export interface SessionWaiter {
   sessionReady(connection: SessionConnection): void;
-  sessionFailed(cause: ConnectCause): void;
+  sessionFailed(cause: ConnectCause, detail: string): void;
 }
 
 /** A connection of a session pool, as those who open streams on it know it. */
@@ -91,14 +91,14 @@ export class UpstreamStream extends UpstreamSide implements StreamUser, SessionW
 
   sessionReady(connection: SessionConnection): void {
     if (this.openOn(connection)) this.#user?.upstreamOpened();
-    else this.sessionFailed("failed");
+    else this.sessionFailed("failed", "");
   }
 
-  sessionFailed(cause: ConnectCause): void {
+  sessionFailed(cause: ConnectCause, detail: string): void {
     const user = this.#user;
     this.#giveUp = undefined;
     this.#user = undefined;
-    user?.upstreamFailed(cause);
+    user?.upstreamFailed(cause, detail);
   }
 
   override touch(): void {

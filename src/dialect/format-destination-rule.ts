@@ -1,4 +1,5 @@
 /** A DestinationRule in proto-JSON, for `get -o yaml`; what it says reads back to an equal rule. */
+import type { ClientTlsSettings } from "../model/client-tls.ts";
 import type {
   ConnectionPool,
   ConsistentHash,
@@ -55,11 +56,22 @@ function trafficJson(policy: TrafficPolicy): Json {
   });
 }
 
-function partJson({ loadBalancer, connectionPool, outlierDetection }: PortPolicy): Json {
+function partJson({ loadBalancer, connectionPool, outlierDetection, tls }: PortPolicy): Json {
   return defined({
     loadBalancer: loadBalancer && balancerJson(loadBalancer),
     connectionPool: connectionPool && poolJson(connectionPool),
     outlierDetection: outlierDetection && outlierJson(outlierDetection),
+    tls: tls && tlsJson(tls),
+  });
+}
+
+function tlsJson({ mode, subjectAltNames, insecureSkipVerify, ...texts }: ClientTlsSettings): Json {
+  const written = Object.entries(texts).filter(([, text]) => text !== "");
+  return defined({
+    mode,
+    ...Object.fromEntries(written),
+    subjectAltNames: subjectAltNames.length === 0 ? undefined : subjectAltNames,
+    insecureSkipVerify: insecureSkipVerify ? true : undefined,
   });
 }
 

@@ -87,6 +87,14 @@ spec:
     portLevelSettings:
     - port: { number: 80 }
       loadBalancer: { localityLbSetting: { distribute: [{ from: "*", to: { a/*: 100 } }] } }
+      tls: { mode: SIMPLE, insecureSkipVerify: true }
+    tls:
+      mode: MUTUAL
+      clientCertificate: /c.pem
+      privateKey: /k.pem
+      caCertificates: /ca.pem
+      sni: a.example
+      subjectAltNames: [b.example, spiffe://x/y]
   subsets:
   - name: v1
     labels: { version: v1 }

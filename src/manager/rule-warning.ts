@@ -1,6 +1,6 @@
 /**
  * What is well formed, and yet will not do what its author thinks: routes to a version that nobody
- * runs, protocols that are accepted and carried in another way, or not yet.
+ * runs, an ingress that serves nobody.
  */
 import type { Problem } from "../core/problem.ts";
 import type { Config, ConfigOf } from "../model/config.ts";
@@ -21,8 +21,6 @@ export function ruleWarnings(configs: readonly Config[], registry: Registry): re
     switch (config.kind) {
       case "RouteRule":
         return emptySubsets(config, byHost);
-      case "EgressRule":
-        return otherwiseCarried(config);
       case "Ingress":
         return isIngressOurs(settings.ingress, config.spec.class)
           ? unservedBackends(config, byName)
@@ -46,16 +44,6 @@ function emptySubsets(
     if (instances.some((instance) => isSubset(labels, instance.labels))) return [];
     const message = `no instance of ${host} has ${formatLabels(labels)}: it answers 503 (UH)`;
     return [warning(config, `spec.route[${i}].labels`, message)];
-  });
-}
-
-function otherwiseCarried(config: ConfigOf<"EgressRule">): readonly Problem[] {
-  const { service, ports } = config.spec;
-  return ports.flatMap(({ port, protocol }, i) => {
-    if (protocol !== "https") return [];
-    const url = `https://${service}:${port}`;
-    const message = `the proxy begins no TLS of its own yet: call ${url} through it`;
-    return [warning(config, `spec.ports[${i}].protocol`, message)];
   });
 }
 

@@ -3,6 +3,8 @@
  * port. Spec table: manager 1.14. What is absent was not written, or
  * was the zero that says nothing.
  */
+import type { ClientTlsSettings } from "./client-tls.ts";
+
 export interface DestinationRule {
   /** Full, in lower case; may be "*.example.com". */
   readonly host: string;
@@ -31,6 +33,7 @@ export interface PortPolicy {
   readonly loadBalancer?: LoadBalancerSettings;
   readonly connectionPool?: ConnectionPool;
   readonly outlierDetection?: OutlierSettings;
+  readonly tls?: ClientTlsSettings;
 }
 
 export interface LoadBalancerSettings {

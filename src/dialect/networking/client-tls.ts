@@ -1,4 +1,5 @@
-/** ClientTLSSettings: how a connection to the destination is secured. Judged only. Manager 1.14. */
+/** ClientTLSSettings: how a connection to the destination is secured. Manager 1.14. */
+import type { ClientTlsSettings } from "../../model/client-tls.ts";
 import { list, message, type Reader, type ValueOf } from "../schema/message.ts";
 import { flag, oneOf, text } from "../schema/scalar.ts";
 
@@ -14,10 +15,10 @@ const written = message({
   caCrl: text,
 });
 
-type Written = NonNullable<ValueOf<typeof written>>;
+export type WrittenTls = NonNullable<ValueOf<typeof written>>;
 type Field = "clientCertificate" | "privateKey" | "caCertificates" | "credentialName" | "caCrl";
 
-export const clientTls: Reader<Written> = (place) => {
+export const clientTls: Reader<WrittenTls> = (place) => {
   const tls = written(place);
   if (tls === undefined) return undefined;
   const refuse = (fields: readonly Field[], why: string): void => {
@@ -40,3 +41,30 @@ export const clientTls: Reader<Written> = (place) => {
   if (tls.has("subjectAltNames")) tls.at("subjectAltNames").error(`must not be given ${why}`);
   return tls;
 };
+
+/** What is not there yet is left out with a warning; undefined: that is all of it. */
+export function toClientTls(tls: WrittenTls): ClientTlsSettings | undefined {
+  const { mode = "DISABLE", credentialName = "", insecureSkipVerify = false } = tls;
+  if ((tls.caCrl ?? "") !== "") tls.at("caCrl").warn("has no effect yet");
+  if (mode === "ISTIO_MUTUAL") {
+    tls.at("mode").warn("has no effect yet");
+    return undefined;
+  }
+  if (credentialName !== "" && mode !== "DISABLE") {
+    tls
+      .at("credentialName")
+      .warn("has no effect yet: name files instead; the system's roots count");
+    if (mode === "MUTUAL") tls.at("mode").warn("no certificate of ours is shown");
+  }
+  const isMutual = mode === "MUTUAL" && credentialName === "";
+  const has = mode !== "DISABLE";
+  return {
+    mode: mode === "MUTUAL" && !isMutual ? "SIMPLE" : mode,
+    sni: has ? (tls.sni ?? "") : "",
+    subjectAltNames: has ? (tls.subjectAltNames ?? []) : [],
+    caCertificates: has ? (tls.caCertificates ?? "") : "",
+    clientCertificate: isMutual ? (tls.clientCertificate ?? "") : "",
+    privateKey: isMutual ? (tls.privateKey ?? "") : "",
+    insecureSkipVerify: has && insecureSkipVerify,
+  };
+}

@@ -93,7 +93,7 @@ describe("is refused with its place:", () => {
 
 test("what has no effect is told, and nothing else", () => {
   const { problems } = read(
-    traffic(`{ tls: { mode: DISABLE }, connectionPool: {
+    traffic(`{ tls: { mode: ISTIO_MUTUAL }, connectionPool: {
       tcp: { maxConnections: 1, idleTimeout: 0s }, http: { h2UpgradePolicy: UPGRADE } },
       loadBalancer: { simple: PASSTHROUGH } }`),
   );
@@ -101,6 +101,44 @@ test("what has no effect is told, and nothing else", () => {
     "warning spec.trafficPolicy.connectionPool.http.h2UpgradePolicy",
     "warning spec.trafficPolicy.connectionPool.tcp.idleTimeout",
     "warning spec.trafficPolicy.loadBalancer.simple",
-    "warning spec.trafficPolicy.tls",
+    "warning spec.trafficPolicy.tls.mode",
   ]);
+});
+
+describe("TLS towards a destination", () => {
+  const nothing = {
+    ...{ sni: "", subjectAltNames: [], caCertificates: "" },
+    ...{ clientCertificate: "", privateKey: "", insecureSkipVerify: false },
+  };
+  const rows: readonly (readonly [written: string, read: object | undefined])[] = [
+    ["{}", { ...nothing, mode: "DISABLE" }],
+    ["{ mode: DISABLE, sni: a.example }", { ...nothing, mode: "DISABLE" }],
+    ["{ mode: SIMPLE }", { ...nothing, mode: "SIMPLE" }],
+    [
+      "{ mode: SIMPLE, sni: a.example, subjectAltNames: [b.example], caCertificates: /ca.pem }",
+      {
+        ...{ ...nothing, mode: "SIMPLE", sni: "a.example" },
+        ...{ subjectAltNames: ["b.example"], caCertificates: "/ca.pem" },
+      },
+    ],
+    [
+      "{ mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem }",
+      { ...nothing, mode: "MUTUAL", clientCertificate: "/c.pem", privateKey: "/k.pem" },
+    ],
+    [
+      "{ mode: SIMPLE, insecureSkipVerify: true }",
+      { ...nothing, mode: "SIMPLE", insecureSkipVerify: true },
+    ],
+    ["{ mode: MUTUAL, credentialName: c }", { ...nothing, mode: "SIMPLE" }],
+    ["{ mode: ISTIO_MUTUAL }", undefined],
+  ];
+  for (const [written, found] of rows)
+    test(written, () => expect(ruleOf(tls(written)).trafficPolicy?.tls).toEqual(found as never));
+
+  test("a port's own stands instead of the rest", () => {
+    const ports = "portLevelSettings: [{ port: { number: 443 }, tls: { mode: SIMPLE } }]";
+    const { trafficPolicy } = ruleOf(traffic(`{ tls: { mode: DISABLE }, ${ports} }`));
+    expect(trafficPolicy?.tls?.mode).toBe("DISABLE");
+    expect(trafficPolicy?.portLevelSettings?.[0]?.tls?.mode).toBe("SIMPLE");
+  });
 });

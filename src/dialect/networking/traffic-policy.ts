@@ -13,7 +13,7 @@ import { checkConnectTimeout } from "../../model/validate-duration.ts";
 import { list, message, type Reader, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { duration, flag, integer, nanoseconds, oneOf, percent, text } from "../schema/scalar.ts";
-import { clientTls } from "./client-tls.ts";
+import { clientTls, toClientTls } from "./client-tls.ts";
 import { loadBalancer, toLoadBalancer } from "./load-balancer.ts";
 import { portNumber } from "./workload-entry.ts";
 
@@ -81,7 +81,7 @@ const outlierDetection = message({
   outlierDetectionHttpErrorCodes: judged(list(integer({ least: 100, most: 599 }))),
 });
 
-const part = { loadBalancer, connectionPool, outlierDetection, tls: judged(clientTls) };
+const part = { loadBalancer, connectionPool, outlierDetection, tls: clientTls };
 
 const tunnel = message({
   protocol: oneOf("CONNECT", "POST"),
@@ -124,17 +124,19 @@ export const trafficPolicy: Reader<TrafficPolicy> = (place) => {
 };
 
 type Part = {
-  readonly [K in "loadBalancer" | "connectionPool" | "outlierDetection"]?: ValueOf<
+  readonly [K in "loadBalancer" | "connectionPool" | "outlierDetection" | "tls"]?: ValueOf<
     (typeof part)[K]
   >;
 };
 
 function toPart(from: Part): PortPolicy {
   const { loadBalancer: balancer, connectionPool: pool, outlierDetection: outlier } = from;
+  const tls = from.tls && toClientTls(from.tls);
   return {
     ...(balancer && { loadBalancer: toLoadBalancer(balancer) }),
     ...(pool && { connectionPool: toPool(pool) }),
     ...(outlier && { outlierDetection: toOutlier(outlier) }),
+    ...(tls && { tls }),
   };
 }
 

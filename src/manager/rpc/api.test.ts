@@ -295,23 +295,6 @@ describe("applying", () => {
     expect(problems[0]?.message).toContain("has version=v2");
   });
 
-  test("warns of what is carried in another way than its author may think", async () => {
-    const mesh = await open();
-    const { objects, problems } = await apply(
-      mesh,
-      `apiVersion: config.istio.io/v1alpha2
-kind: EgressRule
-metadata: { name: secure }
-spec:
-  destination: { service: api.example.com }
-  ports: [{ port: 80, protocol: http }, { port: 443, protocol: https }]
-`,
-    );
-    expect(objects).toHaveLength(1);
-    expect(problems).toMatchObject([{ path: "spec.ports[1].protocol", severity: 2 }]);
-    expect(problems[0]?.message).toContain("https://api.example.com:443");
-  });
-
   test("refuses one object twice", async () => {
     const mesh = await open();
     const { problems } = await apply(

@@ -37,6 +37,11 @@ export function isHttpPort(port: ServicePort): boolean {
   return port.protocol === "HTTP" || port.protocol === "HTTP2" || port.protocol === "GRPC";
 }
 
+/** Requests to a port of HTTPS outside of the mesh: the caller's proxy makes the TLS. */
+export function originatesTls(service: Service | undefined, port: ServicePort): boolean {
+  return service?.external === true && port.protocol === "HTTPS";
+}
+
 function compareInstances(a: ServiceInstance, b: ServiceInstance): number {
   return (
     compare(a.address, b.address) ||

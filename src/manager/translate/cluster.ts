@@ -11,11 +11,14 @@ import {
   type EndpointSet,
   EndpointSetSchema,
   LoadBalancer,
+  type UpstreamTls,
+  UpstreamTlsSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { ClientTlsSettings } from "../../model/client-tls.ts";
 import type { CircuitBreaker, LoadBalancing } from "../../model/destination-policy.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
 import type { Service, ServiceInstance, ServicePort } from "../../model/service.ts";
-import { isHttpPort } from "./catalog.ts";
+import { isHttpPort, originatesTls } from "./catalog.ts";
 import { splitAddress } from "./egress-proxy.ts";
 import { equalLabels, formatLabels, isSubset, sortedLabels } from "./labels.ts";
 import { originOf } from "./origin.ts";
@@ -28,7 +31,7 @@ export interface ClusterKey extends ServiceRef {
   readonly port: number;
   /** "istio-egress:80": the egress proxy that stands for the instances; absent: they do. */
   readonly via?: string;
-  /** Set: for connections past the egress proxy, beside the cluster by way of it. */
+  /** Set: for connections that are passed on as they are, beside the cluster for requests. */
   readonly tunnel?: true;
 }
 
@@ -58,13 +61,15 @@ export function clusterOf(
     );
   const traffic = trafficOf(key, rules, node);
   const port = service?.ports.find(({ number }) => number === key.port);
+  const tls = key.via === undefined && !key.tunnel ? tlsOf(service, port, traffic?.tls) : undefined;
   return create(ClusterSchema, {
     name: clusterName(key),
     service: key.host,
     port: key.port,
     labels: sortedLabels(key.labels),
     discovery: key.via === undefined ? discoveryOf(service) : Cluster_Discovery.DNS,
-    protocol: protocolOf(key, port),
+    protocol: protocolOf(key, service, port),
+    ...(tls && { tls }),
     connectTimeoutMs: rules.settings.connectTimeoutMs,
     ...(traffic === undefined
       ? policyInit(found)
@@ -81,9 +86,28 @@ function policyInit(found: KeyedPolicy | undefined): MessageInitShape<typeof Clu
   };
 }
 
-function protocolOf(key: ClusterKey, port: ServicePort | undefined): Cluster_Protocol {
+/** What is passed on as it is and has TLS of its own gets no second one. */
+function tlsOf(
+  service: Service | undefined,
+  port: ServicePort | undefined,
+  said: ClientTlsSettings | undefined,
+): UpstreamTls | undefined {
+  const originates = port !== undefined && originatesTls(service, port);
+  if (!originates && (port?.protocol === "HTTPS" || port?.protocol === "TLS")) return undefined;
+  if (said === undefined) return originates ? create(UpstreamTlsSchema) : undefined;
+  if (said.mode === "DISABLE") return undefined;
+  const { mode: _, subjectAltNames, ...rest } = said;
+  return create(UpstreamTlsSchema, { ...rest, subjectAltNames: [...subjectAltNames] });
+}
+
+function protocolOf(
+  key: ClusterKey,
+  service: Service | undefined,
+  port: ServicePort | undefined,
+): Cluster_Protocol {
   if (key.via !== undefined || port === undefined) return Cluster_Protocol.HTTP;
   if (port.protocol === "GRPC" || port.protocol === "HTTP2") return Cluster_Protocol.HTTP2;
+  if (originatesTls(service, port) && !key.tunnel) return Cluster_Protocol.HTTP;
   return isHttpPort(port) ? Cluster_Protocol.HTTP : Cluster_Protocol.TCP;
 }
 

@@ -103,7 +103,11 @@ test("plain HTTP to a port of HTTPS goes to the egress proxy, tunnels through it
   const config = configFor(proxied);
   expect(endpoints(config, "tunnel|443||httpbin.org")).toEqual(["httpbin.org:443"]);
   expect(endpoints(config, "outbound|443||httpbin.org")).toEqual(["istio-egress:8888"]);
-  expect(virtualHost(configFor(""), "httpbin.org:443").routes).toHaveLength(1);
+  const own = configFor("");
+  expect(virtualHost(own, "httpbin.org:443").routes).toHaveLength(2);
+  const secure = own.clusters.filter(({ tls }) => tls !== undefined);
+  expect(secure.map(({ name }) => name)).toEqual(["outbound|443||httpbin.org"]);
+  expect(config.clusters.filter(({ tls }) => tls !== undefined)).toEqual([]);
 });
 
 test("the egress proxy itself calls directly", () => {

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import {
   Cluster_Discovery,
+  Cluster_Protocol,
   type ProxyConfig,
   type Route,
   type VirtualHost,
@@ -67,11 +68,29 @@ test("hosts of an egress rule are called where the request says, by the rules fo
   expect(weights(found.routes[0])).toEqual({ [cluster?.name ?? ""]: 100 });
 });
 
-test("hosts over TLS pass as tunnels, by their name and port", () => {
+test("plain HTTP to a host over TLS is made TLS; who speaks it himself passes as a tunnel", () => {
   const config = configFor(egress("tls", "api.example", "[{ port: 443, protocol: https }]"));
-  const { domains, routes: tunnels } = virtualHost(config, "api.example:443");
-  expect(domains).toEqual(["api.example:443"]);
-  expect(tunnels).toMatchObject([{ match: { method: { kind: { value: "CONNECT" } } } }]);
+  const { domains, routes: found } = virtualHost(config, "api.example:443");
+  expect(domains).toEqual(["api.example", "api.example:443"]);
+  expect(found).toMatchObject([
+    {
+      match: { method: { kind: { value: "CONNECT" } } },
+      action: { value: { clusters: [{ cluster: "tunnel|443||api.example" }] } },
+    },
+    { action: { value: { clusters: [{ cluster: "outbound|443||api.example" }] } } },
+  ]);
+  const kinds = config.clusters.map(({ name, discovery, protocol, tls }) => ({
+    ...{ name, discovery, protocol, secure: tls !== undefined },
+  }));
+  const discovery = Cluster_Discovery.ORIGINAL;
+  const protocol = Cluster_Protocol.HTTP;
+  expect(kinds).toEqual([
+    { name: "outbound|443||api.example", discovery, protocol, secure: true },
+    {
+      ...{ name: "tunnel|443||api.example", discovery, secure: false },
+      protocol: Cluster_Protocol.TCP,
+    },
+  ]);
 });
 
 test("hosts that two egress rules name belong to the first", () => {

@@ -12,9 +12,10 @@ import {
   VirtualHostSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { ConfigOf } from "../../model/config.ts";
+import type { EgressPort } from "../../model/egress-rule.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
-import type { Service } from "../../model/service.ts";
-import { type Catalog, isHttpPort } from "./catalog.ts";
+import type { Service, ServicePort } from "../../model/service.ts";
+import { type Catalog, isHttpPort, originatesTls } from "./catalog.ts";
 import { type ClusterKey, clusterName, clusterOf } from "./cluster.ts";
 import { egressProxyOf, isProxied, proxiedAuthority, withAuthority } from "./egress-proxy.ts";
 import { authorityOf, callableNames } from "./host-name.ts";
@@ -38,7 +39,7 @@ export interface PlanContext {
   readonly node: NodeView;
 }
 
-const EGRESS_HTTP: ReadonlySet<string> = new Set(["http", "http2", "grpc"]);
+const EGRESS_HTTP: ReadonlySet<string> = new Set(["http", "http2", "grpc", "https"]);
 
 export function planService(service: Service, context: PlanContext): Plan {
   const clusters = new ClusterCollector(context);
@@ -57,16 +58,8 @@ export function planService(service: Service, context: PlanContext): Plan {
     });
   });
   const tcpPorts = service.ports.filter(isTcpPort);
-  for (const port of tcpPorts) {
-    const all = { host: service.host, labels: {} };
-    const direct = clusters.use(all, port.number, true);
-    const host = tunnelHost(service.host, port.number, domainsOf(service, context), direct);
-    const cluster = clusters.use(all, port.number);
-    // Plain HTTP to a port of HTTPS: the egress proxy makes it that.
-    if (cluster !== direct)
-      host.routes.push(withAuthority(defaultRoute(cluster), (name) => clusters.authority(name)));
-    virtualHosts.push(host);
-  }
+  for (const port of tcpPorts)
+    virtualHosts.push(tunnelHostOf(service, port, { ...context, clusters }));
   const names = callableNames(service.host, context.node.namespace, context.rules.domain);
   const tcpDestinations = tcpPorts.map((port) => {
     const use: UseCluster = (destination) => clusters.use(destination, port.number, true);
@@ -82,6 +75,31 @@ export function planService(service: Service, context: PlanContext): Plan {
     clusters: used,
     hosts: new Set([service.host, ...hosts]),
   };
+}
+
+/**
+ * What is not HTTP, and plain HTTP to a port of HTTPS: this proxy makes it that, or the egress
+ * proxy does.
+ */
+function tunnelHostOf(
+  service: Service,
+  { number }: ServicePort,
+  context: PlanContext & { readonly clusters: ClusterCollector },
+): VirtualHost {
+  const { clusters } = context;
+  const all = { host: service.host, labels: {} };
+  const direct = clusters.use(all, number, true);
+  const names = domainsOf(service, context);
+  const host = tunnelHost(service.host, number, names, direct);
+  const use: UseCluster = (destination) => clusters.use(destination, number);
+  if (use(all) === direct) return host;
+  const routes = routesOf(service.host, use, context).map((route) =>
+    withAuthority(route, (name) => clusters.authority(name)),
+  );
+  host.routes.push(...routes);
+  const requests = service.ports.filter((one) => isHttpPort(one) || originatesTls(service, one));
+  if (requests.length === 1) host.domains.unshift(...names);
+  return host;
 }
 
 /** What is not HTTP passes by CONNECT, which must name the port; no rule speaks of it. */
@@ -102,33 +120,79 @@ function tunnelHost(
 export function planEgress(egress: ConfigOf<"EgressRule">, context: PlanContext): Plan {
   const host = egress.spec.service;
   const ports = egress.spec.ports.filter(({ protocol }) => EGRESS_HTTP.has(protocol));
-  const tunnels = egress.spec.ports.filter(({ protocol }) => !EGRESS_HTTP.has(protocol));
-  const used = new Set(tunnels.map(({ port }) => port));
-  const nameOf = (port: number): string => {
-    used.add(port);
-    return clusterName({ host, port, labels: {} });
-  };
-  const virtualHosts = ports.map(({ port }) =>
-    create(VirtualHostSchema, {
+  const tunnels = egress.spec.ports.filter(
+    ({ protocol }) => !EGRESS_HTTP.has(protocol) || protocol === "https",
+  );
+  const clusters = new EgressClusters(egress, context);
+  const virtualHosts = ports.map((one) => {
+    const { port, protocol } = one;
+    return create(VirtualHostSchema, {
       name: `${host}:${port}`,
       domains: port === 80 || ports.length === 1 ? [host, `${host}:${port}`] : [`${host}:${port}`],
-      routes: routesOf(host, () => nameOf(port), context),
-    }),
-  );
+      routes: [
+        // Who speaks TLS himself is let through, as before this proxy could make it for others.
+        ...(protocol === "https" ? [tunnelRoute(clusters.use(one, true))] : []),
+        ...routesOf(host, () => clusters.use(one), context),
+      ],
+    });
+  });
   // An address or a block is captured, not named: its connections come with transparent capture.
   if (!/^[\d./]+$/.test(host))
-    for (const { port } of tunnels) virtualHosts.push(tunnelHost(host, port, [host], nameOf(port)));
-  const tcpDestinations = tunnels.flatMap((port) => {
-    const use: UseCluster = () => nameOf(port.port);
-    return tcpEgressOf(egress, port, { ...context, use }) ?? [];
+    for (const one of tunnels.filter(({ protocol }) => protocol !== "https"))
+      virtualHosts.push(tunnelHost(host, one.port, [host], clusters.use(one, true)));
+  const tcpDestinations = tunnels.flatMap((one) => {
+    const use: UseCluster = () => clusters.use(one, true);
+    return tcpEgressOf(egress, one, { ...context, use }) ?? [];
   });
-  const clusters = [...used].map((port) => {
-    const key = { host, port, labels: {} };
-    const cluster = clusterOf(key, undefined, context.rules, context.node);
+  return {
+    virtualHosts,
+    tcpDestinations,
+    clusters: clusters.collected(),
+    hosts: new Set([host]),
+  };
+}
+
+/** The clusters of one egress rule: where requests say, resolved by the proxy. */
+class EgressClusters {
+  readonly #host: string;
+  readonly #context: PlanContext;
+  readonly #clusters = new Map<string, { key: ClusterKey; cluster: Cluster }>();
+
+  constructor({ spec }: ConfigOf<"EgressRule">, context: PlanContext) {
+    this.#host = spec.service;
+    this.#context = context;
+  }
+
+  /** `tunnel`: for connections that are passed on as they are. */
+  use({ port, protocol }: EgressPort, tunnel = false): string {
+    const host = this.#host;
+    const { rules, node } = this.#context;
+    const isTls = protocol === "https";
+    const key: ClusterKey = { host, port, labels: {}, ...(tunnel && isTls && { tunnel }) };
+    const name = clusterName(key);
+    if (this.#clusters.has(name)) return name;
+    const cluster = clusterOf(key, isTls ? outsideOf(host, port) : undefined, rules, node);
     cluster.discovery = Cluster_Discovery.ORIGINAL;
-    return { key, cluster };
-  });
-  return { virtualHosts, tcpDestinations, clusters, hosts: new Set([host]) };
+    this.#clusters.set(name, { key, cluster });
+    return name;
+  }
+
+  collected(): Plan["clusters"] {
+    return [...this.#clusters.values()];
+  }
+}
+
+/** A host outside of the mesh, as the service that it would be. */
+function outsideOf(host: string, port: number): Service {
+  return {
+    host,
+    namespace: "",
+    addresses: [],
+    ports: [{ number: port, name: "https", protocol: "HTTPS" }],
+    resolution: "NONE",
+    external: true,
+    registry: "egress",
+  };
 }
 
 function domainsOf(service: Service, { node, rules }: PlanContext): readonly string[] {
@@ -168,11 +232,13 @@ export class ClusterCollector {
     const service = catalog.service(destination.host);
     const port = portOf(service, calledPort);
     const proxied = this.#via !== undefined && isProxied(service, port);
+    const called = service?.ports.find(({ number }) => number === port);
+    const originated = called !== undefined && originatesTls(service, called);
     const key: ClusterKey = {
       host: destination.host,
       labels: destination.labels,
       port,
-      ...(proxied && (tunnel ? { tunnel } : { via: this.#via })),
+      ...(tunnel ? (proxied || originated) && { tunnel } : proxied && { via: this.#via }),
     };
     const name = clusterName(key);
     this.#hosts.add(destination.host);

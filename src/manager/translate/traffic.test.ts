@@ -315,3 +315,46 @@ test("a changed rule reaches the proxies of its host, and those that it selects 
   expect(kinds(productpage)).toBe("ROUND_ROBIN ROUND_ROBIN");
   expect(kinds(other)).toBe("UNSPECIFIED UNSPECIFIED");
 });
+
+describe("TLS", () => {
+  const secure = (text: string) => rules(rule("a", policy(`tls: ${text}`)));
+  const tlsOf = (text: string) => cluster(secure(text)).tls;
+
+  test("is begun where a rule says so, with its files and names", () => {
+    const text = "{ mode: MUTUAL, sni: a.b, clientCertificate: /c, privateKey: /k, ";
+    expect(tlsOf(`${text}caCertificates: /ca, subjectAltNames: ["spiffe://x/y"] }`)).toMatchObject({
+      ...{ sni: "a.b", clientCertificate: "/c", privateKey: "/k", caCertificates: "/ca" },
+      ...{ subjectAltNames: ["spiffe://x/y"], insecureSkipVerify: false },
+    });
+  });
+
+  test("is not begun where it says DISABLE, or nothing", () => {
+    expect(tlsOf("{ mode: DISABLE }")).toBeUndefined();
+    expect(tlsOf("{ mode: ISTIO_MUTUAL }")).toBeUndefined();
+    expect(cluster(rules()).tls).toBeUndefined();
+  });
+
+  const outside = (protocol: "HTTPS" | "TLS" | "HTTP", external: boolean) => ({
+    ...{ host: host("reviews"), namespace: "default", addresses: [], registry: "file", external },
+    ...{ ports: [{ name: "p", number: 443, protocol }], resolution: "DNS" as const },
+  });
+  const rows: readonly (readonly [
+    what: string,
+    service: ReturnType<typeof outside>,
+    rule: string,
+    secure: boolean,
+  ])[] = [
+    ["requests to an external port of HTTPS", outside("HTTPS", true), "", true],
+    ["the same, with a rule against it", outside("HTTPS", true), "{ mode: DISABLE }", false],
+    ["an external port of HTTP with a rule", outside("HTTP", true), "{ mode: SIMPLE }", true],
+    ["TLS that passes as it is", outside("TLS", true), "{ mode: SIMPLE }", false],
+    ["HTTPS inside of the mesh", outside("HTTPS", false), "{ mode: SIMPLE }", false],
+  ];
+  for (const [what, service, said, expected] of rows)
+    test(what, () => {
+      const set = said === "" ? rules() : secure(said);
+      const key = { host: service.host, labels: {}, port: 443 };
+      expect(clusterOf(key, service, set, productpage).tls !== undefined).toBe(expected);
+      expect(clusterOf({ ...key, tunnel: true }, service, set, productpage).tls).toBeUndefined();
+    });
+});

@@ -11,6 +11,7 @@ import {
   LoadBalancer,
   type OutlierDetectionSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { ClientTlsSettings } from "../../model/client-tls.ts";
 import type { ConfigOf } from "../../model/config.ts";
 import type {
   ConnectionPool,
@@ -39,6 +40,8 @@ interface Key extends ServiceRef {
 export interface Traffic {
   readonly config: RuleConfig;
   readonly cluster: ClusterInit;
+  /** Undefined: it says nothing of TLS. */
+  readonly tls: ClientTlsSettings | undefined;
 }
 
 /** Undefined: no rule is for this cluster and caller. */
@@ -51,9 +54,10 @@ export function trafficOf(key: Key, rules: RuleSet, node: NodeView): Traffic | u
       spec.subsets.some(({ labels }) => equalLabels(labels, key.labels)),
     ) ?? first;
   const policy = policyFor({ ...first.spec, subsets: owner.spec.subsets }, key);
-  const { loadBalancer = {}, connectionPool, outlierDetection, retryBudget } = policy;
+  const { loadBalancer = {}, connectionPool, outlierDetection, retryBudget, tls } = policy;
   return {
     config: owner,
+    tls,
     cluster: {
       loadBalancer: kindOf(loadBalancer),
       ...(loadBalancer.consistentHash && { hash: hashOf(loadBalancer.consistentHash) }),

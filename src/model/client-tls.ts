@@ -1,0 +1,15 @@
+/** How callers' proxies secure their connections to a destination. Spec table: manager 1.14. */
+export interface ClientTlsSettings {
+  /** DISABLE: none, also where the port's protocol would ask for it. */
+  readonly mode: "DISABLE" | "SIMPLE" | "MUTUAL";
+  /** Empty: the host that is called. */
+  readonly sni: string;
+  /** Empty: the name asked for. */
+  readonly subjectAltNames: readonly string[];
+  /** Empty: the system's roots. */
+  readonly caCertificates: string;
+  /** Of MUTUAL. */
+  readonly clientCertificate: string;
+  readonly privateKey: string;
+  readonly insecureSkipVerify: boolean;
+}

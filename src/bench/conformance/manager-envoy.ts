@@ -57,7 +57,6 @@ export interface Golden {
 }
 
 const reasons = {
-  tls: "HTTPS ports are not proxied as HTTP until TLS is originated: not there yet",
   resolved:
     "no endpoint of an external service is ever found; by cds.json of discovery_v1_istio-0.8.0 " +
     "the proxy resolves its name",
@@ -76,10 +75,6 @@ export function compareHosts(
     const key = keyOfHost(host.name, golden);
     if (key === undefined) {
       differences.push(`no service of ${host.name} is known`);
-      continue;
-    }
-    if (isTls(host.name, key.port, golden)) {
-      golden.departures.add(reasons.tls);
       continue;
     }
     const name = `${key.host}:${key.port}`;
@@ -115,11 +110,6 @@ function keyOfHost(name: string, { registry }: Golden) {
 
 function isTunnel({ name }: { readonly name: string }): boolean {
   return name === "tunnel";
-}
-
-/** TLS that the proxy originates; in 0.1 the egress proxy did. */
-function isTls(name: string, port: number, { era }: Golden): boolean {
-  return era !== "0.1" && (port === 443 || name.endsWith("|https"));
 }
 
 /**
@@ -219,11 +209,12 @@ export function compareClusters(clusters: readonly V1Cluster[], golden: Golden):
       const key = golden.registry.keyOf(cluster.service_name ?? cluster.name.slice(4));
       if (key === undefined) return [`no service of ${cluster.name} is known`];
       wanted.add(key.name);
-      if (cluster.ssl_context !== undefined) {
-        golden.departures.add(reasons.tls);
-        return [];
-      }
-      const ours = golden.config.clusters.find((one) => golden.registry.ourName(one) === key.name);
+      // Of a port of HTTPS there are two: for requests, and for TLS that passes as it is.
+      const named = golden.config.clusters.filter(
+        (one) => golden.registry.ourName(one) === key.name,
+      );
+      const isSecure = cluster.ssl_context !== undefined;
+      const ours = named.find(({ tls }) => (tls !== undefined) === isSecure) ?? named[0];
       if (ours === undefined) return [`no cluster ${key.name}`];
       return differ(
         `cluster ${key.name}`,
@@ -250,6 +241,7 @@ function clusterWanted(cluster: V1Cluster, golden: Golden) {
   if (external && cluster.type !== "strict_dns") golden.departures.add(reasons.resolved);
   return {
     type: external ? "strict_dns" : cluster.type,
+    secure: cluster.ssl_context !== undefined,
     hosts: cluster.hosts?.map(({ url }) => url),
     lb_type: cluster.type === "original_dst" ? undefined : cluster.lb_type,
     max_requests_per_connection: cluster.max_requests_per_connection,
@@ -281,6 +273,7 @@ function clusterInV1(cluster: OurCluster, hosts: ProxyConfig | undefined) {
   const endpoints = hosts?.endpointSets.find((set) => set.cluster === name)?.endpoints;
   return {
     type: types[discovery],
+    secure: cluster.tls !== undefined,
     hosts: endpoints?.map(({ address, port }) => `tcp://${address}:${port}`),
     lb_type: types[discovery] === "original_dst" ? undefined : balancers[loadBalancer],
     max_requests_per_connection: circuitBreaker?.maxRequestsPerConnection,

@@ -197,6 +197,21 @@ test("a certificate is replaced under load, and no request fails", async () => {
   expect(requests).toBeGreaterThan(500);
 }, 60_000);
 
+test("a gateway is restarted under load, and no request fails", async () => {
+  const load = new TlsLoad({
+    port: gateway.https,
+    host: "shop.example",
+    ca: edge.root.certificate,
+  });
+  await load.reach(100);
+  const former = gateway;
+  gateway = await edge.startAgain(former);
+  expect(await former.running.child.exited).toBe(0);
+  await load.reach(200);
+  expect((await load.stop()).failures).toEqual([]);
+  expect((await edge.curl(gateway, "http://shop.example/")).status).toBe(200);
+}, 60_000);
+
 test("a redirect to the one form of a path stays with TLS", async () => {
   const file = stage.file("redirecting.yaml", services + ingress([["shop.example", "shop-cert"]]));
   const settings = stage.file("mesh.yaml", redirecting);

@@ -7,6 +7,7 @@ import {
   type Cluster,
   Cluster_Protocol,
   ClusterSchema,
+  Listener_Protocol,
   LoadBalancer,
   ProxyConfigSchema,
   ProxySettings_OutboundPolicy,
@@ -39,6 +40,8 @@ export interface EngineFixtureOptions {
   /** What those speak; HTTP/1.1 unless told. */
   readonly othersProtocol?: Cluster_Protocol;
   readonly allowAny?: boolean;
+  /** A gateway's listener for the same route, for listenEdge(); with proxies in front. */
+  readonly edge?: { readonly trustedProxies: number };
   /** The endpoints of "svc" take the mesh's transport, or are said to. */
   readonly meshTransport?: boolean;
   readonly limits?: Partial<EngineLimits>;
@@ -48,6 +51,8 @@ export interface EngineFixtureOptions {
   /** Of the process; errors alone, on stderr, unless told. */
   readonly log?: Log;
 }
+
+const edgeListener = { name: "http-80", port: 80, protocol: Listener_Protocol.HTTP };
 
 export class EngineFixture {
   readonly engine: Engine;
@@ -89,6 +94,12 @@ export class EngineFixture {
     }).port;
   }
 
+  /** A port of the gateway's listener; returns its number. */
+  listenEdge(): number {
+    const at = { hostname: "127.0.0.1", port: 0 };
+    return this.engine.listenEdge({ at, name: "http-80", port: 80 }).port;
+  }
+
   /** Another configuration of the same engine. */
   publish(changes: Partial<EngineFixtureOptions>): void {
     this.engine.publish(this.compile({ ...this.#options, ...changes }, this.engine.snapshot));
@@ -110,6 +121,7 @@ export class EngineFixture {
         outboundPolicy: options.allowAny
           ? ProxySettings_OutboundPolicy.ALLOW_ANY
           : ProxySettings_OutboundPolicy.REGISTRY_ONLY,
+        ...(options.edge && { gateway: { ...options.edge, listeners: [edgeListener] } }),
       },
       virtualHosts: [
         {
@@ -117,6 +129,9 @@ export class EngineFixture {
           domains: ["svc"],
           routes: [route],
         },
+        ...(options.edge === undefined
+          ? []
+          : [{ name: "svc:80", domains: ["svc"], routes: [route], listener: edgeListener.name }]),
       ],
       clusters: [
         // In turn unless told: then a test can say who is asked.

@@ -1,0 +1,156 @@
+/** What a gateway makes of its clients' requests, on sockets. */
+import { afterEach, expect, test } from "bun:test";
+import { createServer } from "node:http2";
+import { Cluster_Protocol, LoadBalancer } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { systemClock } from "../../core/clock.ts";
+import { AccessLog } from "../../telemetry/access-log.ts";
+import { type EngineSetUp, engineSetUp } from "../../testing/engine-set-up.ts";
+import { FakeUpstream } from "../../testing/fake-upstream.ts";
+import { RawClient } from "../../testing/raw-client.ts";
+
+const setUp = engineSetUp();
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0).reverse()) close();
+});
+
+async function clientOf(mesh: EngineSetUp["mesh"]): Promise<RawClient> {
+  const client = await RawClient.connect({ port: mesh.listenEdge() });
+  closers.push(() => client.terminate());
+  return client;
+}
+
+const get = (...fields: readonly string[]): string =>
+  ["GET / HTTP/1.1", "Host: svc", ...fields, "", ""].join("\r\n");
+const nobody = { edge: { trustedProxies: 0 } };
+const behindOne = { edge: { trustedProxies: 1 } };
+
+/** Fields of a head that a gateway has a say in. */
+function claims(head: string): string[] {
+  return head.split("\r\n").filter((line) => /^(x-forwarded|x-envoy|x-mesh|forwarded)/i.test(line));
+}
+
+test("a request that is tried again says the same of its client", async () => {
+  const { mesh, service } = await setUp(
+    (_request, reply) => (service.requests.length === 1 ? reply.reset() : reply.respond(200)),
+    {
+      ...behindOne,
+      route: { retry: { attempts: 1, on: [4], backoffMs: 1 } },
+    },
+  );
+  const client = await clientOf(mesh);
+  client.send(get("X-Forwarded-For: 1.1.1.1, 2.2.2.2", "X-Envoy-Max-Retries: 0"));
+  expect((await client.takeResponse()).status).toBe(200);
+  const lines = ["x-forwarded-for: 2.2.2.2, 127.0.0.1", "x-forwarded-proto: http"];
+  expect(service.requests.map(({ head }) => claims(head))).toEqual([lines, lines]);
+});
+
+test("a service that speaks HTTP/2 is told the same", async () => {
+  const seen: object[] = [];
+  const server = createServer((request, response) => {
+    const own = Object.entries(request.headers).filter(([name]) => /^x-|forwarded/.test(name));
+    seen.push(Object.fromEntries(own));
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closers.push(() => void server.close());
+  const { port } = server.address() as { port: number };
+  const cluster = { protocol: Cluster_Protocol.HTTP2 };
+  const { mesh } = await setUp(undefined, { ...nobody, endpoints: [port], cluster });
+  const client = await clientOf(mesh);
+  for (const claim of ["X-Forwarded-For: 1.1.1.1", "X-Forwarded-Client-Cert: Hash=1"]) {
+    client.send(get(claim));
+    expect((await client.takeResponse()).status).toBe(200);
+  }
+  const told = { "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http" };
+  expect(seen).toEqual([told, told]);
+});
+
+test("clients are told apart by their own address, not by that of the proxy in front", async () => {
+  const all = Array.from(
+    { length: 4 },
+    (_, i) => new FakeUpstream({ script: (_request, reply) => reply.respond(200, String(i)) }),
+  );
+  closers.push(() => {
+    for (const one of all) one.close();
+  });
+  const { mesh } = await setUp(undefined, {
+    ...{ ...behindOne, endpoints: all.map(({ port }) => port) },
+    cluster: {
+      loadBalancer: LoadBalancer.RING_HASH,
+      hash: [{ by: { case: "source", value: true } }],
+    },
+  });
+  const client = await clientOf(mesh);
+  const answers: string[] = [];
+  for (let i = 0; i < 32; i++) {
+    client.send(get(`X-Forwarded-For: 9.9.9.9, 10.0.0.${i % 16}`));
+    answers.push((await client.takeResponse()).body);
+  }
+  expect(answers.slice(0, 16)).toEqual(answers.slice(16));
+  expect(new Set(answers).size).toBeGreaterThan(1);
+});
+
+test("the access log has the client that is believed, never one that is claimed", async () => {
+  for (const [edge, logged] of [
+    [nobody, null],
+    [behindOne, "2.2.2.2"],
+  ] as const) {
+    let text = "";
+    const take = (bytes: Uint8Array): boolean => {
+      text += Buffer.from(bytes).toString();
+      return true;
+    };
+    const accessLog = new AccessLog({
+      ...{ format: "json", clock: systemClock },
+      sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
+    });
+    const { mesh } = await setUp(undefined, { ...edge, accessLog });
+    const client = await clientOf(mesh);
+    client.send(get("X-Forwarded-For: 1.1.1.1, 2.2.2.2"));
+    await client.takeResponse();
+    await accessLog.close();
+    expect(JSON.parse(text)).toMatchObject({ x_forwarded_for: logged, protocol: "HTTP/1.1" });
+  }
+});
+
+test("a route cannot be chosen by what a stranger claims", async () => {
+  const match = { headers: [{ name: "x-mesh-role", value: { kind: exact("admin") } }] };
+  const { mesh, connect } = await setUp(undefined, { ...nobody, route: { match } });
+  const client = await clientOf(mesh);
+  client.send(get("X-Mesh-Role: admin"));
+  expect((await client.takeResponse()).status).toBe(404);
+  const inside = await connect();
+  inside.send(get("X-Mesh-Role: admin"));
+  expect((await inside.takeResponse()).status).toBe(200);
+});
+
+function exact(value: string) {
+  return { case: "exact", value } as const;
+}
+
+test("HTTP/2 has the limits for strangers, and no transport of the mesh", async () => {
+  const { mesh } = await setUp(undefined, nobody);
+  const client = await clientOf(mesh);
+  client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0");
+  await client.until(() => client.received.length >= 9);
+  const bytes = Buffer.from(client.received, "latin1");
+  const length = bytes.readUIntBE(0, 3);
+  await client.until(() => client.received.length >= 9 + length);
+  const payload = Buffer.from(client.received, "latin1").subarray(9, 9 + length);
+  const settings = new Map<number, number>();
+  for (let at = 0; at < length; at += 6)
+    settings.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
+  expect(settings.get(3)).toBe(100);
+  expect(settings.has(0xf3e5)).toBe(false);
+});
+
+test("a listener that has gone lets nobody in by the connections that it had", async () => {
+  const { mesh } = await setUp(undefined, nobody);
+  const client = await clientOf(mesh);
+  client.send(get());
+  expect((await client.takeResponse()).status).toBe(200);
+  mesh.publish({ edge: undefined } as never);
+  client.send(get());
+  expect((await client.takeResponse()).status).toBe(404);
+});

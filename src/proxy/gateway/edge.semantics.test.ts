@@ -30,19 +30,34 @@ function claims(head: string): string[] {
   return head.split("\r\n").filter((line) => /^(x-forwarded|x-envoy|x-mesh|forwarded)/i.test(line));
 }
 
-test("a request that is tried again says the same of its client", async () => {
+test("a second try says the same of the client, whoever asks meanwhile", async () => {
   const { mesh, service } = await setUp(
-    (_request, reply) => (service.requests.length === 1 ? reply.reset() : reply.respond(200)),
-    {
-      ...behindOne,
-      route: { retry: { attempts: 1, on: [4], backoffMs: 1 } },
+    async (request, reply) => {
+      if (request !== service.requests[0]) return reply.respond(200);
+      await service.until(() => service.requests.length === 2);
+      reply.reset();
     },
+    { ...behindOne, route: { retry: { attempts: 1, on: [4], backoffMs: 1 } } },
   );
   const client = await clientOf(mesh);
+  const other = await clientOf(mesh);
   client.send(get("X-Forwarded-For: 1.1.1.1, 2.2.2.2", "X-Envoy-Max-Retries: 0"));
+  await service.until(() => service.requests.length === 1);
+  other.send(get("X-Forwarded-For: 3.3.3.3"));
   expect((await client.takeResponse()).status).toBe(200);
-  const lines = ["x-forwarded-for: 2.2.2.2, 127.0.0.1", "x-forwarded-proto: http"];
-  expect(service.requests.map(({ head }) => claims(head))).toEqual([lines, lines]);
+  const told = (address: string): string[] => [
+    ...[`x-forwarded-for: ${address}, 127.0.0.1`, "x-forwarded-proto: http"],
+  ];
+  expect(service.requests.map(({ head }) => claims(head))).toEqual([
+    ...[told("2.2.2.2"), told("3.3.3.3"), told("2.2.2.2")],
+  ]);
+});
+
+test("nobody is given a tunnel", async () => {
+  const { mesh } = await setUp(undefined, { ...nobody, allowAny: true });
+  const client = await clientOf(mesh);
+  client.send("CONNECT svc:80 HTTP/1.1\r\nHost: svc:80\r\n\r\n");
+  expect((await client.takeResponse()).status).toBe(405);
 });
 
 test("a service that speaks HTTP/2 is told the same", async () => {

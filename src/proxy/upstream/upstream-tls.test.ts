@@ -7,6 +7,7 @@ import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { isExpected } from "../../io/peer-identity.ts";
 import { CertificateAuthority } from "../../testing/certificate-authority.ts";
+import { SessionPools } from "./session-pool.ts";
 import { UpstreamCredentials } from "./upstream-credentials.ts";
 import { UpstreamTls, type UpstreamTlsSettings } from "./upstream-tls.ts";
 
@@ -106,4 +107,17 @@ test("the same files are read once, as long as somebody needs them", () => {
   expect(credentials.of(paths)).toBe(first);
   credentials.keep([]);
   expect(credentials.of(paths)).not.toBe(first);
+});
+
+test("sessions are shared by address and by the way to secure them", () => {
+  const pools = new SessionPools({} as ConstructorParameters<typeof SessionPools>[0]);
+  const [one, two] = [to({}, "10.0.0.1"), to({}, "10.0.0.1")];
+  const at = { hostname: "10.0.0.1", port: 443 };
+  const first = pools.acquire({ ...at, tls: one });
+  expect(pools.acquire({ ...at, tls: one })).toBe(first);
+  expect(pools.acquire({ ...at, tls: two })).not.toBe(first);
+  expect(pools.acquire(at)).not.toBe(first);
+  first.drain();
+  first.drain();
+  expect(pools.acquire({ ...at, tls: one })).not.toBe(first);
 });

@@ -32,6 +32,11 @@ export interface TrustSource {
   readonly trust: TrustBundle | undefined;
 }
 
+/** The same, where they differ by the certificate that we show. */
+export interface TrustByCertificate {
+  trustFor(certificate: KeyedCertificate): TrustBundle | undefined;
+}
+
 interface CommonOptions {
   /** ALPN, most wanted first; none: not spoken. */
   readonly protocols?: readonly string[];
@@ -48,7 +53,7 @@ export interface ServerTlsOptions extends CommonOptions {
   /** "none" unless told. */
   readonly clientCertificate?: ClientCertificateMode;
   /** For all modes but "none". */
-  readonly clientRoots?: TrustSource;
+  readonly clientRoots?: TrustSource | TrustByCertificate;
 }
 
 export interface ClientTlsOptions extends CommonOptions {
@@ -92,7 +97,7 @@ export class ServerTls {
   readonly certificates: CertificateChoice;
   readonly unknownName: "default" | "refuse";
   readonly clientCertificate: ClientCertificateMode;
-  readonly #roots: TrustSource | undefined;
+  readonly #roots: TrustSource | TrustByCertificate | undefined;
   readonly #common: ReturnType<typeof commonOf>;
   readonly #compiled = new WeakMap<KeyedCertificate, Compiled>();
 
@@ -115,7 +120,7 @@ export class ServerTls {
 
   /** Undefined: clients are to be verified, and there are no roots. */
   nativeFor(certificate: KeyedCertificate): NativeTls | undefined {
-    const trust = this.#roots?.trust;
+    const trust = trustOf(this.#roots, certificate);
     const before = this.#compiled.get(certificate);
     if (before !== undefined && before.trust === trust) return before.native;
     const mode = this.clientCertificate;
@@ -133,6 +138,14 @@ export class ServerTls {
     this.#compiled.set(certificate, { trust, native });
     return native;
   }
+}
+
+function trustOf(
+  roots: TrustSource | TrustByCertificate | undefined,
+  certificate: KeyedCertificate,
+): TrustBundle | undefined {
+  if (roots === undefined) return undefined;
+  return "trustFor" in roots ? roots.trustFor(certificate) : roots.trust;
 }
 
 interface Compiled {

@@ -46,6 +46,8 @@ export interface ProxyFlags {
   readonly https: HostPort;
   /** Where a gateway's certificates are; absent: it has none. */
   readonly certificates: string | undefined;
+  /** What a gateway asks of its clients. */
+  readonly clientCertificates: "none" | "optional" | "required";
   readonly outbound: HostPort;
   readonly inbound: HostPort;
   readonly admin: HostPort;
@@ -122,6 +124,8 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     http: reader.address("http-port", "0.0.0.0", 80),
     https: reader.address("https-port", "0.0.0.0", 443),
     certificates: reader.text("certificates"),
+    clientCertificates:
+      reader.oneOf("client-certificates", ["none", "optional", "required"]) ?? "none",
     outbound: reader.address("outbound", "127.0.0.1", 15001),
     inbound: reader.address("inbound", everywhere, 15006),
     admin: reader.address("admin", "127.0.0.1", 15000),
@@ -166,6 +170,8 @@ export function serviceName(
   const full = lower.endsWith(".svc") && parts.length === 3 ? `${lower}.${domain}` : lower;
   return { service: full, namespace: own };
 }
+
+const gatewayFlags = ["http-port", "https-port", "certificates", "client-certificates"] as const;
 
 class FlagReader {
   readonly #values: ReadonlyMap<FlagName, readonly string[]>;
@@ -353,7 +359,7 @@ class FlagReader {
 
   #checkMode({ mode, http, https, command, concurrency }: ProxyFlags): void {
     if (mode === "sidecar") {
-      for (const name of ["http-port", "https-port", "certificates"] as const)
+      for (const name of gatewayFlags)
         if (this.has(name)) this.#refuse(name, "belongs to a gateway", "add --mode gateway");
       return;
     }

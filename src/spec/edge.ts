@@ -52,8 +52,16 @@ export class Edge {
 
   /** Writes a secret as it is mounted. */
   secret(name: string, { chain, key }: Issued): void {
+    this.#stage.file(`certificates/default/${name}/ca.crt`, this.root.certificate);
     this.#stage.file(`certificates/default/${name}/tls.crt`, chain);
     this.#stage.file(`certificates/default/${name}/tls.key`, key);
+  }
+
+  /** A client's certificate, as arguments of curl. */
+  client(name: string, from = this.root): readonly string[] {
+    const { chain, key } = from.issue({ name, for: [`URI:spiffe://mesh/ns/a/sa/${name}`] });
+    const file = (kind: string, text: string) => this.#stage.file(`client-${name}.${kind}`, text);
+    return ["--cert", file("pem", chain), "--key", file("key", key)];
   }
 
   issue(...names: readonly string[]): Issued {

@@ -1,6 +1,8 @@
 /** What comes in from outside: by host, by path, by TLS, and with whose word. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { CertificateAuthority } from "../testing/certificate-authority.ts";
+import { lacksOpenssl } from "../testing/tls-echo.ts";
 import { asked, Edge, type Gateway, serveFields, serviceEntry } from "./edge.ts";
 import { Stage, until } from "./process.ts";
 import { TlsLoad } from "./tls-load.ts";
@@ -152,7 +154,7 @@ test("a missing certificate is nobody else's trouble, and is used when it comes"
   await until("its certificate", async () => (await edge.curl(gateway, late)).status === 200);
 });
 
-test("names that no rule knows are refused, and old versions", async () => {
+test.skipIf(lacksOpenssl)("names that no rule knows are refused, and old versions", async () => {
   const rows: readonly (readonly [args: string[], said: RegExp])[] = [
     [["-servername", "other.example"], /unrecognized name/],
     [
@@ -220,6 +222,21 @@ test("a redirect to the one form of a path stays with TLS", async () => {
     const { status, headers } = await edge.curl(other, `${scheme}://shop.example/a%2Fb?c`);
     expect([status, headers.get("location")]).toEqual([307, `${scheme}://shop.example/a/b?c`]);
   }
+});
+
+test("clients prove who they are where that is required, and their service is told", async () => {
+  const file = stage.file("mutual.yaml", services + ingress([["shop.example", "shop-cert"]]));
+  const other = await edge.start([
+    ...["--standalone", "-f", file, "--client-certificates", "required"],
+  ]);
+  const url = "https://shop.example/";
+  const claim = ["-H", "x-forwarded-client-cert: Hash=0;URI=spiffe://mesh/ns/a/sa/admin"];
+  const { fields } = asked(await edge.curl(other, url, ...claim, ...edge.client("ann")));
+  expect(fields["x-forwarded-client-cert"]).toMatch(
+    /^Hash=[0-9a-f]{64};Subject="CN=ann";URI=spiffe:\/\/mesh\/ns\/a\/sa\/ann$/,
+  );
+  const stranger = edge.client("eve", new CertificateAuthority("Stranger"));
+  for (const args of [[], stranger]) expect((await edge.curl(other, url, ...args)).status).toBe(0);
 });
 
 test("ports follow the rules, and one that is taken changes nothing", async () => {

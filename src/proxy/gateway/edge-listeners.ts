@@ -56,7 +56,10 @@ export class EdgeListeners {
   constructor(parts: EdgeListenersParts) {
     this.#parts = parts;
     const { flags, clock, log, metrics } = parts;
-    this.#secrets = new SecretFiles({ directory: flags.certificates, clock, log, metrics });
+    this.#secrets = new SecretFiles({
+      ...{ directory: flags.certificates, clock, log, metrics },
+      asksClients: flags.clientCertificates !== "none",
+    });
   }
 
   /** By the names of `offered`. */
@@ -149,8 +152,11 @@ export class EdgeListeners {
   }
 
   #tls({ name }: EdgeListenerFacts, certificates: ServerNameTable): EdgeTls {
-    const { log, metrics } = this.#parts;
-    const settings = new ServerTls({ certificates, protocols: PROTOCOLS, unknownName: "refuse" });
+    const { log, metrics, flags } = this.#parts;
+    const settings = new ServerTls({
+      ...{ certificates, protocols: PROTOCOLS, unknownName: "refuse" },
+      ...{ clientCertificate: flags.clientCertificates, clientRoots: this.#secrets },
+    });
     const onRefused = (socket: TcpSocket<unknown>, fault: TlsFault, detail: string): void => {
       const labels = { listener: name, reason: fault };
       const help = "Handshakes with clients that came to nothing.";

@@ -16,13 +16,14 @@ afterEach(() => {
   for (const close of closers.splice(0).reverse()) close();
 });
 
-function setUp(given = true) {
+function setUp(given = true, asksClients = false) {
   const directory = mkdtempSync(join(tmpdir(), "mesh-secret-"));
   closers.push(() => rmSync(directory, { recursive: true }));
   const lines: string[] = [];
   const metrics = new Metrics();
   const secrets = new SecretFiles({
     directory: given ? directory : undefined,
+    asksClients: given && asksClients,
     clock: systemClock,
     log: new Log("test", { level: "info" }, (line) => void lines.push(line)),
     metrics,
@@ -89,6 +90,17 @@ test("what no rule names any more is forgotten, its series too", () => {
   secrets.use(new Set());
   expect(secrets.find("shop.default")).toBeUndefined();
   expect(renderPrometheus([metrics])).not.toContain("shop.default");
+});
+
+test("what clients' certificates have to lead to lies beside the one that they are shown", () => {
+  const { secrets, write, lines, directory } = setUp(true, true);
+  write("a", "a.example");
+  write("b", "b.example");
+  writeFileSync(join(directory, "default", "a", "ca.crt"), root.certificate);
+  secrets.use(new Set(["a.default", "b.default"]));
+  const trusts = (name: string): number | undefined => secrets.trustFor(secrets.find(name)!)?.count;
+  expect([trusts("a.default"), trusts("b.default")]).toEqual([1, undefined]);
+  expect(lines.join("")).toContain("b/ca.crt: it cannot be read (ENOENT)");
 });
 
 test("no name leads out of the directory", () => {

@@ -1,6 +1,7 @@
 /**
  * The certificates that a gateway has, by the names that rules give them: "my-secret.default" is
- * `DIR/default/my-secret/tls.crt` and `tls.key`, as a Kubernetes Secret of type TLS is mounted.
+ * `DIR/default/my-secret/tls.crt` and `tls.key`, as a Kubernetes Secret of type TLS is mounted; and
+ * `ca.crt`, where clients are asked for certificates: what theirs have to lead to.
  *
  *   use(names) ─▶ read, watched ─▶ find(name): the last good form, for the next handshake
  *
@@ -11,15 +12,18 @@ import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { formatProblem, type Problem } from "../../core/problem.ts";
-import type { KeyedCertificate } from "../../io/certificate.ts";
+import type { KeyedCertificate, TrustBundle } from "../../io/certificate.ts";
 import { CertificateFiles } from "../../io/certificate-files.ts";
 import { CertificateStore } from "../../io/certificate-store.ts";
 import type { FileWatchOptions } from "../../io/file-watch.ts";
+import type { TrustByCertificate } from "../../io/tls-settings.ts";
 import type { MetricScope, Metrics } from "../../telemetry/metrics.ts";
 
 export interface SecretFilesParts {
   /** Undefined: there are none. */
   readonly directory: string | undefined;
+  /** `ca.crt` is needed too. */
+  readonly asksClients: boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -35,7 +39,7 @@ interface Secret {
 /** No directory of its own, and none above. */
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
-export class SecretFiles {
+export class SecretFiles implements TrustByCertificate {
   readonly #parts: SecretFilesParts;
   readonly #secrets = new Map<string, Secret>();
   /** Told of already. */
@@ -60,6 +64,13 @@ export class SecretFiles {
     return this.#secrets.get(name)?.store.default;
   }
 
+  /** For clients that were shown this one. */
+  trustFor(certificate: KeyedCertificate): TrustBundle | undefined {
+    for (const { store, files } of this.#secrets.values())
+      if (store.default === certificate) return files.trust;
+    return undefined;
+  }
+
   close(): void {
     this.use(new Set());
   }
@@ -67,7 +78,7 @@ export class SecretFiles {
   #follow(name: string): void {
     const place = this.#placeOf(name);
     if (place === undefined) return;
-    const { clock, metrics, watch } = this.#parts;
+    const { clock, metrics, watch, asksClients } = this.#parts;
     const store = new CertificateStore();
     const scope = metrics.scope();
     const expiry = scope.gauge(
@@ -82,6 +93,7 @@ export class SecretFiles {
     };
     const files = new CertificateFiles({
       pairs: [{ certificate: join(place, "tls.crt"), key: join(place, "tls.key") }],
+      ...(asksClients && { trust: join(place, "ca.crt") }),
       clock,
       store,
       onReload: (problems) => read(problems, true),

@@ -239,21 +239,28 @@ test("clients prove who they are where that is required, and their service is to
   for (const args of [[], stranger]) expect((await edge.curl(other, url, ...args)).status).toBe(0);
 });
 
-test("ports follow the rules, and one that is taken changes nothing", async () => {
-  const plain = services + ingress([]);
-  const file = stage.file("changing/rules.yaml", plain);
-  const other = await edge.start(["--standalone", "-f", file]);
-  const secure = "https://shop.example/";
-  const http = async () => (await edge.curl(other, "http://shop.example/")).status;
-  expect([(await edge.curl(other, secure)).status, await http()]).toEqual([0, 200]);
-  stage.file("changing/rules.yaml", services + ingress([["shop.example", "shop-cert"]]));
-  await until("port 443", async () => (await edge.curl(other, secure)).status === 200);
-  stage.file("changing/rules.yaml", plain);
-  await until("no port 443", async () => (await edge.curl(other, secure)).status === 0);
-  const holder = Bun.listen({ hostname: "127.0.0.1", port: other.https, socket: { data() {} } });
-  stage.file("changing/rules.yaml", services + ingress([["shop.example", "shop-cert"]]));
-  const refused = `127.0.0.1:${other.https} is taken: choose another with --https-port`;
-  await until("the refusal", () => other.running.output().includes(refused));
-  expect(await http()).toBe(200);
-  holder.stop(true);
-}, 60_000);
+for (const threads of [1, 3])
+  test(`ports follow the rules, a taken one changes nothing; threads: ${threads}`, async () => {
+    const plain = services + ingress([]);
+    const secured = services + ingress([["shop.example", "shop-cert"]]);
+    const name = `changing-${threads}/rules.yaml`;
+    const file = stage.file(name, plain);
+    const concurrency = ["--concurrency", String(threads)];
+    const other = await edge.start(["--standalone", "-f", file, ...concurrency]);
+    const secure = "https://shop.example/";
+    const http = async () => (await edge.curl(other, "http://shop.example/")).status;
+    expect([(await edge.curl(other, secure)).status, await http()]).toEqual([0, 200]);
+    stage.file(name, secured);
+    await until("port 443", async () => (await edge.curl(other, secure)).status === 200);
+    for (let i = 0; i < 9; i++) expect((await edge.curl(other, secure)).status).toBe(200);
+    stage.file(name, plain);
+    await until("no port 443", async () => (await edge.curl(other, secure)).status === 0);
+    const holder = Bun.listen({ hostname: "127.0.0.1", port: other.https, socket: { data() {} } });
+    stage.file(name, secured);
+    const refused = `127.0.0.1:${other.https} is taken: choose another with --https-port`;
+    await until("the refusal", () => other.running.output().includes(refused));
+    for (let i = 0; i < 9; i++) expect(await http()).toBe(200);
+    holder.stop(true);
+    stage.file(name, secured + help("help", "port: 80"));
+    await until("the port", async () => (await edge.curl(other, secure)).status === 200, 5_000);
+  }, 60_000);

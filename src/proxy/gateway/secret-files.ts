@@ -85,6 +85,7 @@ export class SecretFiles implements TrustByCertificate {
       "mesh_certificate_expiration_timestamp_seconds",
       "When the certificate expires, since 1970; 0: there is none.",
       { certificate: name },
+      "min",
     );
     const read = (problems: readonly Problem[], again: boolean): void => {
       const { notAfterMs = 0 } = store.default ?? {};

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type GrpcCase, grpcCases } from "./fixture/grpc-echo.ts";
-import { type Meeting, startMeeting } from "./mesh.ts";
+import { type Meeting, requestsTotal, startMeeting } from "./mesh.ts";
 import {
   buildFixtures,
   goPeer,
@@ -110,12 +110,7 @@ for (const client of ["node", "bun", "python"] as const)
   );
 
 test("what was called went through a sidecar on each side", async () => {
-  const total = async (admin: number): Promise<number> => {
-    const text = await (await fetch(`http://127.0.0.1:${admin}/stats/prometheus`)).text();
-    const counts = text.matchAll(/^istio_requests_total\{[^}]*\} (\d+)$/gm);
-    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
-  };
-  const callees = [...meeting.callees.values()].map(({ admin }) => total(admin));
-  const counts = [await total(meeting.caller.admin), ...(await Promise.all(callees))];
+  const sidecars = [meeting.caller, ...meeting.callees.values()];
+  const counts = await Promise.all(sidecars.map(requestsTotal));
   expect(Math.min(...counts)).toBeGreaterThanOrEqual(8);
 });

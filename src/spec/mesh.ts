@@ -136,6 +136,13 @@ export async function untilKnown(caller: Sidecar, ...services: readonly string[]
   });
 }
 
+/** Exchanges that a sidecar has counted, on either side. */
+export async function requestsTotal({ admin }: Sidecar): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${admin}/stats/prometheus`)).text();
+  const counts = text.matchAll(/^istio_requests_total\{[^}]*\} (\d+)$/gm);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
 /** One request through a sidecar's outbound port. */
 export async function get(
   outbound: number,

@@ -24,6 +24,9 @@ import type { TurnUser } from "../../io/turn.ts";
 import type { Http2Context } from "./http2-context.ts";
 import type { StreamUser } from "./stream-user.ts";
 
+/** After FIN, for the peer to send its own. */
+const LINGER_MS = 1_000;
+
 export abstract class Http2Connection
   extends Timer
   implements TurnUser, Holder, SessionSink<StreamUser>
@@ -38,6 +41,8 @@ export abstract class Http2Connection
   #paused = false;
   /** The session is over: the socket closes once everything is sent. */
   #closing = false;
+  /** FIN was sent. */
+  #finished = false;
   #openedMs = 0;
   /** When the peer last said something, or took something. */
   #heardMs = 0;
@@ -280,7 +285,15 @@ export abstract class Http2Connection
       if (taken < length) return this.#becomeFull(taken > 0);
     }
     this.#held?.set(0);
-    if (this.#closing || session.isDrained) socket.end();
+    if ((this.#closing || session.isDrained) && !this.#finished) this.#finish(socket);
+  }
+
+  /** What the peer still sends is read for a while: a reset would take our last words from it. */
+  #finish(socket: TcpSocket<unknown>): void {
+    this.#finished = true;
+    this.#closing = true;
+    socket.shutdown();
+    this.#watchBy(this.session.nowMs + LINGER_MS);
   }
 
   /** The kernel has no room: `drained` follows, if the peer reads. */

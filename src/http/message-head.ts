@@ -128,6 +128,16 @@ export class MessageHead {
   /** Bit i is set where a field with the id i, below 32, came more than once. */
   repeated = 0;
 
+  /**
+   * HTTP/2: fields that came before, in the same words: [runFrom, runFrom + runCount) are the first
+   * of the run with that id. Holds good for the head that begins at runStart of runBytes alone.
+   */
+  runId = 0;
+  runFrom = 0;
+  runCount = 0;
+  runBytes: Uint8Array | undefined = undefined;
+  runStart = 0;
+
   constructor(limits: HeadLimits = defaultHeadLimits) {
     this.limits = limits;
     const slots = limits.fieldsMax + 1;

@@ -63,6 +63,11 @@ export class DynamicTable {
     return (this.inserted - 1 - age) & this.#mask;
   }
 
+  /** Which insertion, from 1, made the entry that is `age` insertions old. */
+  idOf(age: number): number {
+    return this.inserted - age;
+  }
+
   /** RFC 7541 4.3: entries that have no room any more are evicted. */
   resize(sizeMax: number): void {
     this.#sizeMax = sizeMax;

@@ -7,9 +7,11 @@ import { copyRange } from "../core/copy-range.ts";
 import type { MessageHead } from "../http/message-head.ts";
 import { ConnectionFault, type Fault, Flood, Malformed, Unserved } from "./fault.ts";
 import { Pseudo } from "./field-kind.ts";
+import { FieldRun } from "./field-run.ts";
 import type { HeadArena } from "./head-arena.ts";
 import { HeadFields } from "./head-fields.ts";
 import { HpackDecoder, Step } from "./hpack-decoder.ts";
+import type { KnownLine } from "./known-line.ts";
 
 /** A list that is so many times over the limit is no mistake. */
 const bombFactor = 16;
@@ -35,13 +37,22 @@ export class FieldBlock {
     valueEnd: 0,
     lineEnd: 0,
   };
+  /** Fields that came before like this; of the head under way, so many are at the decoder. */
+  readonly #run = new FieldRun();
+  #found = 0;
+  /** Octets of the list that are the pseudo-fields'. */
+  #listBefore = 0;
+  /** Of requests alone: the pseudo-fields of the one before. */
+  readonly #line: KnownLine | undefined;
   /** Bit kind - 128 is set for each pseudo-field that came. */
   #seen = 0;
   /** Values of pseudo-fields in `arena.scratch`, by kind - 128. */
   readonly #start = new Int32Array(8);
   readonly #end = new Int32Array(8);
 
-  constructor(head: MessageHead, arena: HeadArena, listBytesMax: number) {
+  /** `line`: for a connection that brings requests. */
+  constructor(head: MessageHead, arena: HeadArena, listBytesMax: number, line?: KnownLine) {
+    this.#line = line;
     this.head = head;
     this.arena = arena;
     this.fields = new HeadFields(head, arena, this.hpack);
@@ -65,14 +76,49 @@ export class FieldBlock {
     return this.#end[pseudo - 128]!;
   }
 
+  /** Whether a block begins with the pseudo-fields of `line`; then the head is begun with them. */
+  repeatLine(line: KnownLine, bytes: Uint8Array, from: number, to: number): boolean {
+    const { hpack } = this;
+    const { ops } = line;
+    if (line.isWanted) return false;
+    const isSame = ops.count > 0 && ops.match(bytes, from, to, hpack.table) === ops.count;
+    if (isSame) {
+      this.begin(bytes, from, to);
+      hpack.skipTo(ops.end);
+      this.#found = this.#run.match(hpack);
+      // Whatever else follows may be one more pseudo-field.
+      if (this.#found > 0 || ops.end === to) {
+        line.matched();
+        this.#pending = false;
+        this.#listBytes = line.listBytes;
+        this.beginHead();
+        line.take(this.fields, hpack);
+        return true;
+      }
+    } else line.missed();
+    return false;
+  }
+
+  /** Octets that pseudo-fields counted in the list. */
+  get lineBytes(): number {
+    return this.#listBefore;
+  }
+
   /** Reads up to the first field that is none; `allowed` is a set of bits as in `has`. */
   readPseudo(bytes: Uint8Array, from: number, to: number, allowed: number): Fault | undefined {
     const { hpack } = this;
     this.begin(bytes, from, to);
+    this.#pending = false;
+    const line = this.#line?.isWanted === true ? this.#line : undefined;
+    line?.beginNotes();
     for (;;) {
+      if (this.#seen !== 0) {
+        this.#listBefore = this.#listBytes;
+        this.#found = this.#run.match(hpack);
+        if (this.#found > 0) return undefined;
+      }
       const step = this.nextIn();
       if (step !== Step.field) {
-        this.#pending = false;
         return step === Step.end ? undefined : ConnectionFault.compression;
       }
       this.#listBytes += hpack.size;
@@ -87,6 +133,7 @@ export class FieldBlock {
       this.#seen |= bit;
       this.#start[hpack.kind - 128] = hpack.valueStart;
       this.#end[hpack.kind - 128] = hpack.valueEnd;
+      line?.note(hpack);
       hpack.at = hpack.lineEnd;
     }
   }
@@ -107,11 +154,47 @@ export class FieldBlock {
 
   /** Reads the fields into the head. */
   readFields(): Fault | undefined {
+    return this.#run.isWanted ? this.#readAndLearn() : this.#readKnown();
+  }
+
+  /** What the run has of them is copied, the rest read. */
+  #readKnown(): Fault | undefined {
+    const { hpack, fields } = this;
+    const run = this.#run;
+    const count = this.#found;
+    if (count === 0) {
+      run.missed();
+      return this.#readRest(undefined);
+    }
+    hpack.skipTo(run.end);
+    this.#listBytes += run.listBytes(count);
+    if (this.#listBytes > this.#listBytesMax) return Unserved.tooLarge;
+    if (fields.head.fieldCount + count > fields.head.limits.fieldsMax) {
+      return Unserved.tooManyFields;
+    }
+    run.take(count, fields, hpack);
+    run.found(hpack);
+    return this.#readRest(undefined);
+  }
+
+  #readAndLearn(): Fault | undefined {
+    const run = this.#run;
+    const { head } = this;
+    const first = head.fieldCount;
+    run.beginNotes();
+    const fault = this.#readRest(run);
+    if (fault === undefined) run.learn(head, first, this.arena);
+    return fault;
+  }
+
+  /** `run`: notes what is taken. */
+  #readRest(run: FieldRun | undefined): Fault | undefined {
     const { hpack, fields } = this;
     if (this.#pending) {
       this.#movePending();
       const fault = fields.take();
       if (fault !== undefined) return fault;
+      run?.note(hpack, this.#listBytes - this.#listBefore);
     }
     for (;;) {
       const step = hpack.next();
@@ -120,6 +203,7 @@ export class FieldBlock {
         if (this.#listBytes > this.#listBytesMax) return Unserved.tooLarge;
         const fault = fields.take();
         if (fault !== undefined) return fault;
+        run?.note(hpack, this.#listBytes - this.#listBefore);
       } else if (step === Step.room) fields.need(hpack.needed);
       else return step === Step.end ? undefined : ConnectionFault.compression;
     }
@@ -146,6 +230,7 @@ export class FieldBlock {
     hpack.out = this.arena.scratch;
     hpack.at = 0;
     this.#listBytes = 0;
+    this.#found = 0;
     this.#seen = 0;
   }
 

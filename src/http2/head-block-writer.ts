@@ -125,9 +125,37 @@ export class HeadBlockWriter {
 
   /** Every field that is not dropped, in order, names in lower case. */
   fields(head: MessageHead): void {
-    const { fieldCount, nameStart, nameEnd, valueStart, valueEnd, dropped, fieldId } = head;
+    const { fieldCount, runFrom, runCount } = head;
+    const isAgain =
+      runCount > 0 &&
+      head.runBytes === head.bytes &&
+      head.runStart === head.start &&
+      !this.#websocket;
+    if (!isAgain) return this.#fields(head, 0, fieldCount);
+    this.#fields(head, 0, runFrom);
     const hpack = this.#encoder;
-    for (let i = 0; i < fieldCount; i++) {
+    const count = hpack.sent.repeat(head, hpack.version, this.#out);
+    if (count === 0) this.#runFields(head);
+    this.#fields(head, runFrom + (count === 0 ? runCount : count), fieldCount);
+  }
+
+  /** The fields of the head's run, kept as they are written. */
+  #runFields(head: MessageHead): void {
+    const out = this.#out;
+    const { changes, sent } = this.#encoder;
+    const { runFrom, runCount } = head;
+    const from = out.base + out.end;
+    for (let i = 0; i < runCount; i++) {
+      this.#fields(head, runFrom + i, runFrom + i + 1);
+      sent.note(i, out, from);
+    }
+    if (this.#encoder.changes === changes) sent.keep(head, this.#encoder.version, out);
+  }
+
+  #fields(head: MessageHead, first: number, end: number): void {
+    const { nameStart, nameEnd, valueStart, valueEnd, dropped, fieldId } = head;
+    const hpack = this.#encoder;
+    for (let i = first; i < end; i++) {
       const id = fieldId[i]!;
       if (dropped[i] !== 0 || (id !== 0 && id < 12 && isHopByHop(id))) continue;
       if (this.#websocket && isForHandshake(head, i)) continue;

@@ -69,6 +69,7 @@ export class HeadFields {
     const arena = this.#arena;
     for (let i = 0; i < head.fieldCount; i++) head.firstOf[head.fieldId[i]!] = -1;
     head.fieldCount = 0;
+    head.runCount = 0;
     head.repeated = 0;
     if (arena.at + spareBytes > arena.slab.length) arena.renew(0);
     this.#start = arena.at;
@@ -142,7 +143,7 @@ export class HeadFields {
     const count = head.fieldCount;
     if (count === head.limits.fieldsMax) return Unserved.tooManyFields;
     const { kind } = hpack;
-    if (kind !== FieldId.other) this.#note(kind, count);
+    if (kind !== FieldId.other) this.note(kind, count);
     head.fieldId[count] = kind;
     head.nameStart[count] = hpack.at;
     head.nameEnd[count] = hpack.nameEnd;
@@ -183,6 +184,8 @@ export class HeadFields {
     hpack.out[hpack.at++] = Ascii.cr;
     hpack.out[hpack.at++] = Ascii.lf;
     head.end = hpack.at;
+    head.runBytes = head.bytes;
+    head.runStart = head.start;
     return head.end - head.start > head.limits.headBytesMax ? Unserved.tooLarge : undefined;
   }
 
@@ -191,7 +194,8 @@ export class HeadFields {
     this.#arena.at = this.#hpack.at;
   }
 
-  #note(kind: number, index: number): void {
+  /** Field `index` is of a kind that is known. */
+  note(kind: number, index: number): void {
     const { head } = this;
     if (head.firstOf[kind] === -1) head.firstOf[kind] = index;
     else if (kind < 32) head.repeated |= 1 << kind;
@@ -264,7 +268,7 @@ export class HeadFields {
     head.firstOf.fill(-1);
     head.repeated = 0;
     for (let i = 0; i < head.fieldCount; i++) {
-      if (head.fieldId[i] !== FieldId.other) this.#note(head.fieldId[i]!, i);
+      if (head.fieldId[i] !== FieldId.other) this.note(head.fieldId[i]!, i);
     }
     hpack.at -= length;
     hpack.valueStart -= length;

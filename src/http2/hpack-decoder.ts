@@ -46,6 +46,13 @@ export class HpackDecoder {
   valueStart = 0;
   valueEnd = 0;
   lineEnd = 0;
+  /**
+   * The same for the same field: the index of the static table, above that the entry of the dynamic
+   * one; -1: a literal that leaves the table alone, without a name from the dynamic one; 0: other.
+   */
+  op = 0;
+  /** Where what was decoded last begins in the block. */
+  opAt = 0;
   /** Came as never to be indexed. */
   sensitive = false;
 
@@ -61,6 +68,25 @@ export class HpackDecoder {
 
   constructor(tableBytesMax: number) {
     this.table = new DynamicTable(tableBytesMax);
+  }
+
+  /** What is decoded: [position, to) of `block` is still to come. */
+  get block(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get position(): number {
+    return this.#next;
+  }
+
+  get to(): number {
+    return this.#to;
+  }
+
+  /** Fields up to there were found in another way. */
+  skipTo(position: number): void {
+    this.#next = position;
+    this.#updates = sizeUpdatesMax;
   }
 
   /** The octets over which a list of fields is counted (RFC 9113 6.5.2). */
@@ -80,6 +106,7 @@ export class HpackDecoder {
     for (;;) {
       if (this.#next === this.#to) return Step.end;
       const first = this.#bytes[this.#next]!;
+      this.opAt = this.#next;
       if (first >= 0x80) {
         this.#updates = sizeUpdatesMax;
         return this.#indexed(first & 127);
@@ -110,6 +137,7 @@ export class HpackDecoder {
       if (!this.#hasRoom(nameLength + valueLength, from)) return Step.room;
       this.kind = staticKind[index]!;
       this.flaws = 0;
+      this.op = index;
       this.#line(staticBytes, staticStart[index]!, nameLength, valueLength);
       return Step.field;
     }
@@ -122,6 +150,7 @@ export class HpackDecoder {
     if (!this.#hasRoom(nameLength + valueLength, from)) return Step.room;
     this.kind = table.kind[slot]!;
     this.flaws = table.flaws[slot]!;
+    this.op = staticCount + table.idOf(age);
     this.#line(table.ring, table.start[slot]!, nameLength, valueLength);
     return Step.field;
   }
@@ -141,6 +170,7 @@ export class HpackDecoder {
     const from = this.#next;
     const indexing = (first & 0x40) !== 0;
     const index = this.#integer(indexing ? 63 : 15);
+    this.op = first < 16 && index <= staticCount ? -1 : 0;
     if (index < 0) return Step.broken;
     if (index > staticCount && index - staticCount > this.table.count) return Step.broken;
     this.cursor = this.at;

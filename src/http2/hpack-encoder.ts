@@ -8,6 +8,7 @@
 import { FieldId } from "../http/field-id.ts";
 import { DynamicTable, entryOverheadBytes, lineOverheadBytes } from "./dynamic-table.ts";
 import type { OutputBuffer } from "./output-buffer.ts";
+import { SentRuns } from "./sent-run.ts";
 import { staticCount, staticIndexOf } from "./static-table.ts";
 
 /** The table that we use at most, whatever the peer allows. */
@@ -30,6 +31,12 @@ export class HpackEncoder {
   #smallest = -1;
   #resized = -1;
   #scratch = new Uint8Array(256);
+  #resizes = 0;
+  /** What is noted of lines that came: while it stays, the same lines are written alike. */
+  changes = 0;
+
+  /** Runs of lines as they were written last. */
+  readonly sent = new SentRuns();
 
   // The line to be put: ranges of `bytes`.
   bytes: Uint8Array = new Uint8Array(0);
@@ -51,6 +58,11 @@ export class HpackEncoder {
     if (size === before) return;
     this.#smallest = this.#smallest === -1 ? size : Math.min(this.#smallest, size);
     this.#resized = size;
+  }
+
+  /** Changes whenever an index may come to mean another entry, or none. */
+  get version(): number {
+    return this.#table.inserted + this.#resizes;
   }
 
   /** Before the first field of each block. */
@@ -92,8 +104,10 @@ export class HpackEncoder {
     }
     if (isLive || this.#seen[slot] !== hash) {
       this.#seen[slot] = hash;
+      this.changes++;
       return this.literal(0, 15);
     }
+    this.changes++;
     this.literal(0x40, 63);
     this.#hash[slot] = hash;
     this.#inserted[slot] = table.inserted;
@@ -185,6 +199,8 @@ export class HpackEncoder {
   }
 
   #sizeUpdate(size: number): void {
+    this.#resizes++;
+    this.changes++;
     this.#integer(0x20, 31, size);
     this.#table.resize(size);
   }

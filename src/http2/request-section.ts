@@ -14,6 +14,7 @@ import { Ascii, Octet, octetClass } from "../http/octet.ts";
 import { type Fault, Malformed, Unserved } from "./fault.ts";
 import type { FieldBlock } from "./field-block.ts";
 import { Pseudo } from "./field-kind.ts";
+import { KnownLine } from "./known-line.ts";
 
 const encoder = new TextEncoder();
 const text = {
@@ -40,11 +41,14 @@ export class RequestSection {
   readonly #head: MessageHead;
   /** We have offered extended CONNECT. */
   readonly #connectProtocol: boolean;
+  readonly #known: KnownLine;
   /** Of the target, in the scratch. */
   #targetFrom = 0;
   #targetTo = 0;
 
-  constructor(block: FieldBlock, connectProtocol: boolean) {
+  /** `known`: the block's. */
+  constructor(block: FieldBlock, connectProtocol: boolean, known: KnownLine = new KnownLine()) {
+    this.#known = known;
     this.#block = block;
     this.#head = block.head;
     this.#connectProtocol = connectProtocol;
@@ -53,17 +57,32 @@ export class RequestSection {
   /** Decodes [from, to) into the head; `ended`: nothing follows. */
   decode(bytes: Uint8Array, from: number, to: number, ended: boolean): Fault | undefined {
     const block = this.#block;
-    const fault =
-      block.readPseudo(bytes, from, to, allowed) ??
-      this.#begin() ??
-      block.readFields() ??
-      block.fields.finish() ??
-      this.#judge(ended);
+    const known = this.#known;
+    const isKnown = block.repeatLine(known, bytes, from, to);
+    const learns = known.isWanted;
+    if (isKnown) this.#beginKnown();
+    const begun = isKnown
+      ? undefined
+      : (block.readPseudo(bytes, from, to, allowed) ?? this.#begin());
+    const fault = begun ?? block.readFields() ?? block.fields.finish() ?? this.#judge(ended);
     if (fault === undefined) {
       block.fields.keep();
+      if (learns) known.learn(block.fields, block.lineBytes, this.schemeIsHttps);
       return undefined;
     }
     return fault.scope === "connection" ? fault : (block.discard() ?? fault);
+  }
+
+  /** The line and Host of the request before are in the head. */
+  #beginKnown(): void {
+    const head = this.#head;
+    head.status = 0;
+    head.failure = undefined;
+    head.detail = "";
+    head.http2Preface = false;
+    head.minorVersion = 1;
+    head.upgradesToWebsocket = false;
+    this.schemeIsHttps = this.#known.schemeIsHttps;
   }
 
   #begin(): Fault | undefined {

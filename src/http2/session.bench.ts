@@ -15,6 +15,7 @@ import { preface, writeUint32 } from "./frame.ts";
 import { HeadArena } from "./head-arena.ts";
 import { HeadBlockWriter } from "./head-block-writer.ts";
 import { HpackEncoder } from "./hpack-encoder.ts";
+import { KnownLine } from "./known-line.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 import { RequestSection } from "./request-section.ts";
 import { ResponseSection } from "./response-section.ts";
@@ -73,8 +74,9 @@ const responseBlocks = blocks(response, 300, []);
 const warm = 200;
 
 function requestReader(): { next: () => number; head: MessageHead } {
-  const block = new FieldBlock(new MessageHead(), new HeadArena(), 61440);
-  const section = new RequestSection(block, true);
+  const known = new KnownLine();
+  const block = new FieldBlock(new MessageHead(), new HeadArena(), 61440, known);
+  const section = new RequestSection(block, true, known);
   for (const bytes of requestBlocks.slice(0, warm)) section.decode(bytes, 0, bytes.length, true);
   let i = 0;
   return {

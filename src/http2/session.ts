@@ -19,6 +19,7 @@ import { FloodClass } from "./flood-guard.ts";
 import { Flag, FrameType, readUint31 } from "./frame.ts";
 import { type FrameHandler, FrameReader } from "./frame-reader.ts";
 import { HeadBlockWriter } from "./head-block-writer.ts";
+import { KnownLine } from "./known-line.ts";
 import { RequestSection } from "./request-section.ts";
 import { ResponseSection } from "./response-section.ts";
 import { SessionControl } from "./session-control.ts";
@@ -53,8 +54,10 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
     this.#head = options.head;
     const { arena } = options;
     this.#reader = new FrameReader(this, arena.buffers, this.limits.frameBytesMax, this.isServer);
-    this.#block = new FieldBlock(options.head, arena, this.limits.headerListBytesMax);
-    this.#requests = new RequestSection(this.#block, this.offersConnect);
+    const known = new KnownLine();
+    const line = this.isServer ? known : undefined;
+    this.#block = new FieldBlock(options.head, arena, this.limits.headerListBytesMax, line);
+    this.#requests = new RequestSection(this.#block, this.offersConnect, known);
     this.#responses = new ResponseSection(this.#block);
     this.#trailers = new TrailerBlock(this.#block);
   }

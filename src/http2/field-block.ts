@@ -163,7 +163,7 @@ export class FieldBlock {
     const run = this.#run;
     const count = this.#found;
     if (count === 0) {
-      run.missed();
+      if (this.#pending) run.missed();
       return this.#readRest(undefined);
     }
     hpack.skipTo(run.end);

@@ -110,7 +110,8 @@ async function report(
     for (const path of paths)
       samples.get(path.name)!.push(await measure(path, connections, seconds));
   console.log(
-    `\n${connections} connections: processor µs a request (both), its first quartile, requests/s, p50, p99 ms, failed`,
+    `\n${connections} connections: processor µs a request (both), median and first quartile;`,
+    "requests/s; p50, p99 ms; failed",
   );
   const values = (name: string, key: keyof Sample): number[] =>
     (samples.get(name) ?? []).map((row) => row[key]);

@@ -1,7 +1,9 @@
 /**
  * The fields that heads of one connection begin with again and again, as lines ready to be copied.
  *
- *   wanted ─(a head is decoded, and noted)─▶ known ─(heads begin otherwise, or go on alike)─▶ wanted
+ *   wanted ─(a head is decoded, and noted)─▶ known
+ *      ▲                                       │
+ *      └──(heads begin otherwise, or go on with what could have been noted)
  *
  * Runs of all connections that hold the same lines have the same id, so that who writes heads can
  * keep what it made of them (sent-run.ts).

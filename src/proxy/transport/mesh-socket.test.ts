@@ -4,7 +4,7 @@ import { EngineFixture } from "../../testing/engine-fixture.ts";
 import { type FakeScript, FakeUpstream } from "../../testing/fake-upstream.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: svc\r\n\r\n";
-const SIZE = 24 * 1024 * 1024;
+const SIZE = 12 * 1024 * 1024;
 const closers: (() => void)[] = [];
 afterEach(() => {
   for (const close of closers.splice(0).reverse()) close();

@@ -16,16 +16,18 @@ const remembered = 256;
 export class StreamTable<U> {
   count = 0;
   #slots: (Stream<U> | undefined)[] = new Array<Stream<U> | undefined>(firstSlots).fill(undefined);
+  /** Identifiers of what is in the slots, so that streams need not be looked at; 0: nothing. */
+  #ids = new Int32Array(firstSlots);
   #mask = firstSlots - 1;
   readonly #endedId: Int32Array = new Int32Array(remembered);
   readonly #ending: Uint8Array = new Uint8Array(remembered);
 
   find(id: number): Stream<U> | undefined {
-    const slots = this.#slots;
+    const ids = this.#ids;
     let at = (id >> 1) & this.#mask;
     for (;;) {
-      const stream = slots[at];
-      if (stream === undefined || stream.id === id) return stream;
+      if (ids[at] === id) return this.#slots[at];
+      if (ids[at] === 0) return undefined;
       at = (at + 1) & this.#mask;
     }
   }
@@ -37,19 +39,22 @@ export class StreamTable<U> {
 
   /** Streams behind it move up, so that no gap hides them. */
   remove(id: number): void {
+    const ids = this.#ids;
     const slots = this.#slots;
     const mask = this.#mask;
     let gap = (id >> 1) & mask;
-    while (slots[gap] !== undefined && slots[gap]!.id !== id) gap = (gap + 1) & mask;
-    if (slots[gap] === undefined) return;
+    while (ids[gap] !== 0 && ids[gap] !== id) gap = (gap + 1) & mask;
+    if (ids[gap] === 0) return;
     this.count--;
-    for (let at = (gap + 1) & mask; slots[at] !== undefined; at = (at + 1) & mask) {
-      const home = (slots[at]!.id >> 1) & mask;
+    for (let at = (gap + 1) & mask; ids[at] !== 0; at = (at + 1) & mask) {
+      const home = (ids[at]! >> 1) & mask;
       if (((at - home) & mask) < ((at - gap) & mask)) continue;
       slots[gap] = slots[at];
+      ids[gap] = ids[at]!;
       gap = at;
     }
     slots[gap] = undefined;
+    ids[gap] = 0;
   }
 
   /** All that are there, as an array of its own. */
@@ -76,13 +81,15 @@ export class StreamTable<U> {
 
   #put(stream: Stream<U>): void {
     let at = (stream.id >> 1) & this.#mask;
-    while (this.#slots[at] !== undefined) at = (at + 1) & this.#mask;
+    while (this.#ids[at] !== 0) at = (at + 1) & this.#mask;
     this.#slots[at] = stream;
+    this.#ids[at] = stream.id;
   }
 
   #grow(): void {
     const streams = this.all();
     this.#slots = new Array<Stream<U> | undefined>(this.#slots.length * 2).fill(undefined);
+    this.#ids = new Int32Array(this.#slots.length);
     this.#mask = this.#slots.length - 1;
     for (const stream of streams) this.#put(stream);
   }

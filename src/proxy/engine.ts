@@ -47,6 +47,7 @@ import { OwnAddresses } from "./listener/own-addresses.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { UnknownHosts } from "./tcp/unknown-hosts.ts";
+import { EventClock } from "./transport/event-clock.ts";
 import { Http2Context } from "./transport/http2-context.ts";
 import { Http2Stats } from "./transport/http2-stats.ts";
 import { upstreamHandlers } from "./upstream/connection.ts";
@@ -138,7 +139,8 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     const limits = { ...defaultEngineLimits, ...options.limits };
-    const { clock, random, metrics, log } = options;
+    const { random, metrics, log } = options;
+    const clock = new EventClock(options.clock);
     const timers = new TimerWheel(clock);
     const snapshot = options.snapshot ?? emptySnapshot(options);
     this.#generations = new GenerationCell(snapshot, (former) => former.snapshot.retire());

@@ -62,9 +62,11 @@ export abstract class Http2Connection
   data(bytes: Uint8Array, from: number, to: number): void {
     const { session } = this;
     if (this.#closing) return;
-    this.tick();
+    const { clock } = this.context;
+    session.nowMs = clock.hold();
     this.#heardMs = session.nowMs;
     session.receive(bytes, from, to);
+    clock.release();
     this.touch();
     if (session.halfSinceMs !== 0) this.#watchBy(session.halfSinceMs + this.context.times.headMs);
     if (session.isClogged && !this.#paused) {

@@ -1,11 +1,11 @@
 /** What all HTTP/2 connections of one engine share. */
-import type { Clock } from "../../core/clock.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import { HeadArena } from "../../http2/head-arena.ts";
 import { HeadBlockWriter } from "../../http2/head-block-writer.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import { Turn } from "../../io/turn.ts";
+import type { EventClock } from "./event-clock.ts";
 import type { Http2Stats } from "./http2-stats.ts";
 
 /** Milliseconds. */
@@ -25,7 +25,7 @@ export interface Http2Times {
 }
 
 export interface Http2ContextParts {
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly timers: TimerWheel;
   readonly sendPool: SendPool;
   /** Filled for each request that arrives, and for each response. */
@@ -36,7 +36,7 @@ export interface Http2ContextParts {
 }
 
 export class Http2Context {
-  readonly clock: Clock;
+  readonly clock: EventClock;
   readonly timers: TimerWheel;
   readonly sendPool: SendPool;
   readonly requestHead: MessageHead;

@@ -10,6 +10,7 @@ import { Metrics } from "../../telemetry/metrics.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
 import { published } from "../../testing/snapshot-sample.ts";
 import { defaultEngineLimits, http2Times } from "../exchange/limits.ts";
+import { EventClock } from "../transport/event-clock.ts";
 import { Http2Context } from "../transport/http2-context.ts";
 import { Http2Stats } from "../transport/http2-stats.ts";
 import { upstreamHandlers } from "./connection.ts";
@@ -137,7 +138,7 @@ test("a connection that ends does not wait for ever for a service that does not 
   const timers = new TimerWheel(systemClock);
   const sendPool = new SendPool({ lowBytes: 1, highBytes: 1_000, maxBytes: 2_000_000 });
   const context = new Http2Context({
-    clock: systemClock,
+    clock: new EventClock(systemClock),
     timers,
     sendPool,
     requestHead: new MessageHead(),

@@ -31,13 +31,21 @@ export class PreparedLines {
   }
 }
 
-/** Lines of HTTP/1.1 in [from, to) as literals; what is of one connection is left out. */
-export function encodeLines(lines: Uint8Array, from: number, to: number): Uint8Array {
-  putLines(encoder, lines, from, to);
-  const block = out.bytes.slice(out.start, out.end);
+/** As `writeLines`, as an array of its own. */
+function encodeLines(lines: Uint8Array, from: number, to: number): Uint8Array {
+  const { bytes, start, end } = writeLines(lines, from, to);
+  return bytes.slice(start, end);
+}
+
+/**
+ * Lines of HTTP/1.1 in [from, to) as literals; what is of one connection is left out. They are the
+ * whole output, which holds good until the next call.
+ */
+export function writeLines(lines: Uint8Array, from: number, to: number): OutputBuffer {
   out.taken(out.length);
+  putLines(encoder, lines, from, to);
   encoder.bytes = noBytes;
-  return block;
+  return out;
 }
 
 /** The same, straight into the output of an encoder. */

@@ -11,7 +11,7 @@ import { Flag, FrameType, preface, SettingId, streamIdMax, windowAtStart } from 
 import { HpackEncoder } from "./hpack-encoder.ts";
 import { OutputBuffer } from "./output-buffer.ts";
 import { PeerSettings } from "./peer-settings.ts";
-import { encodeLines } from "./prepared-lines.ts";
+import { writeLines } from "./prepared-lines.ts";
 import { SendSide } from "./send-side.ts";
 import { defaultSessionLimits, type SessionLimits } from "./session-limits.ts";
 import type { SessionOptions } from "./session-options.ts";
@@ -303,17 +303,18 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
   writeTrailers(stream: Stream<U>, lines: Uint8Array, from: number, to: number): void {
     if (stream.localEnded) return;
     assert(stream.headSent, "trailers before their head");
-    const block = encodeLines(lines, from, to);
+    const block = writeLines(lines, from, to);
     if (block.length === 0) return this.endStream(stream);
     const { out } = this;
     this.encoder.begin();
     const max = this.peer.frameBytesMax;
-    for (let at = 0; at < block.length; at += max) {
-      const end = Math.min(block.length, at + max);
-      const type = at === 0 ? FrameType.headers : FrameType.continuation;
-      const flags = (at === 0 ? Flag.endStream : 0) | (end === block.length ? Flag.endHeaders : 0);
+    for (let at = block.start; at < block.end; at += max) {
+      const end = Math.min(block.end, at + max);
+      const isFirst = at === block.start;
+      const type = isFirst ? FrameType.headers : FrameType.continuation;
+      const flags = (isFirst ? Flag.endStream : 0) | (end === block.end ? Flag.endHeaders : 0);
       out.frame(end - at, type, flags, stream.id);
-      out.range(block, at, end);
+      out.range(block.bytes, at, end);
     }
     this.endLocal(stream);
   }

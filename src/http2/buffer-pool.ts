@@ -2,26 +2,27 @@
  * Buffers that connections need only while something waits in them: taken when the first octet
  * comes, given back when the last has gone, so that ten thousand idle connections hold none.
  */
-const BUFFER_BYTES = 16 * 1024;
-const KEPT_BYTES_MAX = 128 * 1024;
-const KEPT_MAX = 16;
+/** The lengths that there are, and how many of each are kept. Longer ones are made as needed. */
+const sizes = [16 * 1024, 64 * 1024, 256 * 1024] as const;
+const keptMax = [16, 8, 4] as const;
 
 export const noBytes: Uint8Array = new Uint8Array(0);
 
 export class BufferPool {
-  readonly #free: Uint8Array[] = [];
+  readonly #free: readonly Uint8Array[][] = sizes.map(() => []);
 
   /** At least `bytes` long, with anything in it. */
   take(bytes: number): Uint8Array {
-    const last = this.#free.length - 1;
-    if (last >= 0 && this.#free[last]!.length >= bytes) return this.#free.pop()!;
-    return new Uint8Array(Math.max(BUFFER_BYTES, bytes));
+    const at = bytes <= sizes[0] ? 0 : bytes <= sizes[1] ? 1 : 2;
+    if (bytes > sizes[2]) return new Uint8Array(bytes);
+    return this.#free[at]!.pop() ?? new Uint8Array(sizes[at]!);
   }
 
   /** Nobody else may use it any more. */
   give(buffer: Uint8Array): void {
     const { length } = buffer;
-    if (length < BUFFER_BYTES || length > KEPT_BYTES_MAX) return;
-    if (this.#free.length < KEPT_MAX) this.#free.push(buffer);
+    if (length === 0) return;
+    const at = length === sizes[0] ? 0 : length === sizes[1] ? 1 : 2;
+    if (length === sizes[at] && this.#free[at]!.length < keptMax[at]!) this.#free[at]!.push(buffer);
   }
 }

@@ -21,7 +21,7 @@ export interface SessionSink<U = unknown> {
   headArrived(stream: Stream<U>, head: MessageHead): void;
   /** Client: a 1xx. */
   interimArrived(stream: Stream<U>, head: MessageHead): void;
-  /** [from, to) of what `receive` was given: the receiver's to keep. Never empty. */
+  /** [from, to) of what `receive` was given, never empty: the receiver's if its owner lets it. */
   dataArrived(stream: Stream<U>, bytes: Uint8Array, from: number, to: number): void;
   /** HTTP/1.1 lines, each with its CRLF, forbidden names left out; may be kept, may be empty. */
   trailersArrived(stream: Stream<U>, lines: Uint8Array, from: number, to: number): void;

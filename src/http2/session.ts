@@ -62,7 +62,7 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
     this.#trailers = new TrailerBlock(this.#block);
   }
 
-  /** Takes octets, cut anywhere. The array must not change afterwards. */
+  /** Takes octets, cut anywhere. It keeps none: what the sink keeps must not change afterwards. */
   receive(bytes: Uint8Array, from: number, to: number): void {
     if (this.failure !== undefined) return;
     const fault = this.#reader.read(bytes, from, to);

@@ -84,6 +84,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     }
     this.#settledAt = this.inputAt;
     this.#process();
+    if (this.input !== undefined) this.#connection.keeps = true;
   }
 
   trailersArrived(lines: Uint8Array, from: number, to: number): void {

@@ -75,9 +75,8 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     return this.#names ?? UNKNOWN_NAMES;
   }
 
-  /** Heads and content may be kept by whoever got them. */
   holds(): boolean {
-    return true;
+    return this.keeps;
   }
 
   override data(bytes: Uint8Array, from: number, to: number): void {

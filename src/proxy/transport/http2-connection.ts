@@ -35,6 +35,8 @@ export abstract class Http2Connection
   abstract readonly session: Session<StreamUser>;
   /** Undefined before it is open and after it is closed. */
   socket: TcpSocket<unknown> | undefined = undefined;
+  /** Somebody still uses what arrived last. Set by whoever does, in the call that brings it. */
+  keeps = false;
   #scheduled = false;
   /** The kernel is full: `drained` follows. */
   #full = false;
@@ -61,6 +63,7 @@ export abstract class Http2Connection
 
   data(bytes: Uint8Array, from: number, to: number): void {
     const { session } = this;
+    this.keeps = false;
     if (this.#closing) return;
     const { clock } = this.context;
     session.nowMs = clock.hold();

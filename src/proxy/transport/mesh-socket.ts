@@ -36,6 +36,8 @@ export function isMeshRequest(session: Session<StreamUser>, head: MessageHead): 
 /** Who has the connection, told as by a socket's handlers. */
 export interface MeshSocketUser {
   data(bytes: Uint8Array, from: number, to: number): void;
+  /** Whether what was received is still to be used; without it, it is taken to be. */
+  holds?(bytes: Uint8Array): boolean;
   drained(): void;
   /** FIN. */
   ended(): void;
@@ -99,10 +101,13 @@ export class MeshSocket<C extends MeshSocketUser> extends StreamSocket<C> implem
     if (this.#paused) {
       const arrived = bytes.subarray(from, to);
       this.#held = this.#held === undefined ? arrived : Buffer.concat([this.#held, arrived]);
+      this.connection.keeps = true;
       return;
     }
     this.stream.consumed(to - from);
     this.data.data(bytes, from, to);
+    const user = this.data;
+    if (user?.holds === undefined || user.holds(bytes)) this.connection.keeps = true;
     this.connection.touch();
   }
 

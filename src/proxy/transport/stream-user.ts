@@ -7,7 +7,7 @@ export interface StreamUser {
   headArrived(head: MessageHead): void;
   /** A 1xx; of client sessions only. */
   interimArrived(head: MessageHead): void;
-  /** The receiver's to keep. */
+  /** Hold good during the call only, unless the receiver sets `keeps` of the connection. */
   dataArrived(bytes: Uint8Array, from: number, to: number): void;
   /** Whole lines, the receiver's to keep; may be none. */
   trailersArrived(lines: Uint8Array, from: number, to: number): void;

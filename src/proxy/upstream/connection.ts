@@ -107,6 +107,11 @@ export class UpstreamConnection extends UpstreamSide {
     else this.user.upstreamData(bytes, from, to);
   }
 
+  /** Users copy what they keep: see UpstreamUser.upstreamData. */
+  holds(): boolean {
+    return false;
+  }
+
   drained(): void {
     const waiting = this.flush();
     if (waiting < 0) return;

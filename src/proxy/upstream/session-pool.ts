@@ -9,6 +9,7 @@ import { Session } from "../../http2/session.ts";
 import { defaultSessionLimits } from "../../http2/session-limits.ts";
 import type { Stream } from "../../http2/stream.ts";
 import type { TcpSocket } from "../../io/socket.ts";
+import { freeSpent } from "../../io/spent-bytes.ts";
 import type {
   ConnectAttempt,
   ConnectCause,
@@ -306,6 +307,7 @@ export const http2UpstreamHandlers: ConnectHandlers<Http2Upstream> = {
   },
   data(socket, bytes) {
     socket.data.data(bytes, 0, bytes.length);
+    if (!socket.data.keeps) freeSpent(bytes);
   },
   drain(socket) {
     socket.data.drained();

@@ -20,6 +20,7 @@ export interface UpstreamStreamUser extends UpstreamUser {
   upstreamInterim(head: MessageHead): void;
   /** `ended`: there is no content. */
   upstreamHead(head: MessageHead, ended: boolean): void;
+  /** bytes[from, to) hold good during the call only. */
   upstreamContent(bytes: Uint8Array, from: number, to: number): void;
   /** The message is whole; `trailers`: whole lines. */
   upstreamComplete(trailers: Uint8Array | undefined): void;

@@ -12,7 +12,7 @@ interface Flow {
 const block = new Uint8Array(262_144).fill(120);
 
 const server = Bun.listen<Flow>({
-  hostname: "127.0.0.1",
+  hostname: "0.0.0.0",
   port: 0,
   socket: {
     open(socket) {

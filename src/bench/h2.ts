@@ -1,6 +1,6 @@
 /**
  * HTTP/2 side by side, without TLS: h2load to a proxy to nghttpd (HTTP/2) or nginx (HTTP/1.1), or
- * with messages of gRPC, which are POSTs that nghttpd echoes and ends with a trailer. Ours has 100
+ * with messages of gRPC, which are POSTs that nghttpd answers and ends with a trailer. Ours has 100
  * services, 200 rules and telemetry on; HAProxy, nginx, nghttpx and Envoy one route each.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,6 +11,8 @@ import type { H1Options } from "./h1.ts";
 import { cpuMicros, geometricMean, median, pinned, quantile } from "./measure.ts";
 import { HOST, meshBinary, type Peer, startEnvoy, startMesh, startUpstream } from "./peer.ts";
 import {
+  GRPC_PATH,
+  grpcMessage,
   startHaproxyH2,
   startNghttpd,
   startNghttpx,
@@ -23,8 +25,6 @@ import { serviceRules } from "./rule-set.ts";
 const STREAMS = 10;
 /** Ours compiles what is hot while it serves; measured before that, it is the compiler's time. */
 const WARM_UP_SECONDS = 10;
-/** A message of gRPC: not compressed, 120 octets of payload. */
-const MESSAGE = new Uint8Array([0, 0, 0, 0, 120, ...new Array<number>(120).fill(120)]);
 const peers = ["haproxy", "nginx", "nghttpx", "envoy", "former"] as const;
 
 interface Suite {
@@ -48,11 +48,10 @@ export async function benchH2(options: H1Options): Promise<void> {
 
 export async function benchGrpc(options: H1Options): Promise<void> {
   const message = join(mkdtempSync(join(tmpdir(), "mesh-bench-")), "message");
-  writeFileSync(message, MESSAGE);
+  writeFileSync(message, grpcMessage);
   const fields = ["content-type: application/grpc", "te: trailers", "grpc-timeout: 5S"];
   const flags = [...fields.flatMap((field) => ["-H", field]), "-d", message];
-  const path = "/acme.v1.Reviews/Get";
-  await run({ title: "gRPC", version: "http2", flags, path }, options);
+  await run({ title: "gRPC", version: "http2", flags, path: GRPC_PATH }, options);
   rmSync(join(message, ".."), { recursive: true, force: true });
 }
 

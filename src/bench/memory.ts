@@ -1,13 +1,14 @@
 /**
  * What the proxy holds: idle, with 10,000 idle client connections, and while 1 GB goes up, down,
- * and down to a reader that reads slowly at first. Resident memory is sampled every 20 ms.
+ * and down to a reader that reads slowly at first; the same between two sidecars, and for a client
+ * that speaks HTTP/2 (curl). Resident memory is sampled every 20 ms.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../testing/free-port.ts";
 import { memoryMb } from "./measure.ts";
-import { HOST, type Peer, startMesh } from "./peer.ts";
+import { HOST, type Peer, startMesh, startMeshPair } from "./peer.ts";
 import { serviceRules } from "./rule-set.ts";
 
 const GIGABYTE = 1_000_000_000;
@@ -20,7 +21,7 @@ export async function benchMemory(): Promise<void> {
   const bulk = Bun.spawn([process.execPath, join(import.meta.dir, "bulk-server.ts")], {
     stdout: "pipe",
   });
-  let mesh: Peer | undefined;
+  const running: Peer[] = [];
   try {
     const first = await bulk.stdout.getReader().read();
     const upstreamPort = Number(new TextDecoder().decode(first.value).trim());
@@ -28,22 +29,40 @@ export async function benchMemory(): Promise<void> {
     mkdirSync(rules);
     writeFileSync(join(rules, "rules.yaml"), serviceRules(upstreamPort));
     const port = freePorts(1)[0]!;
-    mesh = await startMesh("mesh", directory, port, { rules });
+    const mesh = await startMesh("mesh", directory, port, { rules });
+    running.push(mesh);
     await Bun.sleep(SETTLING_MS);
     const idle = memoryMb(mesh.pid);
     console.log(`idle: ${idle.rss.toFixed(1)} MB, of it anonymous ${idle.anonymous.toFixed(1)} MB`);
     await idleConnections(mesh, idle.rss);
-    for (const [name, transfer] of Object.entries(transfers)) {
-      const peak = await peakDuring(mesh.pid, () => transfer(port));
-      console.log(
-        `${name}: peak ${peak.toFixed(1)} MB, ${(peak - idle.rss).toFixed(1)} above idle`,
-      );
-    }
+    await transferThrough([mesh], { port, host: HOST });
+    await transferThrough([mesh], { port, host: HOST }, http2Transfers);
+    const pair = await startMeshPair(directory, upstreamPort);
+    running.push(...pair);
+    await Bun.sleep(SETTLING_MS);
+    await transferThrough(pair, { port: pair.at(-1)!.port, host: "svc" });
   } finally {
-    await mesh?.stop();
+    for (const peer of running.reverse()) await peer.stop();
     bulk.kill();
     await bulk.exited;
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Every transfer, each with the peaks of all proxies on its way. */
+async function transferThrough(
+  proxies: readonly Peer[],
+  target: Target,
+  all: Transfers = transfers,
+): Promise<void> {
+  const idle = proxies.map(({ pid }) => memoryMb(pid).rss);
+  for (const [name, transfer] of Object.entries(all)) {
+    const peaks = await peaksDuring(proxies, () => transfer(target));
+    const parts = peaks.map(
+      (peak, i) =>
+        `${proxies[i]!.name} ${peak.toFixed(1)} MB, ${(peak - idle[i]!).toFixed(1)} more`,
+    );
+    console.log(`${name}: peak of ${parts.join("; of ")}`);
   }
 }
 
@@ -63,24 +82,49 @@ async function idleConnections(mesh: Peer, idleMb: number): Promise<void> {
   await Bun.sleep(1_000);
 }
 
-async function peakDuring(pid: number, work: () => Promise<void>): Promise<number> {
-  let peak = 0;
-  const timer = setInterval(() => {
-    peak = Math.max(peak, memoryMb(pid).rss);
-  }, 20);
+async function peaksDuring(proxies: readonly Peer[], work: () => Promise<void>): Promise<number[]> {
+  const peaks = proxies.map(() => 0);
+  const look = (): void => {
+    for (const [i, { pid }] of proxies.entries()) {
+      peaks[i] = Math.max(peaks[i]!, memoryMb(pid).rss);
+    }
+  };
+  const timer = setInterval(look, 20);
   await work();
   clearInterval(timer);
-  return Math.max(peak, memoryMb(pid).rss);
+  look();
+  return peaks;
 }
 
-const transfers: Readonly<Record<string, (port: number) => Promise<void>>> = {
-  "1 GB down": (port) => download(port, false),
-  "1 GB down, slow reader": (port) => download(port, true),
+interface Target {
+  readonly port: number;
+  readonly host: string;
+}
+
+type Transfers = Readonly<Record<string, (target: Target) => Promise<void>>>;
+const transfers: Transfers = {
+  "1 GB down": (target) => download(target, false),
+  "1 GB down, slow reader": (target) => download(target, true),
   "1 GB up": upload,
 };
+const http2Transfers: Transfers = {
+  "1 GB down, HTTP/2": (target) => curl(target, `/${GIGABYTE}`, "cat"),
+  "1 GB up, HTTP/2": (target) => curl(target, "/", "upload"),
+};
+
+/** `how`: reads the answer, or sends a gigabyte. */
+async function curl({ port, host }: Target, path: string, how: "cat" | "upload"): Promise<void> {
+  const head = `-sf --http2-prior-knowledge -H 'Host: ${host}'`;
+  const url = `http://127.0.0.1:${port}${path}`;
+  const body = `-X POST -H 'Content-Length: ${GIGABYTE}' -T -`;
+  const sends = `head -c ${GIGABYTE} /dev/zero | curl ${head} ${body} ${url}`;
+  const command = how === "cat" ? `curl ${head} ${url} | wc -c` : sends;
+  const answer = await new Response(Bun.spawn(["sh", "-c", command]).stdout).text();
+  if (answer.trim() !== String(GIGABYTE)) throw new Error(`${path}: ${answer}`);
+}
 
 /** A slow reader takes nothing for 10 ms after each piece, for the first 5 seconds. */
-async function download(port: number, slow: boolean): Promise<void> {
+async function download({ port, host }: Target, slow: boolean): Promise<void> {
   let received = 0;
   let headDone = false;
   const done = Promise.withResolvers<void>();
@@ -105,12 +149,12 @@ async function download(port: number, slow: boolean): Promise<void> {
       close: () => done.reject(new Error(`closed after ${received} bytes`)),
     },
   });
-  socket.write(`GET /${GIGABYTE} HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+  socket.write(`GET /${GIGABYTE} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   await done.promise;
   socket.terminate();
 }
 
-async function upload(port: number): Promise<void> {
+async function upload({ port, host }: Target): Promise<void> {
   const block = new Uint8Array(262_144).fill(121);
   let left = GIGABYTE;
   let answer = "";
@@ -135,7 +179,7 @@ async function upload(port: number): Promise<void> {
       close: () => done.reject(new Error(`closed with ${left} bytes to send: ${answer}`)),
     },
   });
-  socket.write(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: ${GIGABYTE}\r\n\r\n`);
+  socket.write(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${GIGABYTE}\r\n\r\n`);
   send(socket);
   await done.promise;
   socket.terminate();

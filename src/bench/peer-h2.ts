@@ -1,6 +1,6 @@
 /**
  * Peers that speak HTTP/2 without TLS, as real processes with one worker each: the upstream is
- * nghttpd, which answers a file, or to a POST what it was sent, and ends it with a trailer.
+ * nghttpd, which answers a file, whatever it was sent, and ends it with a trailer if told to.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,12 +9,17 @@ import { BODY, launch, nginxConfig, type Peer } from "./peer.ts";
 /** What the upstream of a proxy speaks. */
 export type UpstreamVersion = "http1" | "http2";
 
+export const GRPC_PATH = "/acme.v1.Reviews/Get";
+/** A message of gRPC: not compressed, 120 octets of payload. */
+export const grpcMessage = new Uint8Array([0, 0, 0, 0, 120, ...new Array<number>(120).fill(120)]);
+
 export function startNghttpd(directory: string, port: number, trailer = ""): Promise<Peer> {
   const home = join(directory, "nghttpd");
-  mkdirSync(home, { recursive: true });
+  mkdirSync(join(home, GRPC_PATH, ".."), { recursive: true });
   writeFileSync(join(home, "answer"), BODY);
+  writeFileSync(join(home, GRPC_PATH), grpcMessage);
   const ending = trailer === "" ? [] : [`--trailer=${trailer}`];
-  const flags = ["--no-tls", "-n1", "-d", home, "--echo-upload", "-m", "1000", ...ending];
+  const flags = ["--no-tls", "-n1", "-d", home, "-m", "1000", ...ending];
   const command = ["nghttpd", ...flags, String(port)];
   return launch({ name: "nghttpd", directory: home, port, command });
 }

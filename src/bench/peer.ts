@@ -145,7 +145,7 @@ export async function startMesh(
 ): Promise<Peer> {
   const { binary = meshBinary, rules, flags = [] } = options;
   const file = name.replaceAll("/", "-");
-  const [api] = freePorts(1);
+  const [api, readiness] = freePorts(2);
   const any = "127.0.0.1:0";
   const manager = await launch({
     name: `${file}-manager`,
@@ -163,7 +163,8 @@ export async function startMesh(
     command: [
       ...[binary, "proxy", "--manager", `http://127.0.0.1:${api}`],
       ...["--outbound", `127.0.0.1:${port}`, "--inbound", any, "--admin", any],
-      ...["--readiness", any, "--state-dir", join(directory, `${file}-state`)],
+      ...["--readiness", `127.0.0.1:${readiness}`],
+      ...["--state-dir", join(directory, `${file}-state`)],
       ...flags,
     ],
   });
@@ -171,7 +172,18 @@ export async function startMesh(
     await proxy.stop();
     await manager.stop();
   };
+  await untilReady(readiness!);
   return { ...proxy, name, stop };
+}
+
+/** A proxy's port is open before its first configuration has arrived. */
+async function untilReady(port: number): Promise<void> {
+  for (let tries = 0; tries < 400; tries++) {
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz/ready`).catch(() => undefined);
+    if (answer?.status === 200) return;
+    await Bun.sleep(50);
+  }
+  throw new Error("the proxy does not become ready");
 }
 
 /**

@@ -22,6 +22,9 @@ import {
 import { pathRules, serviceRules } from "./rule-set.ts";
 
 /** Who is compared with whom. */
+/** A proxy that has started gives memory back a little later. */
+const SETTLING_MS = 4_000;
+
 const pairs: readonly (readonly [string, string])[] = [
   ["mesh", "haproxy"],
   ["mesh", "nginx"],
@@ -108,6 +111,7 @@ async function startPeers(
 }
 
 async function report(peers: readonly Peer[], options: H1Options): Promise<void> {
+  await Bun.sleep(SETTLING_MS);
   printMemory("idle", peers);
   const load = (peer: Peer, connections: number, seconds: number) => ({
     url: `http://127.0.0.1:${peer.port}/route/9`,

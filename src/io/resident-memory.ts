@@ -11,6 +11,9 @@ const MADV_DONTNEED = 4;
 /** One line of /proc/PID/maps: "range perms offset device inode path". */
 const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ \d+\s+(.*)$/;
 
+/** Permissions of code and of constants. */
+const CLEAN: ReadonlySet<string> = new Set(["r-xp", "r--p"]);
+
 /** Of this thread. */
 export function collectGarbage(): void {
   Bun.gc(true);
@@ -19,7 +22,7 @@ export function collectGarbage(): void {
 /** Takes tens of milliseconds: for a time when nothing waits. */
 export function giveMemoryBack(): void {
   collectGarbage();
-  for (const { start, length } of codeMappings()) libc()?.madvise(start, length, MADV_DONTNEED);
+  for (const { start, length } of cleanMappings()) libc()?.madvise(start, length, MADV_DONTNEED);
 }
 
 interface Mapping {
@@ -28,10 +31,10 @@ interface Mapping {
 }
 
 /**
- * Mappings of executables and libraries with code, of which this process has changed no page: a
+ * Code and constants of executables and libraries, of which this process has changed no page: a
  * changed one is not in the file and would be lost.
  */
-function codeMappings(): Mapping[] {
+function cleanMappings(): Mapping[] {
   if (libc() === undefined) return [];
   const found: Mapping[] = [];
   let current: Mapping | undefined;
@@ -39,8 +42,8 @@ function codeMappings(): Mapping[] {
     const head = MAPPING.exec(line);
     if (head !== null) {
       const start = BigInt(`0x${head[1]}`);
-      const isCode = head[3] === "r-xp" && head[4]!.startsWith("/");
-      current = isCode ? { start, length: BigInt(`0x${head[2]}`) - start } : undefined;
+      const isClean = CLEAN.has(head[3]!) && head[4]!.startsWith("/");
+      current = isClean ? { start, length: BigInt(`0x${head[2]}`) - start } : undefined;
     } else if (current !== undefined && line.startsWith("Anonymous:")) {
       if (/ 0 kB$/.test(line)) found.push(current);
       current = undefined;

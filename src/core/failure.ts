@@ -92,6 +92,7 @@ const rows = {
   // What an upstream did.
   connectFailure:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-failure"],
   connectTimeout:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-timeout"],
+  upstreamWithoutHttp2: ["UPE",  "upstream", 502, 12, "never", "upstream-speaks-no-http2"],
   upstreamTls:          ["UF",   "upstream", 503, 14, "unsent", "upstream-tls-failure"],
   upstreamGone:         ["UC",   "upstream", 503, 14, "idempotent", "upstream-closed"],
   upstreamCutShort:     ["UC",   "upstream", 502, 14, "idempotent", "upstream-closed-in-head"],

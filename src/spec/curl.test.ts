@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { CertificateAuthority } from "../testing/certificate-authority.ts";
 import { type Meeting, startMeeting } from "./mesh.ts";
 import { buildFixtures, installed, type Output, run } from "./peer.ts";
 import { Stage } from "./process.ts";
@@ -212,4 +213,34 @@ test.skipIf(skipped).each([
     expect(out).toContain("10000 2xx, 0 3xx, 0 4xx, 0 5xx");
   },
   70_000,
+);
+
+test.skipIf(skipped)(
+  "curl, started by the sidecar, reaches HTTPS outside of the mesh through it",
+  async () => {
+    expect(missing).toBe("");
+    const { chain, key } = new CertificateAuthority().issue({ name: "outside" });
+    const tls = { cert: chain, key };
+    const fetch = () => new Response("outside");
+    // Loopback, and not one of the addresses to which applications go by themselves.
+    const outside = Bun.serve({ hostname: "127.0.0.2", port: 0, tls, fetch });
+    try {
+      const any = ["outbound", "inbound", "admin", "readiness"].flatMap((port) => [
+        `--${port}`,
+        "127.0.0.1:0",
+      ]);
+      const sidecar = [...any, "--state-dir", join(stage.directory, "wrapped-curl")];
+      const url = `https://127.0.0.2:${outside.port}/`;
+      const asked = ["--silent", "--insecure", "--write-out", " by %{http_connect}", url];
+      const { child, output } = stage.mesh([
+        ...["proxy", "--manager", meeting.manager, ...sidecar],
+        ...["--", "curl", ...asked],
+      ]);
+      expect({ code: await child.exited, output: output() }).toMatchObject({ code: 0 });
+      expect(output()).toContain("outside by 200");
+    } finally {
+      await outside.stop(true);
+    }
+  },
+  30_000,
 );

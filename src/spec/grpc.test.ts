@@ -88,9 +88,9 @@ for (const [client, server, cases] of pairs)
     40_000,
   );
 
-for (const client of ["node", "bun", "python"] as const)
+for (const client of ["node", "bun", "python", "go"] as const)
   test.skipIf(peers[client].skipped)(
-    `${client}, started by the sidecar, finds a service by http_proxy`,
+    `${client}, started by the sidecar, finds a service by the proxy that it is given`,
     async () => {
       expect(peers[client].missing).toBe("");
       const name = "echo-node:8000";

@@ -91,9 +91,23 @@ test("calls by name go through the proxy, calls to itself do not", () => {
     PORT: "9080",
     HTTP_PROXY: "http://127.0.0.1:4711",
     http_proxy: "http://127.0.0.1:4711",
-    NO_PROXY: "localhost,127.0.0.1,::1",
-    no_proxy: "localhost,127.0.0.1,::1",
+    HTTPS_PROXY: "http://127.0.0.1:4711",
+    https_proxy: "http://127.0.0.1:4711",
+    grpc_proxy: "http://127.0.0.1:4711",
+    NO_PROXY: "localhost,127.0.0.1,::1,169.254.169.254",
+    no_proxy: "localhost,127.0.0.1,::1,169.254.169.254",
     MESH_OUTBOUND: "127.0.0.1:4711",
+  });
+});
+
+test("the way out for HTTPS that an operator has set stays, and gRPC goes through the mesh", () => {
+  const outbound = { hostname: "127.0.0.1", port: 4711 };
+  const own = { https_proxy: "http://proxy.corp:3128" };
+  expect(applicationEnvironment(own, outbound)).toMatchObject({
+    HTTP_PROXY: "http://127.0.0.1:4711",
+    HTTPS_PROXY: "http://proxy.corp:3128",
+    https_proxy: "http://proxy.corp:3128",
+    grpc_proxy: "http://127.0.0.1:4711",
   });
 });
 

@@ -94,18 +94,27 @@ export class Application {
   }
 }
 
-/** What an application needs to call through this proxy without knowing of it. */
+/**
+ * What an application needs to call through this proxy without knowing of it. Go's gRPC knows
+ * HTTPS_PROXY alone, whatever it calls, and tunnels by CONNECT, as HTTPS to the outside does. One
+ * that is set already is somebody's way out, and stays; other gRPC has a name of its own.
+ */
 export function applicationEnvironment(
   own: Readonly<Record<string, string | undefined>>,
   outbound: HostPort,
 ): Record<string, string | undefined> {
   const address = `${outbound.hostname}:${outbound.port}`;
-  // Calls to itself must not leave the machine; names of services must go through the proxy.
-  const direct = "localhost,127.0.0.1,::1";
+  // Calls to itself, or to the machine's cloud, are nobody's else; names of services must go
+  // through the proxy.
+  const direct = "localhost,127.0.0.1,::1,169.254.169.254";
+  const secure = own.HTTPS_PROXY || own.https_proxy || `http://${address}`;
   return {
     ...own,
     HTTP_PROXY: `http://${address}`,
     http_proxy: `http://${address}`,
+    HTTPS_PROXY: secure,
+    https_proxy: secure,
+    grpc_proxy: `http://${address}`,
     NO_PROXY: direct,
     no_proxy: direct,
     MESH_OUTBOUND: address,

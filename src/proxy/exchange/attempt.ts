@@ -9,6 +9,7 @@
 import { backoffMs } from "../../core/backoff.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
 import { isIdempotent } from "../../http/method.ts";
+import { type ConnectCause, failureOf } from "../../io/tcp-connector.ts";
 import { NO_HASH } from "../cluster/balancing/balancer.ts";
 import {
   type HashPolicy,
@@ -18,6 +19,7 @@ import {
 } from "../cluster/balancing/hash-policy.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { PASSTHROUGH } from "../cluster/make-cluster.ts";
+import { CallKind } from "../grpc/media-type.ts";
 import { NO_WAIT } from "../grpc/pushback.ts";
 import { RetryOn, retriesFailure } from "../route/retry.ts";
 import { originalEndpoint } from "../tcp/original-endpoint.ts";
@@ -54,19 +56,62 @@ function beginTry(ex: Exchange): Failure | undefined {
   ex.attempts++;
   ex.tryDeadlineMs = ex.perTryTimeoutMs === 0 ? 0 : ex.env.nowMs + ex.perTryTimeoutMs;
   const pool = poolOf(endpoint, cluster, ex.env.pools);
-  return speaksHttp2(ex, pool) ? useStream(ex, pool) : useConnection(ex, pool);
+  if (!speaksHttp2(ex, pool)) return useConnection(ex, pool);
+  return refusesCall(ex, pool) ? Failures.upstreamWithoutHttp2 : useStream(ex, pool);
 }
 
 /**
  * HTTP/2 goes on as HTTP/2 between sidecars, whose far end knows what its application speaks, and
- * to an application that may speak either; HTTP/1.1 goes on as it is. What a tunnel holds is not
- * ours to choose: it gets a connection of its own.
+ * to an application that may speak either, unless it was found not to; HTTP/1.1 goes on as it is.
+ * gRPC is nothing in HTTP/1.1. What a tunnel holds is not ours to choose: it gets a connection of
+ * its own.
  */
 function speaksHttp2(ex: Exchange, pool: ConnectionPool): boolean {
   if (ex.connects) return false;
   const { protocol } = ex.cluster!.settings;
   if (protocol === "http2") return true;
-  return ex.downstream!.stream !== undefined && (protocol === "any" || pool.takesMesh);
+  if (ex.downstream!.stream === undefined) return false;
+  if (protocol === "any") return isNativeCall(ex) || !pool.sessions.spoken.lacksHttp2(ex.env.nowMs);
+  return pool.takesMesh && !pool.sessions.spoken.lacksHttp2(ex.env.nowMs);
+}
+
+/** gRPC itself: gRPC-Web goes over any version. */
+function isNativeCall({ call }: Exchange): boolean {
+  return call !== undefined && call.kind === CallKind.grpc;
+}
+
+/** The application has said itself that it speaks no HTTP/2. */
+function refusesCall(ex: Exchange, pool: ConnectionPool): boolean {
+  if (ex.cluster!.settings.protocol !== "any") return false;
+  return isNativeCall(ex) && pool.sessions.spoken.answersOtherwise(ex.env.nowMs);
+}
+
+/**
+ * No HTTP/2 came of the try, so nothing of the request was sent: it goes on in HTTP/1.1, if nobody
+ * said that the peer speaks HTTP/2. False: it has failed.
+ */
+export function goesOnInHttp1(ex: Exchange): boolean {
+  const cluster = ex.cluster!;
+  if (cluster.settings.protocol === "http2") return false;
+  const pool = poolOf(ex.endpoint!, cluster, ex.env.pools);
+  if (!pool.sessions.spoken.lacksHttp2(ex.env.nowMs)) return false;
+  if (cluster.settings.protocol === "any" && isNativeCall(ex)) return false;
+  if (ex.pending) cluster.limits.releasePending(ex.endpoint);
+  ex.pending = false;
+  const failure = useConnection(ex, pool);
+  if (failure !== undefined) tryFailed(ex, failure);
+  else if (ex.acceptsBody) ex.downstream?.resumeInput();
+  if (ex.downstream !== undefined) armTimer(ex);
+  return true;
+}
+
+/** What a connect that came to nothing is; a call is told if it can never be anything. */
+export function connectFailure(ex: Exchange, cause: ConnectCause): Failure {
+  const pool = poolOf(ex.endpoint!, ex.cluster!, ex.env.pools);
+  if (cause === "protocol" && refusesCall(ex, pool)) return Failures.upstreamWithoutHttp2;
+  // Whoever listens there next may be another program.
+  if (cause === "refused") pool.forgetProtocol();
+  return failureOf(cause);
 }
 
 function useStream(ex: Exchange, pool: ConnectionPool): Failure | undefined {

@@ -2,9 +2,9 @@
 import { type Failure, Failures } from "../../core/failure.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
-import { type ConnectCause, failureOf } from "../../io/tcp-connector.ts";
+import type { ConnectCause } from "../../io/tcp-connector.ts";
 import { CallKind, callKindOf } from "../grpc/media-type.ts";
-import { runTry, tryAgainToConnect, tryFailed } from "./attempt.ts";
+import { connectFailure, goesOnInHttp1, runTry, tryAgainToConnect, tryFailed } from "./attempt.ts";
 import { dispatch, dispatchDelayed } from "./dispatch.ts";
 import { After, type DownstreamSide } from "./downstream-side.ts";
 import { Exchange, Phase, Wake } from "./exchange.ts";
@@ -120,12 +120,13 @@ export class ForwardedExchange extends Exchange {
   override upstreamFailed(cause: ConnectCause, detail: string): void {
     this.env.tick();
     this.upstream = undefined;
+    if (cause === "protocol" && goesOnInHttp1(this)) return;
     this.detail = cause;
     this.transportDetail = detail;
     const { series } = this.cluster!.stats;
     if (cause === "timeout") series.connectTimeouts.increment();
     else series.connectFailures.increment();
-    tryFailed(this, failureOf(cause));
+    tryFailed(this, connectFailure(this, cause));
   }
 
   override upstreamData(bytes: Uint8Array, from: number, to: number): void {

@@ -100,6 +100,11 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
     return this.#sessions;
   }
 
+  /** What was learnt of the peer is no longer sure. */
+  forgetProtocol(): void {
+    this.#sessions?.spoken.forget();
+  }
+
   #dial(connection: UpstreamConnection, timeoutMs: number): void {
     connection.attempt = this.#parts.connector.connect(this.#target, connection, timeoutMs);
   }

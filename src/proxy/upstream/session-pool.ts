@@ -23,6 +23,7 @@ import { Http2Connection, upstreamLoss } from "../transport/http2-connection.ts"
 import type { Http2Context } from "../transport/http2-context.ts";
 import { MESH_SETTING, MESH_STREAMS, MESH_VERSION } from "../transport/mesh-socket.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
+import { PeerProtocol } from "./peer-protocol.ts";
 import {
   type SessionConnection,
   type SessionWaiter,
@@ -43,6 +44,8 @@ export interface SessionPoolParts {
 }
 
 export class SessionPool {
+  /** What was learnt of the peer by trying. */
+  readonly spoken = new PeerProtocol();
   readonly #target: ConnectTarget;
   readonly #parts: SessionPoolParts;
   readonly #onEmpty: (pool: SessionPool) => void;
@@ -111,6 +114,13 @@ export class SessionPool {
       this.#waiting.shift()!.sessionReady(connection);
     if (this.#waiting.length === 0 || this.#connections.some(({ isOpening }) => isOpening)) return;
     if (this.#connections.length < CONNECTIONS_MAX) this.#connect(connection.timeoutMs);
+  }
+
+  /** No HTTP/2 came of it; `answered`: the peer said something else. */
+  refused(connection: Http2Upstream, answered: boolean): void {
+    if (this.#connections.every(({ session }) => !session.isReady))
+      this.spoken.refused(answered, this.#parts.context.clock.nowMs());
+    this.failed(connection, "protocol");
   }
 
   failed(connection: Http2Upstream, cause: ConnectCause, detail = ""): void {
@@ -239,23 +249,24 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   override expire(): void {
     if (this.session.isReady || this.#gone) return super.expire();
     this.#gone = true;
-    this.#pool.failed(this, "protocol");
+    this.#pool.refused(this, false);
     this.abort();
   }
 
   override ended(): void {
     const opening = this.isOpening;
     this.#gone = true;
+    // First: the socket closes in the call, and nobody may take that for room for another one.
+    if (opening) this.#pool.refused(this, false);
     super.ended();
-    if (opening) this.#pool.failed(this, "protocol");
-    else this.#leave();
+    if (!opening) this.#leave();
   }
 
   override closed(reset: boolean): void {
     const opening = this.isOpening;
     this.#gone = true;
     super.closed(reset);
-    if (opening) this.#pool.failed(this, "protocol");
+    if (opening) this.#pool.refused(this, false);
     else this.#leave();
   }
 
@@ -266,6 +277,7 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   requestRefused(): void {}
 
   settingsArrived(): void {
+    this.#pool.spoken.forget();
     this.watchSidecar();
     this.admitSoon();
   }
@@ -278,7 +290,7 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
     const opening = this.isOpening;
     this.#gone = true;
     super.sessionFailed(failure, detail);
-    if (opening) this.#pool.failed(this, "protocol");
+    if (opening) this.#pool.refused(this, true);
     else this.#leave();
   }
 

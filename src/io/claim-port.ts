@@ -4,7 +4,7 @@
  * traffic. So before the first one is opened the port is bound alone, and given up again.
  */
 import type { SocketHandlers } from "./socket.ts";
-import { listenTcp } from "./tcp-listener.ts";
+import { type ListenOptions, listenTcp } from "./tcp-listener.ts";
 
 const nobody: SocketHandlers<undefined> = {
   open: (socket) => socket.terminate(),
@@ -15,8 +15,9 @@ const nobody: SocketHandlers<undefined> = {
 };
 
 /** The port: `port`, or a free one where that is 0. Throws ListenError: somebody has it. */
-export function claimPort(at: { readonly hostname: string; readonly port: number }): number {
-  const listener = listenTcp({ hostname: at.hostname, port: at.port }, nobody);
+export function claimPort(at: Pick<ListenOptions, "hostname" | "port" | "ipv6Only">): number {
+  const { hostname, port: wanted, ipv6Only = false } = at;
+  const listener = listenTcp({ hostname, port: wanted, ipv6Only }, nobody);
   const { port } = listener;
   listener.stop();
   return port;

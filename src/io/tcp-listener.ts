@@ -6,7 +6,7 @@
 import { libc } from "./libc.ts";
 import type { SocketHandlers } from "./socket.ts";
 import { localAddressOf } from "./socket-address.ts";
-import { setBacklog } from "./socket-options.ts";
+import { setBacklog, setTransparent } from "./socket-options.ts";
 
 export interface ListenOptions {
   readonly hostname: string;
@@ -18,6 +18,10 @@ export interface ListenOptions {
   readonly backlog?: number;
   /** An already listening socket to take over, instead of binding: hot restart. */
   readonly fd?: number;
+  /** For "::": IPv4 is another socket's. */
+  readonly ipv6Only?: boolean;
+  /** Takes connections to any address, as TPROXY hands them over; needs CAP_NET_ADMIN. */
+  readonly transparent?: boolean;
 }
 
 const BACKLOG = 4_096;
@@ -37,6 +41,11 @@ export class ListenError extends Error {
 export function listenTcp<C>(options: ListenOptions, handlers: SocketHandlers<C>): TcpListener {
   const native = bunHandlers(handlers);
   const listener = bind(options, native);
+  if (options.transparent === true && !setTransparent(listener.fd)) {
+    listener.stop();
+    const { hostname, port } = options;
+    throw new ListenError("EPERM", `cannot listen on ${hostname}:${port} for TPROXY (EPERM)`);
+  }
   setBacklog(listener.fd, options.backlog ?? BACKLOG);
   return new TcpListener(listener, native, options);
 }
@@ -99,10 +108,10 @@ export class TcpListener {
 }
 
 function bind(options: ListenOptions, socket: BunHandlers): BunListener {
-  const { hostname, port, fd, reusePort = false } = options;
+  const { hostname, port, fd, reusePort = false, ipv6Only = false } = options;
   try {
     if (fd !== undefined) return listenOn({ fd, socket });
-    return listenOn({ hostname, port, reusePort, socket });
+    return listenOn({ hostname, port, reusePort, ipv6Only, socket });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     throw new ListenError(code, `cannot listen on ${hostname}:${port}: ${reasonOf(code, error)}`);
@@ -139,6 +148,7 @@ interface NativeListen {
   readonly hostname?: string;
   readonly port?: number;
   readonly reusePort?: boolean;
+  readonly ipv6Only?: boolean;
   readonly socket: BunHandlers;
 }
 

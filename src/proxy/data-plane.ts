@@ -15,7 +15,7 @@ import { HeldBytes } from "../io/held-bytes.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
 import type { SocketAddress } from "../io/socket-address.ts";
-import type { TcpListener } from "../io/tcp-listener.ts";
+import { ListenError, type ListenOptions, type TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
 import type { LineSink } from "../telemetry/access-log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -30,6 +30,8 @@ import { Engine, type EngineCapture, type EngineStats } from "./engine.ts";
 import { connectionsWithin, defaultEngineLimits } from "./exchange/limits.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { EdgeListeners } from "./gateway/edge-listeners.ts";
+import { besideInIpv6, IPV6_NAMES, isWithoutIpv6 } from "./listener/both-families.ts";
+import type { ListenerName } from "./listener/own-addresses.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
@@ -45,6 +47,8 @@ export interface DataPlaneParts {
   /** What it shares with others in this process; absent: it is alone. */
   readonly shared?: SharedParts;
 }
+
+type Open = (at: ListenOptions) => TcpListener;
 
 export interface SharedParts {
   /** How many there are, with this one. */
@@ -183,10 +187,11 @@ export class DataPlane implements TrafficPlane {
     const { DnsServer } = await import("./dns/dns-server.ts");
     const { MachineResolvers } = await import("./dns/machine-resolvers.ts");
     const machine = new MachineResolvers(clock);
+    const own = [{ address: hostname, port }];
     const dns = new DnsServer({
       clock,
       metrics: this.metrics,
-      resolvers: () => machine.servers({ address: hostname, port }),
+      resolvers: () => machine.servers(own),
       names: this.captureView.names,
     });
     try {
@@ -194,9 +199,24 @@ export class DataPlane implements TrafficPlane {
     } catch (thrown) {
       throw bindFault("dns", flags.dns, thrown);
     }
+    await this.#openDnsBeside(dns, own);
     // A configuration may have come in between.
     dns.names = this.captureView.names;
     this.#dns = dns;
+  }
+
+  /** Captured questions to a resolver's IPv6 address arrive at ::1, whatever IPv4 is bound to. */
+  async #openDnsBeside(dns: DnsServer, own: SocketAddress[]): Promise<void> {
+    const { hostname } = this.#parts.flags.dns!;
+    if (besideInIpv6({ hostname, port: dns.port }) === undefined) return;
+    const loopback = { hostname: "::1", port: dns.port };
+    try {
+      await dns.listen(loopback);
+      own.push({ address: loopback.hostname, port: loopback.port });
+    } catch (thrown) {
+      if (isWithoutIpv6(thrown)) return;
+      this.#parts.log.warn("no DNS over IPv6", { address: addressOf(loopback) });
+    }
   }
 
   closeDns(): void {
@@ -224,23 +244,51 @@ export class DataPlane implements TrafficPlane {
     const outbound = (): TcpListener =>
       this.#outbound.listenOutbound(at("outbound", flags.outbound));
     this.#listeners.set("outbound", bindOr("outbound", flags.outbound, outbound));
+    this.#listenBeside("outbound", at, (beside) => this.#outbound.listenBeside("outbound", beside));
     this.#listenTcp(at);
     const engine = this.#inbound;
     const { app, service } = flags;
     if (engine === undefined || app === undefined) return;
     const version = flags.labels.version ?? "";
     const { protocol } = flags;
-    const open = (): TcpListener => {
-      const address = at("inbound", flags.inbound);
-      if (protocol !== "tcp") {
-        const speaks = applicationProtocol(protocol);
-        return engine.listenInbound({ ...address, app, service, version, protocol: speaks });
-      }
+    if (protocol === "tcp") {
       const local = { ...app, service, version, protocol, connectTimeoutMs: 5_000 };
-      return this.#tcp.listenApplication(local, address);
-    };
-    this.#listeners.set("inbound", bindOr("inbound", flags.inbound, open));
+      const open = (where: ListenOptions) => this.#tcp.listenApplication(local, where);
+      this.#listenInbound(at, open, open);
+    } else {
+      const speaks = applicationProtocol(protocol);
+      this.#listenInbound(
+        at,
+        (where) => engine.listenInbound({ ...where, app, service, version, protocol: speaks }),
+        (where) => engine.listenBeside("inbound", where),
+      );
+    }
+  }
+
+  #listenInbound(at: Place, open: Open, openBeside: Open): void {
+    const { flags } = this.#parts;
+    const listener = bindOr("inbound", flags.inbound, () => open(at("inbound", flags.inbound)));
+    this.#listeners.set("inbound", listener);
     this.#known("inbound");
+    this.#listenBeside("inbound", at, openBeside);
+  }
+
+  /** At the same port of IPv6, where there is IPv6. */
+  #listenBeside(name: ListenerName, at: Place, open: Open): void {
+    const { hostname } = this.#parts.flags[name];
+    const beside = besideInIpv6({ hostname, port: this.#listeners.get(name)!.port });
+    if (beside === undefined) return;
+    const named = IPV6_NAMES[name];
+    try {
+      const listener = open({ ...at(named, { ...beside, ipv6Only: true }), ipv6Only: true });
+      this.#listeners.set(named, listener);
+      this.#tcp.own.add(name, listener.hostname, listener.port);
+    } catch (thrown) {
+      if (!(thrown instanceof ListenError)) throw thrown;
+      if (isWithoutIpv6(thrown)) return;
+      const address = addressOf(beside);
+      this.#parts.log.warn("not reached by IPv6", { listener: name, address, code: thrown.code });
+    }
   }
 
   /** What the application calls: services by their addresses, all else by what it says. */
@@ -312,7 +360,11 @@ export class DataPlane implements TrafficPlane {
   listeners(): ListenerView[] {
     const bound = (["outbound", "inbound"] as const).flatMap((name) => {
       const address = this.address(name);
-      return address === undefined ? [] : [{ name, address: addressOf(address) }];
+      const beside = this.#listeners.get(IPV6_NAMES[name]);
+      return [
+        ...(address === undefined ? [] : [{ name, address: addressOf(address) }]),
+        ...(beside === undefined ? [] : [{ name: IPV6_NAMES[name], address: addressOf(beside) }]),
+      ];
     });
     const relayed = [...this.#listeners].filter(([name]) => name.startsWith("tcp "));
     const views = relayed.map(([name, listener]) => ({

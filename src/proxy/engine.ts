@@ -43,7 +43,7 @@ import { acceptCaptured, type CapturePort } from "./listener/captured.ts";
 import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.ts";
 import type { AcceptedConnection, DownstreamOwner, Peer } from "./listener/downstream-owner.ts";
 import { Http2Downstream } from "./listener/http2-downstream.ts";
-import { OwnAddresses } from "./listener/own-addresses.ts";
+import { type ListenerName, OwnAddresses } from "./listener/own-addresses.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { UnknownHosts } from "./tcp/unknown-hosts.ts";
@@ -79,6 +79,10 @@ export interface ListenAddress {
   readonly reusePort?: boolean;
   /** A listening socket to take over. */
   readonly fd?: number;
+  /** For "::": IPv4 is another listener's. */
+  readonly ipv6Only?: boolean;
+  /** For what TPROXY hands over. */
+  readonly transparent?: boolean;
 }
 
 export interface OutboundOptions extends ListenAddress {
@@ -131,6 +135,8 @@ export class Engine {
   readonly #generations: GenerationCell<Snapshot>;
   readonly #connectionsActive: Gauge;
   readonly #connectionsRefused: Counter;
+  /** Of listeners, by name. */
+  readonly #owners = new Map<ListenerName, DownstreamOwner>();
   /** Of captured connections to other ports of the application. */
   readonly #ownersAt = new Map<number, DownstreamOwner>();
   #application: InboundOptions | undefined = undefined;
@@ -245,6 +251,13 @@ export class Engine {
     return { name: "inbound", defaultPort: port, route: fixedRoute("inbound", cluster) };
   }
 
+  /** A further address for what that listener takes. Throws ListenError. */
+  listenBeside(name: ListenerName, at: ListenAddress): TcpListener {
+    const owner = this.#owners.get(name);
+    assert(owner !== undefined, "a listener is opened before one beside it");
+    return this.#listenFor(owner, at);
+  }
+
   /** A gateway's: what its snapshot lets in by this listener. Throws ListenError. */
   listenEdge(options: EdgeOptions): TcpListener {
     const { name, port, tls } = options;
@@ -316,8 +329,13 @@ export class Engine {
 
   #listen(address: ListenAddress, facts: ListenerFacts): TcpListener {
     const owner = this.#ownerOf(facts);
+    this.#owners.set(facts.name, owner);
+    return this.#listenFor(owner, address);
+  }
+
+  #listenFor(owner: DownstreamOwner, address: ListenAddress): TcpListener {
     const handlers = downstreamHandlers((socket) => this.#accept(socket, owner, listener.port));
-    const listener: TcpListener = this.#bind(address, facts, handlers);
+    const listener: TcpListener = this.#bind(address, owner.facts, handlers);
     return listener;
   }
 

@@ -134,7 +134,7 @@ test.each([
   ["--mode gateway --service a --app-port 80", "belongs to a sidecar"],
   ["--mode gateway --http-port 81 --https-port 81", "is 81, as --http-port is"],
   ["--mode gateway -- true", "runs no application"],
-  ["--concurrency 65", "not a number from 0 to 64"],
+  ["--concurrency 61", "not a number from 0 to 60"],
   ["--concurrency two", "not a number"],
   ["--concurrency -1", "not a number"],
   ["--concurrency=", "not a number"],

@@ -80,7 +80,7 @@ export type FlagsResult =
   | { readonly at: "problems"; readonly problems: readonly Problem[] };
 
 /** Each has listening sockets of its own, all of which go to a successor in one message. */
-const WORKERS_MAX = 64;
+const WORKERS_MAX = 60;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

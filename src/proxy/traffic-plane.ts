@@ -15,7 +15,9 @@ import type { HostPort } from "./flags.ts";
 export type Inheritance = Pick<Handover, "listeners" | "use">;
 
 /** Where a listener is bound, or which socket it takes over; its address is what the flags say. */
-export type Place = (name: string, address: HostPort) => ListenOptions;
+export type Place = (name: string, address: PlaceAddress) => ListenOptions;
+
+export type PlaceAddress = Pick<ListenOptions, "hostname" | "port" | "ipv6Only">;
 
 export interface AccessLogControl {
   /** After a rotation by rename. */

@@ -4,13 +4,13 @@
  * iptables, nftables; skipped where they are missing, but never where CI is set.
  */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FIXTURE } from "../io/original-destination.fixture.ts";
 import { type Cable, cable, type Host, missing, skipped } from "../testing/network-namespace.ts";
-import { meshBinary, Stage, until } from "./process.ts";
+import { get, PROXY_USER, resolvConf, rules, sidecar, statsOf } from "./captured-host.ts";
+import { Stage, until } from "./process.ts";
 
-const PROXY_USER = 1337;
 const TIMEOUT_MS = 60_000;
 
 let hosts: Cable;
@@ -29,13 +29,6 @@ afterEach(async () => {
     rmSync(`/etc/netns/${name}`, { recursive: true, force: true });
   await hosts.close();
 });
-
-/** What `mesh ctl iptables` says on a host; it must succeed. */
-async function rules(host: Host, ...flags: readonly string[]): Promise<string> {
-  const { code, out, err } = await host.run([meshBinary, "ctl", "iptables", ...flags]);
-  if (code !== 0) throw new Error(`${flags.join(" ")}: ${err}`);
-  return out + err;
-}
 
 /** Says to each connection where it wanted to go; in place of a proxy. */
 async function catcher(host: Host, address: string, port: number, ...more: readonly string[]) {
@@ -117,21 +110,6 @@ test.skipIf(skipped).each([...modes])(
   TIMEOUT_MS,
 );
 
-/** A sidecar as the user that capture leaves alone. */
-async function sidecar(host: Host, ...flags: readonly string[]): Promise<void> {
-  const state = join(stage.directory, host.name);
-  const manager = flags.includes("--standalone") ? [] : ["--manager", "none"];
-  const running = stage.run([
-    ...["ip", "netns", "exec", host.name],
-    ...["setpriv", "--reuid", String(PROXY_USER), "--regid", String(PROXY_USER), "--clear-groups"],
-    ...["--ambient-caps", "+net_bind_service", "--inh-caps", "+net_bind_service"],
-    ...[meshBinary, "proxy", "--state-dir", state, ...manager, ...flags],
-  ]);
-  await until(`the sidecar to be ready; it said ${running.output()}`, () =>
-    / ready /.test(running.output()),
-  );
-}
-
 const SERVICES = `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -143,12 +121,6 @@ spec:
   ports: [{ number: 9080, name: http, protocol: HTTP }]
   endpoints: [{ address: 10.123.0.2 }]
 `;
-
-/** The resolvers of a host, as its applications see them. */
-function resolvConf(host: Host, text: string): void {
-  mkdirSync(`/etc/netns/${host.name}`, { recursive: true });
-  writeFileSync(`/etc/netns/${host.name}/resolv.conf`, text);
-}
 
 async function addressOf(host: Host, name: string): Promise<string> {
   const { out } = await host.run(["getent", "ahostsv4", name]);
@@ -167,11 +139,13 @@ test.skipIf(skipped)(
     stage.run(["ip", "netns", "exec", far.name, process.execPath, "-e", application]);
     // Far is the resolver beyond the mesh as well, and knows one name.
     await sidecar(
+      stage,
       far,
       ...["--service", "reviews.default", "--app-port", "9080", "--inbound", "0.0.0.0:15006"],
       ...["--dns", "0.0.0.0:53", "--upstream", "outside.example=10.123.0.2:80"],
     );
     await sidecar(
+      stage,
       near,
       "--dns",
       "127.0.0.1:15053",
@@ -188,10 +162,7 @@ test.skipIf(skipped)(
     const call = `console.log(await (await fetch("http://reviews:9080/")).text())`;
     const answer = await near.must(process.execPath, "-e", call);
     expect(answer).toBe("reviews for reviews:9080\n");
-    const stats = await near.must(
-      ...[process.execPath, "-e"],
-      `console.log(await (await fetch("http://127.0.0.1:15000/stats/prometheus")).text())`,
-    );
+    const stats = await statsOf(near);
     expect(stats).toMatch(/istio_requests_total\{.*reviews\.default.*\} 1/);
     expect(stats).toMatch(/^dns_upstream_requests_total [1-9]/m);
   },
@@ -215,29 +186,23 @@ test.skipIf(skipped)(
         socket: { data(s, b) { s.write("echo " + b); s.end(); } } });`;
     stage.run(["ip", "netns", "exec", far.name, process.execPath, "-e", application]);
     await sidecar(
+      stage,
       far,
       ...["--service", "web.default", "--app-port", "9080", "--inbound", "0.0.0.0:15006"],
     );
     const services = join(stage.directory, "services.yaml");
     writeFileSync(services, SERVICES);
-    await sidecar(near, "--standalone", "-f", services);
+    await sidecar(stage, near, "--standalone", "-f", services);
     await rules(far, "--apply", "-i", "");
     await rules(near, "--apply");
 
-    const get = async (url: string): Promise<string> => {
-      const asked = `fetch("${url}", { headers: { host: "nobody.example" } })`;
-      const program = `console.log(await (await ${asked}).text())`;
-      return await near.must(process.execPath, "-e", program);
-    };
-    expect(await get("http://10.123.0.2:9090/")).toBe("other\n");
-    expect(await get("http://10.123.0.2:9080/")).toBe("web\n");
+    const call = (url: string) => get(near, url, "nobody.example");
+    expect(await call("http://10.123.0.2:9090/")).toBe("other");
+    expect(await call("http://10.123.0.2:9080/")).toBe("web");
     expect(await near.read("10.123.0.2", 7000)).toBe("greeting");
     const echo = `exec 3<>/dev/tcp/10.123.0.2/7001 && printf '\\001\\002raw' >&3 && cat <&3`;
     expect(await near.must("timeout", "5", "bash", "-c", echo)).toBe("echo \u0001\u0002raw");
-    const output = await near.must(
-      ...[process.execPath, "-e"],
-      `console.log(await (await fetch("http://127.0.0.1:15000/stats/prometheus")).text())`,
-    );
+    const output = await statsOf(near);
     expect(output).toMatch(/^envoy_tcp_downstream_cx_total 2$/m);
   },
   TIMEOUT_MS,

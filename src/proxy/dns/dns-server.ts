@@ -42,8 +42,7 @@ export class DnsServer {
   readonly #requests: Counter;
   readonly #forwarded: Counter;
   readonly #failures: Counter;
-  #udp: UdpSocket | undefined;
-  #tcp: TcpListener | undefined;
+  readonly #sockets: { readonly udp: UdpSocket; readonly tcp: TcpListener }[] = [];
 
   constructor({ clock, metrics, resolvers, names }: DnsServerOptions) {
     this.names = names;
@@ -66,7 +65,7 @@ export class DnsServer {
     );
   }
 
-  /** Throws ListenError. With port 0 one is picked that is free for UDP and TCP. */
+  /** At a further address each time. Throws ListenError. Port 0: one free for UDP and TCP. */
   async listen({ hostname, port }: HostPort): Promise<void> {
     for (let tries = 1; ; tries++) {
       const udp = await bindUdp({ hostname, port }, (bytes, address, peerPort) =>
@@ -74,8 +73,8 @@ export class DnsServer {
       );
       try {
         const handlers = dnsStreamHandlers(this.#streams);
-        this.#tcp = listenTcp<DnsStream>({ hostname, port: udp.port }, handlers);
-        this.#udp = udp;
+        const tcp = listenTcp<DnsStream>({ hostname, port: udp.port }, handlers);
+        this.#sockets.push({ udp, tcp });
         return;
       } catch (error) {
         udp.close();
@@ -85,14 +84,16 @@ export class DnsServer {
     }
   }
 
-  /** The one bound; 0 before listen. */
+  /** The first one bound; 0 before listen. */
   get port(): number {
-    return this.#udp?.port ?? 0;
+    return this.#sockets[0]?.udp.port ?? 0;
   }
 
   close(): void {
-    this.#udp?.close();
-    this.#tcp?.stop();
+    for (const { udp, tcp } of this.#sockets.splice(0)) {
+      udp.close();
+      tcp.stop();
+    }
     for (const stream of this.#streams.streams) stream.close();
     this.#forwarder.close();
   }

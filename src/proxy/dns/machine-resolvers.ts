@@ -21,13 +21,16 @@ export class MachineResolvers {
   }
 
   /** Without `own`, at which this process answers itself: it would ask itself for ever. */
-  servers(own: SocketAddress): readonly SocketAddress[] {
+  servers(own: readonly SocketAddress[]): readonly SocketAddress[] {
     const now = this.#clock.nowMs();
     if (now - this.#readMs >= FRESH_MS) {
       this.#readMs = now;
       this.#servers = this.#read()
         .nameservers.map((address) => ({ address, port: DNS_PORT }))
-        .filter(({ address, port }) => address !== own.address || port !== own.port);
+        .filter(
+          ({ address, port }) =>
+            !own.some((each) => each.address === address && each.port === port),
+        );
     }
     return this.#servers;
   }

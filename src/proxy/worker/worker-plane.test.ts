@@ -68,7 +68,10 @@ test("threads are drained together, and the port is free after it", async () => 
   const plane = planeOf();
   await plane.listen(undefined);
   const { port } = plane.address("outbound")!;
-  expect(plane.offered().map(({ name }) => name)).toEqual(["outbound", "outbound#1", "outbound#2"]);
+  const names = plane.offered().map(({ name }) => name);
+  // "outbound6" and so on beside them, where this machine has IPv6.
+  const ofIpv4 = names.filter((name) => !name.startsWith("outbound6"));
+  expect(ofIpv4).toEqual(["outbound", "outbound#1", "outbound#2"]);
   await plane.drainOutbound(100);
   expect(await fetch(`http://127.0.0.1:${port}/`).catch(() => "refused")).toBe("refused");
   const next = planeOf(port);

@@ -84,6 +84,7 @@ const rows = {
   retryOverflow:        ["URX",  "upstream", 503, 14, "never", "retry-limit-reached"],
   faultAbort:           ["FI",   "local", 503, 14, "never", "fault-abort"],
   faultDelay:           ["DI",   "local",   0,  0, "never", "fault-delay"],
+  hedged:               ["HG",   "local",   0,  0, "never", "hedged"],
   loop:                 ["NR",   "local", 508, 13, "never", "forwarding-loop"],
   upgradeRefused:       ["NR",   "local", 403, 12, "never", "upgrade-not-allowed"],
   methodRefused:        ["NR",   "local", 405, 12, "never", "method-not-allowed"],

@@ -24,6 +24,7 @@ export function routeRuleJson(rule: RouteRule, era: Era): Json {
       simpleRetry: {
         attempts: retries.attempts,
         ...(retries.perTryTimeoutMs && { perTryTimeout: formatDuration(retries.perTryTimeoutMs) }),
+        ...(retries.hedge && { hedgeOnPerTryTimeout: retries.hedge.toUpperCase() }),
       },
     },
     httpFault: (delay ?? abort) && {

@@ -30,7 +30,8 @@ const everything = `
   rewrite: { uri: /b, authority: b.com }
   websocketUpgrade: true
   httpReqTimeout: { simpleTimeout: { timeout: 0.25s } }
-  httpReqRetries: { simpleRetry: { attempts: 3, perTryTimeout: 100ms } }
+  httpReqRetries:
+    simpleRetry: { attempts: 3, perTryTimeout: 100ms, hedgeOnPerTryTimeout: IDEMPOTENT }
   httpFault: { delay: { percent: 0.5, fixedDelay: 2s }, abort: { percent: 1, httpStatus: 503 } }
   mirror: { name: c, labels: { version: v3 } }
   appendHeaders: { x-a: b }

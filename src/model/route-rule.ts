@@ -63,6 +63,8 @@ export interface Retries {
   readonly attempts: number;
   /** Absent: the timeout of the exchange alone. */
   readonly perTryTimeoutMs?: number;
+  /** A try goes on beside the next one when its time has passed: which methods. Absent: none. */
+  readonly hedge?: "idempotent" | "all";
 }
 
 export interface CorsPolicy {

@@ -7,7 +7,7 @@ import { checkDuration, type Nanoseconds } from "../../model/validate-duration.t
 import { checkHeaderName, checkHeaderValue, checkMethod } from "../../model/validate-http.ts";
 import type { Complaint } from "../../model/validate-name.ts";
 import { ignored, list, message, type Reader, type ValueOf } from "../schema/message.ts";
-import { checkedText, duration, flag, integer, percent, seconds } from "../schema/scalar.ts";
+import { checkedText, duration, flag, integer, oneOf, percent, seconds } from "../schema/scalar.ts";
 
 const noCustom = ignored("has no effect: policies of other proxies are not known");
 const noOverride = ignored("has no effect: the header's name is fixed");
@@ -21,15 +21,15 @@ export const timeout = message({
   custom: noCustom,
 });
 
-export const retries = message({
-  simpleRetry: message({
-    attempts: integer({ least: 0 }),
-    perTryTimeout: duration(),
-    perTryTimeoutSeconds: seconds,
-    overrideHeaderName: noOverride,
-  }),
-  custom: noCustom,
+const simpleRetry = message({
+  attempts: integer({ least: 0 }),
+  perTryTimeout: duration(),
+  perTryTimeoutSeconds: seconds,
+  hedgeOnPerTryTimeout: oneOf("IDEMPOTENT", "ALL"),
+  overrideHeaderName: noOverride,
 });
+
+export const retries = message({ simpleRetry, custom: noCustom });
 
 const unsupportedDelay: Reader<never> = (place) => {
   place.error("is not supported", "use fixedDelay");
@@ -83,12 +83,31 @@ export function readAction(
   const retry = writtenRetries?.simpleRetry;
   const perTryTimeoutMs = retry?.perTryTimeout ?? retry?.perTryTimeoutSeconds ?? 0;
   const attempts = retry?.attempts ?? 0;
+  const hedge = hedgeOf(retry, perTryTimeoutMs);
   // A written 0 says more than nothing written: not even what the mesh retries of its own.
   const isWritten = retry?.has("attempts") === true;
   return {
     ...(timeoutMs > 0 && { timeoutMs }),
-    ...(isWritten && { retry: { attempts, ...(perTryTimeoutMs > 0 && { perTryTimeoutMs }) } }),
+    ...(isWritten && {
+      retry: {
+        attempts,
+        ...(perTryTimeoutMs > 0 && { perTryTimeoutMs }),
+        ...(hedge !== undefined && { hedge }),
+      },
+    }),
   };
+}
+
+function hedgeOf(
+  retry: ValueOf<typeof simpleRetry> | undefined,
+  perTryTimeoutMs: number,
+): Retries["hedge"] {
+  if (retry?.hedgeOnPerTryTimeout === undefined) return undefined;
+  const place = retry.at("hedgeOnPerTryTimeout");
+  if (perTryTimeoutMs === 0)
+    place.error("needs a perTryTimeout", "it says when the next try joins the one under way");
+  if ((retry.attempts ?? 0) === 0) place.error("needs attempts above 0");
+  return retry.hedgeOnPerTryTimeout === "ALL" ? "all" : "idempotent";
 }
 
 /** Absent percentages mean 0 to the generators of that time, against their manuals. */

@@ -124,6 +124,23 @@ const rules: readonly (readonly [title: string, spec: string, why: readonly stri
     ],
   ],
   [
+    "hedging without a time after which the next try joins",
+    `{ ${a}, httpReqRetries: { simpleRetry: { attempts: 0, hedgeOnPerTryTimeout: ALL } } }`,
+    [
+      "spec.httpReqRetries.simpleRetry.hedgeOnPerTryTimeout: needs a perTryTimeout " +
+        "(it says when the next try joins the one under way)",
+      "spec.httpReqRetries.simpleRetry.hedgeOnPerTryTimeout: needs attempts above 0",
+    ],
+  ],
+  [
+    "hedging of something else",
+    `{ ${a}, httpReqRetries: { simpleRetry: { attempts: 1, hedgeOnPerTryTimeout: SOME } } }`,
+    [
+      "spec.httpReqRetries.simpleRetry.hedgeOnPerTryTimeout: " +
+        'must be one of IDEMPOTENT, ALL, not "SOME"',
+    ],
+  ],
+  [
     "cross-origin rules that no browser obeys",
     `{ ${a}, corsPolicy: { allowMethods: [FETCH], allowHeaders: [X-A], maxAge: 1.5s } }`,
     [

@@ -4,6 +4,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   RetryPolicy_Condition,
+  RetryPolicy_Hedge,
   type Route,
   type RouteMatch,
   RouteMatchSchema,
@@ -12,7 +13,13 @@ import {
   StringMatchSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { ConfigOf } from "../../model/config.ts";
-import type { RouteRule, RouteRuleMatch, ServiceRef, StringMatch } from "../../model/route-rule.ts";
+import type {
+  Retries,
+  RouteRule,
+  RouteRuleMatch,
+  ServiceRef,
+  StringMatch,
+} from "../../model/route-rule.ts";
 import { compare } from "../order.ts";
 import { originOf } from "./origin.ts";
 
@@ -157,8 +164,14 @@ function retryOf({ retries }: RouteRule) {
       perTryTimeoutMs: retries.perTryTimeoutMs ?? 0,
       on: RULE_CONDITIONS,
       backoffMs: RETRY_BACKOFF_MS,
+      hedge: hedgeOf(retries),
     },
   };
+}
+
+function hedgeOf({ hedge }: Retries): RetryPolicy_Hedge {
+  if (hedge === undefined) return RetryPolicy_Hedge.UNSPECIFIED;
+  return hedge === "all" ? RetryPolicy_Hedge.ALL : RetryPolicy_Hedge.IDEMPOTENT;
 }
 
 function faultOf({ delay, abort }: RouteRule) {

@@ -7,6 +7,7 @@ import {
   type ProxyConfig,
   ProxySettings_OutboundPolicy,
   RetryPolicy_Condition,
+  RetryPolicy_Hedge,
   type Route,
   type VirtualHost,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
@@ -327,7 +328,8 @@ describe("route rules", () => {
         "rest",
         "rewrite: { uri: /v2/, authority: other }",
         "httpReqTimeout: { simpleTimeout: { timeout: 2.5s } }",
-        "httpReqRetries: { simpleRetry: { attempts: 3, perTryTimeout: 1s } }",
+        "httpReqRetries: { simpleRetry: { attempts: 3, perTryTimeout: 1s, " +
+          "hedgeOnPerTryTimeout: ALL } }",
         "httpFault:",
         "  delay: { percent: 0.5, fixedDelay: 2s }",
         "  abort: { percent: 10, httpStatus: 418 }",
@@ -346,7 +348,7 @@ describe("route rules", () => {
       rewrite: { uri: "/v2/", authority: "other" },
       timeoutMs: 2_500,
       timeoutIsDefault: false,
-      retry: { attempts: 3, perTryTimeoutMs: 1_000 },
+      retry: { attempts: 3, perTryTimeoutMs: 1_000, hedge: RetryPolicy_Hedge.ALL },
       fault: { delayPercent: 0.5, delayMs: 2_000, abortPercent: 10, abortStatus: 418 },
       mirror: { cluster: `outbound|9080||${host("ratings")}`, percent: 100 },
       appendRequestHeaders: [

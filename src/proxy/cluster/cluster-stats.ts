@@ -44,6 +44,7 @@ export class ClusterStats {
   #series: ClusterSeries | undefined;
   #methods: MethodStats | undefined;
   #healthSeries: HealthSeries | undefined;
+  #hedgeSeries: { readonly hedges: Counter; readonly won: Counter } | undefined;
   #members = 0;
   #healthy = 0;
 
@@ -81,6 +82,15 @@ export class ClusterStats {
       `outlier_detection_ejections_enforced_${cause}`,
       `Endpoints ejected: ${cause.replaceAll("_", " ")}.`,
     );
+  }
+
+  /** Tries that went on beside the next one, and those of them that answered first. */
+  get hedgeSeries(): { readonly hedges: Counter; readonly won: Counter } {
+    this.#hedgeSeries ??= {
+      hedges: this.#counter("upstream_rq_hedge", "Tries that went on beside the next one."),
+      won: this.#counter("upstream_rq_hedge_won", "Those of them that answered first."),
+    };
+    return this.#hedgeSeries;
   }
 
   /** Calls of gRPC by method. */

@@ -257,6 +257,7 @@ export function tryFailed(ex: Exchange, failure: Failure): void {
     return runTry(ex);
   }
   if (wanted && retryLater(ex)) return;
+  if (ex.earlier !== undefined) return ex.earlier.at(-1)!.takeUp();
   replyFailure(ex, failure);
 }
 
@@ -290,7 +291,7 @@ function mayWait(ex: Exchange, waitMs: number): boolean {
 }
 
 /** The whole request can be sent once more. */
-function isReplayable(ex: Exchange): boolean {
+export function isReplayable(ex: Exchange): boolean {
   return !ex.bodySent || ex.replay?.complete === true;
 }
 

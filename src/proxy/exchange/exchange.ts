@@ -53,6 +53,14 @@ export interface RequestCopy {
   abandon(): void;
 }
 
+/** A try whose time has passed, and that may still be the first to answer: see hedge.ts. */
+export interface EarlierTry {
+  /** It is the exchange's try again. */
+  takeUp(): void;
+  /** Gives it up, and what it holds back. */
+  abandon(): void;
+}
+
 const NO_BYTES = new Uint8Array(0);
 
 export abstract class Exchange implements UpstreamStreamUser {
@@ -123,6 +131,10 @@ export abstract class Exchange implements UpstreamStreamUser {
   repeated = false;
   retriesLeft = 0;
   perTryTimeoutMs = 0;
+  /** They wait for an answer beside the try under way; undefined: none. */
+  earlier: EarlierTry[] | undefined = undefined;
+  /** There were such: for the access log. */
+  hedged = false;
 
   // The response.
   phase: Phase = Phase.head;
@@ -205,6 +217,7 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.transportDetail = "";
     this.record = undefined;
     this.delayed = false;
+    this.hedged = false;
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.attempts = 0;

@@ -37,6 +37,13 @@ export function dropUpstream(ex: Exchange): void {
   upstream.discard();
 }
 
+/** An answer was chosen, or nobody waits for one. */
+export function dropEarlier(ex: Exchange): void {
+  const earlier = ex.earlier!;
+  ex.earlier = undefined;
+  for (const one of earlier) one.abandon();
+}
+
 /** The exchange is over; `after` says what becomes of the downstream connection. */
 export function finish(ex: Exchange, after: After): void {
   const { env, upstream, downstream } = ex;
@@ -48,6 +55,7 @@ export function finish(ex: Exchange, after: After): void {
   }
   endTry(ex);
   endRetry(ex);
+  if (ex.earlier !== undefined) dropEarlier(ex);
   if (ex.copy !== undefined && !ex.requestDone) ex.copy.abandon();
   recordMetrics(ex);
   if (ex.record !== undefined) writeRecord(ex);

@@ -9,6 +9,7 @@ import { dispatch, dispatchDelayed } from "./dispatch.ts";
 import { After, type DownstreamSide } from "./downstream-side.ts";
 import { Exchange, Phase, Wake } from "./exchange.ts";
 import { abortExchange, downstreamGone, finish } from "./finish.ts";
+import { hedges } from "./hedge.ts";
 import { beginRecord } from "./record.ts";
 import { replyFailure } from "./reply.ts";
 import { takeBody } from "./request-body.ts";
@@ -208,7 +209,7 @@ export class ForwardedExchange extends Exchange {
     if (failure === undefined) return armTimer(this);
     if (failure === Failures.upstreamTimeout && now < (this.deadlineMs || Infinity)) {
       this.cluster?.stats.series.perTryTimeouts.increment();
-      return tryFailed(this, failure);
+      return hedges(this) ? undefined : tryFailed(this, failure);
     }
     if (failure === Failures.upstreamTimeout) {
       this.cluster?.stats.series.requestTimeouts.increment();

@@ -73,7 +73,7 @@ describe("an application that speaks only HTTP/1.1 and did not say so", () => {
     expect(await client.request(post, "x")).toMatchObject({ status: 200, body: "POST 1.1" });
   });
 
-  test("is Python's http.server, which answers a preface with HTML and no status line", async () => {
+  test("is Python's http.server, which answers a preface with bare HTML", async () => {
     const script = `
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -199,7 +199,7 @@ describe("what was declared is spoken, whatever comes of it", () => {
   });
 });
 
-test("an address that was said to take the mesh's transport and does not gets HTTP/1.1", async () => {
+test("an address that is said to take the mesh's transport, and does not", async () => {
   const service = closing(new FakeUpstream({ script: (_, reply) => reply.respond(200, "one") }));
   const mesh = closing(new EngineFixture({ endpoints: [service.port], meshTransport: true }));
   const client = closing(new Http2Client(mesh.port));

@@ -1,5 +1,6 @@
 /** What remains of exchanges: lines of the access log and counters. */
 import { expect, test } from "bun:test";
+import { RetryPolicy_Hedge } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { systemClock } from "../../core/clock.ts";
 import { AccessLog } from "../../telemetry/access-log.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
@@ -134,4 +135,16 @@ test("a call over HTTP/2 has its protocol and its status", async () => {
   });
   expect(second).toMatchObject({ protocol: "HTTP/2", response_code: 503, response_flags: "UH" });
   expect(second).not.toHaveProperty("grpc_status");
+});
+
+test("an answer while more than one try was under way says so, and is no failure", async () => {
+  const { log, lines } = memoryLog();
+  let asked = 0;
+  const { client } = await setUp((_request, reply) => void (++asked > 1 && reply.respond(200)), {
+    accessLog: log,
+    route: { retry: { attempts: 1, perTryTimeoutMs: 20, hedge: RetryPolicy_Hedge.IDEMPOTENT } },
+  });
+  client.send("GET / HTTP/1.1\r\nHost: svc\r\n\r\n");
+  await client.takeResponse();
+  expect(lines()).toMatchObject([{ response_code: 200, response_flags: "HG" }]);
 });

@@ -85,7 +85,7 @@ export function writeRecord(ex: Exchange): void {
   record.upstreamServiceMs = ex.serviceMs;
   record.attempts = ex.attempts;
   record.grpcStatus = ex.call?.status ?? -1;
-  record.failure = ex.failure ?? (ex.delayed ? Failures.faultDelay : undefined);
+  record.failure = ex.failure ?? remarkOf(ex);
   if (ex.failure === undefined)
     record.details = ex.attempts > 0 ? "via_upstream" : "direct_response";
   else if (ex.failure.flag === "UF") record.upstreamTransportFailure = transportFailure(ex);
@@ -94,6 +94,12 @@ export function writeRecord(ex: Exchange): void {
   record.routeName = ex.route?.name ?? "";
   ex.record = undefined;
   env.accessLog?.write(record);
+}
+
+/** What went well all the same. */
+function remarkOf({ delayed, hedged }: Exchange): Failure | undefined {
+  if (delayed) return Failures.faultDelay;
+  return hedged ? Failures.hedged : undefined;
 }
 
 /** "tls-untrusted: CERT_HAS_EXPIRED"; what there is to say of plain TCP is in its one word. */

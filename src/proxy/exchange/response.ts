@@ -18,7 +18,7 @@ import { type RetryPolicy, retriesCode, retriesStatus } from "../route/retry.ts"
 import { retryLater, tryFailed } from "./attempt.ts";
 import { writeContent, writeEnd } from "./downstream-writer.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
-import { abortExchange, dropUpstream, endTry, finishAnswered } from "./finish.ts";
+import { abortExchange, dropEarlier, dropUpstream, endTry, finishAnswered } from "./finish.ts";
 import { keptMs, writeInterim, writeResponseHead } from "./response-head.ts";
 import { beginTunnel } from "./tunnel.ts";
 import { isUnserved } from "./unserved.ts";
@@ -170,6 +170,7 @@ export function acceptHead(ex: Exchange, reusable: boolean): boolean {
   } else if (call !== undefined && retriesCode(call.retryOn, call.status)) {
     if (retryAnswer(ex, reusable, pushbackMs(head))) return false;
   } else if (ex.retrying) cluster!.stats.series.retriesSucceeded.increment();
+  if (ex.earlier !== undefined) dropEarlier(ex);
   if (call !== undefined) beginWebResponse(call, head, reusable);
   ex.tryDeadlineMs = 0;
   ex.responseFraming = head.framing;
@@ -184,18 +185,19 @@ export function acceptHead(ex: Exchange, reusable: boolean): boolean {
   return true;
 }
 
-function isWorthRetrying(ex: Exchange, policy: RetryPolicy): boolean {
+export function isWorthRetrying(ex: Exchange, policy: RetryPolicy): boolean {
   const head = ex.env.responseHead;
   return retriesStatus(policy, head.status) || isUnserved(ex, policy, head);
 }
 
 /**
- * Drops this answer, to try again after as long as the server asks for; false: no further try, so
- * the answer is passed on.
+ * Drops this answer, to try again after as long as the server asks for, or to wait for an earlier
+ * try; false: there is none, so the answer is passed on.
  */
 function retryAnswer(ex: Exchange, whole: boolean, waitMs: number): boolean {
   const reusable = whole && ex.requestDone;
-  if (!retryLater(ex, waitMs)) return false;
+  const retries = retryLater(ex, waitMs);
+  if (!retries && ex.earlier === undefined) return false;
   const { upstream } = ex;
   if (reusable) ex.upstream = undefined;
   else dropUpstream(ex);
@@ -203,6 +205,7 @@ function retryAnswer(ex: Exchange, whole: boolean, waitMs: number): boolean {
   if (reusable) upstream!.release(ex.env.nowMs);
   ex.acceptsBody = false;
   ex.env.output.begin(0);
+  if (!retries) ex.earlier!.at(-1)!.takeUp();
   return true;
 }
 

@@ -37,6 +37,8 @@ export interface RetryPolicy {
   readonly on: number;
   /** Base of the jittered exponential backoff (core/backoff.ts). */
   readonly backoffMs: number;
+  /** Whether a try goes on beside the next one when its time has passed: which methods. */
+  readonly hedge?: "idempotent" | "all";
 }
 
 /** Whether a response with this status is to be dropped and tried again. */

@@ -8,7 +8,7 @@ import type {
   Rewrite as RewriteResource,
   Route as RouteResource,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import { RetryPolicy_Condition } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { RetryPolicy_Condition, RetryPolicy_Hedge } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { checkAppendedName } from "../../model/validate-http.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { encode } from "../route/byte-range.ts";
@@ -83,15 +83,22 @@ function compileRewrite(
   };
 }
 
+const hedges: Readonly<Record<number, RetryPolicy["hedge"]>> = {
+  [RetryPolicy_Hedge.IDEMPOTENT]: "idempotent",
+  [RetryPolicy_Hedge.ALL]: "all",
+};
+
 function compileRetry(retry: RetryResource): RetryPolicy | undefined {
   if (retry.attempts === 0) return undefined;
   const bits = retry.on.reduce((on, condition) => on | bitOf(condition), 0);
+  const hedge = hedges[retry.hedge];
   const usual = RetryOn.serverError | RetryOn.connectFailure | RetryOn.refusedStream;
   return {
     attempts: retry.attempts,
     perTryTimeoutMs: retry.perTryTimeoutMs,
     on: bits === 0 ? usual : bits,
     backoffMs: retry.backoffMs || BACKOFF_MS,
+    ...(hedge !== undefined && { hedge }),
   };
 }
 

@@ -102,6 +102,11 @@ export class UpstreamStream extends UpstreamSide implements StreamUser, SessionW
     user?.upstreamFailed(cause, detail);
   }
 
+  /** Somebody else hears of what comes from now on. */
+  handTo(user: UpstreamStreamUser): void {
+    this.#user = user;
+  }
+
   override touch(): void {
     this.#connection?.touch();
   }

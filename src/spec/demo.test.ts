@@ -51,7 +51,10 @@ test("two demos at once; a rule moves traffic; Ctrl-C and a kill leave nothing",
   expect((await fetch(first.ready.dashboard)).status).toBe(200);
 
   const seen = new Set<string>();
-  for (let i = 0; i < 12; i++) seen.add(await reviewsOf(first.ready.page));
+  await until("each version to be seen", async () => {
+    seen.add(await reviewsOf(first.ready.page));
+    return seen.size === 3;
+  });
   expect([...seen].sort()).toEqual(["v1", "v2", "v3"]);
   for (const name of ["all-v1.yaml", "test-user-v2.yaml"]) {
     const file = `${first.ready.rules}/${name}`;

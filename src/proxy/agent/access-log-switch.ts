@@ -36,6 +36,8 @@ export class AccessLogSwitch {
   readonly #parts: AccessLogSwitchParts;
   readonly #taps = new Set<Tap>();
   #open: Open | undefined;
+  /** Former ones whose last lines are being written. */
+  readonly #closing = new Set<Promise<void>>();
 
   /** Throws StartFault where the file of the command line cannot be written. */
   constructor(parts: AccessLogSwitchParts) {
@@ -81,12 +83,19 @@ export class AccessLogSwitch {
     return this.#taps.size;
   }
 
+  /** Returns once every line is in its file, those of former files too. */
   async close(): Promise<void> {
+    this.#retire();
+    await Promise.all(this.#closing);
+  }
+
+  #retire(): void {
     const former = this.#open;
     this.#open = undefined;
     this.#useNone();
-    await former?.accessLog.close();
-    former?.file.close();
+    if (former === undefined) return;
+    const closing = closed(former).finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
   }
 
   /** No file: nothing is recorded unless somebody listens. */
@@ -102,14 +111,19 @@ export class AccessLogSwitch {
     const { accessLogEncoding = settings.accessLogJson ? "JSON" : "TEXT" } = flags;
     const key = `${accessLogEncoding} ${path}`;
     if (key === this.#open?.key) return;
-    if (path === "" || path === "none") return void this.close();
+    if (path === "" || path === "none") return this.#retire();
     const file = new AppendFile(path);
     const format = accessLogEncoding === "JSON" ? "json" : "text";
     const accessLog = new TappedAccessLog({ format, sink: sink(file), clock, taps: this.#taps });
-    void this.close();
+    this.#retire();
     this.#open = { key, accessLog, file };
     use(accessLog);
   }
+}
+
+async function closed(former: Open): Promise<void> {
+  await former.accessLog.close();
+  former.file.close();
 }
 
 function itself(file: LineSink): LineSink {

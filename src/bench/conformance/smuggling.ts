@@ -16,7 +16,9 @@ interface SmugglingCase extends Label {
   readonly requests?: readonly { readonly body_b64: string }[];
 }
 
+/** Where silence is the answer; else what is due is awaited, however busy the machine is. */
 const timing = { firstMs: 400, idleMs: 40 };
+const dueMs = 10_000;
 /** What the upstream may still get after the client has its answer. */
 const settleMs = 8;
 
@@ -61,7 +63,7 @@ async function judgeBy(
   lane.clear();
   lane.upstream = recorder;
   const before = new Set(lane.connections);
-  const outcome = await lane.send(fromBase64(one.bytes_b64), { ...timing, listener });
+  const outcome = await lane.send(fromBase64(one.bytes_b64), { ...timingOf(one), listener });
   await Bun.sleep(settleMs);
   const got = lane.connections.filter((connection) => !before.has(connection));
   const readings = got.map(({ text }) => text).filter((text) => text !== "");
@@ -71,6 +73,12 @@ async function judgeBy(
     readings.map((text) => readOracle(text)),
     { statuses, closed: outcome.closed },
   );
+}
+
+/** A refusal closes the connection; a valid request gets an answer first. */
+function timingOf(one: SmugglingCase): typeof timing {
+  if (one.must === "reject") return { firstMs: dueMs, idleMs: dueMs };
+  return one.must === "wait" ? timing : { ...timing, firstMs: dueMs };
 }
 
 function verdict(

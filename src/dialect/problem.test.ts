@@ -154,10 +154,14 @@ test("every problem carries the line that it is about", () => {
 });
 
 describe("what is meant to hurt", () => {
+  /** In milliseconds, the best of five: the machine may be busy. */
   const shortly = (run: () => void): number => {
-    const start = performance.now();
-    run();
-    return performance.now() - start;
+    const tries = Array.from({ length: 5 }, () => {
+      const start = performance.now();
+      run();
+      return performance.now() - start;
+    });
+    return Math.min(...tries);
   };
 
   test("a bomb of aliases is refused", () => {

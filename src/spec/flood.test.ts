@@ -72,7 +72,7 @@ test.each([...attacks])(
     expect(memoryMb).toBeLessThan(MEMORY_MB);
     if (attack.reason !== undefined) {
       for (const socket of sockets) {
-        await socket.wait(2_000);
+        await socket.wait(10_000);
         expect(socket.closed).toBe(true);
         if (attack.answer !== undefined) expect(socket.said.at(-1)).toBe(attack.answer);
       }
@@ -80,7 +80,7 @@ test.each([...attacks])(
     }
     for (const socket of sockets) socket.close();
   },
-  15_000,
+  60_000,
 );
 
 test("whoever is slow on purpose is sent away within twenty seconds", async () => {

@@ -171,7 +171,7 @@ test.skipIf(lacksOpenssl)("names that no rule knows are refused, and old version
       ...["openssl", "s_client", "-connect", `127.0.0.1:${gateway.https}`, ...args],
     ]);
     await running.child.exited;
-    await until(`${said} of ${args.join(" ")}`, () => said.test(running.output()), 2_000);
+    await until(`${said} of ${args.join(" ")}`, () => said.test(running.output()));
   }
   const scrape = await (await fetch(`http://127.0.0.1:${gateway.admin}/stats/prometheus`)).text();
   expect(scrape).toMatch(
@@ -262,5 +262,5 @@ for (const threads of [1, 3])
     for (let i = 0; i < 9; i++) expect(await http()).toBe(200);
     holder.stop(true);
     stage.file(name, secured + help("help", "port: 80"));
-    await until("the port", async () => (await edge.curl(other, secure)).status === 200, 5_000);
+    await until("the port", async () => (await edge.curl(other, secure)).status === 200);
   }, 60_000);

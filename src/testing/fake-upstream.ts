@@ -107,7 +107,7 @@ export class FakeUpstream {
   }
 
   /** Resolves when the condition holds, tried after each request, connection and close. */
-  until(holds: () => boolean, timeoutMs = 5_000): Promise<void> {
+  until(holds: () => boolean, timeoutMs = 15_000): Promise<void> {
     if (holds()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -30,7 +30,7 @@ export class RawClient {
   }
 
   static async connect(options: RawClientOptions): Promise<RawClient> {
-    const client = new RawClient(options.timeoutMs ?? 5_000);
+    const client = new RawClient(options.timeoutMs ?? 15_000);
     client.#socket = await Bun.connect({
       hostname: options.hostname ?? "127.0.0.1",
       port: options.port,

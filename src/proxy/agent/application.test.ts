@@ -14,7 +14,7 @@ function application(command: readonly string[], wrapper: readonly string[] = []
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 4000;
+  const deadline = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`waited in vain: ${condition}`);
     await Bun.sleep(2);

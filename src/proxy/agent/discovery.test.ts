@@ -43,7 +43,7 @@ function follow(held?: ProxyConfig, clock: Clock = systemClock): void {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 4000;
+  const deadline = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`waited in vain: ${condition}`);
     await Bun.sleep(2);

@@ -84,7 +84,7 @@ async function ask(bytes: Uint8Array, waiting = (): void => {}): Promise<Uint8Ar
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 4_000;
+  const deadline = performance.now() + 20_000;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`waited in vain: ${holds}`);
     await Bun.sleep(1);

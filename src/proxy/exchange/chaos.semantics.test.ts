@@ -110,7 +110,7 @@ function rules(random: Random, ports: readonly number[]): Partial<EngineFixtureO
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let waited = 0; waited < 300 && !holds(); waited++) await Bun.sleep(10);
+  for (let waited = 0; waited < 1_500 && !holds(); waited++) await Bun.sleep(10);
 }
 
 test("nothing that was taken is kept, whoever leaves and however", async () => {

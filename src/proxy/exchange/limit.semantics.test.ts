@@ -31,10 +31,10 @@ const GET = "GET / HTTP/1.1\r\nHost: svc\r\n\r\n";
 const ok: FakeScript = (_request, reply) => reply.respond(200, "ok");
 const fails: FakeScript = (_request, reply) => reply.respond(503, "no");
 
-/** Fails after five seconds. */
+/** Fails after twenty seconds. */
 async function until(holds: () => boolean): Promise<void> {
   for (let waited = 0; !holds(); waited++) {
-    if (waited > 500) throw new Error("it did not come about");
+    if (waited > 2_000) throw new Error("it did not come about");
     await Bun.sleep(10);
   }
 }

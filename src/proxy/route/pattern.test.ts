@@ -59,7 +59,7 @@ test("no pattern takes more than linear time on what a peer sends", () => {
 function time(compiled: Pattern, length: number): number {
   const text = `${"a".repeat(length)}!`;
   let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 12; i++) {
     const started = performance.now();
     compiled.matches(text);
     best = Math.min(best, performance.now() - started);

@@ -10,6 +10,7 @@ import type {
   PortPolicy,
   TrafficPolicy,
 } from "../model/destination-rule.ts";
+import type { HealthCheckSettings } from "../model/health-check.ts";
 import { formatDuration } from "../model/validate-duration.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -56,12 +57,29 @@ function trafficJson(policy: TrafficPolicy): Json {
   });
 }
 
-function partJson({ loadBalancer, connectionPool, outlierDetection, tls }: PortPolicy): Json {
+function partJson(part: PortPolicy): Json {
+  const { loadBalancer, connectionPool, outlierDetection, tls, healthCheck } = part;
   return defined({
     loadBalancer: loadBalancer && balancerJson(loadBalancer),
     connectionPool: connectionPool && poolJson(connectionPool),
     outlierDetection: outlierDetection && outlierJson(outlierDetection),
     tls: tls && tlsJson(tls),
+    healthCheck: healthCheck && checkJson(healthCheck),
+  });
+}
+
+function checkJson({ probe, plaintext, ...rest }: HealthCheckSettings): Json {
+  const { by, ...asked } = probe;
+  const lists = Object.entries(asked).filter(
+    ([, value]) => typeof value === "string" || Object.keys(value).length > 0,
+  );
+  const times = Object.entries(rest).map(([name, value]) =>
+    name.endsWith("Ms") ? [name.slice(0, -2), formatDuration(value)] : [name, value],
+  );
+  return defined({
+    [by]: Object.fromEntries(lists),
+    ...Object.fromEntries(times),
+    plaintext: plaintext ? true : undefined,
   });
 }
 

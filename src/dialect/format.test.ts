@@ -84,11 +84,20 @@ spec:
       warmup: { duration: 30s, minimumPercent: 0, aggression: 1.5 }
     connectionPool: { tcp: { maxConnections: 7, connectTimeout: 0.5s }, http: { maxRetries: 3 } }
     outlierDetection: { consecutive5xxErrors: 0, splitExternalLocalOriginErrors: true }
+    healthCheck:
+      http: { path: /up, method: HEAD, headers: { x-a: b }, expectedStatuses: ["200-299"] }
+      interval: 5s
+      timeout: 0.3s
+      jitter: 0s
+      healthyThreshold: 1
+      port: 15021
+      plaintext: true
     retryBudget: { percent: 0, minRetryConcurrency: 0, budgetInterval: 10s }
     portLevelSettings:
     - port: { number: 80 }
       loadBalancer: { localityLbSetting: { distribute: [{ from: "*", to: { a/*: 100 } }] } }
       tls: { mode: SIMPLE, insecureSkipVerify: true }
+      healthCheck: { grpc: { serviceName: a.B }, unhealthyInterval: 1s }
     tls:
       mode: MUTUAL
       clientCertificate: /c.pem
@@ -99,7 +108,10 @@ spec:
   subsets:
   - name: v1
     labels: { version: v1 }
-    trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN }, connectionPool: { tcp: {} } }
+    trafficPolicy:
+      loadBalancer: { simple: ROUND_ROBIN }
+      connectionPool: { tcp: {} }
+      healthCheck: { tcp: { send: PING, receive: [PONG] } }
   - name: rest
 `,
   ],

@@ -4,6 +4,7 @@
  * was the zero that says nothing.
  */
 import type { ClientTlsSettings } from "./client-tls.ts";
+import type { HealthCheckSettings } from "./health-check.ts";
 
 export interface DestinationRule {
   /** Full, in lower case; may be "*.example.com". */
@@ -34,6 +35,7 @@ export interface PortPolicy {
   readonly connectionPool?: ConnectionPool;
   readonly outlierDetection?: OutlierSettings;
   readonly tls?: ClientTlsSettings;
+  readonly healthCheck?: HealthCheckSettings;
 }
 
 export interface LoadBalancerSettings {

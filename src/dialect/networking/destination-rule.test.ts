@@ -21,6 +21,7 @@ const traffic = (text: string): string => `{ host: a, trafficPolicy: ${text} }`;
 const balancer = (text: string): string => traffic(`{ loadBalancer: ${text} }`);
 const hash = (text: string): string => balancer(`{ consistentHash: ${text} }`);
 const places = (text: string): string => balancer(`{ localityLbSetting: ${text} }`);
+const check = (text: string): string => traffic(`{ healthCheck: ${text} }`);
 const tls = (text: string): string => traffic(`{ tls: ${text} }`);
 
 describe("a host", () => {
@@ -78,6 +79,24 @@ describe("is refused with its place:", () => {
     [places("{ distribute: [{ from: a/*/c, to: { a: 100 } }] }"), "is not a place"],
     [places("{ distribute: [{ from: a/b/c/d, to: { a: 100 } }] }"), "is not a place"],
     [places('{ distribute: [{ from: "*", to: { a: 100 } }, { from: b, to: { a: 100 } }] }'), "b"],
+    [check("{}"),                                             "must have http, tcp or grpc"],
+    [check("{ http: { path: /a }, tcp: {} }"),                "tcp: must not stand beside http"],
+    [check("{ http: {} }"),                                   "healthCheck.http: must have a path"],
+    [check("{ http: { path: a } }"),                          'must begin with "/"'],
+    [check('{ http: { path: "/a b" } }'),                     "must not have spaces"],
+    [check("{ http: { path: /a, method: CONNECT } }"),        "asks for a tunnel"],
+    [check("{ http: { path: /a, method: FETCH } }"),          "is not one of GET"],
+    [check("{ http: { path: /a, host: a b } }"),              "http.host"],
+    [check("{ http: { path: /a, headers: { A: b } } }"),      "must be in lower case"],
+    [check("{ http: { path: /a, headers: { host: b } } }"),   "is what `host` is for"],
+    [check('{ http: { path: /a, expectedStatuses: ["2xx"] } }'), "expectedStatuses[0]"],
+    [check('{ http: { path: /a, expectedStatuses: ["200", "299-200"] } }'), "expectedStatuses[1]"],
+    [check('{ http: { path: /a, expectedStatuses: ["100"] } }'), "from 200 to 599"],
+    [check("{ tcp: {}, interval: 0s }"),                      "healthCheck.interval"],
+    [check("{ tcp: {}, jitter: -1s }"),                       "healthCheck.jitter"],
+    [check("{ tcp: {}, unhealthyThreshold: 0 }"),             "must be between 1 and 1000"],
+    [check("{ tcp: {}, port: 65536 }"),                       "healthCheck.port"],
+    [check("{ grpc: { service: a } }"),                       "unknown field"],
     [tls("{ mode: MUTUAL, clientCertificate: a }"),           "must be given with MUTUAL"],
     [tls("{ mode: ISTIO_MUTUAL, privateKey: a }"),            "the mesh has its own"],
     [tls("{ mode: SIMPLE, credentialName: a, caCrl: b }"),    "beside a credentialName"],
@@ -140,5 +159,22 @@ describe("TLS towards a destination", () => {
     const { trafficPolicy } = ruleOf(traffic(`{ tls: { mode: DISABLE }, ${ports} }`));
     expect(trafficPolicy?.tls?.mode).toBe("DISABLE");
     expect(trafficPolicy?.portLevelSettings?.[0]?.tls?.mode).toBe("SIMPLE");
+  });
+});
+
+test("a health check is what was written, and no more", () => {
+  const asked = `{ http: { path: "/up?x=1", host: a.example, headers: { x-a: b },
+    expectedStatuses: ["200-299", "503"] }, interval: 5s, jitter: 0s, port: 15021,
+    unhealthyThreshold: 2, plaintext: true }`;
+  expect(ruleOf(check(asked)).trafficPolicy?.healthCheck).toEqual({
+    probe: {
+      ...{ by: "http", path: "/up?x=1", host: "a.example", headers: { "x-a": "b" } },
+      expectedStatuses: ["200-299", "503"],
+    },
+    ...{ intervalMs: 5_000, jitterMs: 0, port: 15_021, unhealthyThreshold: 2, plaintext: true },
+  });
+  expect(ruleOf(check("{ grpc: {} }")).trafficPolicy?.healthCheck).toEqual({
+    probe: { by: "grpc" },
+    plaintext: false,
   });
 });

@@ -14,6 +14,7 @@ import { list, message, type Reader, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { duration, flag, integer, nanoseconds, oneOf, percent, text } from "../schema/scalar.ts";
 import { clientTls, toClientTls } from "./client-tls.ts";
+import { healthCheck } from "./health-check.ts";
 import { loadBalancer, toLoadBalancer } from "./load-balancer.ts";
 import { portNumber } from "./workload-entry.ts";
 
@@ -81,7 +82,7 @@ const outlierDetection = message({
   outlierDetectionHttpErrorCodes: judged(list(integer({ least: 100, most: 599 }))),
 });
 
-const part = { loadBalancer, connectionPool, outlierDetection, tls: clientTls };
+const part = { loadBalancer, connectionPool, outlierDetection, tls: clientTls, healthCheck };
 
 const tunnel = message({
   protocol: oneOf("CONNECT", "POST"),
@@ -124,19 +125,19 @@ export const trafficPolicy: Reader<TrafficPolicy> = (place) => {
 };
 
 type Part = {
-  readonly [K in "loadBalancer" | "connectionPool" | "outlierDetection" | "tls"]?: ValueOf<
-    (typeof part)[K]
-  >;
+  readonly [K in keyof typeof part]?: ValueOf<(typeof part)[K]>;
 };
 
 function toPart(from: Part): PortPolicy {
   const { loadBalancer: balancer, connectionPool: pool, outlierDetection: outlier } = from;
   const tls = from.tls && toClientTls(from.tls);
+  const check = from.healthCheck;
   return {
     ...(balancer && { loadBalancer: toLoadBalancer(balancer) }),
     ...(pool && { connectionPool: toPool(pool) }),
     ...(outlier && { outlierDetection: toOutlier(outlier) }),
     ...(tls && { tls }),
+    ...(check && { healthCheck: check }),
   };
 }
 

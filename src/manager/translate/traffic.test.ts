@@ -82,6 +82,36 @@ describe("a load balancer", () => {
   });
 });
 
+test("a health check", () => {
+  const asked = (text: string) => cluster(rules(rule("a", policy(`healthCheck: ${text}`))));
+  const http = 'http: { path: /up, headers: { x-a: b }, expectedStatuses: ["200-299", "503"] }';
+  expect(asked(`{ ${http}, interval: 5s, jitter: 0s }`).healthCheck).toMatchObject({
+    by: {
+      case: "http",
+      value: {
+        path: "/up",
+        headers: [{ name: "x-a", value: "b" }],
+        expected: [
+          { from: 200, to: 299 },
+          { from: 503, to: 503 },
+        ],
+      },
+    },
+    ...{ intervalMs: 5_000, jitterMs: 0, plaintext: false },
+  });
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  expect(
+    asked("{ tcp: { send: PING, receive: [PONG] }, plaintext: true }").healthCheck,
+  ).toMatchObject({
+    by: { case: "tcp", value: { send: bytes("PING"), receive: [bytes("PONG")] } },
+    plaintext: true,
+  });
+  expect(asked("{ grpc: { serviceName: a.B }, port: 90 }").healthCheck).toMatchObject({
+    by: { case: "grpc", value: { service: "a.B" } },
+    port: 90,
+  });
+});
+
 describe("localities", () => {
   const outlier = "outlierDetection: {}";
   const failover = "localityLbSetting: { failover: [{ from: eu, to: us }] }";

@@ -25,6 +25,7 @@ import type {
 } from "../../model/destination-rule.ts";
 import { isHostWithin } from "../../model/host-name.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
+import { healthCheckOf } from "./health-check.ts";
 import { equalLabels } from "./labels.ts";
 import type { RuleSet } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
@@ -55,6 +56,7 @@ export function trafficOf(key: Key, rules: RuleSet, node: NodeView): Traffic | u
     ) ?? first;
   const policy = policyFor({ ...first.spec, subsets: owner.spec.subsets }, key);
   const { loadBalancer = {}, connectionPool, outlierDetection, retryBudget, tls } = policy;
+  const { healthCheck } = policy;
   return {
     config: owner,
     tls,
@@ -67,6 +69,7 @@ export function trafficOf(key: Key, rules: RuleSet, node: NodeView): Traffic | u
       }),
       circuitBreaker: breakerOf(connectionPool ?? {}, retryBudget),
       ...(outlierDetection && { outlier: outlierOf(outlierDetection) }),
+      ...(healthCheck && { healthCheck: healthCheckOf(healthCheck) }),
     },
   };
 }

@@ -224,7 +224,7 @@ export function membershipRules(
   settings: ClusterSettings,
   { clock, random, ownLocality }: ClusterSources,
 ): MembershipRules {
-  const { loadBalancer, balancing, maxima, outlier, healthCheck } = settings;
+  const { loadBalancer, balancing, maxima, outlier, healthCheck, tls } = settings;
   return {
     balancer: new LoadBalancer({
       kind: loadBalancer,
@@ -235,6 +235,7 @@ export function membershipRules(
     }),
     outlier,
     healthCheck,
+    tls,
     requestsMax: maxima.perEndpoint?.requests ?? UNLIMITED,
   };
 }

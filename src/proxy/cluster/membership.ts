@@ -9,6 +9,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
+import type { UpstreamTls } from "../upstream/upstream-tls.ts";
 import type { LoadBalancer } from "./balancing/load-balancer.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
 import { Endpoint, type EndpointFacts } from "./endpoint.ts";
@@ -42,6 +43,8 @@ export interface MembershipRules {
   readonly balancer: LoadBalancer;
   readonly outlier: OutlierPolicy | undefined;
   readonly healthCheck: HealthCheckPolicy | undefined;
+  /** How those who ask secure their connections; undefined: not at all. */
+  readonly tls: UpstreamTls | undefined;
   /** Exchanges under way at each endpoint. */
   readonly requestsMax: number;
 }
@@ -82,7 +85,7 @@ export class Membership {
     this.#rules = rules;
     for (const endpoint of this.#endpoints) endpoint.requestsMax = rules.requestsMax;
     this.outliers.configure(rules.outlier);
-    this.health.configure(rules.healthCheck);
+    this.health.configure(rules.healthCheck, rules.tls);
     this.#rotate();
   }
 

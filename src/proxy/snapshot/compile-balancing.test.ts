@@ -68,6 +68,7 @@ describe("what is left out has Envoy's default", () => {
       unhealthyThreshold: 3,
       healthyThreshold: 2,
       port: 0,
+      plaintext: false,
     });
   });
 

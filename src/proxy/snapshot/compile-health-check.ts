@@ -31,6 +31,7 @@ export function compileHealthCheck(
       unhealthyThreshold: resource.unhealthyThreshold || 3,
       healthyThreshold: resource.healthyThreshold || 2,
       port: resource.port,
+      plaintext: resource.plaintext,
     },
   };
 }

@@ -27,16 +27,21 @@ export class UpstreamTls {
     this.settings = settings;
     this.#credentials = credentials;
     const name = settings.sni || settings.host;
-    this.#common = name === "" ? undefined : this.#make(name);
+    this.#common = name === "" ? undefined : this.#make(name, settings.protocols);
   }
 
   /** For connections to an endpoint at this address. Made once for each pool. */
   to(address: string): ClientTls {
-    return this.#common ?? this.#make(address);
+    return this.#common ?? this.#make(address, this.settings.protocols);
   }
 
-  #make(name: string): ClientTls {
-    const { protocols, insecureSkipVerify, subjectAltNames } = this.settings;
+  /** For a connection to it that speaks something else than the cluster does. */
+  speaking(protocols: readonly string[], address: string): ClientTls {
+    return this.#make(this.settings.sni || this.settings.host || address, protocols);
+  }
+
+  #make(name: string, protocols: readonly string[]): ClientTls {
+    const { insecureSkipVerify, subjectAltNames } = this.settings;
     const { roots, certificates } = this.#credentials;
     return new ClientTls({
       serverName: name,

@@ -22,6 +22,8 @@ export interface HealthCheckPolicy {
   readonly healthyThreshold: number;
   /** Where to ask; 0: at the endpoint's own port. */
   readonly port: number;
+  /** Without TLS, also where requests have it. */
+  readonly plaintext: boolean;
 }
 
 export type Probe =

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../../../core/clock.ts";
 import type { Random } from "../../../core/random.ts";
+import type { UpstreamTls } from "../../upstream/upstream-tls.ts";
 import type { ClusterStats } from "../cluster-stats.ts";
 import type { Endpoint } from "../endpoint.ts";
 import { type HealthCheckPolicy, type Judged, judge, type ProbeOutcome } from "./health-check.ts";
@@ -24,6 +25,9 @@ export interface MonitorParts {
 /** First questions to many endpoints are spread over this time for each of them. */
 const SPREAD_MS = 10;
 
+/** ALPN. */
+const protocolsOf = { http: ["http/1.1"], tcp: [], grpc: ["h2"] } as const;
+
 interface Watched {
   judged: Judged;
   /** Gives up the wait or the question under way. */
@@ -36,6 +40,8 @@ export class HealthMonitor {
   readonly #parts: MonitorParts;
   readonly #watched = new Map<Endpoint, Watched>();
   #policy: HealthCheckPolicy | undefined;
+  /** Of questions from now on. */
+  #tls: UpstreamTls | undefined;
   #endpoints: readonly Endpoint[] = [];
 
   constructor(parts: MonitorParts) {
@@ -43,8 +49,9 @@ export class HealthMonitor {
   }
 
   /** Undefined: nobody is asked. The caller sees to the rotation. */
-  configure(policy: HealthCheckPolicy | undefined): void {
+  configure(policy: HealthCheckPolicy | undefined, tls: UpstreamTls | undefined): void {
     const former = this.#policy;
+    this.#tls = tls;
     const wanted = this.#parts.prober === undefined ? undefined : policy;
     if (isSamePolicy(former, wanted)) return;
     this.#policy = wanted;
@@ -92,7 +99,11 @@ export class HealthMonitor {
       cancelProbe();
       this.#answered(endpoint, watched, "unreachable");
     });
-    const target = { address: endpoint.address, port: policy.port || endpoint.port };
+    const { address } = endpoint;
+    const tls = policy.plaintext
+      ? undefined
+      : this.#tls?.speaking(protocolsOf[policy.probe.by], address);
+    const target = { address, port: policy.port || endpoint.port, tls };
     const cancelProbe = prober!.start(target, policy.probe, (outcome) => {
       cancelTimeout();
       this.#answered(endpoint, watched, outcome);

@@ -6,30 +6,30 @@ import { SocketProber } from "./socket-prober.ts";
 
 export class NetworkProber implements Prober {
   readonly #socket: SocketProber;
+  readonly #timers: TimerWheel;
+  #grpc: Promise<Prober> | undefined;
 
   constructor(timers: TimerWheel) {
     this.#socket = new SocketProber(timers);
+    this.#timers = timers;
   }
 
   start(target: ProbeTarget, probe: Probe, onOutcome: (outcome: ProbeOutcome) => void): () => void {
-    return probe.by === "grpc"
-      ? startGrpc(target, probe, onOutcome)
-      : this.#socket.start(target, probe, onOutcome);
+    if (probe.by !== "grpc") return this.#socket.start(target, probe, onOutcome);
+    let over = false;
+    let cancel = (): void => {
+      over = true;
+    };
+    this.#grpc ??= loadGrpc(this.#timers);
+    void this.#grpc.then((prober) => {
+      if (!over) cancel = prober.start(target, probe, onOutcome);
+    });
+    return () => cancel();
   }
 }
 
 /** Few ask by gRPC, and its client is large: it is loaded by the first who does. */
-function startGrpc(
-  target: ProbeTarget,
-  probe: Extract<Probe, { by: "grpc" }>,
-  onOutcome: (outcome: ProbeOutcome) => void,
-): () => void {
-  let over = false;
-  let cancel = (): void => {
-    over = true;
-  };
-  void import("./grpc-prober.ts").then(({ GrpcProber }) => {
-    if (!over) cancel = new GrpcProber().start(target, probe, onOutcome);
-  });
-  return () => cancel();
+async function loadGrpc(timers: TimerWheel): Promise<Prober> {
+  const { GrpcProber } = await import("./grpc-prober.ts");
+  return new GrpcProber(timers);
 }

@@ -9,12 +9,10 @@ import type { TcpSocket } from "../../../io/socket.ts";
 import { type ConnectAttempt, TcpConnector } from "../../../io/tcp-connector.ts";
 import type { TimerWheel } from "../../../io/timer-wheel.ts";
 import type { Probe, ProbeOutcome } from "./health-check.ts";
-import type { Prober, ProbeTarget } from "./prober.ts";
+import { CONNECT_MS_MAX, type Prober, type ProbeTarget } from "./prober.ts";
 
 /** Above it an answer is a bad one. */
 const ANSWER_BYTES_MAX = 65_536;
-/** The caller's limit is shorter. */
-const CONNECT_MS_MAX = 600_000;
 
 type SocketProbe = Exclude<Probe, { by: "grpc" }>;
 
@@ -32,7 +30,7 @@ export class SocketProber implements Prober {
   ): () => void {
     const answer = probe.by === "http" ? new HttpAnswer(probe) : new TcpAnswer(probe);
     const question = new Question(requestOf(probe, target), answer, onOutcome);
-    const at = { hostname: target.address, port: target.port };
+    const at = { hostname: target.address, port: target.port, tls: target.tls };
     question.attempt = this.#connector.connect(at, question, CONNECT_MS_MAX);
     return () => question.giveUp();
   }
@@ -157,10 +155,10 @@ class TcpAnswer implements Answer {
   }
 }
 
-function requestOf(probe: SocketProbe, { address, port }: ProbeTarget): Uint8Array {
+function requestOf(probe: SocketProbe, { address, port, tls }: ProbeTarget): Uint8Array {
   if (probe.by === "tcp") return probe.send;
-  const host =
-    probe.host || (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
+  const named = probe.host || (tls?.serverName ?? "");
+  const host = named || (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
   const lines = [
     `${probe.method} ${probe.path} HTTP/1.1`,
     `host: ${host}`,

@@ -72,6 +72,9 @@ export class DataPlane implements TrafficPlane {
   #dns: DnsServer | undefined;
   /** Applied last. */
   #snapshot: Snapshot | undefined;
+  /** Configurations whose names are asked for, and what was asked after them. */
+  #applying: Promise<readonly Problem[]> | undefined;
+  #isClosed = false;
   readonly #prober: NetworkProber;
   readonly #credentials: UpstreamCredentials;
 
@@ -116,11 +119,38 @@ export class DataPlane implements TrafficPlane {
     return [this.metrics];
   }
 
-  apply(config: ProxyConfig): readonly Problem[] {
+  /** A promise where names of new clusters are asked for first, or another one is under way. */
+  apply(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {
+    const before = this.#applying;
+    const applied =
+      before === undefined ? this.#apply(config) : before.then(() => this.#apply(config));
+    if (!(applied instanceof Promise)) return applied;
+    this.#applying = applied;
+    return this.#whenLast(applied);
+  }
+
+  #apply(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {
+    if (this.#isClosed) return [];
     const compiled = this.compile(config, this.#snapshot);
     if (Array.isArray(compiled)) return compiled;
+    const warm = this.#snapshot === undefined ? undefined : compiled.warm(this.#parts.clock);
+    if (warm !== undefined) return warm.then(() => this.#publishWarm(compiled));
     this.publish(compiled);
     return [];
+  }
+
+  #publishWarm(snapshot: Snapshot): readonly Problem[] {
+    if (this.#isClosed) snapshot.abandon();
+    else this.publish(snapshot);
+    return [];
+  }
+
+  async #whenLast(applied: Promise<readonly Problem[]>): Promise<readonly Problem[]> {
+    try {
+      return await applied;
+    } finally {
+      if (this.#applying === applied) this.#applying = undefined;
+    }
   }
 
   compile(config: ProxyConfig, former: Snapshot | undefined): Snapshot | Problem[] {
@@ -404,6 +434,7 @@ export class DataPlane implements TrafficPlane {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.closeDns();
     this.#credentials.close();
     this.#edges?.close();

@@ -193,6 +193,11 @@ export class Cluster {
     if (lifetime.snapshots === 0) lifetime.end();
   }
 
+  /** It follows names, and nobody has asked for them yet. */
+  get isCold(): boolean {
+    return this.settings.discovery === "dns" && this.state.lifetime.followed === undefined;
+  }
+
   /** Makes this configuration the one that the endpoints of its name follow. */
   activate(specs: readonly EndpointSpec[]): void {
     const { lifetime, names } = this.state;

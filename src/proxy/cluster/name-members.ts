@@ -44,6 +44,8 @@ export class NameMembers {
   #names: readonly Name[] = [];
   #settled: Promise<void> = Promise.resolve();
   #settle: () => void = () => {};
+  /** The endpoints are those from before, until every name has been asked once. */
+  #keepsFormer = false;
 
   constructor(parts: ResolutionParts, membership: Membership) {
     this.#parts = parts;
@@ -67,6 +69,7 @@ export class NameMembers {
     this.#settled = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    this.#keepsFormer = this.#membership.endpoints.length > 0;
     this.#publish();
     for (const name of this.#names) if (!isAddress(name.spec.address)) void this.#ask(name);
   }
@@ -100,11 +103,14 @@ export class NameMembers {
   }
 
   #publish(): void {
+    const isSettled = this.#names.every(({ settled }) => settled);
+    if (this.#keepsFormer && !isSettled) return;
+    this.#keepsFormer = false;
     const specs = this.#names.flatMap(({ spec, addresses }) =>
       addresses.map((address) => ({ ...spec, address })),
     );
     this.#membership.replace(specs);
-    if (this.#names.every(({ settled }) => settled)) this.#settle();
+    if (isSettled) this.#settle();
   }
 }
 

@@ -1,13 +1,15 @@
 /**
  * All that the data plane knows at one moment, compiled: hosts, routes, clusters, settings.
  *
- *   compileSnapshot() ─▶ activate(former) ─▶ published ─▶ … ─▶ retire() after its last user
+ *   compileSnapshot() ─▶ warm() ─▶ activate(former) ─▶ published ─▶ … ─▶ retire()
  *
- * Compiling touches nothing that is in use. activate() is called once, by whoever publishes, and
+ * Compiling touches nothing that is in use; nor does warm(), which asks for names that are new.
+ * retire() comes after the last user. activate() is called once, by whoever publishes, and
  * moves what belongs to names (endpoints, name resolution) to the new configuration; endpoints that
  * nobody names any more have their pools drained.
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { PathRules } from "../../http/path-normalization.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
@@ -51,6 +53,8 @@ export interface SnapshotParts {
   readonly localStats: RequestStats;
 }
 
+/** A name that nobody answers must not keep the rest of a configuration from being in force. */
+const WARM_MS = 5_000;
 const none: readonly EndpointSpec[] = [];
 
 export class Snapshot {
@@ -66,6 +70,8 @@ export class Snapshot {
   readonly edgeHosts: ReadonlyMap<string, HostTable<VirtualHost>>;
   readonly edges: readonly EdgeListener[];
   #activated = false;
+  /** New clusters whose names were asked for before it was published. */
+  #warmed: readonly Cluster[] = [];
 
   constructor(parts: SnapshotParts) {
     this.version = parts.version;
@@ -92,6 +98,31 @@ export class Snapshot {
     defaultPort: number,
   ): VirtualHost | undefined {
     return this.hosts.find(bytes, from, to, defaultPort);
+  }
+
+  /**
+   * Before it is published: asks for the names of new clusters, so that their first requests find
+   * endpoints. Undefined: there are none. Else it resolves when each name was answered or refused,
+   * or after WARM_MS.
+   */
+  warm(clock: Clock): Promise<void> | undefined {
+    const cold = [...this.clusters.values()].filter(({ isCold }) => isCold);
+    if (cold.length === 0) return undefined;
+    this.#warmed = cold;
+    for (const cluster of cold) cluster.activate(this.members.get(cluster.name) ?? none);
+    const late = Promise.withResolvers<void>();
+    const cancel = clock.after(WARM_MS, late.resolve);
+    return Promise.race([this.ready(cold), late.promise]).then(cancel);
+  }
+
+  /** It will not be published. */
+  abandon(): void {
+    if (this.#activated) return;
+    for (const cluster of this.#warmed) {
+      cluster.close();
+      cluster.state.lifetime.end();
+    }
+    this.#warmed = [];
   }
 
   /** Makes it the configuration that endpoints follow; `former` was so until now. Once. */
@@ -121,7 +152,7 @@ export class Snapshot {
   }
 
   /** Resolves when clusters that follow DNS names have asked once. */
-  async ready(): Promise<void> {
-    await Promise.all([...this.clusters.values()].map((cluster) => cluster.ready()));
+  async ready(clusters: Iterable<Cluster> = this.clusters.values()): Promise<void> {
+    await Promise.all([...clusters].map((cluster) => cluster.ready()));
   }
 }

@@ -68,6 +68,7 @@ export class WorkerSide {
     prepare: (bytes) => this.#prepare(bytes),
     publish: () => this.#publish(),
     withdraw: () => {
+      this.#prepared?.abandon();
       this.#prepared = undefined;
       this.#running.withdraw();
     },
@@ -170,11 +171,14 @@ export class WorkerSide {
     };
   }
 
-  #prepare(bytes: Uint8Array): readonly Problem[] {
+  #prepare(bytes: Uint8Array): readonly Problem[] | Promise<readonly Problem[]> {
     const plane = this.#running;
     const compiled = plane.compile(fromBinary(ProxyConfigSchema, bytes), plane.snapshot);
+    this.#prepared?.abandon();
     this.#prepared = Array.isArray(compiled) ? undefined : compiled;
-    return Array.isArray(compiled) ? compiled : [];
+    if (Array.isArray(compiled)) return compiled;
+    const warm = plane.snapshot === undefined ? undefined : compiled.warm(this.#clock);
+    return warm === undefined ? [] : warm.then(() => []);
   }
 
   #publish(): WorkerReport {

@@ -105,7 +105,6 @@ export class NameMembers {
   #publish(): void {
     const isSettled = this.#names.every(({ settled }) => settled);
     if (this.#keepsFormer && !isSettled) return;
-    this.#keepsFormer = false;
     const specs = this.#names.flatMap(({ spec, addresses }) =>
       addresses.map((address) => ({ ...spec, address })),
     );

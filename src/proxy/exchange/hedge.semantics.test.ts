@@ -56,7 +56,7 @@ interface SetUp {
 
 async function setUp(
   count: number,
-  retry: { readonly attempts: number; readonly hedge?: Hedge },
+  retry: { readonly attempts: number; readonly hedge?: Hedge; readonly backoffMs?: number },
   options: Partial<EngineFixtureOptions> = {},
 ): Promise<SetUp> {
   const held = new Held(count);
@@ -154,9 +154,12 @@ describe("a try whose time has passed", () => {
     it.client.send(get);
     await it.held.request(4);
     expect(count(it, "upstream_rq_active")).toBe(4);
+    const { usage } = it.mesh.engine.snapshot.clusters.get("svc")!.state;
+    expect(usage.retries).toBe(3);
     (await it.held.request(3)).respond(200, "third");
     expect(await it.client.takeResponse()).toMatchObject({ body: "third" });
     expect(count(it, "upstream_rq_active")).toBe(0);
+    expect(usage.retries).toBe(0);
   });
 
   test("answers in pieces, after interim heads, with content that follows", async () => {
@@ -184,7 +187,69 @@ describe("a try whose time has passed", () => {
   });
 });
 
+describe("an answer that has begun", () => {
+  const half = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nwho";
+
+  test("is nobody else's, whatever the others say then", async () => {
+    const it = await setUp(2, { attempts: 1 });
+    it.client.send(get);
+    const first = await it.held.request(1);
+    const second = await it.held.request(2);
+    second.send(half);
+    while (count(it, "upstream_rq_active") > 1) await Bun.sleep(1);
+    first.respond(200, "first");
+    second.send("les");
+    expect(await it.client.takeResponse()).toMatchObject({ status: 200, body: "wholes" });
+  });
+
+  test("ends the wait for a further try", async () => {
+    const it = await setUp(3, { attempts: 2, backoffMs: 40 });
+    it.client.send(get);
+    const first = await it.held.request(1);
+    (await it.held.request(2)).respond(503, "no");
+    while (count(it, "upstream_rq_active") > 1) await Bun.sleep(1);
+    first.send(half);
+    await Bun.sleep(300);
+    first.send("les");
+    expect(await it.client.takeResponse()).toMatchObject({ status: 200, body: "wholes" });
+    expect(it.held.replies).toHaveLength(2);
+  });
+});
+
+test("who was late is held against its endpoint", async () => {
+  const it = await setUp(
+    2,
+    { attempts: 1 },
+    { cluster: { outlier: { consecutiveErrors: 1, maxEjectionPercent: 100 } } },
+  );
+  it.client.send(get);
+  const second = await it.held.request(2);
+  expect(count(it, "outlier_detection_ejections_active")).toBe(1);
+  second.respond(200, "second");
+  expect(await it.client.takeResponse()).toMatchObject({ status: 200 });
+});
+
 describe("who is hedged", () => {
+  test("nobody whose head has begun: it is given up", async () => {
+    const it = await setUp(2, { attempts: 1 });
+    it.client.send(get);
+    (await it.held.request(1)).send("HTTP/1.1 200 OK\r\n");
+    (await it.held.request(2)).respond(200, "second");
+    expect(await it.client.takeResponse()).toMatchObject({ body: "second" });
+    expect(count(it, "upstream_rq_hedge")).toBe(0);
+  });
+
+  test("nobody who asks for a WebSocket", async () => {
+    const it = await setUp(2, { attempts: 1 });
+    it.client.send(
+      "GET / HTTP/1.1\r\nHost: svc\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" +
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    );
+    (await it.held.request(2)).respond(200, "second");
+    expect(await it.client.takeResponse()).toMatchObject({ body: "second" });
+    expect(count(it, "upstream_rq_hedge")).toBe(0);
+  });
+
   test("POST only if the rule says so, with its content", async () => {
     const it = await setUp(2, { attempts: 1, hedge: Hedge.ALL });
     it.client.send(post);

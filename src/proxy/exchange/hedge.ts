@@ -24,7 +24,7 @@ import type { UpstreamSide } from "../upstream/upstream-side.ts";
 import { UpstreamStream, type UpstreamStreamUser } from "../upstream/upstream-stream.ts";
 import { isReplayable, runTry } from "./attempt.ts";
 import { type EarlierTry, type Exchange, Phase, Wake } from "./exchange.ts";
-import { dropEarlier, dropUpstream, endRetry, endTry } from "./finish.ts";
+import { dropUpstream, endRetry, endTry } from "./finish.ts";
 import { isWorthRetrying } from "./response.ts";
 import { armTimer } from "./timing.ts";
 
@@ -184,7 +184,6 @@ class HedgedTry implements EarlierTry, UpstreamStreamUser {
     this.#leave();
     dropUpstream(ex);
     endTry(ex);
-    if (ex.earlier !== undefined) dropEarlier(ex);
     this.takeUp();
     // The head comes to the exchange whole.
     ex.partial = undefined;

@@ -1,6 +1,7 @@
 /** Applications that did not say what they speak, asked in HTTP/2: Node.js, Python, odd ones. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer as createHttpServer } from "node:http";
+import { createServer as createHttp2Server, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { EngineFixture } from "../../testing/engine-fixture.ts";
 import { FakeUpstream } from "../../testing/fake-upstream.ts";
@@ -21,8 +22,12 @@ type Protocol = "http" | "http2" | "any";
 
 /** A caller in HTTP/2 of the application at `port`, through the proxy beside it. */
 function callerOf(port: number, protocol: Protocol = "any", clock?: VirtualClock) {
+  return withMesh(port, protocol, clock).client;
+}
+
+function withMesh(port: number, protocol: Protocol = "any", clock?: VirtualClock) {
   const mesh = closing(new EngineFixture({ endpoints: [], ...(clock && { clock }) }));
-  return closing(new Http2Client(mesh.listenInbound(port, protocol)));
+  return { mesh, client: closing(new Http2Client(mesh.listenInbound(port, protocol))) };
 }
 
 /** What it does with each of its connections; how many those were. */
@@ -51,7 +56,7 @@ describe("an application that speaks only HTTP/1.1 and did not say so", () => {
     const service = closing(
       new FakeUpstream({ script: (request, reply) => reply.respond(200, request.body) }),
     );
-    const client = callerOf(service.port);
+    const { mesh, client } = withMesh(service.port);
     const together = ["a", "b", "c"].map((text) => client.request(post, text));
     expect((await Promise.all(together)).map(({ status, body }) => `${status} ${body}`)).toEqual([
       "200 a",
@@ -61,6 +66,7 @@ describe("an application that speaks only HTTP/1.1 and did not say so", () => {
     const large = "x".repeat(300_000);
     expect((await client.request(post, large)).body).toBe(large);
     expect(service.requests.filter(({ method }) => method === "POST")).toHaveLength(4);
+    expect(mesh.scrape()).toMatch(/upstream_rq_pending_active\{.*inbound.*\} 0/);
   });
 
   test("is Node.js's http", async () => {
@@ -149,6 +155,48 @@ server.serve_forever()`;
 });
 
 describe("an application that speaks HTTP/2", () => {
+  const two = (stream: ServerHttp2Stream): void => {
+    stream.respond({ ":status": 200 });
+    stream.end("two");
+  };
+
+  test("is found in the place of one that did not, once that was seen to be gone", async () => {
+    const former = new FakeUpstream({ script: (_, reply) => reply.respond(200, "one") });
+    const { port } = former;
+    const client = callerOf(port);
+    expect(await client.request({})).toMatchObject({ status: 200, body: "one" });
+    former.close();
+    expect((await client.request({})).status).toBe(503);
+    const server = closing(createHttp2Server());
+    server.on("stream", two);
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", () => resolve()));
+    expect(await client.request({})).toMatchObject({ status: 200, body: "two" });
+  });
+
+  test("is not doubted for a connection that failed beside one that works", async () => {
+    const server = closing(createHttp2Server({ settings: { maxConcurrentStreams: 1 } }));
+    const held: ServerHttp2Stream[] = [];
+    server.on("stream", (stream: ServerHttp2Stream) => {
+      if (held.length === 0) held.push(stream);
+      else two(stream);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+    const behind = (server.address() as AddressInfo).port;
+    const { port } = await odd((socket, count) => {
+      if (count > 1) return void socket.end("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
+      const through = connect(behind, "127.0.0.1");
+      through.on("error", () => {});
+      socket.pipe(through).pipe(socket);
+    });
+    const client = callerOf(port);
+    const first = client.request({});
+    while (held.length === 0) await Bun.sleep(1);
+    expect((await client.request({})).status).toBe(503);
+    two(held[0]!);
+    expect(await first).toMatchObject({ status: 200, body: "two" });
+    expect(await client.request({})).toMatchObject({ status: 200, body: "two" });
+  });
+
   test("is spoken to in HTTP/2, without having said so", async () => {
     const service = closing(
       await Http2Service.start((stream) => {

@@ -27,7 +27,11 @@ beforeAll(async () => {
     protocol,
     command: ["node", server, protocol],
   }));
-  meeting = await startMeeting(stage, served);
+  const undeclared = (["http", "http2"] as const).map((speaks) => ({
+    service: `undeclared-${speaks}`,
+    command: ["node", server, speaks],
+  }));
+  meeting = await startMeeting(stage, [...served, ...undeclared]);
   const content = Buffer.alloc(LARGE, "what is uploaded, ");
   writeFileSync(upload, content);
   digest = sha256(content);
@@ -214,6 +218,20 @@ test.skipIf(skipped).each([
   },
   70_000,
 );
+
+test.skipIf(skipped).each([
+  ["--http1.1", "undeclared-http", "1.1"],
+  ["--http2-prior-knowledge", "undeclared-http", "1.1"],
+  ["--http2-prior-knowledge", "undeclared-http2", "2.0"],
+] as const)("curl %s to %s: it is answered in what it speaks", async (flag, service, version) => {
+  expect(missing).toBe("");
+  const [way] = ways.filter(({ flags }) => flags[0] === flag);
+  for (let i = 0; i < 3; i++) {
+    const { out, err } = await curl(way!, `${service}:8000/sum`, "--data", "abc");
+    const sum = `3 ${sha256(Buffer.from("abc"))} ${version} {}`;
+    expect({ out, err }).toEqual({ out: sum, err: "" });
+  }
+});
 
 test.skipIf(skipped)(
   "curl, started by the sidecar, reaches HTTPS outside of the mesh through it",

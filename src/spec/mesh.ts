@@ -89,7 +89,8 @@ export async function status(port: number, path: string, host?: string): Promise
 export interface Served {
   /** Short name; port 8000. */
   readonly service: string;
-  readonly protocol: "http" | "http2" | "grpc";
+  /** Absent: not declared. */
+  readonly protocol?: "http" | "http2" | "grpc";
   /** Says `listening PORT`. */
   readonly command: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -114,7 +115,8 @@ export async function startMeeting(stage: Stage, served: readonly Served[]): Pro
     const port = (): string => /listening (\d+)/.exec(server.output())?.[1] ?? "";
     await until(`the server ${one.command.join(" ")}`, () => port() !== "");
     const callee = await startSidecar(stage, [
-      ...[...manager, "--service", `${one.service}.default`, "--protocol", one.protocol],
+      ...[...manager, "--service", `${one.service}.default`],
+      ...(one.protocol === undefined ? [] : ["--protocol", one.protocol]),
       ...["--app-port", port(), "--service-port", "8000"],
     ]);
     callees.set(one.service, callee);

@@ -66,7 +66,8 @@ test("TPROXY's routes and nftables are part of the script", async () => {
   expect(out).toStartWith("#!/bin/sh -e\nnft -f - <<'END'\ntable ip mesh\ndelete table ip mesh\n");
   expect(out).toEndWith(
     "END\nip -f inet rule add fwmark 1337 lookup 133\n" +
-      "ip -f inet route replace local default dev lo table 133\n",
+      "ip -f inet route replace local default dev lo table 133\n" +
+      "ip -4 rule add from 127.0.0.0/8 lookup 133\n",
   );
 });
 

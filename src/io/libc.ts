@@ -18,6 +18,7 @@ const signatures = {
   getsockname: { args: [i32, buffer, buffer], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
+  bind: { args: [i32, buffer, u32], returns: i32 },
   connect: { args: [i32, buffer, u32], returns: i32 },
   sendmsg: { args: [i32, buffer, i32], returns: size },
   recvmsg: { args: [i32, buffer, i32], returns: size },

@@ -7,6 +7,7 @@ import { libc } from "./libc.ts";
 // Numbers of Linux: asm-generic/socket.h, netinet/tcp.h.
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_MARK = 36;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_DEFER_ACCEPT = 9;
@@ -14,6 +15,7 @@ const TCP_CONGESTION = 13;
 const TCP_USER_TIMEOUT = 18;
 const SOL_IP = 0;
 const IP_TRANSPARENT = 19;
+const IP_BIND_ADDRESS_NO_PORT = 24;
 const SOL_IPV6 = 41;
 const IPV6_TRANSPARENT = 75;
 const RENO = new TextEncoder().encode("reno");
@@ -29,12 +31,22 @@ export function setDeferAccept(listenerFd: number, seconds: number): boolean {
 }
 
 /**
- * Lets TPROXY hand over connections to any address; needs CAP_NET_ADMIN. A socket for both families
- * has both options.
+ * Lets TPROXY hand over connections to any address, or a socket be bound to any; needs
+ * CAP_NET_ADMIN. A socket for both families has both options.
  */
-export function setTransparent(listenerFd: number): boolean {
-  const v4 = setInt(listenerFd, SOL_IP, IP_TRANSPARENT, 1);
-  return setInt(listenerFd, SOL_IPV6, IPV6_TRANSPARENT, 1) || v4;
+export function setTransparent(fd: number): boolean {
+  const v4 = setInt(fd, SOL_IP, IP_TRANSPARENT, 1);
+  return setInt(fd, SOL_IPV6, IPV6_TRANSPARENT, 1) || v4;
+}
+
+/** Of its packets, for the kernel's rules; needs CAP_NET_ADMIN. */
+export function setMark(fd: number, mark: number): boolean {
+  return setInt(fd, SOL_SOCKET, SO_MARK, mark);
+}
+
+/** bind() of port 0 leaves the port to connect(), which knows which ones are free for that peer. */
+export function setBindsAddressOnly(fd: number): boolean {
+  return setInt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 }
 
 /** How long sent bytes may stay unacknowledged before the kernel gives the connection up. */

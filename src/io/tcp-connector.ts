@@ -8,6 +8,7 @@
  * that TCP gave, within the same limit, and who the server is gets looked at before `open`.
  */
 import { type Failure, Failures } from "../core/failure.ts";
+import { bindForeignSource, type ForeignSource } from "./foreign-source.ts";
 import { errno, libc } from "./libc.ts";
 import { isExpected } from "./peer-identity.ts";
 import type { SocketHandlers, TcpSocket } from "./socket.ts";
@@ -49,6 +50,8 @@ export interface ConnectTarget {
   readonly port: number;
   /** Without it the connection is plaintext. */
   readonly tls?: ClientTls | undefined;
+  /** To be called from; undefined: an address that the system chooses. */
+  readonly from?: ForeignSource | undefined;
 }
 
 /** `open` is called with `socket.data` being the connection given to `connect`. */
@@ -244,13 +247,17 @@ const CODES: Readonly<Record<number, string>> = {
 };
 
 /** The descriptor of a socket that is connecting; undefined: Bun has to do it. */
-function beginConnect({ hostname, port }: ConnectTarget): number | ConnectError | undefined {
+function beginConnect({ hostname, port, from }: ConnectTarget): number | ConnectError | undefined {
   const c = libc();
   const address = c === undefined ? undefined : encodeSocketAddress(hostname, port);
   if (c === undefined || address === undefined) return undefined;
   const fd = c.socket(address[0]!, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd === -1) return systemError();
   if (isLoopback(address)) setPlainCongestionControl(fd);
+  if (from !== undefined && !bindForeignSource(fd, from)) {
+    c.close(fd);
+    return new ConnectError("EPERM");
+  }
   if (c.connect(fd, address, address.length) === 0) return fd;
   const error = systemError();
   if (error === undefined) return fd;

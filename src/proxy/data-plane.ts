@@ -282,14 +282,16 @@ export class DataPlane implements TrafficPlane {
     const version = flags.labels.version ?? "";
     const { protocol } = flags;
     if (protocol === "tcp") {
-      const local = { ...app, service, version, protocol, connectTimeoutMs: 5_000 };
+      const { tproxyMark } = flags;
+      const local = { ...app, service, version, protocol, connectTimeoutMs: 5_000, tproxyMark };
       const open = (where: ListenOptions) => this.#tcp.listenApplication(local, where);
       this.#listenInbound(at, open, open);
     } else {
+      const application = { app, service, version, tproxyMark: flags.tproxyMark };
       const speaks = applicationProtocol(protocol);
       this.#listenInbound(
         at,
-        (where) => engine.listenInbound({ ...where, app, service, version, protocol: speaks }),
+        (where) => engine.listenInbound({ ...where, ...application, protocol: speaks }),
         (where) => engine.listenBeside("inbound", where),
       );
     }
@@ -297,10 +299,12 @@ export class DataPlane implements TrafficPlane {
 
   #listenInbound(at: Place, open: Open, openBeside: Open): void {
     const { flags } = this.#parts;
-    const listener = bindOr("inbound", flags.inbound, () => open(at("inbound", flags.inbound)));
+    const transparent = flags.tproxyMark !== undefined;
+    const bind = (): TcpListener => open({ ...at("inbound", flags.inbound), transparent });
+    const listener = bindOr("inbound", flags.inbound, bind);
     this.#listeners.set("inbound", listener);
     this.#known("inbound");
-    this.#listenBeside("inbound", at, openBeside);
+    this.#listenBeside("inbound", at, (beside) => openBeside({ ...beside, transparent }));
   }
 
   /** At the same port of IPv6, where there is IPv6. */
@@ -344,7 +348,8 @@ export class DataPlane implements TrafficPlane {
   #inboundCapture(app: HostPort): EngineCapture {
     const { flags } = this.#parts;
     const version = flags.labels.version ?? "";
-    const local = { ...app, service: flags.service, version, connectTimeoutMs: 5_000 };
+    const { service, tproxyMark } = flags;
+    const local = { ...app, service, version, connectTimeoutMs: 5_000, tproxyMark };
     return {
       declared: ({ port }) => (port === app.port ? "requests" : undefined),
       relay: (socket, call) => this.#tcp.takeInbound(socket, call, { ...local, protocol: "tcp" }),

@@ -106,6 +106,8 @@ export interface InboundOptions extends ListenAddress {
   readonly version: string;
   /** What the application speaks; "any" unless told. */
   readonly protocol?: "http" | "http2" | "any";
+  /** It is called from its callers' addresses. */
+  readonly tproxyMark?: number | undefined;
 }
 
 export interface EngineStats {
@@ -234,11 +236,11 @@ export class Engine {
   /** Everything to the application at this port. */
   #inboundFacts(port: number): ListenerFacts {
     const { clock, random, metrics } = this.#options;
-    const { app, service, version, protocol = "any" } = this.#application!;
+    const { app, service, version, protocol = "any", tproxyMark } = this.#application!;
     const { connectTimeoutMs } = this.#env.limits;
     const speaks = port === app.port ? protocol : "any";
     const cluster = makeLocalCluster(
-      { hostname: app.hostname, port, service, version, connectTimeoutMs, protocol: speaks },
+      { ...app, port, service, version, connectTimeoutMs, protocol: speaks, tproxyMark },
       {
         clock,
         random,

@@ -28,6 +28,7 @@ const rows = {
   inbound:               ["HOST:PORT", "what other proxies call (port 15006)"],
   admin:                 ["HOST:PORT", "administration, loopback only (127.0.0.1:15000)"],
   readiness:             ["HOST:PORT", "/healthz/ready (port 15021)"],
+  tproxy:                ["MARK", "inbound by TPROXY, with `mesh ctl iptables -m TPROXY -t MARK`"],
   dns:                   ["HOST:PORT|off", "where names of the mesh are answered (off)"],
   manager:               ["URL", "manager to follow, or none (http://127.0.0.1:15010)"],
   upstream:              ["SVC=HOST:PORT", "static, before the manager's", { repeatable: true }],

@@ -50,6 +50,8 @@ export interface ProxyFlags {
   readonly clientCertificates: "none" | "optional" | "required";
   readonly outbound: HostPort;
   readonly inbound: HostPort;
+  /** Inbound connections are led here by TPROXY, with this mark; absent: by REDIRECT or not. */
+  readonly tproxyMark: number | undefined;
   readonly admin: HostPort;
   readonly readiness: HostPort;
   /** Absent: no DNS is answered. */
@@ -109,6 +111,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
   const advertise = reader.text("advertise");
   // With the manager on this host the mesh is on this host, and nobody else has business here.
   const isLocal = advertise === undefined && (manager === undefined || isLoopbackUrl(manager));
+  const tproxyMark = reader.tproxyMark();
   const everywhere = isLocal || reader.has("standalone") ? "127.0.0.1" : "0.0.0.0";
   return {
     ...name,
@@ -127,7 +130,9 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     clientCertificates:
       reader.oneOf("client-certificates", ["none", "optional", "required"]) ?? "none",
     outbound: reader.address("outbound", "127.0.0.1", 15001),
-    inbound: reader.address("inbound", everywhere, 15006),
+    // TPROXY leaves destinations as they are: whoever takes them listens everywhere.
+    inbound: reader.address("inbound", tproxyMark === undefined ? everywhere : "0.0.0.0", 15006),
+    tproxyMark,
     admin: reader.address("admin", "127.0.0.1", 15000),
     readiness: reader.address("readiness", everywhere, 15021),
     dns: reader.dns(),
@@ -334,6 +339,15 @@ class FlagReader {
     return home === undefined || home === "" ? ".mesh" : join(home, ".local", "state", "mesh");
   }
 
+  tproxyMark(): number | undefined {
+    const written = this.text("tproxy");
+    if (written === undefined) return undefined;
+    const mark = /^(\d{1,10}|0x[0-9a-f]{1,8})$/i.test(written) ? Number(written) : Number.NaN;
+    if (mark >= 1 && mark <= 0xffff_fffe) return mark;
+    this.#refuse("tproxy", `"${written}" is not a number from 1 to 4294967294`);
+    return undefined;
+  }
+
   /** What no flag says alone. */
   checkTogether(flags: ProxyFlags): void {
     this.#checkMode(flags);
@@ -349,12 +363,20 @@ class FlagReader {
     if (flags.app !== undefined && flags.app.port === flags.outbound.port) {
       this.#refuse("app-port", "is the proxy's own outbound port, so it would call itself");
     }
+    if (flags.tproxyMark !== undefined) this.#checkTproxy(flags);
     if (flags.restart && flags.command.length > 0) {
       this.#refuse("restart", "cannot take over a running application: leave out -- COMMAND");
     }
     if (flags.admin.hostname !== "localhost" && !/^(127\.|::1$)/.test(flags.admin.hostname)) {
       this.#refuse("admin", `${flags.admin.hostname} is not a loopback address`);
     }
+  }
+
+  #checkTproxy({ app, inbound }: ProxyFlags): void {
+    if (app === undefined)
+      this.#refuse("tproxy", "is about calls to an application", "add --app-port PORT");
+    if (inbound.hostname !== "0.0.0.0" && inbound.hostname !== "::")
+      this.#refuse("inbound", `${inbound.hostname} is not all addresses, as --tproxy needs`);
   }
 
   #checkMode({ mode, http, https, command, concurrency }: ProxyFlags): void {

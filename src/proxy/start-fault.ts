@@ -34,6 +34,8 @@ export function bindReason(thrown: unknown): string {
       return "is taken";
     case "EACCES":
       return "may not be bound by this user";
+    case "EPERM":
+      return "cannot take what TPROXY hands over without CAP_NET_ADMIN";
     case "EADDRNOTAVAIL":
       return "is no address of this host";
     default:

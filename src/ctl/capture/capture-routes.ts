@@ -1,6 +1,9 @@
 /**
  * TPROXY marks packets for addresses that are not this machine's; a route of its own table delivers
- * them here all the same. iproute2 replaces and deletes; nothing of others is in that table.
+ * them here all the same. What an application on 127.0.0.1 answers to a caller in whose name it was
+ * called goes there too: the mark comes too late for that, since without a route the kernel makes
+ * no packet from loopback to elsewhere at all. iproute2 replaces and deletes; nothing of others is
+ * in that table.
  */
 import type { CaptureOptions, Family } from "./capture-options.ts";
 
@@ -12,26 +15,29 @@ const ipFamily: Readonly<Record<Family, string>> = { ipv4: "inet", ipv6: "inet6"
 
 export function routeCommands(options: RouteOptions, family: Family): readonly Command[] {
   if (options.mode !== "TPROXY") return [];
-  const { rule, route } = words(options);
-  return [
-    ["ip", "-f", ipFamily[family], "rule", "add", ...rule],
+  const { marked, route, answers } = words(options);
+  const commands: readonly Command[] = [
+    ["ip", "-f", ipFamily[family], "rule", "add", ...marked],
     ["ip", "-f", ipFamily[family], "route", "replace", ...route],
   ];
+  return family === "ipv6" ? commands : [...commands, ["ip", "-4", "rule", "add", ...answers]];
 }
 
-/** Either fails where there is nothing to remove. */
+/** Each fails where there is nothing to remove. */
 export function routeRemovals(options: RouteOptions, family: Family): readonly Command[] {
-  const { rule, route } = words(options);
-  return [
-    ["ip", "-f", ipFamily[family], "rule", "del", ...rule],
+  const { marked, route, answers } = words(options);
+  const commands: readonly Command[] = [
+    ["ip", "-f", ipFamily[family], "rule", "del", ...marked],
     ["ip", "-f", ipFamily[family], "route", "del", ...route],
   ];
+  return family === "ipv6" ? commands : [...commands, ["ip", "-4", "rule", "del", ...answers]];
 }
 
 function words({ tproxyMark, tproxyRouteTable }: RouteOptions) {
   const table = String(tproxyRouteTable);
   return {
-    rule: ["fwmark", String(tproxyMark), "lookup", table],
+    marked: ["fwmark", String(tproxyMark), "lookup", table],
     route: ["local", "default", "dev", "lo", "table", table],
+    answers: ["from", "127.0.0.0/8", "lookup", table],
   };
 }

@@ -6,6 +6,7 @@
  * A Cluster is one configuration; its ClusterState (endpoints, counts in use, series) belongs to
  * the name and is shared by the clusters of that name in all snapshots.
  */
+
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { UpstreamTls } from "../upstream/upstream-tls.ts";
@@ -13,6 +14,7 @@ import { type LoadBalancerKind, NO_HASH } from "./balancing/balancer.ts";
 import type { HashPolicy } from "./balancing/hash-policy.ts";
 import { type BalancingPolicy, defaultEwma, LoadBalancer } from "./balancing/load-balancer.ts";
 import { type EwmaPolicy, observeRtt, penalize } from "./balancing/peak-ewma.ts";
+import type { CallerEndpoints } from "./caller-endpoints.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { HealthCheckPolicy } from "./health/health-check.ts";
@@ -87,6 +89,8 @@ export class Cluster {
   readonly connectTimeoutMs: number;
   /** Its endpoint is the authority of the request: pickOriginal() instead of pick(). */
   readonly original: boolean;
+  /** Of an application behind TPROXY: its endpoints, one for each caller. */
+  callers: CallerEndpoints | undefined = undefined;
   /** Undefined: connections are plaintext. */
   readonly tls: UpstreamTls | undefined;
   /** For hashOf() and issueCookie(); undefined: pick() needs no hash. */
@@ -113,6 +117,7 @@ export class Cluster {
   }
 
   get endpoints(): readonly Endpoint[] {
+    if (this.callers !== undefined) return this.callers.endpoints;
     return this.original ? this.state.originals.endpoints : this.#membership.endpoints;
   }
 

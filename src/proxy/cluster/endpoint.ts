@@ -3,6 +3,7 @@
  * name it: the same address and port in the cluster of the same name is the same object, so its
  * connections, its load and its record of errors survive a change of configuration.
  */
+import type { ForeignSource } from "../../io/foreign-source.ts";
 import type { RequestStats } from "./request-stats.ts";
 
 /** What the data plane hangs on an endpoint; told once when the endpoint has gone. */
@@ -25,6 +26,8 @@ export interface EndpointFacts {
   readonly locality: string;
   /** Its proxy takes many connections in one. */
   readonly meshTransport: boolean;
+  /** Whose address it is called from, behind TPROXY. */
+  readonly from?: ForeignSource | undefined;
 }
 
 export class Endpoint {

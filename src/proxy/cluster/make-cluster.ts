@@ -5,6 +5,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { MetricScope, Metrics } from "../../telemetry/metrics.ts";
+import { CallerEndpoints } from "./caller-endpoints.ts";
 import {
   Cluster,
   type ClusterSettings,
@@ -52,6 +53,8 @@ export interface LocalApplication {
   readonly version: string;
   readonly connectTimeoutMs: number;
   readonly protocol: ClusterSettings["protocol"];
+  /** Behind TPROXY: it is called from its callers' addresses, with this mark. */
+  readonly tproxyMark?: number | undefined;
 }
 
 /** The cluster of the inbound side: "inbound|9080||reviews", with the application in it. */
@@ -63,7 +66,7 @@ export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cl
       service: app.service,
       port: app.port,
       labels,
-      discovery: "endpoints",
+      discovery: app.tproxyMark === undefined ? "endpoints" : "original",
       protocol: app.protocol,
       loadBalancer: "round-robin",
       connectTimeoutMs: app.connectTimeoutMs,
@@ -73,6 +76,14 @@ export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cl
     },
     parts,
   );
+  // It is in no snapshot: the last connection that lets go of it is not its end.
+  cluster.hold();
+  if (app.tproxyMark !== undefined) {
+    const { hostname: address, port, tproxyMark: mark } = app;
+    const stats = cluster.localStats;
+    cluster.callers = new CallerEndpoints({ address, port, labels, mark, stats });
+    return cluster;
+  }
   const spec: EndpointSpec = {
     address: app.hostname,
     port: app.port,
@@ -83,8 +94,6 @@ export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cl
     meshTransport: false,
   };
   cluster.activate([spec]);
-  // It is in no snapshot: the last connection that lets go of it is not its end.
-  cluster.hold();
   return cluster;
 }
 

@@ -200,6 +200,8 @@ function pick(ex: Exchange): Endpoint | undefined {
   const avoid = ex.attempts === 0 && !ex.repeated ? undefined : ex.endpoint;
   if (cluster.hashPolicy !== undefined) return pickByHash(ex, cluster.hashPolicy, avoid);
   if (!cluster.original) return cluster.pick(avoid);
+  if (cluster.callers !== undefined)
+    return cluster.callers.find(ex.downstream!.socket?.remoteAddress ?? "");
   const { captured, defaultPort } = ex.downstream!;
   if (captured !== undefined && cluster.name === PASSTHROUGH)
     return originalEndpoint(cluster, captured);

@@ -31,9 +31,9 @@ export class EndpointDial implements ConnectionOwner {
   /** For `user`, who hears of its opening; the caller has acquired its place. */
   connect(cluster: Cluster, user: UpstreamUser): UpstreamConnection {
     const connection = new UpstreamConnection(this, cluster.limits, user);
-    const { address, port } = this.endpoint;
+    const { address, port, facts } = this.endpoint;
     const { connector } = this.#env.pools;
-    const target = { hostname: address, port, tls: cluster.tls?.to(address) };
+    const target = { hostname: address, port, tls: cluster.tls?.to(address), from: facts.from };
     connection.attempt = connector.connect(target, connection, cluster.connectTimeoutMs);
     return connection;
   }

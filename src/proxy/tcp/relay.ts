@@ -265,9 +265,7 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
   #connect(avoid: Endpoint | undefined): Failure | undefined {
     const { cluster, target } = this;
     const { env } = this.#owner;
-    const endpoint = cluster.original
-      ? originalEndpoint(cluster, target.destination)
-      : cluster.pick(avoid);
+    const endpoint = this.#pick(avoid);
     if (endpoint === undefined) {
       cluster.stats.series.noneHealthy.increment();
       return Failures.noUpstream;
@@ -287,6 +285,13 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     cluster.begin(endpoint);
     this.#upstream = new EndpointDial(endpoint, env).connect(cluster, this);
     return undefined;
+  }
+
+  #pick(avoid: Endpoint | undefined): Endpoint | undefined {
+    const { cluster } = this;
+    if (!cluster.original) return cluster.pick(avoid);
+    if (cluster.callers !== undefined) return cluster.callers.find(this.socket!.remoteAddress);
+    return originalEndpoint(cluster, this.target.destination);
   }
 
   /** Another endpoint, where there is one. Undefined: under way, or not to be tried. */

@@ -39,8 +39,8 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
   constructor(endpoint: Endpoint, tls: UpstreamTls | undefined, parts: PoolParts) {
     this.endpoint = endpoint;
     this.tls = tls;
-    const { address, port } = endpoint;
-    this.#target = { hostname: address, port, tls: tls?.to(address) };
+    const { address, port, facts } = endpoint;
+    this.#target = { hostname: address, port, tls: tls?.to(address), from: facts.from };
     this.#parts = parts;
     parts.pools.add(this);
   }

@@ -346,8 +346,8 @@ export class SessionPools {
 
   /** For one more endpoint at this address; give it back with drain(). */
   acquire(target: ConnectTarget): SessionPool {
-    const { tls } = target;
-    const key = `${target.hostname} ${target.port}`;
+    const { tls, from } = target;
+    const key = `${target.hostname} ${target.port} ${from?.address ?? ""}`;
     const pools = this.#byTarget.get(tls) ?? new Map<string, SessionPool>();
     this.#byTarget.set(tls, pools);
     let pool = pools.get(key);

@@ -26,8 +26,8 @@ export interface CrashReport {
 
 const WRITERS = 4;
 const GROUP = 3;
-const RUN_MS_MIN = 20;
-const RUN_MS_SPREAD = 200;
+/** From the first acknowledgement of a round. */
+const RUN_MS_MOST = 200;
 
 export async function crashManager(options: CrashOptions): Promise<CrashReport> {
   const directory = mkdtempSync(join(tmpdir(), "mesh-crash-"));
@@ -51,8 +51,10 @@ async function crashOnce(
 ): Promise<void> {
   const manager = await Running.start(command, directory);
   await promises.check(manager);
+  const before = promises.acknowledged;
   const writers = Array.from({ length: WRITERS }, (_, writer) => promises.write(manager, writer));
-  await Bun.sleep(RUN_MS_MIN + random() * RUN_MS_SPREAD);
+  while (promises.acknowledged === before) await Bun.sleep(1);
+  await Bun.sleep(random() * RUN_MS_MOST);
   await manager.kill();
   await Promise.all(writers);
 }

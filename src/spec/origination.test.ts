@@ -15,6 +15,7 @@ const accessLog = join(stage.directory, "access.log");
 const own = root.issue({ name: "caller" });
 const closers: (() => unknown)[] = [];
 let outbound: number;
+let admin: number;
 
 /** Answers with the server name and the client that it saw. */
 async function serve(name: string, asksClients = false): Promise<number> {
@@ -42,11 +43,11 @@ spec:
   endpoints: [{ address: 127.0.0.1, ports: { p: ${to} } }]
 `;
 
-const secure = (host: string, tls: string): string => `---
+const secure = (host: string, tls: string, more = ""): string => `---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: ${host.replaceAll(".", "-")} }
-spec: { host: ${host}, trafficPolicy: { tls: ${tls} } }
+spec: { host: ${host}, trafficPolicy: { tls: ${tls}${more} } }
 `;
 
 beforeAll(async () => {
@@ -55,6 +56,8 @@ beforeAll(async () => {
     await serve("mutual.example", true),
     await serve("somebody.example"),
   ];
+  // With outlierDetection nobody who is ill is used for want of others.
+  const check = ", healthCheck: { http: { path: /healthz }, interval: 1s }, outlierDetection: {}";
   const files = `caCertificates: ${ca}`;
   const certificate = stage.file("own.pem", own.chain);
   const key = stage.file("own.key", own.key);
@@ -68,12 +71,17 @@ beforeAll(async () => {
     ),
     outside("wrong.example", 443, wrong, "HTTPS"),
     secure("wrong.example", `{ mode: SIMPLE, ${files} }`),
+    outside("well.example", 443, api, "HTTPS"),
+    secure("well.example", `{ mode: SIMPLE, ${files}, sni: api.example }`, check),
+    outside("ill.example", 443, wrong, "HTTPS"),
+    secure("ill.example", `{ mode: SIMPLE, ${files}, sni: api.example }`, check),
   ];
   const sidecar = await startSidecar(stage, [
     ...["--standalone", "-f", stage.file("rules.yaml", rules.join(""))],
     ...["--access-log", accessLog],
   ]);
   outbound = sidecar.outbound;
+  admin = sidecar.admin;
 }, 60_000);
 
 afterAll(async () => {
@@ -108,4 +116,17 @@ test("somebody else's certificate is 503, and the access log says whose", async 
   expect(await curl("-i", "http://wrong.example:443/")).toContain("upstream-tls-failure");
   const line = "tls-wrong-identity:_CN=somebody.example";
   await until("its line", () => readFileSync(accessLog, "utf8").includes(line));
+});
+
+test("health checks go over the same TLS: who is somebody else is out of rotation", async () => {
+  const flags = async (host: string): Promise<string> => {
+    const text = await (await fetch(`http://127.0.0.1:${admin}/clusters`)).text();
+    return new RegExp(`\\|${host}::.*health_flags::(\\S+)`).exec(text)?.[1] ?? "";
+  };
+  await until("both to be judged", async () => {
+    const both = [await flags("well.example"), await flags("ill.example")];
+    return both.join(" ") === "healthy /failed_active_hc";
+  });
+  expect(JSON.parse(await curl("http://well.example:443/"))).toMatchObject({ name: "api.example" });
+  expect(await curl("-i", "http://ill.example:443/")).toContain("no-healthy-upstream");
 });

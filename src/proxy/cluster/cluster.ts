@@ -170,6 +170,19 @@ export class Cluster {
     observeRtt(endpoint, rttMs, this.#ewma, nowMs);
   }
 
+  /** A response head came that does not say how the call went: ended() will. */
+  responded(endpoint: Endpoint, rttMs: number): void {
+    if (this.#ewma !== undefined)
+      observeRtt(endpoint, rttMs, this.#ewma, this.#sources.clock.nowMs());
+  }
+
+  /** The trailers of a call said how it went; `status`: as HTTP, of outcomeOfCode(). */
+  ended(endpoint: Endpoint, status: number): void {
+    this.#membership.outliers.answered(endpoint, status);
+    if (this.#ewma !== undefined && (status === 429 || status >= 500))
+      penalize(endpoint, 0, this.#ewma, this.#sources.clock.nowMs());
+  }
+
   /** No response: the connection was refused, reset or cut, or the time of the try ran out. */
   failedLocally(endpoint: Endpoint, timedOut: boolean): void {
     this.#membership.outliers.failedLocally(endpoint, timedOut);

@@ -4,6 +4,7 @@
  */
 import { FieldId } from "../../http/field-id.ts";
 import type { MessageHead } from "../../http/message-head.ts";
+import { statusOf } from "../grpc/status.ts";
 import { encode } from "../route/byte-range.ts";
 
 /** gRPC's codes 0 to 16 as HTTP, as Envoy's outlier detection takes them. */
@@ -19,20 +20,14 @@ const WAIT_MS_MAX = 86_400_000;
  * head) has the status that its code means. All others cost one look.
  */
 export function outcomeStatus(head: MessageHead): number {
-  const field = head.firstOf[FieldId.grpcStatus]!;
-  if (field === -1 || head.status !== 200 || !isGrpc(head)) return head.status;
-  return grpcOutcome(head.bytes, head.valueStart[field]!, head.valueEnd[field]!);
+  if (head.firstOf[FieldId.grpcStatus] === -1 || head.status !== 200 || !isGrpc(head))
+    return head.status;
+  return outcomeOfCode(statusOf(head));
 }
 
-/** The HTTP status that a grpc-status means, in a head or in trailers. */
-export function grpcOutcome(bytes: Uint8Array, from: number, to: number): number {
-  let code = 0;
-  for (let at = from; at < to; at++) {
-    const digit = bytes[at]! - 0x30;
-    if (digit < 0 || digit > 9 || code > 99) return 500;
-    code = code * 10 + digit;
-  }
-  return from === to ? 500 : (httpOfGrpc[code] ?? 500);
+/** The HTTP status that a grpc-status means; one that nobody has defined is an error. */
+export function outcomeOfCode(code: number): number {
+  return httpOfGrpc[code] ?? 500;
 }
 
 /**

@@ -3,7 +3,9 @@
  * env.output, and leaves when the caller flushes.
  */
 import { chunkEnd, lastChunk, lastChunkStart, writeChunkSize } from "../../http1/chunk-writer.ts";
-import { statusIn } from "../grpc/status.ts";
+import { outcomeOfCode } from "../cluster/outcome.ts";
+import type { Call } from "../grpc/call.ts";
+import { NO_STATUS, statusIn } from "../grpc/status.ts";
 import type { DownstreamSide } from "./downstream-side.ts";
 import { type Exchange, Form } from "./exchange.ts";
 import type { Staging } from "./staging.ts";
@@ -37,7 +39,7 @@ function passContent(ex: Exchange, bytes: Uint8Array, from: number, to: number):
 export function writeEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
   const { call } = ex;
   if (call !== undefined && length > 0) {
-    if (call.answered) call.takeStatus(statusIn(trailers, length));
+    if (call.answered) takeStatus(ex, call, statusIn(trailers, length));
     if (call.web?.translates === true) {
       const frame = call.web.trailerFrame(trailers, length);
       ex.responseBytes += frame.length;
@@ -46,6 +48,12 @@ export function writeEnd(ex: Exchange, trailers: Uint8Array, length: number): vo
     }
   }
   passEnd(ex, trailers, length);
+}
+
+function takeStatus(ex: Exchange, call: Call, status: number): void {
+  const isNews = call.awaitsStatus && status !== NO_STATUS;
+  call.takeStatus(status);
+  if (isNews && call.endedInTime) ex.cluster?.ended(ex.endpoint!, outcomeOfCode(status));
 }
 
 function passEnd(ex: Exchange, trailers: Uint8Array, length: number): void {

@@ -239,6 +239,29 @@ describe("deadlines", () => {
     expect(await trailers).toMatchObject({ "grpc-status": "4" });
   });
 
+  test("an endpoint is ejected for the status in its trailers, not for its heads", async () => {
+    const cluster = {
+      outlier: { consecutiveErrors: 2, intervalMs: 10_000, maxEjectionPercent: 100 },
+    };
+    const code: Record<string, number> = { "/a/fails": 14, "/a/denies": 7, "/a/works": 0 };
+    const { client, mesh } = await toService(
+      (stream, headers) => {
+        stream.respond({ ":status": 200, ...asGrpc }, { waitForTrailers: true });
+        stream.on("wantTrailers", () =>
+          stream.sendTrailers({ "grpc-status": String(code[String(headers[":path"])]) }),
+        );
+        stream.end("some");
+      },
+      { cluster },
+    );
+    const ejected = /ejections_enforced_total\{[^}]*\} [1-9]/;
+    for (const path of ["/a/fails", "/a/denies", "/a/fails", "/a/works", "/a/fails"])
+      await client.request({ ...grpcCall, ":path": path }, "x");
+    expect(mesh.scrape()).not.toMatch(ejected);
+    await client.request({ ...grpcCall, ":path": "/a/fails" }, "x");
+    expect(mesh.scrape()).toMatch(ejected);
+  });
+
   test("no endpoint is ejected because callers give it no time", async () => {
     const cluster = {
       outlier: { consecutiveErrors: 1, intervalMs: 10_000, maxEjectionPercent: 100 },

@@ -162,7 +162,8 @@ export function acceptHead(ex: Exchange, reusable: boolean): boolean {
   const status = call?.endedInTime === false ? head.status : outcomeStatus(head);
   const isWell = status < 500 && status !== 429;
   const waitMs = isWell ? 0 : waitMsOf(head, env.wallMs);
-  cluster!.answered(endpoint!, status, Math.max(0, ex.serviceMs), waitMs);
+  if (call?.awaitsStatus === true) cluster!.responded(endpoint!, Math.max(0, ex.serviceMs));
+  else cluster!.answered(endpoint!, status, Math.max(0, ex.serviceMs), waitMs);
   if (head.status >= 500) {
     const policy = ex.route!.retry;
     if (policy !== undefined && isWorthRetrying(ex, policy) && retryAnswer(ex, reusable, NO_WAIT))

@@ -63,6 +63,11 @@ export class Call {
     return this.status !== DEADLINE_EXCEEDED || !this.endsByCaller;
   }
 
+  /** gRPC answers, and how the call went is yet to come with the trailers. */
+  get awaitsStatus(): boolean {
+    return this.answered && this.status === NO_STATUS;
+  }
+
   /** Messages and status are seen: not those of gRPC-Web that passes as it is. */
   get isSeen(): boolean {
     return this.kind === CallKind.grpc || this.web !== undefined;

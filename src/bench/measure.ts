@@ -39,6 +39,10 @@ export interface Load {
   readonly host: string;
   readonly connections: number;
   readonly seconds: number;
+  /** Further fields of each request: "Connection: close". */
+  readonly fields?: readonly string[];
+  /** What runs the command elsewhere: ip netns exec NAME. */
+  readonly within?: readonly string[];
 }
 
 /** Puts a command on the measured core, in the batch class. */
@@ -48,9 +52,10 @@ export function pinned(command: readonly string[]): string[] {
 
 /** wrk, as it is started. */
 export function spawnWrk(load: Load): Bun.Subprocess<"ignore", "pipe", "inherit"> {
-  const { connections, seconds, host, url } = load;
+  const { connections, seconds, host, url, fields = [], within = [] } = load;
   const counts = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency"];
-  const command = pinned(["wrk", ...counts, "-H", `Host: ${host}`, url]);
+  const heads = [`Host: ${host}`, ...fields].flatMap((field) => ["-H", field]);
+  const command = [...within, ...pinned(["wrk", ...counts, ...heads, url])];
   return Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
 }
 

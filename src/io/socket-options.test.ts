@@ -128,6 +128,7 @@ test("which addresses are this machine's alone", () => {
     expect(isLoopback(encodeSocketAddress(address, 80)!)).toBe(false);
   // The application's packets, redirected to us, keep the pod's address as their source.
   expect(isWithinMachine("127.0.0.1", "10.0.0.7")).toBe(true);
+  expect(isWithinMachine("::1", "fd00::7")).toBe(true);
   expect(isWithinMachine("::ffff:127.0.0.1", "::ffff:10.0.0.7")).toBe(true);
   expect(isWithinMachine("10.0.0.7", "10.0.0.7")).toBe(true);
   expect(isWithinMachine("10.0.0.7", "10.0.0.8")).toBe(false);

@@ -68,6 +68,7 @@ export function isWithinMachine(localAddress: string, remoteAddress: string): bo
   return (
     localAddress === remoteAddress ||
     localAddress.startsWith("127.") ||
+    localAddress === "::1" ||
     localAddress.startsWith("::ffff:127.")
   );
 }

@@ -204,8 +204,11 @@ export class DataPlane implements TrafficPlane {
 
   /** What captured connections and questions find in the snapshot that is published. */
   get captureView(): CaptureView {
+    const { snapshot } = this.#outbound;
+    // Asked for each captured connection.
+    if (this.#captureView.hosts === snapshot.hosts) return this.#captureView;
     const search = (): readonly string[] => readResolverConfig().search;
-    this.#captureView = captureView(this.#outbound.snapshot, this.#captureView, search);
+    this.#captureView = captureView(snapshot, this.#captureView, search);
     return this.#captureView;
   }
 
@@ -328,10 +331,7 @@ export class DataPlane implements TrafficPlane {
   /** What the application calls: services by their addresses, all else by what it says. */
   #outboundCapture(): EngineCapture {
     const found = (wanted: SocketAddress) => this.captureView.destinations.find(wanted);
-    const named = (wanted: SocketAddress): string => {
-      const destination = found(wanted);
-      return destination === undefined ? "" : `${destination.host}:${destination.port}`;
-    };
+    const named = (wanted: SocketAddress): string => found(wanted)?.name ?? "";
     return {
       declared: (wanted) => {
         const name = named(wanted);

@@ -39,7 +39,7 @@ import { recordRefusal } from "./exchange/record.ts";
 import { type EdgeAccept, type EdgeTls, edgeHandlers } from "./gateway/edge-handlers.ts";
 import { type EdgePeer, edgePeer } from "./gateway/edge-peer.ts";
 import { EdgeView } from "./gateway/edge-view.ts";
-import { acceptCaptured, type CapturePort } from "./listener/captured.ts";
+import { acceptCaptured, type CapturedParts, type CapturePort } from "./listener/captured.ts";
 import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.ts";
 import type { AcceptedConnection, DownstreamOwner, Peer } from "./listener/downstream-owner.ts";
 import { Http2Downstream } from "./listener/http2-downstream.ts";
@@ -336,7 +336,17 @@ export class Engine {
   }
 
   #listenFor(owner: DownstreamOwner, address: ListenAddress): TcpListener {
-    const handlers = downstreamHandlers((socket) => this.#accept(socket, owner, listener.port));
+    const captured = this.#capturedParts(owner);
+    const handlers = downstreamHandlers((socket) => {
+      if (!this.#admits(socket)) return;
+      if (isWithinMachine(socket.localAddress, socket.remoteAddress))
+        setPlainCongestionControl(socket.fd);
+      this.#env.tick();
+      const wanted =
+        captured === undefined ? undefined : originalDestination(socket, listener.port);
+      if (captured === undefined || wanted === undefined) this.#begin(socket, owner, undefined);
+      else acceptCaptured(socket, wanted, captured);
+    });
     const listener: TcpListener = this.#bind(address, owner.facts, handlers);
     return listener;
   }
@@ -367,34 +377,24 @@ export class Engine {
     return owner;
   }
 
-  #accept(socket: TcpSocket<AcceptedConnection>, owner: DownstreamOwner, port: number): void {
-    if (!this.#admits(socket)) return;
-    if (isWithinMachine(socket.localAddress, socket.remoteAddress))
-      setPlainCongestionControl(socket.fd);
-    this.#env.tick();
+  /** Undefined: none is captured here. */
+  #capturedParts(owner: DownstreamOwner): CapturedParts | undefined {
     const { capture } = this.#options;
-    const wanted = capture === undefined ? undefined : originalDestination(socket, port);
-    if (capture === undefined || wanted === undefined) this.#begin(socket, owner, undefined);
-    else this.#acceptCaptured(socket, owner, { wanted, capture });
-  }
-
-  #acceptCaptured(
-    socket: TcpSocket<AcceptedConnection>,
-    owner: DownstreamOwner,
-    { wanted, capture }: { readonly wanted: SocketAddress; readonly capture: EngineCapture },
-  ): void {
-    acceptCaptured(socket, wanted, {
+    if (capture === undefined) return undefined;
+    return {
       timers: this.#env.timers,
       port: capture,
-      begin: (taken, call) => {
-        const connection = this.#begin(taken, this.#ownerAt(owner, wanted), wanted);
-        if (call.early.length > 0) connection.data(call.early, 0, call.early.length);
+      begin: (taken, { destination, early, ended }) => {
+        const connection = this.#begin(taken, this.#ownerAt(owner, destination), destination);
+        if (early.length === 0) return;
+        // Its first bytes were looked at, and it has been paused since.
+        connection.data(early, 0, early.length);
         taken.resume();
-        if (call.ended) taken.data.ended();
+        if (ended) taken.data.ended();
       },
       opened: (connection) => this.#opened(connection),
       closed: (connection) => this.#closed(connection),
-    });
+    };
   }
 
   /** Inbound, the port that was wanted is the application's. */

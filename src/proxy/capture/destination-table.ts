@@ -8,9 +8,8 @@ import type { SocketAddress } from "../../io/socket-address.ts";
 import type { CapturedService } from "./captured-service.ts";
 
 export interface Destination<T> {
-  /** Full host name of the service. */
-  readonly host: string;
-  readonly port: number;
+  /** "reviews.default.svc.cluster.local:9080" */
+  readonly name: string;
   readonly virtualHost: T;
 }
 
@@ -26,7 +25,7 @@ export class DestinationTable<T> {
         for (const { port, virtualHost: index } of ports) {
           const virtualHost = virtualHosts[index];
           if (virtualHost === undefined || byPort.has(port)) continue;
-          byPort.set(port, { host, port, virtualHost });
+          byPort.set(port, { name: `${host}:${port}`, virtualHost });
         }
       }
   }

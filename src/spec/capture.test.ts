@@ -48,6 +48,7 @@ async function state(host: Host): Promise<string> {
     await host.must("ip", "rule"),
     await host.must("ip", "-6", "rule"),
     (await host.run(["ip", "route", "show", "table", "133"])).out,
+    (await host.run(["ip", "-6", "route", "show", "table", "133"])).out,
   ].join("\n");
   const empty = /^(#|:[A-Z]+ ACCEPT|\*|COMMIT|table ip6? (raw|nat|mangle)$|$)/;
   return text
@@ -76,7 +77,9 @@ test.skipIf(skipped).each([...ways])(
     expect(await near.read("203.0.113.7", 80)).toBe("203.0.113.7 80 from 10.123.0.1");
     expect(await near.read("2001:db8::7", 80)).toBe("2001:db8::7 80 from fd77::1");
     expect(await near.read("203.0.113.7", 80, String(PROXY_USER))).toBe("us from 10.123.0.1");
+    expect(await near.read("2001:db8::7", 80, String(PROXY_USER))).toBe("us from fd77::1");
     expect(await near.read("203.0.113.7", 9999)).toBe("us from 10.123.0.1");
+    expect(await near.read("2001:db8::7", 9999)).toBe("us from fd77::1");
     expect(await near.read("10.123.0.2", 80)).toBe("us from 10.123.0.1");
     expect(await near.read("fd77::2", 80)).toBe("us from fd77::1");
     expect(await rules(near, "--remove")).toBe("removed all rules of mesh\n");

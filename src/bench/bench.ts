@@ -1,5 +1,5 @@
 /**
- * bun run bench [capture] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [slow] [tcp] [tls]
+ * bun run bench [capture] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [slow] [soak] [tcp] [tls]
  *   [workers] [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
@@ -15,6 +15,7 @@ import { benchHop } from "./hop.ts";
 import { benchLog } from "./log.ts";
 import { benchMemory } from "./memory.ts";
 import { benchSlow } from "./slow.ts";
+import { benchSoak } from "./soak.ts";
 import { benchTcp } from "./tcp.ts";
 import { benchTls } from "./tls.ts";
 import { benchWorkers } from "./workers.ts";
@@ -46,11 +47,16 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),
   slow: () => benchSlow(),
+  soak: async () => {
+    if (!(await benchSoak(seconds(600)))) process.exitCode = 1;
+  },
   tcp: () => benchTcp({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   tls: () => benchTls({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   workers: () => benchWorkers({ ...options, rounds: rounds(3), seconds: seconds(3) }),
 };
-const wanted = positionals.length === 0 ? Object.keys(benchmarks) : positionals;
+/** All but the one that takes ten minutes. */
+const usual = Object.keys(benchmarks).filter((name) => name !== "soak");
+const wanted = positionals.length === 0 ? usual : positionals;
 for (const name of wanted) {
   const run = benchmarks[name];
   if (run === undefined) {

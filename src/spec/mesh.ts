@@ -47,7 +47,8 @@ export async function startSidecar(
   const ports = [
     ...["--outbound", `127.0.0.1:${outbound}`, "--inbound", `127.0.0.1:${inbound}`],
     ...["--admin", `127.0.0.1:${admin}`, "--readiness", `127.0.0.1:${readiness}`],
-    ...["--state-dir", join(stage.directory, `state-${outbound}`), "--drain-seconds", "2"],
+    ...["--state-dir", join(stage.directory, `state-${outbound}`)],
+    ...(args.includes("--drain-seconds") ? [] : ["--drain-seconds", "2"]),
   ];
   const all = ["proxy", ...ports, ...args, ...(command.length === 0 ? [] : ["--", ...command])];
   return await startSidecarWith(stage, all, {

@@ -84,6 +84,23 @@ test.skipIf(skipped)(
 );
 
 test.skipIf(skipped)(
+  "two threads, and the two of a successor, do the same",
+  async () => {
+    expect(missing).toBe("");
+    const { near, far } = hosts;
+    application("127.0.0.1");
+    const flags = [...SERVING, "--app-port", "9080", "--concurrency", "2"];
+    await sidecar(stage, far, ...flags);
+    await rules(far, "--apply", "-m", "TPROXY", "-i", "");
+    expect(await get(near, "http://10.123.0.2:9080/")).toBe("you are 10.123.0.1");
+    await sidecar(stage, far, ...flags, "--restart");
+    for (let call = 0; call < 4; call++)
+      expect(await get(near, "http://10.123.0.2:9080/")).toBe("you are 10.123.0.1");
+  },
+  TIMEOUT_MS,
+);
+
+test.skipIf(skipped)(
   "without the privilege a sidecar does not start, and says which one it needs",
   async () => {
     expect(missing).toBe("");

@@ -152,7 +152,7 @@ spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu
     "settings of gateways",
     "kind: MeshConfig\ningressClass: edge\ningressControllerMode: DEFAULT\n" +
       "defaultConfig: { gatewayTopology: { numTrustedProxies: 2, " +
-      "forwardClientCertDetails: APPEND_FORWARD } }\n",
+      "forwardClientCertDetails: APPEND_FORWARD, proxyProtocol: {} } }\n",
   ],
   [
     "settings of paths by Istio's word",

@@ -165,12 +165,15 @@ function meshJson(settings: MeshSettings): Json {
   };
 }
 
-function topologyJson({ numTrustedProxies, forwardClientCertDetails: details }: GatewayTopology) {
+function topologyJson(topology: GatewayTopology) {
+  const { numTrustedProxies, forwardClientCertDetails: details, proxyProtocol } = topology;
   const { gatewayTopology: under } = defaultMeshSettings;
-  return compact({
+  const said = compact({
     numTrustedProxies,
     forwardClientCertDetails: details === under.forwardClientCertDetails ? undefined : details,
   });
+  // An empty message is a value here, which compact would leave out.
+  return proxyProtocol ? { ...said, proxyProtocol: {} } : said;
 }
 
 function ingressSettings({ ingress }: MeshSettings): Json {

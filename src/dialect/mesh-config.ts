@@ -58,7 +58,8 @@ const gatewayTopology = message({
     "SANITIZE_SET",
     "ALWAYS_FORWARD_ONLY",
   ),
-  proxyProtocol: unused,
+  /** Istio's ProxyProtocolConfiguration, which has no fields: that it is there says it. */
+  proxyProtocol: message({}),
 });
 
 const proxyConfig = message({
@@ -204,6 +205,7 @@ function toTopology(written: ValueOf<typeof gatewayTopology>): GatewayTopology {
   return {
     numTrustedProxies: numTrustedProxies ?? under.numTrustedProxies,
     forwardClientCertDetails: details === "UNDEFINED" ? under.forwardClientCertDetails : details,
+    proxyProtocol: written.proxyProtocol !== undefined || under.proxyProtocol,
   };
 }
 

@@ -320,7 +320,7 @@ describe("settings of the mesh", () => {
         egressProxyAddress: "",
         pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
         ingress: { mode: "STRICT", class: "istio" },
-        gatewayTopology: { numTrustedProxies: 0, forwardClientCertDetails: "SANITIZE_SET" },
+        gatewayTopology: defaultMeshSettings.gatewayTopology,
       });
   });
 

@@ -7,6 +7,7 @@
  * Handlers are one object of static functions, made once for each listener or connector. No handler
  * may throw because of what a peer did; what they throw is our own mistake and ends the process.
  */
+import type { SocketAddress } from "./socket-address.ts";
 import type { TlsFacts } from "./tls-facts.ts";
 
 export interface TcpSocket<C> {
@@ -36,8 +37,11 @@ export interface TcpSocket<C> {
 
 /** `bytes` are the receiver's to keep: Bun does not reuse them. At most 512 KiB a call. */
 export interface SocketHandlers<C> {
-  /** `tls` where the connection is one of TLS, whose handshake is done by now. */
-  open(socket: TcpSocket<C>, tls?: TlsFacts): void;
+  /**
+   * `tls` where the connection is one of TLS, whose handshake is done by now; `source`: who called,
+   * where the socket does not tell, since a load balancer is in between.
+   */
+  open(socket: TcpSocket<C>, tls?: TlsFacts, source?: SocketAddress): void;
   data(socket: TcpSocket<C>, bytes: Uint8Array): void;
   /** The kernel has room again after a short write. */
   drain(socket: TcpSocket<C>): void;

@@ -13,6 +13,7 @@
 
 import { type ClientHello, ClientHelloReader, type HelloProgress } from "./client-hello.ts";
 import type { SocketHandlers, TcpSocket } from "./socket.ts";
+import type { SocketAddress } from "./socket-address.ts";
 import { freeSpent } from "./spent-bytes.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import { readTlsFacts } from "./tls-facts.ts";
@@ -89,14 +90,15 @@ export class TlsAcceptor<C> {
     return this.#handshakes;
   }
 
-  accepted(socket: TcpSocket<Incoming<C> | C>): void {
+  /** `source`: as `open` of its handlers is told. */
+  accepted(socket: TcpSocket<Incoming<C> | C>, source?: SocketAddress): void {
     if (this.#handshakes >= this.#handshakesMax) {
       socket.data = this.#surplus;
       this.handlers.refused(socket, "too-many-handshakes", "");
       return socket.terminate();
     }
     this.#handshakes++;
-    const incoming = new Incoming(this);
+    const incoming = new Incoming(this, source);
     socket.data = incoming;
     incoming.begin(socket);
   }
@@ -110,15 +112,17 @@ export class TlsAcceptor<C> {
 /** A connection that is no owner's yet; afterwards it is what the raw socket's events come to. */
 class Incoming<C> extends Handshake {
   readonly #acceptor: TlsAcceptor<C>;
+  readonly #source: SocketAddress | undefined;
   #reader: ClientHelloReader | undefined = undefined;
   /** The TCP socket, then the TLS socket. */
   #socket: TcpSocket<unknown> | undefined = undefined;
   #hello: ClientHello | undefined = undefined;
   #at: "new" | "hello" | "handshake" | "over" = "new";
 
-  constructor(acceptor: TlsAcceptor<C>) {
+  constructor(acceptor: TlsAcceptor<C>, source?: SocketAddress) {
     super();
     this.#acceptor = acceptor;
+    this.#source = source;
   }
 
   begin(socket: TcpSocket<unknown>): void {
@@ -194,7 +198,7 @@ class Incoming<C> extends Handshake {
       return this.#refuse("certificate-refused", facts.peer.verdict);
     this.#settle();
     socket.data = undefined;
-    handlers.open(socket as TcpSocket<C>, facts);
+    handlers.open(socket as TcpSocket<C>, facts, this.#source);
   }
 
   override closed(error: Error | undefined): void {
@@ -227,7 +231,7 @@ class Incoming<C> extends Handshake {
     const { handlers } = this.#acceptor;
     this.#settle();
     socket.data = undefined;
-    handlers.open(socket as TcpSocket<C>);
+    handlers.open(socket as TcpSocket<C>, undefined, this.#source);
     if (received !== undefined && socket.fd !== -1) handlers.data(socket as TcpSocket<C>, received);
   }
 
@@ -263,8 +267,8 @@ class Incoming<C> extends Handshake {
 function acceptedHandlers<C>(acceptor: TlsAcceptor<C>): SocketHandlers<Incoming<C> | C> {
   const { data, drain, end, close } = acceptor.handlers;
   return {
-    open(socket) {
-      acceptor.accepted(socket);
+    open(socket, _tls, source) {
+      acceptor.accepted(socket, source);
     },
     data(socket, bytes) {
       if (socket.data instanceof Incoming) socket.data.received(bytes);

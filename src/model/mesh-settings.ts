@@ -25,6 +25,8 @@ export interface GatewayTopology {
     | "APPEND_FORWARD"
     | "SANITIZE_SET"
     | "ALWAYS_FORWARD_ONLY";
+  /** Each connection has to say by the PROXY protocol who called. */
+  readonly proxyProtocol: boolean;
 }
 
 /** What `given` leaves out is as in `under`; or the names of what neither of them has. */
@@ -58,7 +60,11 @@ export const defaultMeshSettings: MeshSettings = {
   egressProxyAddress: "",
   pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
   ingress: { mode: "STRICT", class: "istio" },
-  gatewayTopology: { numTrustedProxies: 0, forwardClientCertDetails: "SANITIZE_SET" },
+  gatewayTopology: {
+    numTrustedProxies: 0,
+    forwardClientCertDetails: "SANITIZE_SET",
+    proxyProtocol: false,
+  },
 };
 
 const names = Object.keys(defaultMeshSettings) as (keyof MeshSettings)[];

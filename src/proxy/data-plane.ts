@@ -32,6 +32,7 @@ import type { HostPort, ProxyFlags } from "./flags.ts";
 import { EdgeListeners } from "./gateway/edge-listeners.ts";
 import { besideInIpv6, IPV6_NAMES, isWithoutIpv6 } from "./listener/both-families.ts";
 import type { ListenerName } from "./listener/own-addresses.ts";
+import { countHeaderFaults } from "./listener/proxy-header-gate.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
@@ -284,13 +285,18 @@ export class DataPlane implements TrafficPlane {
     if (engine === undefined || app === undefined) return;
     const version = flags.labels.version ?? "";
     const { protocol } = flags;
+    const headerRefused = flags.proxyProtocol
+      ? countHeaderFaults(this.metrics, "inbound")
+      : undefined;
     if (protocol === "tcp") {
       const { tproxyMark } = flags;
       const local = { ...app, service, version, protocol, connectTimeoutMs: 5_000, tproxyMark };
-      const open = (where: ListenOptions) => this.#tcp.listenApplication(local, where);
+      const open = (where: ListenOptions) =>
+        this.#tcp.listenApplication(local, where, headerRefused);
       this.#listenInbound(at, open, open);
     } else {
-      const application = { app, service, version, tproxyMark: flags.tproxyMark };
+      const { tproxyMark } = flags;
+      const application = { app, service, version, tproxyMark, headerRefused };
       const speaks = applicationProtocol(protocol);
       this.#listenInbound(
         at,

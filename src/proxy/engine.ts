@@ -4,8 +4,6 @@
  *
  *   publish(snapshot) ─▶ listenOutbound / listenInbound ─▶ … ─▶ drain(ms) ─▶ close()
  */
-import { create } from "@bufbuild/protobuf";
-import { ProxyConfigSchema } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import { assert } from "../core/assert.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Failure } from "../core/failure.ts";
@@ -44,7 +42,8 @@ import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.
 import type { AcceptedConnection, DownstreamOwner, Peer } from "./listener/downstream-owner.ts";
 import { Http2Downstream } from "./listener/http2-downstream.ts";
 import { type ListenerName, OwnAddresses } from "./listener/own-addresses.ts";
-import { compileSnapshot } from "./snapshot/compile.ts";
+import { behindProxyHeader, type HeaderRefused } from "./listener/proxy-header-gate.ts";
+import { emptySnapshot } from "./snapshot/empty-snapshot.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { UnknownHosts } from "./tcp/unknown-hosts.ts";
 import { EventClock } from "./transport/event-clock.ts";
@@ -98,12 +97,16 @@ export interface EdgeOptions {
   readonly port: number;
   /** Absent: plaintext. */
   readonly tls?: EdgeTls | undefined;
+  /** Each connection begins with a header of the PROXY protocol; absent: none does. */
+  readonly headerRefused?: HeaderRefused | undefined;
 }
 
 export interface InboundOptions extends ListenAddress {
   readonly app: { readonly hostname: string; readonly port: number };
   readonly service: string;
   readonly version: string;
+  /** As a gateway's. */
+  readonly headerRefused?: HeaderRefused | undefined;
   /** What the application speaks; "any" unless told. */
   readonly protocol?: "http" | "http2" | "any";
   /** It is called from its callers' addresses. */
@@ -262,13 +265,14 @@ export class Engine {
 
   /** A gateway's: what its snapshot lets in by this listener. Throws ListenError. */
   listenEdge(options: EdgeOptions): TcpListener {
-    const { name, port, tls } = options;
+    const { name, port, tls, headerRefused } = options;
     const edge = new EdgeView(name);
     const owner = this.#ownerOf({ name: "outbound", defaultPort: port, route: undefined, edge });
-    const accept: EdgeAccept = (socket, facts) => {
-      if (this.#admits(socket)) this.#beginEdge(socket, owner, edgePeer(socket, facts));
+    const accept: EdgeAccept = (socket, facts, source) => {
+      if (this.#admits(socket))
+        this.#beginEdge(socket, owner, { edge: edgePeer(socket, facts, source), source });
     };
-    const handlers = edgeHandlers({ accept, tls, timers: this.#env.timers });
+    const handlers = edgeHandlers({ accept, tls, headerRefused, timers: this.#env.timers });
     return this.#bind(options.at, owner.facts, handlers);
   }
 
@@ -337,17 +341,22 @@ export class Engine {
 
   #listenFor(owner: DownstreamOwner, address: ListenAddress): TcpListener {
     const captured = this.#capturedParts(owner);
-    const handlers = downstreamHandlers((socket) => {
+    const handlers = downstreamHandlers((socket, _tls, source) => {
       if (!this.#admits(socket)) return;
       if (isWithinMachine(socket.localAddress, socket.remoteAddress))
         setPlainCongestionControl(socket.fd);
       this.#env.tick();
       const wanted =
         captured === undefined ? undefined : originalDestination(socket, listener.port);
-      if (captured === undefined || wanted === undefined) this.#begin(socket, owner, undefined);
+      if (captured === undefined || wanted === undefined)
+        this.#begin(socket, owner, undefined).source = source;
       else acceptCaptured(socket, wanted, captured);
     });
-    const listener: TcpListener = this.#bind(address, owner.facts, handlers);
+    const { timers } = this.#env;
+    const isInbound = owner.facts.name === "inbound";
+    const refused = isInbound ? this.#application?.headerRefused : undefined;
+    const guarded = behindProxyHeader(handlers, { timers, refused });
+    const listener: TcpListener = this.#bind(address, owner.facts, guarded);
     return listener;
   }
 
@@ -430,12 +439,17 @@ export class Engine {
     return connection;
   }
 
-  #beginEdge(socket: TcpSocket<AcceptedConnection>, owner: DownstreamOwner, edge: EdgePeer): void {
+  #beginEdge(
+    socket: TcpSocket<AcceptedConnection>,
+    owner: DownstreamOwner,
+    { edge, source }: { readonly edge: EdgePeer; readonly source: SocketAddress | undefined },
+  ): void {
     this.#env.tick();
     const connection =
       edge.tls?.protocol === "h2"
-        ? new Http2Downstream(owner, socket, { edge, captured: undefined })
+        ? new Http2Downstream(owner, socket, { edge, source, captured: undefined })
         : new DownstreamConnection(owner, socket, edge);
+    if (connection instanceof DownstreamConnection) connection.source = source;
     socket.data = connection;
     this.#opened(connection);
     connection.accepted();
@@ -468,12 +482,4 @@ export class Engine {
   #refused(peer: Peer, failure: Failure, detail: string): void {
     recordRefusal(this.#env, peer, failure, detail);
   }
-}
-
-function emptySnapshot({ clock, random, metrics }: EngineOptions): Snapshot {
-  const source = { service: "", version: "" };
-  const parts = { clock, random, metrics, source, resolve: async () => [], former: undefined };
-  const snapshot = compileSnapshot(create(ProxyConfigSchema), parts);
-  assert(!Array.isArray(snapshot), "an empty configuration has no problems");
-  return snapshot;
 }

@@ -42,6 +42,7 @@ const rows = {
   "https-port":          ["HOST:PORT", "a gateway's port 443 (0.0.0.0:443)"],
   certificates:          ["DIR", "a gateway's: DIR/NAMESPACE/SECRET/tls.crt and tls.key"],
   "client-certificates": ["MODE", "of a gateway's clients: none, optional, required (none)"],
+  "proxy-protocol":      ["", "who calls says so by the PROXY protocol (inbound, or a gateway)"],
   id:                    ["ID", "this workload's id, unique in the mesh (made up)"],
   "access-log":          ["FILE", "one line for each exchange; /dev/stdout, a file or none"],
   "access-log-encoding": ["TEXT|JSON", "form of these lines (TEXT)"],

@@ -130,6 +130,7 @@ test.each([
   ["--certificates /c", "add --mode gateway"],
   ["--client-certificates optional", "add --mode gateway"],
   ["--mode gateway --client-certificates maybe", "not one of none, optional, required"],
+  ["--proxy-protocol", "is about who calls an application"],
   ["--mode gateway --http-port 0 --concurrency 2", "have to be told their port"],
   ["--mode gateway --service a --app-port 80", "belongs to a sidecar"],
   ["--mode gateway --http-port 81 --https-port 81", "is 81, as --http-port is"],

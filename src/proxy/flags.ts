@@ -48,6 +48,8 @@ export interface ProxyFlags {
   readonly certificates: string | undefined;
   /** What a gateway asks of its clients. */
   readonly clientCertificates: "none" | "optional" | "required";
+  /** Connections to a gateway, or to a sidecar's inbound port, begin with such a header. */
+  readonly proxyProtocol: boolean;
   readonly outbound: HostPort;
   readonly inbound: HostPort;
   /** Inbound connections are led here by TPROXY, with this mark; absent: by REDIRECT or not. */
@@ -129,6 +131,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     certificates: reader.text("certificates"),
     clientCertificates:
       reader.oneOf("client-certificates", ["none", "optional", "required"]) ?? "none",
+    proxyProtocol: reader.has("proxy-protocol"),
     outbound: reader.address("outbound", "127.0.0.1", 15001),
     // TPROXY leaves destinations as they are: whoever takes them listens everywhere.
     inbound: reader.address("inbound", tproxyMark === undefined ? everywhere : "0.0.0.0", 15006),
@@ -366,6 +369,9 @@ class FlagReader {
     if (flags.tproxyMark !== undefined) this.#checkTproxy(flags);
     if (flags.restart && flags.command.length > 0) {
       this.#refuse("restart", "cannot take over a running application: leave out -- COMMAND");
+    }
+    if (flags.proxyProtocol && flags.mode === "sidecar" && flags.app === undefined) {
+      this.#refuse("proxy-protocol", "is about who calls an application", "add --app-port PORT");
     }
     if (flags.admin.hostname !== "localhost" && !/^(127\.|::1$)/.test(flags.admin.hostname)) {
       this.#refuse("admin", `${flags.admin.hostname} is not a loopback address`);

@@ -1,6 +1,9 @@
 /** What comes in from outside: by host, by path, by TLS, and with whose word. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { connect as connectTls } from "node:tls";
 import { CertificateAuthority } from "../testing/certificate-authority.ts";
 import { lacksOpenssl } from "../testing/tls-echo.ts";
 import { asked, Edge, type Gateway, serveFields, serviceEntry } from "./edge.ts";
@@ -86,6 +89,42 @@ test("what no rule lets in is 404", async () => {
     expect([url, status, headers.get("x-mesh-reason")]).toEqual([url, 404, "no-route"]);
   }
 });
+
+/** What the service was told by a request over TLS behind a header of version 1. */
+async function toldBehindTls(port: number): Promise<string> {
+  const tcp = connect({ host: "127.0.0.1", port });
+  tcp.write("PROXY TCP4 203.0.113.9 10.0.0.1 4711 443\r\n");
+  const tls = connectTls({ socket: tcp, servername: "shop.example", ca: edge.root.certificate });
+  tls.write("GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n");
+  return await text(tls);
+}
+
+test("behind a balancer that speaks the PROXY protocol the client is whom it names", async () => {
+  const topology = stage.file(
+    "proxied.yaml",
+    "kind: MeshConfig\ndefaultConfig: { gatewayTopology: { proxyProtocol: {} } }\n",
+  );
+  const rules = stage.file(
+    "proxied-rules.yaml",
+    services + ingress([["shop.example", "shop-cert"]]),
+  );
+  const flagged = ["--standalone", "-f", rules, "--proxy-protocol"];
+  for (const args of [["--standalone", "-f", rules, "-f", topology], flagged]) {
+    const other = await edge.start(args);
+    for (const url of ["http://shop.example/", "https://shop.example/"]) {
+      const own = asked(await edge.curl(other, url, "--haproxy-protocol"));
+      expect(own.fields["x-forwarded-for"]).toBe("127.0.0.1");
+      const { status } = await edge.curl(other, url);
+      expect([url, status]).toEqual([url, 0]);
+    }
+    expect(await toldBehindTls(other.https)).toContain('"x-forwarded-for":"203.0.113.9"');
+    const scrape = await (await fetch(`http://127.0.0.1:${other.admin}/stats/prometheus`)).text();
+    expect(scrape).toContain(
+      'mesh_proxy_header_refused_total{listener="https-443",reason="missing"} 1',
+    );
+    other.running.child.kill();
+  }
+}, 60_000);
 
 test("nobody is given a tunnel", async () => {
   const url = "http://shop.example/";

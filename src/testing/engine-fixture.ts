@@ -17,7 +17,7 @@ import {
 import { type Clock, systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { seededRandom } from "../core/random.ts";
-import { Engine } from "../proxy/engine.ts";
+import { type EdgeOptions, Engine, type InboundOptions } from "../proxy/engine.ts";
 import type { EngineLimits } from "../proxy/exchange/limits.ts";
 import { compileSnapshot } from "../proxy/snapshot/compile.ts";
 import type { Snapshot } from "../proxy/snapshot/snapshot.ts";
@@ -83,8 +83,13 @@ export class EngineFixture {
   }
 
   /** An inbound listener in front of the application at `port`; returns its own port. */
-  listenInbound(port: number, protocol: "http" | "http2" | "any" = "any"): number {
+  listenInbound(
+    port: number,
+    protocol: "http" | "http2" | "any" = "any",
+    headerRefused?: InboundOptions["headerRefused"],
+  ): number {
     return this.engine.listenInbound({
+      headerRefused,
       hostname: "127.0.0.1",
       port: 0,
       app: { hostname: "127.0.0.1", port },
@@ -95,9 +100,9 @@ export class EngineFixture {
   }
 
   /** A port of the gateway's listener; returns its number. */
-  listenEdge(): number {
+  listenEdge(options: Pick<EdgeOptions, "tls" | "headerRefused"> = {}): number {
     const at = { hostname: "127.0.0.1", port: 0 };
-    return this.engine.listenEdge({ at, name: "http-80", port: 80 }).port;
+    return this.engine.listenEdge({ at, name: "http-80", port: 80, ...options }).port;
   }
 
   /** Another configuration of the same engine. */

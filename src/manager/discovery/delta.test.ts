@@ -102,7 +102,10 @@ const anySettings: fc.Arbitrary<Config> = fc
       drainDurationMs: 1,
       pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
       ingress: { mode: "STRICT", class: "istio" },
-      gatewayTopology: { numTrustedProxies: 0, forwardClientCertDetails: "SANITIZE_SET" },
+      gatewayTopology: {
+        ...{ numTrustedProxies: 0, forwardClientCertDetails: "SANITIZE_SET" },
+        proxyProtocol: false,
+      },
       ...some,
     },
   }));

@@ -98,6 +98,7 @@ export function settingsOf(
           trustedProxies: settings.gatewayTopology.numTrustedProxies,
           clientCertDetails:
             Gateway_ClientCertDetails[settings.gatewayTopology.forwardClientCertDetails],
+          proxyProtocol: settings.gatewayTopology.proxyProtocol,
         },
       }),
     }),

@@ -229,7 +229,8 @@ function pickByHash(ex: Exchange, policy: HashPolicy, avoid: Endpoint | undefine
 /** At the edge that of the client, who may be behind proxies that are trusted. */
 function sourceAddress({ env, downstream }: Exchange): string {
   const peer = downstream!.edge;
-  if (peer === undefined) return downstream!.socket?.remoteAddress ?? "";
+  if (peer === undefined)
+    return downstream!.source?.address ?? downstream!.socket?.remoteAddress ?? "";
   const { clientBytes, clientStart, clientEnd } = env.edge;
   if (clientBytes === peer.address) return peer.text;
   return Buffer.from(clientBytes.subarray(clientStart, clientEnd)).toString("latin1");

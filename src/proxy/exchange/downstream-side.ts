@@ -45,6 +45,8 @@ export abstract class DownstreamSide extends SocketSide {
   inputEnd = 0;
   /** Where the client wanted to go, if the kernel led it here. */
   captured: SocketAddress | undefined = undefined;
+  /** Who called, where the socket does not tell. */
+  source: SocketAddress | undefined = undefined;
   /** The stream that it is, where it is no connection of its own: HTTP/2. */
   readonly stream: Stream<StreamUser> | undefined;
   /** Nothing follows what is in the input: the end of a request that counts no octets. */
@@ -69,7 +71,7 @@ export abstract class DownstreamSide extends SocketSide {
   get names(): ConnectionNames {
     const { socket } = this;
     if (this.#names !== undefined || socket === undefined) return this.#names ?? UNKNOWN_NAMES;
-    this.#names = connectionNames(socket, this.edge);
+    this.#names = connectionNames(socket, this);
     return this.#names;
   }
 
@@ -97,9 +99,15 @@ export abstract class DownstreamSide extends SocketSide {
   abstract exchangeDone(after: After): void;
 }
 
-export function connectionNames(socket: TcpSocket<unknown>, edge?: EdgePeer): ConnectionNames {
+export function connectionNames(
+  socket: TcpSocket<unknown>,
+  { edge, source }: Pick<DownstreamSide, "edge" | "source">,
+): ConnectionNames {
   const local = joined(socket.localAddress, socket.localPort);
-  return new ConnectionNames(local, joined(socket.remoteAddress, socket.remotePort), edge?.tls);
+  const { address, port } = source ?? {
+    ...{ address: socket.remoteAddress, port: socket.remotePort },
+  };
+  return new ConnectionNames(local, joined(address, port), edge?.tls);
 }
 
 /** "10.0.0.7:51234", "[::1]:80" */

@@ -6,6 +6,7 @@ import type { TlsFault } from "../../io/tls-fault.ts";
 import type { ServerTls } from "../../io/tls-settings.ts";
 import { downstreamHandlers } from "../listener/downstream.ts";
 import type { AcceptedConnection } from "../listener/downstream-owner.ts";
+import { behindProxyHeader, type HeaderRefused } from "../listener/proxy-header-gate.ts";
 
 export interface EdgeTls {
   readonly settings: ServerTls;
@@ -19,10 +20,19 @@ export interface EdgeHandlerParts {
   readonly accept: EdgeAccept;
   /** Undefined: plaintext. */
   readonly tls: EdgeTls | undefined;
+  /** Each connection begins with a header of the PROXY protocol; undefined: none does. */
+  readonly headerRefused: HeaderRefused | undefined;
   readonly timers: TimerWheel;
 }
 
-export function edgeHandlers({ accept, tls, timers }: EdgeHandlerParts): SocketHandlers<never> {
+export function edgeHandlers(parts: EdgeHandlerParts): SocketHandlers<never> {
+  const { headerRefused: refused, timers } = parts;
+  const handlers = clientHandlers(parts);
+  return behindProxyHeader(handlers, { timers, refused });
+}
+
+/** From the first byte that is the client's own. */
+function clientHandlers({ accept, tls, timers }: EdgeHandlerParts): SocketHandlers<never> {
   const handlers = downstreamHandlers(accept);
   if (tls === undefined) return handlers as SocketHandlers<never>;
   const { settings, onRefused: refused } = tls;

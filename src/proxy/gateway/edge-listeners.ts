@@ -17,6 +17,7 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { Engine } from "../engine.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
+import { countHeaderFaults } from "../listener/proxy-header-gate.ts";
 import type { EdgeListener, EdgeListenerFacts } from "../snapshot/edge-listener.ts";
 import { addressOf, bindReason } from "../start-fault.ts";
 import type { Place } from "../traffic-plane.ts";
@@ -140,10 +141,13 @@ export class EdgeListeners {
   #bind(facts: EdgeListenerFacts): Bound | string {
     const names = new ServerNameTable((name) => this.#secrets.find(name));
     const { flag, at } = this.#placeOf(facts);
+    const { metrics, flags } = this.#parts;
     const tls = facts.secure ? this.#tls(facts, names) : undefined;
+    const isProxied = facts.proxied || flags.proxyProtocol;
+    const headerRefused = isProxied ? countHeaderFaults(metrics, facts.name) : undefined;
     try {
       const place = this.#placed(facts, at);
-      const listener = this.#parts.engine.listenEdge({ ...facts, at: place, tls });
+      const listener = this.#parts.engine.listenEdge({ ...facts, at: place, tls, headerRefused });
       listener.pauseAccept();
       return { facts, listener, names };
     } catch (thrown) {
@@ -194,7 +198,9 @@ export class EdgeListeners {
 
 /** But for its certificates, which change in place. */
 function isSame(a: EdgeListenerFacts | undefined, b: EdgeListenerFacts): boolean {
-  return a?.name === b.name && a.port === b.port && a.secure === b.secure;
+  return (
+    a?.name === b.name && a.port === b.port && a.secure === b.secure && a.proxied === b.proxied
+  );
 }
 
 function offeredName({ name, port, secure }: EdgeListenerFacts): string {

@@ -1,5 +1,6 @@
 /** What a gateway knows of one connection, prepared once for all its requests. */
 import type { TcpSocket } from "../../io/socket.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TlsFacts } from "../../io/tls-facts.ts";
 import type { EdgeConnection } from "../filter/edge-fields.ts";
 import { clientCertElement } from "./client-cert-element.ts";
@@ -11,9 +12,14 @@ export interface EdgePeer extends EdgeConnection {
   readonly text: string;
 }
 
-export function edgePeer(socket: TcpSocket<unknown>, tls: TlsFacts | undefined): EdgePeer {
+/** `source`: what a load balancer in front says of it. */
+export function edgePeer(
+  socket: TcpSocket<unknown>,
+  tls: TlsFacts | undefined,
+  source: SocketAddress | undefined,
+): EdgePeer {
   const peer = tls?.peer;
-  const text = plainAddress(socket.remoteAddress);
+  const text = plainAddress(source?.address ?? socket.remoteAddress);
   return {
     text,
     address: new TextEncoder().encode(text),

@@ -1,5 +1,5 @@
 /** What a gateway makes of its clients' requests, on sockets. */
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { createServer } from "node:http2";
 import { Cluster_Protocol, LoadBalancer } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { systemClock } from "../../core/clock.ts";
@@ -7,6 +7,7 @@ import { AccessLog } from "../../telemetry/access-log.ts";
 import { type EngineSetUp, engineSetUp } from "../../testing/engine-set-up.ts";
 import { FakeUpstream } from "../../testing/fake-upstream.ts";
 import { RawClient } from "../../testing/raw-client.ts";
+import { encodeProxyV2 } from "../tcp/proxy-protocol.ts";
 
 const setUp = engineSetUp();
 const closers: (() => void)[] = [];
@@ -127,6 +128,98 @@ test("the access log has the client that is believed, never one that is claimed"
     await accessLog.close();
     expect(JSON.parse(text)).toMatchObject({ x_forwarded_for: logged, protocol: "HTTP/1.1" });
   }
+});
+
+describe("behind a load balancer that speaks the PROXY protocol", () => {
+  const from = (address: string): Uint8Array =>
+    encodeProxyV2({ address, port: 4_711 }, { address: "10.0.0.1", port: 80 });
+
+  async function connectFrom(port: number, header: Uint8Array | string): Promise<RawClient> {
+    const client = await RawClient.connect({ port });
+    closers.push(() => client.terminate());
+    client.send(header);
+    return client;
+  }
+
+  test("its client is the client: to services, and in the access log", async () => {
+    let text = "";
+    const take = (bytes: Uint8Array): boolean => {
+      text += Buffer.from(bytes).toString();
+      return true;
+    };
+    const accessLog = new AccessLog({
+      ...{ format: "json", clock: systemClock },
+      sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
+    });
+    const { mesh, service } = await setUp(undefined, { ...nobody, accessLog });
+    const port = mesh.listenEdge({ headerRefused: () => {} });
+    const client = await connectFrom(port, from("::ffff:203.0.113.9"));
+    for (let i = 0; i < 2; i++) {
+      client.send(get("X-Forwarded-For: 1.1.1.1"));
+      expect((await client.takeResponse()).status).toBe(200);
+    }
+    const told = ["x-forwarded-for: 203.0.113.9", "x-forwarded-proto: http"];
+    expect(service.requests.map(({ head }) => claims(head))).toEqual([told, told]);
+    await accessLog.close();
+    const line = JSON.parse(text.slice(0, text.indexOf("\n")));
+    expect(line.downstream_remote_address).toBe("203.0.113.9:4711");
+  });
+
+  test("what proxies that are trusted say of a client counts more", async () => {
+    const { mesh, service } = await setUp(undefined, behindOne);
+    const port = mesh.listenEdge({ headerRefused: () => {} });
+    const client = await connectFrom(port, from("203.0.113.9"));
+    client.send(get("X-Forwarded-For: 2.2.2.2"));
+    expect((await client.takeResponse()).status).toBe(200);
+    expect(claims(service.requests[0]!.head)[0]).toBe("x-forwarded-for: 2.2.2.2, 203.0.113.9");
+  });
+
+  test("endpoints are chosen by the client's address", async () => {
+    const all = Array.from(
+      { length: 4 },
+      (_, i) => new FakeUpstream({ script: (_request, reply) => reply.respond(200, String(i)) }),
+    );
+    closers.push(() => {
+      for (const one of all) one.close();
+    });
+    const { mesh } = await setUp(undefined, {
+      ...{ ...nobody, endpoints: all.map(({ port }) => port) },
+      cluster: {
+        loadBalancer: LoadBalancer.RING_HASH,
+        hash: [{ by: { case: "source", value: true } }],
+      },
+    });
+    const port = mesh.listenEdge({ headerRefused: () => {} });
+    const answers: string[] = [];
+    for (let i = 0; i < 32; i++) {
+      const client = await connectFrom(port, from(`203.0.113.${i % 16}`));
+      client.send(get());
+      answers.push((await client.takeResponse()).body);
+    }
+    expect(answers.slice(0, 16)).toEqual(answers.slice(16));
+    expect(new Set(answers).size).toBeGreaterThan(1);
+  });
+
+  test("HTTP/2 comes behind it too; what has none gets nothing", async () => {
+    const faults: string[] = [];
+    const { mesh } = await setUp(undefined, nobody);
+    const port = mesh.listenEdge({ headerRefused: (fault) => void faults.push(fault) });
+    const client = await connectFrom(port, from("203.0.113.9"));
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0");
+    await client.until(() => client.received.length >= 9);
+    expect(client.received.charCodeAt(3)).toBe(4);
+    const stranger = await connectFrom(port, get());
+    await stranger.until(() => stranger.closed);
+    expect([stranger.bytesReceived, faults]).toEqual([0, ["missing"]]);
+  });
+
+  test("an inbound port takes it too", async () => {
+    const { mesh, service } = await setUp();
+    const port = mesh.listenInbound(service.port, "any", () => {});
+    const client = await connectFrom(port, from("203.0.113.9"));
+    client.send(get());
+    expect((await client.takeResponse()).status).toBe(200);
+  });
 });
 
 test("a route cannot be chosen by what a stranger claims", async () => {

@@ -12,6 +12,8 @@ import type { EdgePeer } from "../gateway/edge-peer.ts";
 export interface AcceptedConnection {
   /** At a gateway's edge: who called, from outside. */
   readonly edge?: EdgePeer | undefined;
+  /** Who called, where the socket does not tell: a load balancer is in between. */
+  readonly source?: SocketAddress | undefined;
   /** Exchanges under way. */
   readonly exchanges: number;
   /** Bytes that wait for the peer to read. */

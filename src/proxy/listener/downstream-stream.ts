@@ -23,6 +23,7 @@ export interface StreamsConnection extends Http2Connection {
   readonly names: ConnectionNames;
   readonly captured: SocketAddress | undefined;
   readonly edge: EdgePeer | undefined;
+  readonly source: SocketAddress | undefined;
 }
 
 export class DownstreamStream extends DownstreamSide implements StreamUser {
@@ -44,6 +45,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     this.#socket = new StreamSocket(undefined, stream, connection);
     this.socket = this.#socket;
     this.captured = connection.captured;
+    this.source = connection.source;
   }
 
   override get names(): ConnectionNames {

@@ -29,19 +29,21 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   readonly session: Session<StreamUser>;
   readonly captured: SocketAddress | undefined;
   readonly edge: EdgePeer | undefined;
+  readonly source: SocketAddress | undefined;
   readonly #owner: DownstreamOwner;
   #names: ConnectionNames | undefined = undefined;
 
   constructor(
     owner: DownstreamOwner,
     socket: TcpSocket<unknown>,
-    { captured, edge }: Pick<AcceptedConnection, "captured" | "edge">,
+    { captured, edge, source }: Pick<AcceptedConnection, "captured" | "edge" | "source">,
   ) {
     super(owner.env.http2);
     this.captured = captured;
     this.#owner = owner;
     this.socket = socket;
     this.edge = edge;
+    this.source = source;
     const takesMesh = owner.facts.name === "inbound";
     this.session = new Session<StreamUser>({
       role: "server",
@@ -71,7 +73,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   get names(): ConnectionNames {
     const { socket } = this;
     if (this.#names === undefined && socket !== undefined)
-      this.#names = connectionNames(socket, this.edge);
+      this.#names = connectionNames(socket, this);
     return this.#names ?? UNKNOWN_NAMES;
   }
 

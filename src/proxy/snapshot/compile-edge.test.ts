@@ -44,11 +44,12 @@ describe("a gateway", () => {
   test("has listeners, each with hosts of its own, at whatever port it is reached", () => {
     const snapshot = published(edgeOf([http, https], hosts));
     expect(snapshot.edges.map(({ facts }) => facts)).toEqual([
-      { name: "http-80", port: 80, secure: false, certificates: [] },
+      { name: "http-80", port: 80, secure: false, proxied: false, certificates: [] },
       {
         name: "https-443",
         port: 443,
         secure: true,
+        proxied: false,
         certificates: [{ name: "c.default", hosts: ["a.example"] }],
       },
     ]);

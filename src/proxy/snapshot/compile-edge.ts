@@ -9,7 +9,7 @@ import {
 import type { ClientCertDetails, EdgeRules } from "../filter/edge-fields.ts";
 import { HostTable } from "../route/host-table.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
-import { EdgeListener } from "./edge-listener.ts";
+import { EdgeListener, type EdgeListenerFacts } from "./edge-listener.ts";
 import type { ProblemList } from "./problem-list.ts";
 
 /** More hops than any chain of proxies has. */
@@ -21,7 +21,7 @@ export function compileEdges(
   tables: ReadonlyMap<string, HostTable<VirtualHost>>,
   problems: ProblemList,
 ): readonly EdgeListener[] {
-  const listeners = settings?.gateway?.listeners ?? [];
+  const { listeners = [], proxyProtocol: proxied = false } = settings?.gateway ?? {};
   const names = new Set<string>();
   const ports = new Set<number>();
   const edges = listeners.map((listener) => {
@@ -30,18 +30,18 @@ export function compileEdges(
     if (ports.has(listener.port)) here.add(`another listener has port ${listener.port}`);
     names.add(listener.name);
     ports.add(listener.port);
-    return compileEdge(listener, tables.get(listener.name) ?? new HostTable([]), here);
+    const hosts = tables.get(listener.name) ?? new HostTable<VirtualHost>([]);
+    return new EdgeListener({ ...factsOf(listener, here), proxied }, hosts);
   });
   for (const name of tables.keys())
     if (!names.has(name)) problems.at("virtual_hosts").add(`no listener is named "${name}"`);
   return edges;
 }
 
-function compileEdge(
+function factsOf(
   { name, port, protocol, certificates }: Listener,
-  hosts: HostTable<VirtualHost>,
   problems: ProblemList,
-): EdgeListener {
+): Omit<EdgeListenerFacts, "proxied"> {
   const secure = protocol === Listener_Protocol.HTTPS;
   if (name === "") problems.add("has no name");
   if (port < 1 || port > 65_535) problems.add(`${port} is not a port`);
@@ -49,15 +49,12 @@ function compileEdge(
   if (secure && certificates.length === 0) problems.add("speaks TLS and has no certificate");
   if (!secure && certificates.length > 0) problems.add("has certificates and speaks no TLS");
   for (const one of certificates) if (one.name === "") problems.add("a certificate has no name");
-  return new EdgeListener(
-    {
-      name,
-      port,
-      secure,
-      certificates: certificates.map((one) => ({ name: one.name, hosts: one.hosts })),
-    },
-    hosts,
-  );
+  return {
+    name,
+    port,
+    secure,
+    certificates: certificates.map((one) => ({ name: one.name, hosts: one.hosts })),
+  };
 }
 
 const details: Readonly<Record<Details, ClientCertDetails>> = {

@@ -18,6 +18,8 @@ export interface EdgeListenerFacts {
   readonly port: number;
   /** TLS ends here. */
   readonly secure: boolean;
+  /** Each connection begins with a header of the PROXY protocol. */
+  readonly proxied: boolean;
   /** The first is for clients that name no host. Empty where it is not secure. */
   readonly certificates: readonly EdgeCertificate[];
 }

@@ -107,9 +107,7 @@ export class TcpRelays implements RelayOwner {
 }
 
 /** Handlers of a listener all of whose connections are relayed; `accept` begins them. */
-export function relayHandlers(
-  accept: (socket: TcpSocket<TcpRelay>) => void,
-): SocketHandlers<TcpRelay> {
+export function relayHandlers(accept: SocketHandlers<TcpRelay>["open"]): SocketHandlers<TcpRelay> {
   return {
     open: accept,
     data(socket, bytes) {

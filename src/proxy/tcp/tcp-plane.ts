@@ -20,6 +20,7 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import { type LocalApplication, makeLocalCluster } from "../cluster/make-cluster.ts";
 import type { CapturedCall } from "../listener/captured.ts";
 import { type ListenerName, OwnAddresses } from "../listener/own-addresses.ts";
+import { behindProxyHeader, type HeaderRefused } from "../listener/proxy-header-gate.ts";
 import { upstreamHandlers } from "../upstream/connection.ts";
 import { WaitingUsers } from "../upstream/pool.ts";
 import { listenForDestination } from "./destination-listener.ts";
@@ -105,8 +106,15 @@ export class TcpPlane {
     return this.#opened("outbound", listener);
   }
 
-  /** Everything goes to the application. Throws ListenError. */
-  listenApplication(app: LocalApplication, at: ListenOptions): TcpListener {
+  /**
+   * Everything goes to the application. With `refused` who calls says so by the PROXY protocol.
+   * Throws ListenError.
+   */
+  listenApplication(
+    app: LocalApplication,
+    at: ListenOptions,
+    refused?: HeaderRefused,
+  ): TcpListener {
     const { connectionsMax } = this.#parts;
     const target = {
       from: "inbound",
@@ -115,14 +123,16 @@ export class TcpPlane {
       source: undefined,
       serverName: "",
     } as const;
-    const handlers = relayHandlers((socket) => {
+    const handlers = relayHandlers((socket, _tls, source) => {
       if (this.#inbound.size >= connectionsMax) return socket.terminate();
       this.#env.tick();
       if (isWithinMachine(socket.localAddress, socket.remoteAddress))
         setPlainCongestionControl(socket.fd);
-      this.#inbound.begin(socket, target);
+      this.#inbound.begin(socket, source === undefined ? target : { ...target, source });
     });
-    return this.#opened("inbound", listenTcp(at, handlers));
+    const { timers } = this.#env;
+    const guarded = behindProxyHeader(handlers, { timers, refused });
+    return this.#opened("inbound", listenTcp(at, guarded));
   }
 
   /** Whether connections to a destination of that name are relayed. */

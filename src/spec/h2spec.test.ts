@@ -1,5 +1,6 @@
-/** h2spec, the conformance test of HTTP/2 servers, against both listeners of the built binary. */
+/** h2spec, the conformance test of HTTP/2 servers, against the listeners of the built binary. */
 import { afterAll, expect, test } from "bun:test";
+import { Edge, serviceEntry } from "./edge.ts";
 import {
   managerPorts,
   managerUrl,
@@ -17,8 +18,11 @@ const stage = new Stage();
 afterAll(() => stage.close());
 
 /** All cases, the strict ones too: how many passed, and the report on those that did not. */
-async function judge(port: number): Promise<{ passed: number; faults: string }> {
-  const at = ["--host", "localhost", "--port", String(port)];
+async function judge(
+  port: number,
+  ...extra: readonly string[]
+): Promise<{ passed: number; faults: string }> {
+  const at = ["--host", "localhost", "--port", String(port), ...extra];
   const { out, err } = await run([h2spec, ...at, "--strict", "--timeout", "5"], {}, 100_000);
   const [, total = "0", passed = "0"] = /(\d+) tests, (\d+) passed/.exec(out) ?? [];
   const failures = out.indexOf("Failures:");
@@ -61,6 +65,34 @@ spec:
     const [inner, outer] = await Promise.all([judge(callee.inbound), judge(caller.outbound)]);
     expect(inner).toEqual({ passed: CASES, faults: "" });
     expect(outer).toEqual({ passed: CASES, faults: "" });
+  },
+  120_000,
+);
+
+test.skipIf(skipped)(
+  "h2spec, all cases strict: a gateway over TLS",
+  async () => {
+    expect(missing).toBe("");
+    const edge = new Edge(stage);
+    edge.secret("local-cert", edge.issue("localhost"));
+    const rules = `${serviceEntry("spec", 80, stage.application("h2spec was here"))}---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: web, annotations: { "kubernetes.io/ingress.class": istio } }
+spec:
+  tls: [{ hosts: [localhost], secretName: local-cert }]
+  rules:
+  - host: localhost
+    http:
+      paths:
+      - path: /
+        pathType: Prefix
+        backend: { service: { name: spec, port: { number: 80 } } }
+`;
+    const gateway = await edge.start(["--standalone", "-f", stage.file("edge.yaml", rules)]);
+    expect((await edge.curl(gateway, "https://localhost/")).version).toBe("HTTP/2");
+    const { passed, faults } = await judge(gateway.https, "--tls", "--insecure");
+    expect({ passed, faults }).toEqual({ passed: CASES, faults: "" });
   },
   120_000,
 );

@@ -127,6 +127,7 @@ describe("an Ingress of Kubernetes", () => {
       ],
       tls: [{ hosts: ["shop.example"], secretName: "shop-cert" }],
       servesPlain: true,
+      passesTls: false,
     });
   });
 
@@ -142,6 +143,7 @@ describe("an Ingress of Kubernetes", () => {
       rules: [],
       tls: [{ hosts: [], secretName: "a" }],
       servesPlain: false,
+      passesTls: false,
     });
     expect(told(text)).toEqual([
       "rules.yaml:6:8: warning: spec.tls: names several certificates: a is used for all hosts",
@@ -152,6 +154,27 @@ describe("an Ingress of Kubernetes", () => {
     const metadata = '{ name: web, annotations: { "kubernetes.io/ingress.allow-http": "false" } }';
     const text = v1(`defaultBackend: { service: { name: a, port: { number: 80 } } }`, metadata);
     expect(only("Ingress", text).spec.servesPlain).toBe(false);
+  });
+
+  test("may have TLS passed on, which its hosts alone can tell apart", () => {
+    const pass = (spec: string, controller = "nginx.ingress"): string =>
+      v1(spec, `{ name: w, annotations: { ${controller}.kubernetes.io/ssl-passthrough: "true" } }`);
+    const good = pass(`rules: [{ host: db.example, http: { paths: [{ path: /, ${to} }] } }]`);
+    expect([only("Ingress", good).spec.passesTls, told(good)]).toEqual([true, []]);
+    const old = pass(`rules: [{ host: db.example, http: { paths: [{ ${to} }] } }]`, "ingress");
+    expect(only("Ingress", old).spec.passesTls).toBe(true);
+    const why = "TLS is passed on by its host alone (ssl-passthrough)";
+    const odd = pass(`defaultBackend: { service: { name: a, port: { number: 80 } } }
+  tls: [{ hosts: [db.example], secretName: b }]
+  rules:
+  - http: { paths: [{ path: /a, ${to} }, { path: /b, ${to} }] }`);
+    expect(told(odd).map((line) => line.replace(/^[^ ]+ /, ""))).toEqual([
+      `warning: spec.defaultBackend: has no effect: ${why}`,
+      `warning: spec.tls: has no effect: ${why}`,
+      `spec.rules[0]: must have a host: ${why}`,
+      `warning: spec.rules[0].http: only the first path counts: ${why}`,
+      `warning: spec.rules[0].http.paths[0].path: has no effect: ${why}`,
+    ]);
   });
 
   test.each([

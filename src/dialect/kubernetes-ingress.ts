@@ -27,6 +27,12 @@ export interface IngressContext extends Context {
 
 export const classAnnotation = "kubernetes.io/ingress.class";
 const plainAnnotation = "kubernetes.io/ingress.allow-http";
+/** As the controllers of nginx and HAProxy have it. */
+const passAnnotations = [
+  "nginx.ingress.kubernetes.io/ssl-passthrough",
+  "haproxy-ingress.github.io/ssl-passthrough",
+  "ingress.kubernetes.io/ssl-passthrough",
+];
 
 const portNumber = integer({ least: 1, most: 65_535 });
 
@@ -94,13 +100,30 @@ export function readIngress(place: Place, context: IngressContext): Ingress | un
     };
   });
   const { annotations } = context;
+  const passesTls = passAnnotations.some((name) => annotations[name] === "true");
+  if (passesTls) checkPassing(spec);
   return {
     class: annotations[classAnnotation] ?? spec.ingressClassName ?? "",
     ...(fallback && { defaultBackend: fallback }),
     rules,
     tls: isFirst ? firstTls(spec) : laterTls(spec),
     servesPlain: !isFirst && annotations[plainAnnotation] !== "false",
+    passesTls,
   };
+}
+
+/** What is encrypted can be told apart by the name that it asks for, and by nothing else. */
+function checkPassing(spec: ValueOf<typeof written>): void {
+  const why = "TLS is passed on by its host alone (ssl-passthrough)";
+  if (spec.has("tls")) spec.at("tls").warn(`has no effect: ${why}`);
+  if (spec.has("defaultBackend")) spec.at("defaultBackend").warn(`has no effect: ${why}`);
+  for (const rule of spec.rules ?? []) {
+    if ((rule.host ?? "") === "") rule.at().error(`must have a host: ${why}`);
+    const [first, ...more] = rule.http?.paths ?? [];
+    if (more.length > 0) rule.at("http").warn(`only the first path counts: ${why}`);
+    if (!["", "/", "/*"].includes(first?.path ?? ""))
+      first?.at("path").warn(`has no effect: ${why}`);
+  }
 }
 
 function toPath(

@@ -27,7 +27,21 @@ import {
 } from "./tls-handshake.ts";
 import type { ServerTls } from "./tls-settings.ts";
 
+/** A connection whose ClientHello is there, and that no one has answered yet. */
+export interface Unanswered {
+  readonly socket: TcpSocket<unknown>;
+  readonly hello: ClientHello;
+  /** All that has come; the owner's to keep. */
+  readonly received: Uint8Array;
+  readonly source: SocketAddress | undefined;
+}
+
 export interface AcceptHandlers<C> extends SocketHandlers<C> {
+  /**
+   * Where TLS may end elsewhere. "taken": `socket.data` is its owner's, who gets the events from
+   * now on; "unknown": it should, and nobody is there; undefined: it ends here.
+   */
+  pass?(connection: Unanswered): "taken" | "unknown" | undefined;
   /** Instead of `open`, just before the connection is closed; for the log and a counter. */
   refused(socket: TcpSocket<unknown>, fault: TlsFault, detail: string): void;
 }
@@ -164,6 +178,9 @@ class Incoming<C> extends Handshake {
   #upgrade(hello: ClientHello, received: Uint8Array): void {
     const { tls, nativeHandlers } = this.#acceptor;
     this.#hello = hello;
+    const passed = this.#pass(hello, received);
+    if (passed === "taken") return this.#settle();
+    if (passed === "unknown") return this.#refuse("unknown-server-name", hello.serverName);
     this.#reader = undefined;
     const certificate = tls.choose(hello.serverName);
     if (certificate === undefined) {
@@ -180,6 +197,11 @@ class Incoming<C> extends Handshake {
       this.#at = "hello";
       this.#refuse("no-certificate", error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #pass(hello: ClientHello, received: Uint8Array): "taken" | "unknown" | undefined {
+    const socket = this.#socket!;
+    return this.#acceptor.handlers.pass?.({ socket, hello, received, source: this.#source });
   }
 
   override handshakeFailed(error: Error | undefined): void {

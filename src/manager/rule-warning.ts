@@ -9,7 +9,7 @@ import { defaultMeshSettings } from "../model/mesh-settings.ts";
 import type { Service, ServiceInstance } from "../model/service.ts";
 import type { Registry } from "./registry/registry.ts";
 import { edgeRulesOf } from "./translate/edge-rule.ts";
-import { httpPort } from "./translate/gateway.ts";
+import { httpPort, tlsPort } from "./translate/gateway.ts";
 import { formatLabels, isSubset } from "./translate/labels.ts";
 
 export function ruleWarnings(configs: readonly Config[], registry: Registry): readonly Problem[] {
@@ -58,10 +58,13 @@ function unservedBackends(
   config: ConfigOf<"Ingress"> | ConfigOf<"IngressRule">,
   services: ReadonlyMap<string, Service>,
 ): readonly Problem[] {
-  return edgeRulesOf([config]).flatMap(({ backend: { host, port }, name }) => {
+  return edgeRulesOf([config]).flatMap(({ backend: { host, port }, name, passesTls }) => {
     const service = services.get(host);
-    if (service === undefined || httpPort(port, service) !== undefined) return [];
-    const which = port === "" ? "exactly one HTTP port" : `an HTTP port ${port}`;
+    const portOf = passesTls ? tlsPort : httpPort;
+    if (service === undefined || portOf(port, service) !== undefined) return [];
+    const kind = passesTls ? "TLS" : "HTTP";
+    const which =
+      port === "" ? `exactly one ${kind} port` : `${passesTls ? "a" : "an"} ${kind} port ${port}`;
     const path = config.kind === "IngressRule" ? "spec.destination" : "spec.rules";
     return [warning(config, path, `${name} leads nowhere: ${host} does not have ${which}`)];
   });

@@ -37,6 +37,8 @@ export interface Ingress {
   readonly tls: readonly IngressTls[];
   /** Hosts with TLS are served without it too. */
   readonly servesPlain: boolean;
+  /** TLS for its hosts is passed on to its backends, as it is. */
+  readonly passesTls: boolean;
 }
 
 export interface IngressHost {

@@ -102,7 +102,10 @@ export class DataPlane implements TrafficPlane {
     }
     const engine = this.#outbound;
     if (flags.mode === "gateway")
-      this.#edges = new EdgeListeners({ engine, flags, clock, log, metrics: this.metrics });
+      this.#edges = new EdgeListeners({
+        ...{ engine, flags, clock, log, metrics },
+        relay: (socket, call) => this.#tcp.takeNamed(socket, call),
+      });
     this.#accessLog = new AccessLogSwitch({
       flags,
       clock,

@@ -34,7 +34,7 @@ import {
   sendLimits,
 } from "./exchange/limits.ts";
 import { recordRefusal } from "./exchange/record.ts";
-import { type EdgeAccept, type EdgeTls, edgeHandlers } from "./gateway/edge-handlers.ts";
+import { type EdgeAccept, type EdgeGuards, edgeHandlers } from "./gateway/edge-handlers.ts";
 import { type EdgePeer, edgePeer } from "./gateway/edge-peer.ts";
 import { EdgeView } from "./gateway/edge-view.ts";
 import { acceptCaptured, type CapturedParts, type CapturePort } from "./listener/captured.ts";
@@ -89,23 +89,19 @@ export interface OutboundOptions extends ListenAddress {
   readonly defaultPort?: number;
 }
 
-export interface EdgeOptions {
+export interface EdgeOptions extends EdgeGuards {
   readonly at: ListenAddress;
   /** Of the listener in snapshots: "https-443". */
   readonly name: string;
   /** As clients know it. */
   readonly port: number;
-  /** Absent: plaintext. */
-  readonly tls?: EdgeTls | undefined;
-  /** Each connection begins with a header of the PROXY protocol; absent: none does. */
-  readonly headerRefused?: HeaderRefused | undefined;
 }
 
 export interface InboundOptions extends ListenAddress {
   readonly app: { readonly hostname: string; readonly port: number };
   readonly service: string;
   readonly version: string;
-  /** As a gateway's. */
+  /** Connections begin with a header of the PROXY protocol; undefined: they do not. */
   readonly headerRefused?: HeaderRefused | undefined;
   /** What the application speaks; "any" unless told. */
   readonly protocol?: "http" | "http2" | "any";
@@ -265,14 +261,14 @@ export class Engine {
 
   /** A gateway's: what its snapshot lets in by this listener. Throws ListenError. */
   listenEdge(options: EdgeOptions): TcpListener {
-    const { name, port, tls, headerRefused } = options;
+    const { name, port, tls, header } = options;
     const edge = new EdgeView(name);
     const owner = this.#ownerOf({ name: "outbound", defaultPort: port, route: undefined, edge });
     const accept: EdgeAccept = (socket, facts, source) => {
       if (this.#admits(socket))
         this.#beginEdge(socket, owner, { edge: edgePeer(socket, facts, source), source });
     };
-    const handlers = edgeHandlers({ accept, tls, headerRefused, timers: this.#env.timers });
+    const handlers = edgeHandlers({ accept, tls, header, timers: this.#env.timers });
     return this.#bind(options.at, owner.facts, handlers);
   }
 

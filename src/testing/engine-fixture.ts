@@ -100,7 +100,7 @@ export class EngineFixture {
   }
 
   /** A port of the gateway's listener; returns its number. */
-  listenEdge(options: Pick<EdgeOptions, "tls" | "headerRefused"> = {}): number {
+  listenEdge(options: Pick<EdgeOptions, "tls" | "header"> = {}): number {
     const at = { hostname: "127.0.0.1", port: 0 };
     return this.engine.listenEdge({ at, name: "http-80", port: 80, ...options }).port;
   }

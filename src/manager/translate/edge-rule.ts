@@ -21,8 +21,10 @@ export interface EdgeRule {
   readonly path: PathMatch | undefined;
   readonly backend: IngressBackend;
   readonly plain: boolean;
-  /** "name.namespace"; empty: not by TLS. */
+  /** "name.namespace"; empty: not by TLS, or by TLS that does not end here. */
   readonly tlsSecret: string;
+  /** TLS is passed on to the backend, as it is, and nothing else. */
+  readonly passesTls: boolean;
 }
 
 /** `configs` by rising key. By falling precedence, then from the narrowest path to the widest. */
@@ -40,7 +42,7 @@ function ofRule(config: ConfigOf<"IngressRule">): EdgeRule {
   const name = `${meta.namespace}/${meta.name}`;
   // A gateway goes by the host alone.
   const authority = spec.authority.replace(/:\d*$/, "");
-  return { config, name, ...rest, authority, path, plain: spec.tlsSecret === "" };
+  return { config, name, ...rest, authority, path, plain: spec.tlsSecret === "", passesTls: false };
 }
 
 function ofIngress(config: ConfigOf<"Ingress">): readonly EdgeRule[] {
@@ -50,7 +52,8 @@ function ofIngress(config: ConfigOf<"Ingress">): readonly EdgeRule[] {
     authority: string,
     to: { readonly path?: PathMatch; readonly backend: IngressBackend },
   ): EdgeRule => {
-    const secret = secretOf(authority, spec.tls);
+    const { passesTls } = spec;
+    const secret = passesTls ? "" : secretOf(authority, spec.tls);
     return {
       config,
       name: `${meta.namespace}/${ingressRuleName(meta.name, rule, path)}`,
@@ -58,7 +61,8 @@ function ofIngress(config: ConfigOf<"Ingress">): readonly EdgeRule[] {
       authority,
       path: to.path,
       backend: to.backend,
-      plain: secret === "" || spec.servesPlain,
+      plain: !passesTls && (secret === "" || spec.servesPlain),
+      passesTls: passesTls && authority !== "",
       tlsSecret: secret === "" ? "" : `${secret}.${meta.namespace}`,
     };
   };

@@ -289,6 +289,40 @@ spec: { destination: { name: shop }, ${rest} }
   ]);
 });
 
+test("TLS that ends elsewhere is passed on by its host, to a port that is not HTTP", () => {
+  const annotations =
+    '"kubernetes.io/ingress.class": istio, ' +
+    '"nginx.ingress.kubernetes.io/ssl-passthrough": "true"';
+  const rule = (host: string, to: number) =>
+    `{ host: ${host}, http: { paths: [{ path: /, pathType: Prefix, ` +
+    `backend: { service: { name: shop, port: { number: ${to} } } } }] } }`;
+  const config = configOf(`apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: pass, annotations: { ${annotations} } }
+spec:
+  rules:
+  - ${rule("db.example", 82)}
+  - ${rule('"*.db.example"', 82)}
+  - ${rule("web.example", 80)}
+`);
+  expect(config.virtualHosts).toEqual([]);
+  expect(
+    config.settings?.gateway?.listeners.map(({ name, passesTls }) => [name, passesTls]),
+  ).toEqual([
+    ["http-80", false],
+    ["https-443", true],
+  ]);
+  const seen = config.tcpDestinations.map(({ name, port, serverNames, routes }) => {
+    const to = routes.flatMap(({ clusters }) => clusters.map(({ cluster }) => cluster));
+    return [name, port, serverNames, to, routes[0]?.origin?.line];
+  });
+  const shop = ["outbound|82||shop.default.svc.cluster.local"];
+  expect(seen).toEqual([
+    ["*.db.example:443", 443, ["*.db.example"], shop, 1],
+    ["db.example:443", 443, ["db.example"], shop, 1],
+  ]);
+});
+
 test("a sidecar is sent none of it, and no gateway what services call among themselves", () => {
   const rules = rulesOf(ingress(`rules: [{ http: { paths: [${path("/a", "shop")}] } }]`));
   const { mode: _, ...sidecar } = gateway;

@@ -11,11 +11,13 @@ import {
   RouteMatchSchema,
   type StringMatch,
   StringMatchSchema,
+  type TcpDestination,
+  TcpDestinationSchema,
   type VirtualHost,
   VirtualHostSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { PathMatch } from "../../model/ingress.ts";
-import type { Service } from "../../model/service.ts";
+import type { Service, ServicePort } from "../../model/service.ts";
 import { compare } from "../order.ts";
 import { isHttpPort } from "./catalog.ts";
 import { type EdgeRule, edgeRulesOf } from "./edge-rule.ts";
@@ -23,6 +25,8 @@ import { withAuthority } from "./egress-proxy.ts";
 import { originOf } from "./origin.ts";
 import { intersectPaths, rewriteFor } from "./path-intersection.ts";
 import { ClusterCollector, type Plan, type PlanContext, routesOf } from "./plan.ts";
+import type { UseCluster } from "./route.ts";
+import { isTcpPort, tcpRoutesOf } from "./tcp-route.ts";
 
 export interface GatewayPlan extends Plan {
   readonly gateway: Pick<MessageInitShape<typeof GatewaySchema>, "listeners">;
@@ -45,14 +49,18 @@ export function planGateway(context: PlanContext): GatewayPlan {
     ...hostsOf(byTls, tlsListener, { clusters, context }),
   ];
   const certificates = certificatesOf(byTls);
+  const passing = rules.filter(({ passesTls }) => passesTls);
+  const passesTls = passing.length > 0;
   return {
     virtualHosts,
-    tcpDestinations: [],
+    tcpDestinations: passedOn(passing, { clusters, context }),
     ...clusters.collected(),
     gateway: {
       listeners: [
         plainListener,
-        ...(certificates.length > 0 ? [{ ...tlsListener, certificates }] : []),
+        ...(certificates.length > 0 || passesTls
+          ? [{ ...tlsListener, certificates, passesTls }]
+          : []),
       ],
     },
   };
@@ -96,13 +104,50 @@ function edgeRoutes(rule: EdgeRule, { clusters, context }: Making): readonly Rou
   });
 }
 
+/** By the name that TLS asks for. Of several rules for one host the first counts. */
+function passedOn(
+  rules: readonly EdgeRule[],
+  { clusters, context }: Making,
+): readonly TcpDestination[] {
+  const byHost = Map.groupBy(rules, ({ authority }) => authority);
+  return [...byHost.values()].flatMap(([rule]) => {
+    const { authority, backend, config } = rule!;
+    const port = tlsPort(backend.port, context.catalog.service(backend.host));
+    if (port === undefined) return [];
+    const use: UseCluster = (to) => clusters.use(to, port, true);
+    const routes = tcpRoutesOf(backend.host, { ...context, use });
+    return create(TcpDestinationSchema, {
+      name: `${authority}:${tlsListener.port}`,
+      port: tlsListener.port,
+      serverNames: [authority],
+      routes: routes.map((route) => ({ ...route, origin: route.origin ?? originOf(config) })),
+    });
+  });
+}
+
 /** Of a service that nobody knows (yet) the number is taken as it is written. */
 export function httpPort(
   written: number | string,
   service: Service | undefined,
 ): number | undefined {
+  return portOf(written, service, isHttpPort);
+}
+
+/** As httpPort, for what is passed on as it is. */
+export function tlsPort(
+  written: number | string,
+  service: Service | undefined,
+): number | undefined {
+  return portOf(written, service, isTcpPort);
+}
+
+function portOf(
+  written: number | string,
+  service: Service | undefined,
+  isOfKind: (port: ServicePort) => boolean,
+): number | undefined {
   if (service === undefined) return typeof written === "number" ? written : undefined;
-  const ports = service.ports.filter(isHttpPort);
+  const ports = service.ports.filter(isOfKind);
   if (written === "") return ports.length === 1 ? ports[0]?.number : undefined;
   return ports.find(({ number, name }) => number === written || name === written)?.number;
 }

@@ -75,7 +75,7 @@ export function tcpEgressOf(
 }
 
 /** By precedence, up to the first that takes all; without one, the default closes the list. */
-function tcpRoutesOf(host: string, { rules, node, use }: TcpContext): TcpRoute[] {
+export function tcpRoutesOf(host: string, { rules, node, use }: TcpContext): TcpRoute[] {
   const routes: TcpRoute[] = [];
   for (const rule of rules.routeRules.get(host) ?? []) {
     const { match } = rule.spec;

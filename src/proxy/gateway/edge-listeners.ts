@@ -11,6 +11,7 @@ import type { Problem } from "../../core/problem.ts";
 import type { OfferedListener } from "../../io/listener-handover.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { ListenOptions, TcpListener } from "../../io/tcp-listener.ts";
+import type { Unanswered } from "../../io/tls-acceptor.ts";
 import type { TlsFault } from "../../io/tls-fault.ts";
 import { ServerTls } from "../../io/tls-settings.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -20,6 +21,7 @@ import type { HostPort, ProxyFlags } from "../flags.ts";
 import { countHeaderFaults } from "../listener/proxy-header-gate.ts";
 import type { EdgeListener, EdgeListenerFacts } from "../snapshot/edge-listener.ts";
 import { addressOf, bindReason } from "../start-fault.ts";
+import type { NamedCall } from "../tcp/tcp-plane.ts";
 import type { Place } from "../traffic-plane.ts";
 import type { EdgeTls } from "./edge-handlers.ts";
 import { SecretFiles } from "./secret-files.ts";
@@ -31,6 +33,8 @@ export interface EdgeListenersParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Passes a connection on by the name that it asks for; false: nobody has that name. */
+  readonly relay: (socket: TcpSocket<unknown>, call: NamedCall) => boolean;
 }
 
 interface Bound {
@@ -47,6 +51,8 @@ export class EdgeListeners {
   readonly #parts: EdgeListenersParts;
   readonly #secrets: SecretFiles;
   readonly #bound = new Map<string, Bound>();
+  /** What is in force, by name: a listener stays bound while what it does changes. */
+  #inForce: ReadonlyMap<string, EdgeListenerFacts> = new Map();
   /** Of a snapshot that is not published yet. */
   #prepared: Bound[] = [];
   #place: Place = (_name, address) => address;
@@ -96,6 +102,7 @@ export class EdgeListeners {
   /** The snapshot that was prepared is in force. */
   commit(edges: readonly EdgeListener[]): void {
     const wanted = new Map(edges.map(({ facts }) => [facts.name, facts]));
+    this.#inForce = wanted;
     for (const [name, { facts }] of this.#bound)
       if (!isSame(wanted.get(name), facts)) this.#close(name);
     for (const bound of this.#prepared.splice(0)) this.#bound.set(bound.facts.name, bound);
@@ -143,11 +150,13 @@ export class EdgeListeners {
     const { flag, at } = this.#placeOf(facts);
     const { metrics, flags } = this.#parts;
     const tls = facts.secure ? this.#tls(facts, names) : undefined;
-    const isProxied = facts.proxied || flags.proxyProtocol;
-    const headerRefused = isProxied ? countHeaderFaults(metrics, facts.name) : undefined;
+    const header = {
+      expected: () => flags.proxyProtocol || this.#inForce.get(facts.name)?.proxied === true,
+      refused: countHeaderFaults(metrics, facts.name),
+    };
     try {
       const place = this.#placed(facts, at);
-      const listener = this.#parts.engine.listenEdge({ ...facts, at: place, tls, headerRefused });
+      const listener = this.#parts.engine.listenEdge({ ...facts, at: place, tls, header });
       listener.pauseAccept();
       return { facts, listener, names };
     } catch (thrown) {
@@ -155,7 +164,7 @@ export class EdgeListeners {
     }
   }
 
-  #tls({ name }: EdgeListenerFacts, certificates: ServerNameTable): EdgeTls {
+  #tls({ name, port }: EdgeListenerFacts, certificates: ServerNameTable): EdgeTls {
     const { log, metrics, flags } = this.#parts;
     const settings = new ServerTls({
       ...{ certificates, protocols: PROTOCOLS, unknownName: "refuse" },
@@ -167,7 +176,13 @@ export class EdgeListeners {
       metrics.counter("mesh_tls_handshakes_failed_total", help, labels).increment();
       log.debug("no TLS connection", { ...labels, detail, client: socket.remoteAddress });
     };
-    return { settings, onRefused };
+    const pass = ({ socket, hello, received, source }: Unanswered) => {
+      const { serverName } = hello;
+      if (this.#inForce.get(name)?.passesTls !== true || certificates.claims(serverName)) return;
+      const call = { port, serverName, source, early: received };
+      return this.#parts.relay(socket, call) ? "taken" : "unknown";
+    };
+    return { settings, onRefused, pass };
   }
 
   /** Where clients' port is bound here, and what to say where that cannot be. */
@@ -196,11 +211,9 @@ export class EdgeListeners {
   }
 }
 
-/** But for its certificates, which change in place. */
+/** But for what changes in place. */
 function isSame(a: EdgeListenerFacts | undefined, b: EdgeListenerFacts): boolean {
-  return (
-    a?.name === b.name && a.port === b.port && a.secure === b.secure && a.proxied === b.proxied
-  );
+  return a?.name === b.name && a.port === b.port && a.secure === b.secure;
 }
 
 function offeredName({ name, port, secure }: EdgeListenerFacts): string {

@@ -152,7 +152,7 @@ describe("behind a load balancer that speaks the PROXY protocol", () => {
       sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
     });
     const { mesh, service } = await setUp(undefined, { ...nobody, accessLog });
-    const port = mesh.listenEdge({ headerRefused: () => {} });
+    const port = mesh.listenEdge({ header: { refused: () => {} } });
     const client = await connectFrom(port, from("::ffff:203.0.113.9"));
     for (let i = 0; i < 2; i++) {
       client.send(get("X-Forwarded-For: 1.1.1.1"));
@@ -167,7 +167,7 @@ describe("behind a load balancer that speaks the PROXY protocol", () => {
 
   test("what proxies that are trusted say of a client counts more", async () => {
     const { mesh, service } = await setUp(undefined, behindOne);
-    const port = mesh.listenEdge({ headerRefused: () => {} });
+    const port = mesh.listenEdge({ header: { refused: () => {} } });
     const client = await connectFrom(port, from("203.0.113.9"));
     client.send(get("X-Forwarded-For: 2.2.2.2"));
     expect((await client.takeResponse()).status).toBe(200);
@@ -189,7 +189,7 @@ describe("behind a load balancer that speaks the PROXY protocol", () => {
         hash: [{ by: { case: "source", value: true } }],
       },
     });
-    const port = mesh.listenEdge({ headerRefused: () => {} });
+    const port = mesh.listenEdge({ header: { refused: () => {} } });
     const answers: string[] = [];
     for (let i = 0; i < 32; i++) {
       const client = await connectFrom(port, from(`203.0.113.${i % 16}`));
@@ -203,7 +203,7 @@ describe("behind a load balancer that speaks the PROXY protocol", () => {
   test("HTTP/2 comes behind it too; what has none gets nothing", async () => {
     const faults: string[] = [];
     const { mesh } = await setUp(undefined, nobody);
-    const port = mesh.listenEdge({ headerRefused: (fault) => void faults.push(fault) });
+    const port = mesh.listenEdge({ header: { refused: (fault) => void faults.push(fault) } });
     const client = await connectFrom(port, from("203.0.113.9"));
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0");
     await client.until(() => client.received.length >= 9);

@@ -46,3 +46,11 @@ test("a host whose own certificate is missing gets no other", () => {
   ]);
   expect(["gone.example", "x.example", ""].map(shown)).toEqual([undefined, "any", undefined]);
 });
+
+test("a name is claimed by the certificate that is named for it, there or not", () => {
+  table.publish([{ name: "gone", hosts: ["gone.example", "*.wild.example"] }]);
+  const names = ["gone.example", "a.wild.example", "x.example", ""];
+  expect(names.map((name) => table.claims(name))).toEqual([true, true, false, true]);
+  table.publish([]);
+  expect(["gone.example", ""].map((name) => table.claims(name))).toEqual([false, false]);
+});

@@ -28,14 +28,23 @@ export class ServerNameTable implements CertificateChoice {
     this.#first = certificates[0]?.name;
   }
 
+  /** Whether a certificate is named for it, there or not; "": for who asks for nobody. */
+  claims(serverName: string): boolean {
+    return (serverName === "" ? this.#first : this.#nameOf(serverName)) !== undefined;
+  }
+
   get default(): KeyedCertificate | undefined {
     return this.#named(this.#first);
   }
 
   find(serverName: string): KeyedCertificate | undefined {
     if (serverName === "") return this.default;
-    const name = this.#byHost.get(serverName) ?? this.#byHost.get(wildcardOf(serverName));
-    return this.#named(name ?? this.#any);
+    return this.#named(this.#nameOf(serverName));
+  }
+
+  #nameOf(serverName: string): string | undefined {
+    const byHost = this.#byHost;
+    return byHost.get(serverName) ?? byHost.get(wildcardOf(serverName)) ?? this.#any;
   }
 
   #named(name: string | undefined): KeyedCertificate | undefined {

@@ -30,6 +30,8 @@ export interface HeaderGateParts {
   readonly timers: TimerWheel;
   /** Undefined: no header is expected. */
   readonly refused: HeaderRefused | undefined;
+  /** Whether the next connection has to have one; always unless told. */
+  readonly expected?: () => boolean;
   /** From accept to the whole header; 5,000 unless told. */
   readonly timeoutMs?: number;
   /** Connections whose header is not there yet; 1,000 unless told. */
@@ -50,7 +52,8 @@ export function behindProxyHeader<C>(
   const gate = new HeaderGate(owner, parts);
   return {
     open(socket) {
-      gate.accepted(socket);
+      if (parts.expected?.() === false) owner.open(socket);
+      else gate.accepted(socket);
     },
     data(socket, bytes) {
       if (socket.data instanceof Awaiting) socket.data.received(bytes);

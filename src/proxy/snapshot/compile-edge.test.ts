@@ -44,12 +44,20 @@ describe("a gateway", () => {
   test("has listeners, each with hosts of its own, at whatever port it is reached", () => {
     const snapshot = published(edgeOf([http, https], hosts));
     expect(snapshot.edges.map(({ facts }) => facts)).toEqual([
-      { name: "http-80", port: 80, secure: false, proxied: false, certificates: [] },
+      {
+        name: "http-80",
+        port: 80,
+        secure: false,
+        proxied: false,
+        passesTls: false,
+        certificates: [],
+      },
       {
         name: "https-443",
         port: 443,
         secure: true,
         proxied: false,
+        passesTls: false,
         certificates: [{ name: "c.default", hosts: ["a.example"] }],
       },
     ]);
@@ -80,7 +88,7 @@ describe("a gateway", () => {
     const wrong = edgeOf(
       [
         { ...http, port: 0, protocol: "PROTOCOL_UNSPECIFIED" },
-        { ...http, port: 81, certificates: [{ name: "" }] },
+        { ...http, port: 81, certificates: [{ name: "" }], passesTls: true },
         { ...https, certificates: [] },
         { ...https, name: "other" },
       ],
@@ -95,6 +103,7 @@ describe("a gateway", () => {
       "settings.gateway.listeners[http-80]: a certificate has no name",
       "settings.gateway.listeners[http-80]: another listener has this name",
       "settings.gateway.listeners[http-80]: has certificates and speaks no TLS",
+      "settings.gateway.listeners[http-80]: passes TLS on and speaks none",
       "settings.gateway.listeners[http-80]: protocol 0",
       "settings.gateway.listeners[https-443]: speaks TLS and has no certificate",
       "settings.gateway.listeners[other]: another listener has port 443",

@@ -39,20 +39,23 @@ export function compileEdges(
 }
 
 function factsOf(
-  { name, port, protocol, certificates }: Listener,
+  { name, port, protocol, certificates, passesTls }: Listener,
   problems: ProblemList,
 ): Omit<EdgeListenerFacts, "proxied"> {
   const secure = protocol === Listener_Protocol.HTTPS;
   if (name === "") problems.add("has no name");
   if (port < 1 || port > 65_535) problems.add(`${port} is not a port`);
   if (!secure && protocol !== Listener_Protocol.HTTP) problems.add(`protocol ${protocol}`);
-  if (secure && certificates.length === 0) problems.add("speaks TLS and has no certificate");
+  if (secure && certificates.length === 0 && !passesTls)
+    problems.add("speaks TLS and has no certificate");
+  if (!secure && passesTls) problems.add("passes TLS on and speaks none");
   if (!secure && certificates.length > 0) problems.add("has certificates and speaks no TLS");
   for (const one of certificates) if (one.name === "") problems.add("a certificate has no name");
   return {
     name,
     port,
     secure,
+    passesTls,
     certificates: certificates.map((one) => ({ name: one.name, hosts: one.hosts })),
   };
 }

@@ -20,6 +20,8 @@ export interface EdgeListenerFacts {
   readonly secure: boolean;
   /** Each connection begins with a header of the PROXY protocol. */
   readonly proxied: boolean;
+  /** TLS for a name that has no certificate goes where the table of connections says, as it is. */
+  readonly passesTls: boolean;
   /** The first is for clients that name no host. Empty where it is not secure. */
   readonly certificates: readonly EdgeCertificate[];
 }

@@ -47,6 +47,18 @@ export interface TcpPlaneStats {
   readonly bytesWaiting: number;
 }
 
+/** Of a client that begins TLS with somebody behind us. */
+export interface NamedCall {
+  /** As clients know it. */
+  readonly port: number;
+  /** "": it asks for nobody. */
+  readonly serverName: string;
+  /** Who it is, where the socket does not tell. */
+  readonly source: SocketAddress | undefined;
+  /** What it has sent. */
+  readonly early: Uint8Array;
+}
+
 interface Taken {
   readonly call: CapturedCall;
   readonly asked: Omit<RelayTarget, "route">;
@@ -150,6 +162,18 @@ export class TcpPlane {
         ? undefined
         : this.#targets.find(this.#view, asked, socket.remoteAddress);
     this.#take(this.#outbound, socket as TcpSocket<TcpRelay>, { call, asked, target });
+  }
+
+  /** A connection from outside by the name that it asks for; false: nobody has that name here. */
+  takeNamed(socket: TcpSocket<unknown>, { port, serverName, source, early }: NamedCall): boolean {
+    const from = source?.address ?? socket.remoteAddress;
+    const route = this.#view?.tcp.find({ address: "", port }, serverName, from);
+    if (route === undefined) return false;
+    this.#env.tick();
+    const target = { from: "outbound", route, destination: undefined, source, serverName } as const;
+    if (this.#outbound.size >= this.#parts.connectionsMax) socket.terminate();
+    else this.#outbound.begin(socket as TcpSocket<TcpRelay>, target, early);
+    return true;
   }
 
   /** A captured connection to a port of the application. */

@@ -103,7 +103,7 @@ test("a name that nobody has is refused, and counted", async () => {
   expect(await failures(both, "unknown-server-name")).toBe(before + 3);
 });
 
-test("who asks for nobody gets the certificate of the gateway, or nothing where it has none", async () => {
+test("who asks for nobody gets a certificate where there is one, else nothing", async () => {
   const nameless = (gateway: Gateway, header: string): Promise<string> => {
     const socket = dial(gateway);
     socket.write(header);

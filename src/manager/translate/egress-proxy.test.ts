@@ -110,6 +110,44 @@ test("plain HTTP to a port of HTTPS goes to the egress proxy, tunnels through it
   expect(config.clusters.filter(({ tls }) => tls !== undefined)).toEqual([]);
 });
 
+test("what an egress rule lets out goes to the egress proxy too, but for connections", () => {
+  const egress = `---
+apiVersion: config.istio.io/v1alpha2
+kind: EgressRule
+metadata: { name: out }
+spec:
+  destination: { service: "*.example.com" }
+  ports:
+  - { port: 80, protocol: http }
+  - { port: 443, protocol: https }
+  - { port: 8080, protocol: http }
+`;
+  const facts = (config: ProxyConfig) =>
+    config.clusters
+      .filter(({ name }) => name.endsWith("example.com"))
+      .map(({ name, discovery, tls }) => {
+        const to = config.endpointSets.find(({ cluster }) => cluster === name)?.endpoints ?? [];
+        const where = to.map(({ address, port }) => `${address}:${port}`).join();
+        return [name.replace("||*.example.com", ""), Cluster_Discovery[discovery], where, !!tls];
+      });
+  expect(facts(configFor(proxied + egress))).toEqual([
+    ["outbound|443", "DNS", "istio-egress:8888", false],
+    ["outbound|8080", "DNS", "istio-egress:8888", false],
+    ["outbound|80", "DNS", "istio-egress:8888", false],
+    ["tunnel|443", "ORIGINAL", "", false],
+  ]);
+  const direct = [
+    ["outbound|443", "ORIGINAL", "", true],
+    ["outbound|8080", "ORIGINAL", "", false],
+    ["outbound|80", "ORIGINAL", "", false],
+    ["tunnel|443", "ORIGINAL", "", false],
+  ];
+  expect(facts(configFor(egress))).toEqual(direct);
+  const own = configFor(proxied + egress, "istio-egress.default.svc.cluster.local");
+  expect(facts(own)).toEqual(direct);
+  expect(hostsSent(configFor(proxied + egress), "*.example.com:80")).toEqual([undefined]);
+});
+
 test("the egress proxy itself calls directly", () => {
   const own = configFor(proxied, "istio-egress.default.svc.cluster.local");
   expect(endpoints(own, "outbound|80||httpbin.org")).toEqual(["httpbin.org:80"]);

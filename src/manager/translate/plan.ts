@@ -168,11 +168,17 @@ class EgressClusters {
     const host = this.#host;
     const { rules, node } = this.#context;
     const isTls = protocol === "https";
-    const key: ClusterKey = { host, port, labels: {}, ...(tunnel && isTls && { tunnel }) };
+    const isConnection = tunnel || !EGRESS_HTTP.has(protocol);
+    const via = isConnection ? undefined : egressProxyOf(rules, node);
+    const key: ClusterKey = {
+      ...{ host, port, labels: {} },
+      ...(tunnel && isTls && { tunnel }),
+      ...(via !== undefined && { via }),
+    };
     const name = clusterName(key);
     if (this.#clusters.has(name)) return name;
     const cluster = clusterOf(key, isTls ? outsideOf(host, port) : undefined, rules, node);
-    cluster.discovery = Cluster_Discovery.ORIGINAL;
+    if (via === undefined) cluster.discovery = Cluster_Discovery.ORIGINAL;
     this.#clusters.set(name, { key, cluster });
     return name;
   }

@@ -37,13 +37,14 @@ export function destinationRuleJson(rule: DestinationRule): Json {
 }
 
 function trafficJson(policy: TrafficPolicy): Json {
-  const { retryBudget, portLevelSettings } = policy;
+  const { retryBudget, portLevelSettings, proxyProtocol: version } = policy;
   return defined({
     ...partJson(policy),
     portLevelSettings: portLevelSettings?.map(({ port, ...own }) => ({
       port: { number: port },
       ...partJson(own),
     })),
+    proxyProtocol: version && { version },
     retryBudget:
       retryBudget &&
       defined({

@@ -93,6 +93,7 @@ spec:
       port: 15021
       plaintext: true
     retryBudget: { percent: 0, minRetryConcurrency: 0, budgetInterval: 10s }
+    proxyProtocol: { version: V2 }
     portLevelSettings:
     - port: { number: 80 }
       loadBalancer: { localityLbSetting: { distribute: [{ from: "*", to: { a/*: 100 } }] } }

@@ -62,3 +62,14 @@ spec:
   expect(told(`${rule}  destinationPort: 80\n`)).toEqual([]);
   expect(told(rule.replace("shop", "unknown"))).toEqual([]);
 });
+
+test("the PROXY protocol is for connections, which requests share", () => {
+  const rule = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: shop }
+spec: { host: shop, trafficPolicy: { proxyProtocol: { version: V2 } } }
+`;
+  expect(told(rule)).toEqual([
+    "4: proxyProtocol is not for requests: shop.default.svc.cluster.local has an HTTP port 80",
+  ]);
+});

@@ -8,6 +8,7 @@ import { type IngressControl, isIngressOurs } from "../model/ingress.ts";
 import { defaultMeshSettings } from "../model/mesh-settings.ts";
 import type { Service, ServiceInstance } from "../model/service.ts";
 import type { Registry } from "./registry/registry.ts";
+import { isHttpPort } from "./translate/catalog.ts";
 import { edgeRulesOf } from "./translate/edge-rule.ts";
 import { httpPort, tlsPort } from "./translate/gateway.ts";
 import { formatLabels, isSubset } from "./translate/labels.ts";
@@ -27,10 +28,26 @@ export function ruleWarnings(configs: readonly Config[], registry: Registry): re
           : [notOurs(config, settings.ingress)];
       case "IngressRule":
         return unservedBackends(config, byName);
+      case "DestinationRule":
+        return ungreeted(config, byName);
       default:
         return [];
     }
   });
+}
+
+/** Connections that requests share cannot say who called. */
+function ungreeted(
+  config: ConfigOf<"DestinationRule">,
+  services: ReadonlyMap<string, Service>,
+): readonly Problem[] {
+  const { host, trafficPolicy, subsets } = config.spec;
+  const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)];
+  if (policies.every((policy) => policy?.proxyProtocol === undefined)) return [];
+  const port = services.get(host)?.ports.find(isHttpPort);
+  if (port === undefined) return [];
+  const message = `proxyProtocol is not for requests: ${host} has an HTTP port ${port.number}`;
+  return [warning(config, "spec.trafficPolicy", message)];
 }
 
 /** A service without any instance is another matter: it may just not have started. */

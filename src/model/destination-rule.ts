@@ -26,6 +26,8 @@ export interface Subset {
 
 export interface TrafficPolicy extends PortPolicy {
   readonly retryBudget?: RetryBudget;
+  /** Says who called before the first byte of each connection that is passed on as it is. */
+  readonly proxyProtocol?: "V1" | "V2";
   /** For these ports instead of the rest, not beside it. */
   readonly portLevelSettings?: readonly (PortPolicy & { readonly port: number })[];
 }

@@ -159,6 +159,25 @@ test("behind the PROXY protocol the client is whom it names; the log has both na
   expect(JSON.parse(line!)).toMatchObject({ requested_server_name: "db.example" });
 });
 
+test("a service that wants to know who calls is told by the PROXY protocol", async () => {
+  for (const version of ["V1", "V2"]) {
+    const rules = `${serviceEntry("db", 5_433, passing.https, "TLS")}${pass}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: db }
+spec: { host: db, trafficPolicy: { proxyProtocol: { version: ${version} } } }
+`;
+    const front = await edge.start(["--standalone", "-f", stage.file(`${version}.yaml`, rules)]);
+    const socket = dial(front);
+    const connected = Promise.withResolvers<number | undefined>();
+    socket.once("connect", () => connected.resolve(socket.localPort));
+    expect(await ask(socket, "db.example")).toBe("db.example: for db.example, and back");
+    const port = await connected.promise;
+    const logged = (): string => readFileSync(passing.accessLog, "utf8");
+    await until("the line", () => logged().includes(`"127.0.0.1:${port}"`));
+  }
+}, 30_000);
+
 test("a rule that goes closes the way, and one that comes opens it", async () => {
   const services = readFileSync(`${stage.directory}/both.yaml`, "utf8");
   stage.file("both.yaml", services.replace(pass, ""));

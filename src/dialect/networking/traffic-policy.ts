@@ -96,7 +96,7 @@ const written = message({
   ...part,
   portLevelSettings: list(message({ port: message({ number: portNumber }), ...part })),
   tunnel: judged(tunnel),
-  proxyProtocol: judged(message({ version: oneOf("V1", "V2") })),
+  proxyProtocol: message({ version: oneOf("V1", "V2") }),
   retryBudget,
 });
 
@@ -120,6 +120,7 @@ export const trafficPolicy: Reader<TrafficPolicy> = (place) => {
   return {
     ...toPart(policy),
     ...(ports.length > 0 && { portLevelSettings: ports }),
+    ...(policy.proxyProtocol && { proxyProtocol: policy.proxyProtocol.version ?? "V1" }),
     ...(policy.retryBudget && { retryBudget: toBudget(policy.retryBudget) }),
   };
 };

@@ -115,7 +115,8 @@ function passedOn(
     const port = tlsPort(backend.port, context.catalog.service(backend.host));
     if (port === undefined) return [];
     const use: UseCluster = (to) => clusters.use(to, port, true);
-    const routes = tcpRoutesOf(backend.host, { ...context, use });
+    const greeting = (name: string) => clusters.greeting(name);
+    const routes = tcpRoutesOf(backend.host, { ...context, use, greeting });
     return create(TcpDestinationSchema, {
       name: `${authority}:${tlsListener.port}`,
       port: tlsListener.port,

@@ -23,6 +23,7 @@ import { defaultRoute, isCatchAll, routeOf, tunnelRoute, type UseCluster } from 
 import type { RuleSet } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
 import { isTcpPort, tcpDestinationOf, tcpEgressOf } from "./tcp-route.ts";
+import { trafficOf } from "./traffic.ts";
 
 export interface Plan {
   readonly virtualHosts: readonly VirtualHost[];
@@ -63,7 +64,8 @@ export function planService(service: Service, context: PlanContext): Plan {
   const names = callableNames(service.host, context.node.namespace, context.rules.domain);
   const tcpDestinations = tcpPorts.map((port) => {
     const use: UseCluster = (destination) => clusters.use(destination, port.number, true);
-    return tcpDestinationOf(service, port, names, { ...context, use });
+    const greeting = (name: string) => clusters.greeting(name);
+    return tcpDestinationOf(service, port, names, { ...context, use, greeting });
   });
   // Names are followed before a route leads to them: one that is new has no address for a while.
   if (service.resolution === "DNS")
@@ -258,6 +260,13 @@ export class ClusterCollector {
     const key = this.#clusters.get(name)?.key;
     const service = key && this.#context.catalog.service(key.host);
     return key?.via && service && proxiedAuthority(service, key.port);
+  }
+
+  /** As TcpContext has it. */
+  greeting(name: string): number {
+    const { rules, node } = this.#context;
+    const key = this.#clusters.get(name)?.key;
+    return (key && trafficOf(key, rules, node)?.proxyProtocol) ?? 0;
   }
 
   collected(): Pick<Plan, "clusters" | "hosts"> {

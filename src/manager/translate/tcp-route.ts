@@ -24,6 +24,8 @@ export interface TcpContext {
   readonly node: NodeView;
   /** The cluster of a destination at the port in question. */
   readonly use: UseCluster;
+  /** The version of the PROXY protocol with which a cluster's endpoints are greeted; 0: none. */
+  readonly greeting?: (cluster: string) => number;
 }
 
 /** UDP is neither requests nor connections. */
@@ -74,8 +76,18 @@ export function tcpEgressOf(
   });
 }
 
-/** By precedence, up to the first that takes all; without one, the default closes the list. */
-export function tcpRoutesOf(host: string, { rules, node, use }: TcpContext): TcpRoute[] {
+/**
+ * By precedence, up to the first that takes all; without one, the default closes the list. Of
+ * clusters that are greeted in different ways the first one's counts for the route.
+ */
+export function tcpRoutesOf(host: string, context: TcpContext): TcpRoute[] {
+  const { greeting } = context;
+  const routes = ungreetedRoutesOf(host, context);
+  if (greeting === undefined) return routes;
+  return routes.map((route) => ({ ...route, proxyProtocol: greeting(route.clusters[0]!.cluster) }));
+}
+
+function ungreetedRoutesOf(host: string, { rules, node, use }: TcpContext): TcpRoute[] {
   const routes: TcpRoute[] = [];
   for (const rule of rules.routeRules.get(host) ?? []) {
     const { match } = rule.spec;

@@ -43,6 +43,8 @@ export interface Traffic {
   readonly cluster: ClusterInit;
   /** Undefined: it says nothing of TLS. */
   readonly tls: ClientTlsSettings | undefined;
+  /** The version of the PROXY protocol; 0: none. */
+  readonly proxyProtocol: 0 | 1 | 2;
 }
 
 /** Undefined: no rule is for this cluster and caller. */
@@ -60,6 +62,7 @@ export function trafficOf(key: Key, rules: RuleSet, node: NodeView): Traffic | u
   return {
     config: owner,
     tls,
+    proxyProtocol: versions[policy.proxyProtocol ?? "none"],
     cluster: {
       loadBalancer: kindOf(loadBalancer),
       ...(loadBalancer.consistentHash && { hash: hashOf(loadBalancer.consistentHash) }),
@@ -74,7 +77,9 @@ export function trafficOf(key: Key, rules: RuleSet, node: NodeView): Traffic | u
   };
 }
 
-/** A subset's policy goes before the rule's, by field; a port's replaces all but the budget. */
+const versions = { none: 0, V1: 1, V2: 2 } as const;
+
+/** A subset's policy goes before the rule's, by field; a port's replaces what ports may say. */
 function policyFor(
   { trafficPolicy, subsets }: DestinationRule,
   { labels, port }: Key,
@@ -83,8 +88,12 @@ function policyFor(
   const merged: TrafficPolicy = { ...trafficPolicy, ...subset?.trafficPolicy };
   const own = merged.portLevelSettings?.find((one) => one.port === port);
   if (own === undefined) return merged;
-  const { retryBudget } = merged;
-  return { ...own, ...(retryBudget !== undefined && { retryBudget }) };
+  const { retryBudget, proxyProtocol } = merged;
+  return {
+    ...own,
+    ...(retryBudget !== undefined && { retryBudget }),
+    ...(proxyProtocol !== undefined && { proxyProtocol }),
+  };
 }
 
 /** Of the caller's namespace before the service's before others; the narrowest host. */

@@ -14,6 +14,9 @@ import type {
 } from "./store.ts";
 import { Watchers } from "./watchers.ts";
 
+/** Changes that are remembered; a mesh that changes each second must not grow for ever. */
+const HISTORY_MAX = 1_000;
+
 interface Entry extends HistoryEntry {
   readonly event: StoreEvent;
 }
@@ -24,6 +27,8 @@ export class MemoryStore implements Store {
   readonly #log: Entry[] = [];
   readonly #watchers = new Watchers();
   #revision = 0;
+  /** The newest revision of which a change is no longer remembered. */
+  #forgotten = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -51,6 +56,8 @@ export class MemoryStore implements Store {
       if (event.stored === undefined) this.#objects.delete(event.key);
       else this.#objects.set(event.key, event.stored);
     this.#log.push(...entries);
+    const excess = Math.max(0, this.#log.length - HISTORY_MAX);
+    this.#forgotten = this.#log.splice(0, excess).at(-1)?.revision ?? this.#forgotten;
     this.#watchers.tell(entries.map(({ event }) => event));
     return { ok: true, revision };
   }
@@ -61,6 +68,7 @@ export class MemoryStore implements Store {
   }
 
   watch(from: number, onEvents: (events: readonly StoreEvent[]) => void): () => void {
+    if (from < this.#forgotten) throw new Error(`changes after ${from} are forgotten`);
     const past = this.#log.filter(({ revision }) => revision > from).map(({ event }) => event);
     if (past.length > 0) onEvents(past);
     return this.#watchers.add(onEvents);

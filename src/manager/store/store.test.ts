@@ -127,6 +127,22 @@ describe.each(stores)("the %s store", (_, open) => {
   });
 });
 
+describe("the memory store", () => {
+  test("remembers the last thousand changes, and says so to who asks for more", async () => {
+    const store = new MemoryStore(systemClock);
+    for (let i = 0; i < 1_010; i++) await store.commit([{ put: egress("a", `${i}.example`) }], "");
+    const history = await store.history("EgressRule/default/a", 2_000);
+    expect([history.length, history[0]?.revision, history.at(-1)?.revision]).toEqual([
+      1_000, 1_010, 11,
+    ]);
+    const heard: StoreEvent[] = [];
+    store.watch(10, (events) => heard.push(...events));
+    expect(heard).toHaveLength(1_000);
+    expect(() => store.watch(9, () => {})).toThrow("changes after 9 are forgotten");
+    expect((await store.list()).revision).toBe(1_010);
+  });
+});
+
 describe("the SQLite store", () => {
   test("goes on where it stopped", async () => {
     const path = join(directory(), "deep", "mesh.db");

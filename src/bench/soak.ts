@@ -78,11 +78,11 @@ async function startMesh(directory: string, upstream: number, running: Peer[]): 
   const at = (port: number): string => `127.0.0.1:${port}`;
   const any = at(0);
   const start = async (name: string, port: number, args: readonly string[]): Promise<void> => {
-    const state = name === "manager" ? [] : ["--state-dir", join(directory, name)];
+    const state = [name === "manager" ? "--data-dir" : "--state-dir", join(directory, name)];
     const command = [meshBinary, ...args, ...state];
     running.push(await launch({ name, directory, port, command }));
   };
-  const bare = ["--http", "off", "--metrics", "off", "--in-memory"];
+  const bare = ["--http", "off", "--metrics", "off"];
   await start("manager", api, ["manager", "--listen", at(api), ...bare]);
   const proxy = ["proxy", "--manager", `http://${at(api)}`, "--readiness", any];
   const service = ["--service", "svc", "--service-port", "80", "--protocol", "http2"];

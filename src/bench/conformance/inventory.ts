@@ -14,6 +14,7 @@ import { captureSuites } from "./manager-iptables.ts";
 import { routeSuites } from "./manager-routes.ts";
 import { tableSuites } from "./manager-tables.ts";
 import { validationSuites } from "./manager-validation.ts";
+import { adapterSuites } from "./mixer-adapters.ts";
 import { smugglingSuites } from "./smuggling.ts";
 import type { Suite } from "./suite.ts";
 import { wireResponseSuites } from "./wire-responses.ts";
@@ -35,6 +36,7 @@ export const suites: readonly Suite[] = [
   ...ingressSuites,
   ...tableSuites,
   ...captureSuites,
+  ...adapterSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

@@ -1,0 +1,80 @@
+/** HTTP requests to backends that are neither trusted to be quick nor to be brief. */
+import type { Clock } from "../core/clock.ts";
+
+export type Fetched =
+  | { readonly at: "done"; readonly status: number; readonly body: string }
+  /** In a few words; status 0: no answer. */
+  | { readonly at: "failed"; readonly status: number; readonly why: string };
+
+export interface FetchLimits {
+  readonly bytesMax: number;
+  /** For all of it. */
+  readonly timeoutMs: number;
+}
+
+export interface Post {
+  readonly type: string;
+  readonly body: string | Uint8Array<ArrayBuffer>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export class BoundedFetch {
+  readonly #clock: Clock;
+  readonly #limits: FetchLimits;
+  readonly #running = new Set<AbortController>();
+
+  constructor(clock: Clock, limits: FetchLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  /** A status other than 2xx is a failure. Never rejects. */
+  async text(url: string, post?: Post): Promise<Fetched> {
+    const controller = new AbortController();
+    this.#running.add(controller);
+    const cancel = this.#clock.after(this.#limits.timeoutMs, () => controller.abort());
+    try {
+      const { signal } = controller;
+      const response = await fetch(url, {
+        signal,
+        ...(post && {
+          method: "POST",
+          body: post.body,
+          headers: { "content-type": post.type, ...post.headers },
+        }),
+      });
+      const { status } = response;
+      if (!response.ok) {
+        controller.abort();
+        return { at: "failed", status, why: `answered ${status}` };
+      }
+      const body = await this.#read(response);
+      if (body !== undefined) return { at: "done", status, body };
+      controller.abort();
+      return { at: "failed", status, why: `is longer than ${this.#limits.bytesMax} bytes` };
+    } catch (cause) {
+      const late = controller.signal.aborted;
+      const why = late ? "took too long" : cause instanceof Error ? cause.message : String(cause);
+      return { at: "failed", status: 0, why: why.slice(0, 200) };
+    } finally {
+      cancel();
+      this.#running.delete(controller);
+    }
+  }
+
+  /** Ends what is running. */
+  abort(): void {
+    for (const controller of this.#running) controller.abort();
+  }
+
+  async #read(response: Response): Promise<string | undefined> {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for await (const part of response.body ?? []) {
+      length += part.length;
+      if (length > this.#limits.bytesMax) return undefined;
+      parts.push(part);
+    }
+    return new TextDecoder().decode(Buffer.concat(parts));
+  }
+}

@@ -1,0 +1,12 @@
+/** Every adapter that a handler may name. */
+import type { Adapter } from "../policy/adapter.ts";
+import { denier } from "./denier.ts";
+import { list } from "./list.ts";
+import { memoryQuota } from "./memory-quota.ts";
+
+export const adapters: readonly Adapter[] = [denier, list, memoryQuota];
+
+/** By its name or a former one: "listchecker", "list". */
+export function adapterNamed(name: string): Adapter | undefined {
+  return adapters.find((adapter) => adapter.name === name || adapter.aliases.includes(name));
+}

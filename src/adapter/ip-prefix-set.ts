@@ -1,0 +1,61 @@
+/**
+ * Networks as operators write them (10.0.0.0/8, 2001:db8::/32, or one address), asked whether an
+ * address is in one. A look-up costs as many steps as there are different lengths of prefixes.
+ */
+import { parseIp, shortest } from "../policy/ip-text.ts";
+
+export interface IpPrefix {
+  /** 4 or 16, without bits beyond the length. */
+  readonly octets: Uint8Array;
+  readonly length: number;
+}
+
+/** Undefined: neither an address nor a network. Bits beyond the length are dropped. */
+export function parseIpPrefix(text: string): IpPrefix | undefined {
+  const slash = text.indexOf("/");
+  const octets = parseIp(slash === -1 ? text : text.slice(0, slash));
+  if (octets === undefined) return undefined;
+  if (slash === -1) return { octets, length: octets.length * 8 };
+  const suffix = text.slice(slash + 1);
+  if (!/^(0|[1-9]\d{0,2})$/.test(suffix)) return undefined;
+  // ::ffff:10.0.0.0/104 is 10.0.0.0/8.
+  const mapped = octets.length === 4 && text.includes(":");
+  const length = Number(suffix) - (mapped ? 96 : 0);
+  if (length < 0 || length > octets.length * 8) return undefined;
+  return { octets: masked(octets, length), length };
+}
+
+export class IpPrefixSet {
+  /** By number of octets, then by length. */
+  readonly #prefixes: ReadonlyMap<number, Map<number, Set<string>>> = new Map([
+    [4, new Map<number, Set<string>>()],
+    [16, new Map<number, Set<string>>()],
+  ]);
+
+  constructor(prefixes: Iterable<IpPrefix>) {
+    for (const { octets, length } of prefixes) {
+      const lengths = this.#prefixes.get(octets.length)!;
+      const known = lengths.get(length);
+      if (known === undefined) lengths.set(length, new Set([octets.toHex()]));
+      else known.add(octets.toHex());
+    }
+  }
+
+  /** Of 4 or 16 octets; others are in no network. */
+  has(address: Uint8Array): boolean {
+    const octets = shortest(address);
+    const lengths = this.#prefixes.get(octets.length);
+    if (lengths === undefined) return false;
+    for (const [length, known] of lengths)
+      if (known.has(masked(octets, length).toHex())) return true;
+    return false;
+  }
+}
+
+function masked(octets: Uint8Array, length: number): Uint8Array {
+  const kept = new Uint8Array(octets.length);
+  const whole = length >> 3;
+  kept.set(octets.subarray(0, whole));
+  if ((length & 7) !== 0) kept[whole] = octets[whole]! & (0xff00 >> (length & 7));
+  return kept;
+}

@@ -1,0 +1,132 @@
+/** What a list holds, read from lines or YAML, and whether a value is on it. */
+import { RE2JS } from "re2js";
+import { parse } from "yaml";
+import type { TypedValue } from "../attribute/value.ts";
+import { parseIp } from "../policy/ip-text.ts";
+import { valueText } from "../policy/value-text.ts";
+import { IpPrefixSet, parseIpPrefix } from "./ip-prefix-set.ts";
+
+export const entryTypes = ["STRINGS", "CASE_INSENSITIVE_STRINGS", "IP_ADDRESSES", "REGEX"] as const;
+
+export type EntryType = (typeof entryTypes)[number];
+
+export interface Entries {
+  readonly size: number;
+  /** "invalid": the value is not of the kind that is listed. */
+  has(value: TypedValue | undefined): boolean | "invalid";
+}
+
+/** What is wrong with the text of one entry; undefined: nothing. */
+export function entryProblem(type: EntryType, text: string): string | undefined {
+  if (type === "IP_ADDRESSES" && parseIpPrefix(text) === undefined)
+    return `could not parse ip address override ${text}: it is no address and no network`;
+  return type === "REGEX" ? regexProblem(text) : undefined;
+}
+
+/** An entry with a problem is a TypeError: readers have asked entryProblem before. */
+export function compileEntries(type: EntryType, texts: readonly string[]): Entries {
+  switch (type) {
+    case "STRINGS": {
+      const known = new Set(texts);
+      return { size: known.size, has: (value) => known.has(valueText(value)) };
+    }
+    case "CASE_INSENSITIVE_STRINGS": {
+      const known = new Set(texts.map(foldCase));
+      return { size: known.size, has: (value) => known.has(foldCase(valueText(value))) };
+    }
+    case "IP_ADDRESSES": {
+      const distinct = new Set(texts);
+      const known = new IpPrefixSet(Array.from(distinct, parsePrefix));
+      return { size: distinct.size, has: (value) => hasAddress(known, value) };
+    }
+    case "REGEX": {
+      const distinct = new Set(texts);
+      const known = Array.from(distinct, (text) => RE2JS.compile(text));
+      return {
+        size: distinct.size,
+        has: (value) => {
+          const text = valueText(value);
+          return known.some((pattern) => pattern.matcher(text).find());
+        },
+      };
+    }
+    default:
+      return type satisfies never;
+  }
+}
+
+function parsePrefix(text: string) {
+  const prefix = parseIpPrefix(text);
+  if (prefix === undefined) throw new TypeError(`${text} is no address and no network`);
+  return prefix;
+}
+
+function hasAddress(known: IpPrefixSet, value: TypedValue | undefined): boolean | "invalid" {
+  const octets = value?.type === "IP_ADDRESS" ? value.value : parseIp(valueText(value));
+  return octets?.length === 4 || octets?.length === 16 ? known.has(octets) : "invalid";
+}
+
+/** Letter by letter, as Go's ToUpper: "ß" stays itself and is not "SS". */
+export function foldCase(text: string): string {
+  if (/^[\u0000-\u007f]*$/.test(text)) return text.toUpperCase();
+  return Array.from(text, (letter) => {
+    const upper = letter.toUpperCase();
+    return upper.length === letter.length ? upper : letter;
+  }).join("");
+}
+
+function regexProblem(text: string): string | undefined {
+  try {
+    RE2JS.compile(text);
+    return undefined;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return `could not parse regex override ${text}: ${why}`;
+  }
+}
+
+/** Of a list that is fetched. */
+export const linesMax = 1_000_000;
+
+/**
+ * The entries of a fetched list: one a line, without blanks around it; of addresses also YAML with
+ * a key `whitelist`. A text: what is wrong with it.
+ */
+export function readList(type: EntryType, body: string): readonly string[] | string {
+  const listed = type === "IP_ADDRESSES" ? yamlList(body) : undefined;
+  const entries = listed ?? lines(body);
+  if (typeof entries === "string") return entries;
+  if (entries.length > linesMax) return `has more than ${linesMax} entries`;
+  for (const entry of entries) {
+    const problem = entryProblem(type, entry);
+    if (problem !== undefined) return problem.replace(" override ", " ").slice(0, 200);
+  }
+  return entries;
+}
+
+function lines(body: string): readonly string[] {
+  return body
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+}
+
+/** Undefined: it is not a map. */
+function yamlList(body: string): readonly string[] | string | undefined {
+  if (!/^\s*["']?[A-Za-z]\w*["']?\s*:\s/m.test(body) && !body.trimStart().startsWith("{"))
+    return undefined;
+  let document: unknown;
+  try {
+    document = parse(body, { logLevel: "silent", maxAliasCount: 0 });
+  } catch {
+    return "is not YAML";
+  }
+  if (typeof document !== "object" || document === null || Array.isArray(document))
+    return undefined;
+  for (const [key, value] of Object.entries(document))
+    if (key.toLowerCase() === "whitelist" && Array.isArray(value))
+      return value.every((entry) => typeof entry === "string")
+        ? (value as readonly string[])
+        : "has entries in whitelist that are not texts";
+  return "has no whitelist";
+}

@@ -1,0 +1,203 @@
+/**
+ * memquota: rate limits and allocation quotas, exact within one process. Spec: mixer 7.
+ *
+ * One counter per quota and set of dimensions. A quota with a duration counts in a rolling window
+ * of 100 ms ticks; one without counts what is allocated until it is freed. Memory is bounded:
+ * counters that are as good as new go, and above `countersMax` dimensions not seen yet share one.
+ */
+
+import { list, mapOf, message } from "../dialect/schema/message.ts";
+import type { Place } from "../dialect/schema/place.ts";
+import { integer, text } from "../dialect/schema/scalar.ts";
+import {
+  type BoundInstance,
+  type Environment,
+  type LocalHandler,
+  localAdapter,
+} from "../policy/adapter.ts";
+import { amounts, positiveSpan, span } from "../policy/parameter.ts";
+import { orEmpty } from "../policy/read-parameters.ts";
+import { type QuotaRequest, type QuotaResult, quotaFault, quotaRefused } from "../policy/result.ts";
+import { StatusCode } from "../policy/status-code.ts";
+import type { AnyInstance, Dimensions } from "../policy/template.ts";
+import type { Counter } from "../telemetry/metrics.ts";
+import { type Override, overrideFor, quotaKey } from "./quota-key.ts";
+import { AllocationCell, RollingWindow } from "./rolling-window.ts";
+
+const TICK_MS = 100;
+const SWEEP_MS = 60_000;
+/** Between two sweeps while there are too many counters. */
+const CROWDED_SWEEP_MS = 1_000;
+export const countersMax = 10_000;
+/** In each of two generations. */
+const DEDUP_MAX = 50_000;
+
+interface Limit {
+  readonly maxAmount: number;
+  /** 0: until it is freed. */
+  readonly validDurationMs: number;
+}
+
+interface QuotaParameters extends Limit {
+  readonly name: string;
+  readonly overrides: readonly (Limit & Override)[];
+}
+
+interface Parameters {
+  readonly quotas: readonly QuotaParameters[];
+  readonly minDeduplicationMs: number;
+}
+
+const limitFields = { maxAmount: integer(amounts), validDuration: span() };
+const quotaFields = message({
+  name: text,
+  ...limitFields,
+  overrides: list(message({ ...limitFields, dimensions: mapOf(text) })),
+});
+const fields = message({ quotas: list(quotaFields), minDeduplicationDuration: positiveSpan });
+
+function read(place: Place, bound: readonly BoundInstance[]): Parameters | undefined {
+  const value = fields(orEmpty(place));
+  if (value === undefined) return undefined;
+  const names = new Set<string>();
+  const quotas = (value.quotas ?? []).map((quota): QuotaParameters => {
+    const { name = "", overrides = [] } = quota;
+    if (name === "") quota.at("name").error("must be the full name of a quota instance");
+    else if (names.has(name)) quota.at("name").error(`${name} has limits already`);
+    names.add(name);
+    return {
+      name,
+      maxAmount: quota.maxAmount ?? 0,
+      validDurationMs: quota.validDuration ?? 0,
+      overrides: overrides.map((override) => ({
+        maxAmount: override.maxAmount ?? 0,
+        validDurationMs: override.validDuration ?? 0,
+        dimensions: (override.dimensions ?? []).map(({ key, value }) => [key, value] as const),
+      })),
+    };
+  });
+  for (const { name, template } of bound)
+    if (template === "quota" && !names.has(name))
+      value.at("quotas").error(`did not find limit defined for quota ${name}`);
+  return { quotas, minDeduplicationMs: value.minDeduplicationDuration ?? 1_000 };
+}
+
+type QuotaCounter = RollingWindow | AllocationCell;
+
+interface Remembered {
+  readonly granted: number;
+  readonly expiresMs: number;
+}
+
+class MemoryQuota implements LocalHandler {
+  readonly #quotas: ReadonlyMap<string, QuotaParameters>;
+  readonly #counters = new Map<string, QuotaCounter>();
+  readonly #overflow = new Map<string, QuotaCounter>();
+  readonly #overflowed: Counter;
+  readonly #minDeduplicationMs: number;
+  #recent = new Map<string, Remembered>();
+  #older = new Map<string, Remembered>();
+  #swappedMs = Number.NaN;
+  #sweptMs = Number.NEGATIVE_INFINITY;
+
+  constructor({ quotas, minDeduplicationMs }: Parameters, { metrics }: Environment) {
+    this.#quotas = new Map(quotas.map((quota) => [quota.name, quota]));
+    this.#minDeduplicationMs = minDeduplicationMs;
+    this.#overflowed = metrics.counter(
+      "mesh_memquota_overflow_total",
+      "Requests counted together because there were too many sets of dimensions.",
+    );
+  }
+
+  allocate(instance: AnyInstance, request: QuotaRequest): QuotaResult {
+    if (instance.template !== "quota" || request.amount === 0) return quotaRefused;
+    const quota = this.#quotas.get(instance.name);
+    if (quota === undefined)
+      return quotaFault(StatusCode.internal, `did not find limit for quota ${instance.name}`);
+    const { dedupId, nowMs } = request;
+    if (dedupId === "") return this.#count(quota, instance.dimensions ?? {}, request);
+    this.#age(nowMs);
+    const known = this.#recent.get(dedupId) ?? this.#older.get(dedupId);
+    if (known !== undefined) {
+      const left = Math.max(0, known.expiresMs - nowMs);
+      return { ...quotaRefused, granted: known.granted, validDurationMs: left };
+    }
+    const result = this.#count(quota, instance.dimensions ?? {}, request);
+    if (this.#recent.size < DEDUP_MAX) {
+      const expiresMs = nowMs + result.validDurationMs;
+      this.#recent.set(dedupId, { granted: result.granted, expiresMs });
+    }
+    return result;
+  }
+
+  close(): void {
+    this.#counters.clear();
+    this.#overflow.clear();
+    this.#recent.clear();
+    this.#older.clear();
+  }
+
+  #count(quota: QuotaParameters, dimensions: Dimensions, request: QuotaRequest): QuotaResult {
+    const { amount, bestEffort, nowMs } = request;
+    const limit = overrideFor(quota.overrides, dimensions) ?? quota;
+    const counter = this.#counter(quota, limit, quotaKey(quota.name, dimensions), nowMs);
+    const tick = Math.floor(nowMs / TICK_MS);
+    if (amount < 0) return { ...quotaRefused, granted: counter.release(-amount, tick) };
+    const available = counter.available(tick);
+    if (amount > available && !bestEffort) return quotaRefused;
+    const granted = Math.max(0, Math.min(amount, available));
+    counter.take(granted, tick);
+    return { ...quotaRefused, granted, validDurationMs: limit.validDurationMs };
+  }
+
+  #counter(quota: QuotaParameters, limit: Limit, key: string, nowMs: number): QuotaCounter {
+    const found = this.#counters.get(key);
+    if (found !== undefined) return found;
+    this.#sweep(nowMs);
+    if (this.#counters.size < countersMax) {
+      const counter = newCounter(limit);
+      this.#counters.set(key, counter);
+      return counter;
+    }
+    this.#overflowed.increment();
+    let shared = this.#overflow.get(quota.name);
+    if (shared === undefined) {
+      shared = newCounter(quota);
+      this.#overflow.set(quota.name, shared);
+    }
+    return shared;
+  }
+
+  /** Counters as good as new are not worth keeping. */
+  #sweep(nowMs: number): void {
+    const pauseMs = this.#counters.size < countersMax ? SWEEP_MS : CROWDED_SWEEP_MS;
+    if (Math.abs(nowMs - this.#sweptMs) < pauseMs) return;
+    this.#sweptMs = nowMs;
+    const tick = Math.floor(nowMs / TICK_MS);
+    for (const [key, counter] of this.#counters)
+      if (counter.isIdle(tick)) this.#counters.delete(key);
+  }
+
+  /** An id is known for at least the duration, and at most twice that. */
+  #age(nowMs: number): void {
+    const passedMs = nowMs - this.#swappedMs;
+    if (passedMs >= 0 && passedMs < this.#minDeduplicationMs) return;
+    const gone = passedMs >= 2 * this.#minDeduplicationMs;
+    this.#older = gone ? new Map() : this.#recent;
+    this.#recent = new Map();
+    this.#swappedMs = nowMs;
+  }
+}
+
+function newCounter({ maxAmount, validDurationMs }: Limit): QuotaCounter {
+  return validDurationMs === 0
+    ? new AllocationCell(maxAmount)
+    : new RollingWindow(maxAmount, Math.ceil(validDurationMs / TICK_MS));
+}
+
+export const memoryQuota = localAdapter<Parameters>({
+  name: "memquota",
+  templates: ["quota"],
+  read,
+  open: (parameters, environment) => new MemoryQuota(parameters, environment),
+});

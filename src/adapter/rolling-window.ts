@@ -1,0 +1,103 @@
+/**
+ * How much of a limit was used within the last so many ticks, exactly: each use expires by itself,
+ * `ticks` ticks after it happened. Only ticks with a use take memory.
+ *
+ *   limit 5, 3 ticks     tick  1  2  3  4  5        used at 4: those of 2, 3 and 4
+ *                        used  4  .  .  1  .  ──▶   free  5 - 1
+ */
+export class RollingWindow {
+  readonly #limit: number;
+  readonly #ticks: number;
+  /** Uses by tick, the newest last; those before `#first` have expired. */
+  #uses: { readonly tick: number; amount: number }[] = [];
+  #first = 0;
+  #used = 0;
+  #now = 0;
+
+  constructor(limit: number, ticks: number) {
+    this.#limit = limit;
+    this.#ticks = ticks;
+  }
+
+  available(tick: number): number {
+    this.#advance(tick);
+    return this.#limit - this.#used;
+  }
+
+  /** All of the amount, or nothing. */
+  take(amount: number, tick: number): boolean {
+    if (amount > this.available(tick)) return false;
+    if (amount === 0) return true;
+    const last = this.#uses.at(-1);
+    if (last?.tick === this.#now && this.#first < this.#uses.length) last.amount += amount;
+    else this.#uses.push({ tick: this.#now, amount });
+    this.#used += amount;
+    return true;
+  }
+
+  /** Gives back, from the newest use backwards; returns how much was still in use. */
+  release(amount: number, tick: number): number {
+    this.#advance(tick);
+    let left = amount;
+    while (left > 0 && this.#uses.length > this.#first) {
+      const last = this.#uses.at(-1)!;
+      const part = Math.min(left, last.amount);
+      last.amount -= part;
+      left -= part;
+      if (last.amount === 0) this.#uses.pop();
+    }
+    this.#used -= amount - left;
+    return amount - left;
+  }
+
+  /** As good as new. */
+  isIdle(tick: number): boolean {
+    this.#advance(tick);
+    return this.#used === 0;
+  }
+
+  /** A clock that was set back stands still until it has caught up. */
+  #advance(tick: number): void {
+    if (tick <= this.#now) return;
+    this.#now = tick;
+    const expired = tick - this.#ticks;
+    let first = this.#first;
+    for (; first < this.#uses.length && this.#uses[first]!.tick <= expired; first++)
+      this.#used -= this.#uses[first]!.amount;
+    this.#first = first;
+    if (first > 16 && first * 2 > this.#uses.length) {
+      this.#uses = this.#uses.slice(first);
+      this.#first = 0;
+    }
+  }
+}
+
+/** A use that lasts until it is given back. */
+export class AllocationCell {
+  readonly #limit: number;
+  #used = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  available(): number {
+    return this.#limit - this.#used;
+  }
+
+  take(amount: number): boolean {
+    if (amount > this.available()) return false;
+    this.#used += amount;
+    return true;
+  }
+
+  release(amount: number): number {
+    const part = Math.min(amount, this.#used);
+    this.#used -= part;
+    return part;
+  }
+
+  isIdle(): boolean {
+    return this.#used === 0;
+  }
+}

@@ -1,6 +1,12 @@
 /** What the engine gives to an adapter, for tests: time that is told, a log and metrics to read. */
 import { Log } from "../core/log.ts";
-import type { Adapter, BoundInstance, Environment, LocalHandler } from "../policy/adapter.ts";
+import type {
+  Adapter,
+  BoundInstance,
+  Environment,
+  LocalHandler,
+  RemoteHandler,
+} from "../policy/adapter.ts";
 import { readParameters } from "../policy/read-parameters.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -28,6 +34,17 @@ export function openLocal(
   const text = typeof parameters === "string" ? parameters : JSON.stringify(parameters);
   const { configured, problems } = readParameters(adapter, text, { bound });
   if (configured?.runsAt !== "proxy")
+    throw new Error(problems.map(({ path, message }) => `${path}: ${message}`).join("\n"));
+  return configured.open(environment);
+}
+
+export function openRemote(
+  adapter: Adapter,
+  parameters: unknown,
+  environment: Environment = adapterEnvironment(),
+): RemoteHandler {
+  const { configured, problems } = readParameters(adapter, JSON.stringify(parameters));
+  if (configured?.runsAt !== "mixer")
     throw new Error(problems.map(({ path, message }) => `${path}: ${message}`).join("\n"));
   return configured.open(environment);
 }

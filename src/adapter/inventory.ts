@@ -3,9 +3,10 @@ import type { Adapter } from "../policy/adapter.ts";
 import { denier } from "./denier.ts";
 import { list } from "./list.ts";
 import { memoryQuota } from "./memory-quota.ts";
+import { prometheus } from "./prometheus.ts";
 import { redisQuota } from "./redis-quota.ts";
 
-export const adapters: readonly Adapter[] = [denier, list, memoryQuota, redisQuota];
+export const adapters: readonly Adapter[] = [denier, list, memoryQuota, redisQuota, prometheus];
 
 /** By its name or a former one: "listchecker", "list". */
 export function adapterNamed(name: string): Adapter | undefined {

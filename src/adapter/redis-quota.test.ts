@@ -175,7 +175,7 @@ test.each<[what: string, reply: unknown, code: number]>([
   expect((await ask(open(server.port))).code).toBe(code as 0);
 });
 
-test("nothing, and less than nothing, is granted without asking; so is what has no limit", async () => {
+test("nothing and less than nothing need no asking, nor does what has no limit", async () => {
   const server = fakeRedis([1, 1]);
   closing.push(() => server.stop());
   const handler = open(server.port);

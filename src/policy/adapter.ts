@@ -12,6 +12,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Place } from "../dialect/schema/place.ts";
 import type { MetricScope } from "../telemetry/metrics.ts";
+import type { Exposition } from "./exposition.ts";
 import type { CheckResult, QuotaRequest, QuotaResult, ReportResult } from "./result.ts";
 import type { AnyInstance, TemplateName } from "./template.ts";
 
@@ -40,12 +41,16 @@ export interface Environment {
   readonly log: Log;
   /** For what an adapter counts about itself; retired by the engine after `close`. */
   readonly metrics: MetricScope;
+  /** For series that operators define. */
+  readonly exposition: Exposition;
 }
 
 /** An instance that some rule hands to the handler. */
 export interface BoundInstance {
   readonly name: string;
   readonly template: TemplateName;
+  /** The keys of its map, if its template has one that they are known of: dimensions, variables. */
+  readonly dimensions?: readonly string[];
 }
 
 export type Configured =

@@ -7,6 +7,7 @@ import type {
   LocalHandler,
   RemoteHandler,
 } from "../policy/adapter.ts";
+import { Exposition } from "../policy/exposition.ts";
 import { readParameters } from "../policy/read-parameters.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -21,7 +22,9 @@ export function adapterEnvironment(clock = new VirtualClock()): TestEnvironment 
   const lines: string[] = [];
   const registry = new Metrics({ seriesMax: 1_000 });
   const log = new Log("adapter", { level: "debug" }, (line) => lines.push(line));
-  return { handler: "h.handler.default", clock, log, metrics: registry, registry, lines };
+  const exposition = new Exposition();
+  const handler = "h.handler.default";
+  return { handler, clock, log, metrics: registry, registry, exposition, lines };
 }
 
 /** A handler of parameters that are fine; else throws what is wrong with them. */

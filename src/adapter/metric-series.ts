@@ -1,0 +1,138 @@
+/**
+ * Series of one metric that an operator defined: counted by labels, gone when nothing was counted
+ * for a while, and no more of them than there may be.
+ */
+import type { ExposedFamily } from "../policy/exposition.ts";
+import { sampleText } from "../policy/exposition.ts";
+
+export type MetricKind = "COUNTER" | "GAUGE" | "DISTRIBUTION";
+
+export interface MetricDefinition {
+  /** As it is exposed. */
+  readonly name: string;
+  readonly help: string;
+  readonly kind: MetricKind;
+  /** Sorted. */
+  readonly labelNames: readonly string[];
+  /** Upper bounds of a DISTRIBUTION, rising, without infinity. */
+  readonly bounds: readonly number[];
+}
+
+interface Series {
+  /** `a="b",c="d"`, or nothing. */
+  readonly labels: string;
+  value: number;
+  /** Of a DISTRIBUTION: how many fell into each bucket, the one without a bound last. */
+  readonly counts: number[];
+  usedMs: number;
+}
+
+/** How many series a handler may have together. */
+export class SeriesBudget {
+  left: number;
+
+  constructor(left: number) {
+    this.left = left;
+  }
+}
+
+const types = { COUNTER: "counter", GAUGE: "gauge", DISTRIBUTION: "histogram" } as const;
+const OVERFLOW = 'overflow="true"';
+
+export class MetricSeries {
+  readonly definition: MetricDefinition;
+  readonly #budget: SeriesBudget;
+  /** By the values of the labels. */
+  readonly #series = new Map<string, Series>();
+
+  constructor(definition: MetricDefinition, budget: SeriesBudget) {
+    this.definition = definition;
+    this.#budget = budget;
+  }
+
+  /** Values in the order of the label names. False: in the series that stands for too many. */
+  record(values: readonly string[], value: number, nowMs: number): boolean {
+    const key = values.join("\u0000");
+    let series = this.#series.get(key);
+    const crowded = series === undefined && this.#budget.left <= 0;
+    if (series === undefined) series = crowded ? this.#overflow() : this.#add(key, values);
+    series.usedMs = nowMs;
+    if (this.definition.kind === "GAUGE") series.value = value;
+    else series.value += value;
+    if (this.definition.kind === "DISTRIBUTION")
+      series.counts[bucketOf(this.definition.bounds, value)]!++;
+    return !crowded;
+  }
+
+  /** Series that were not used since. */
+  expire(beforeMs: number): void {
+    for (const [key, series] of this.#series) {
+      if (series.usedMs > beforeMs) continue;
+      this.#series.delete(key);
+      if (series.labels !== OVERFLOW) this.#budget.left++;
+    }
+  }
+
+  family(): ExposedFamily {
+    const { name, help, kind } = this.definition;
+    const series = new Map<string, string>();
+    for (const one of this.#series.values()) series.set(one.labels, this.#text(one));
+    return { name, help, type: types[kind], series };
+  }
+
+  #text(series: Series): string {
+    const { name, kind, bounds } = this.definition;
+    const { labels, value, counts } = series;
+    const braces = labels === "" ? "" : `{${labels}}`;
+    if (kind !== "DISTRIBUTION") return `${name}${braces} ${sampleText(value)}`;
+    const before = labels === "" ? "" : `${labels},`;
+    let count = 0;
+    let text = "";
+    for (const [i, n] of counts.entries()) {
+      count += n;
+      const bound = i < bounds.length ? sampleText(bounds[i]!) : "+Inf";
+      text += `${name}_bucket{${before}le="${bound}"} ${sampleText(count)}\n`;
+    }
+    text += `${name}_sum${braces} ${sampleText(value)}\n`;
+    return `${text}${name}_count${braces} ${sampleText(count)}`;
+  }
+
+  #add(key: string, values: readonly string[]): Series {
+    this.#budget.left--;
+    const labels = this.definition.labelNames
+      .map((name, i) => `${name}="${escapeLabel(values[i]!)}"`)
+      .join(",");
+    return this.#put(key, labels);
+  }
+
+  #overflow(): Series {
+    return this.#series.get(OVERFLOW) ?? this.#put(OVERFLOW, OVERFLOW);
+  }
+
+  #put(key: string, labels: string): Series {
+    const { kind, bounds } = this.definition;
+    const buckets = kind === "DISTRIBUTION" ? bounds.length + 1 : 0;
+    const counts = new Array<number>(buckets).fill(0);
+    const series: Series = { labels, value: 0, counts, usedMs: 0 };
+    this.#series.set(key, series);
+    return series;
+  }
+}
+
+/** The first bound that is not less. */
+function bucketOf(bounds: readonly number[], value: number): number {
+  let low = 0;
+  let high = bounds.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (bounds[middle]! >= value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function escapeLabel(value: string): string {
+  return /[\\"\n]/.test(value)
+    ? value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
+    : value;
+}

@@ -3,10 +3,20 @@ import type { Adapter } from "../policy/adapter.ts";
 import { denier } from "./denier.ts";
 import { list } from "./list.ts";
 import { memoryQuota } from "./memory-quota.ts";
+import { noop } from "./noop.ts";
 import { prometheus } from "./prometheus.ts";
 import { redisQuota } from "./redis-quota.ts";
+import { stdio } from "./stdio.ts";
 
-export const adapters: readonly Adapter[] = [denier, list, memoryQuota, redisQuota, prometheus];
+export const adapters: readonly Adapter[] = [
+  denier,
+  list,
+  memoryQuota,
+  redisQuota,
+  prometheus,
+  stdio,
+  noop,
+];
 
 /** By its name or a former one: "listchecker", "list". */
 export function adapterNamed(name: string): Adapter | undefined {

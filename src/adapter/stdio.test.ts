@@ -1,0 +1,188 @@
+/** Lines of logs: what is in them, where they go, and what is lost and what is not. */
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TypedValue } from "../attribute/value.ts";
+import type { Dimensions } from "../policy/template.ts";
+import { adapterEnvironment, openLocal, problemsOf } from "../testing/adapter-environment.ts";
+import { VirtualClock } from "../testing/virtual-clock.ts";
+import { jsonLine } from "./log-line.ts";
+import { noop } from "./noop.ts";
+import { stdio } from "./stdio.ts";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), "stdio-"));
+  folders.push(path);
+  return path;
+}
+
+const text = (value: string): TypedValue => ({ type: "STRING", value });
+const timestamp = { seconds: 1_503_309_840, nanos: 123_456_789 };
+
+const variables: Dimensions = {
+  Bool: { type: "BOOL", value: true },
+  Double: { type: "DOUBLE", value: 1.23 },
+  Duration: { type: "DURATION", value: 12_300_000 },
+  IPAddress: { type: "IP_ADDRESS", value: new Uint8Array([1, 0, 0, 127]) },
+  Int64: { type: "INT64", value: 2n ** 63n - 1n },
+  Infinity: { type: "DOUBLE", value: Number.NEGATIVE_INFINITY },
+  String: text('a "string"\n\u0001'),
+  StringMap: { type: "STRING_MAP", value: new Map(Object.entries({ C: "D", A: "B" })) },
+  Time: { type: "TIMESTAMP", value: timestamp },
+};
+
+function entry(severity: string, of: Dimensions = {}) {
+  return { template: "logentry", name: "log.logentry.default", severity, variables: of } as const;
+}
+
+/** What a handler with these parameters writes. */
+function written(parameters: object, ...instances: ReturnType<typeof entry>[]): string[] {
+  const outputPath = join(folder(), "log");
+  const handler = openLocal(stdio, { logStream: "FILE", outputPath, ...parameters });
+  expect(handler.report!(instances)).toEqual([]);
+  handler.close();
+  return readFileSync(outputPath, "utf8").split("\n").slice(0, -1);
+}
+
+test("a line of JSON, and one of text", () => {
+  const one = { ...entry("WARNING", variables), timestamp };
+  const [json] = written({}, one);
+  expect(json).toBe(
+    '{"level":"warn","time":"2017-08-21T10:04:00.123456Z","instance":"log.logentry.default",' +
+      '"Bool":true,"Double":1.23,"Duration":"12.3ms","IPAddress":"1.0.0.127",' +
+      '"Infinity":"-Inf","Int64":9223372036854775807,"String":"a \\"string\\"\\n\\u0001",' +
+      '"StringMap":{"A":"B","C":"D"},"Time":"2017-08-21T10:04:00.123456Z"}',
+  );
+  expect(written({ outputAsJson: false }, one)).toEqual([
+    "2017-08-21T10:04:00.123456Z\twarn\tlog.logentry.default\t" +
+      '{"Bool": true, "Double": 1.23, "Duration": "12.3ms", "IPAddress": "1.0.0.127", ' +
+      '"Infinity": "-Inf", "Int64": 9223372036854775807, "String": "a \\"string\\"\\n\\u0001", ' +
+      '"StringMap": {"A":"B","C":"D"}, "Time": "2017-08-21T10:04:00.123456Z"}',
+  ]);
+});
+
+test("without a time an entry has the first there is, without variables no braces", () => {
+  expect(written({ outputAsJson: false }, entry("info"))).toEqual([
+    "0001-01-01T00:00:00.000000Z\tinfo\tlog.logentry.default",
+  ]);
+});
+
+test.each([
+  ["info", "info"],
+  ["INFO", "info"],
+  ["warn", "warn"],
+  ["WARNING", "warn"],
+  ["Warning", "info"],
+  ["ERROR", "error"],
+  ["error", "error"],
+  ["BOGUS", "info"],
+  ["", "info"],
+])("the severity %p is the level %p", (severity, level) => {
+  const [line] = written({}, entry(severity));
+  expect(JSON.parse(line!).level).toBe(level);
+});
+
+test("severities may be named; less severe entries than the output's level are left out", () => {
+  const severityLevels = { Bad: "ERROR", warn: "INFO" };
+  const lines = written(
+    { severityLevels, outputLevel: "WARNING" },
+    ...["Bad", "warn", "WARNING", "info"].map((severity) => entry(severity)),
+  );
+  expect(lines.map((line) => JSON.parse(line).level)).toEqual(["error", "warn"]);
+});
+
+test("metrics are lines too, with the value first and the time of now", () => {
+  const outputPath = join(folder(), "log");
+  const parameters = { logStream: "FILE", outputPath, metricLevel: "ERROR" };
+  const handler = openLocal(stdio, parameters);
+  const value: TypedValue = { type: "INT64", value: 5 };
+  handler.report!([{ template: "metric", name: "m", value, dimensions: { a: text("b") } }]);
+  handler.close();
+  expect(readFileSync(outputPath, "utf8")).toBe(
+    '{"level":"error","time":"2026-01-01T00:00:00.000000Z","instance":"m","value":5,"a":"b"}\n',
+  );
+});
+
+test("a rotated file stays below its size; old ones go by number and by age", async () => {
+  const path = folder();
+  const clock = new VirtualClock();
+  const outputPath = join(path, "mesh.log");
+  for (const other of ["mesh-2024-01-01T00-00-00.000.log", "mesh-notes.log", "other.log"])
+    writeFileSync(join(path, other), "");
+  const parameters = {
+    logStream: "ROTATED_FILE",
+    outputPath,
+    maxMegabytesBeforeRotation: 1,
+    maxRotatedFiles: 2,
+  };
+  const environment = adapterEnvironment(clock);
+  const handler = openLocal(stdio, parameters, environment);
+  const large = entry("info", { a: text("x".repeat(300_000)) });
+  const lineLength = jsonLine({
+    level: "INFO",
+    time: undefined,
+    instance: large.name,
+    fields: large.variables,
+  }).length;
+  for (let i = 0; i < 16; i++) {
+    handler.report!([large]);
+    while (statSync(outputPath).size !== lineLength * ((i % 3) + 1)) await Bun.sleep(1);
+    clock.advance(1_000);
+  }
+  handler.close();
+  expect(readdirSync(path).sort()).toEqual([
+    "mesh-2026-01-01T00-00-12.000.log",
+    "mesh-2026-01-01T00-00-15.000.log",
+    "mesh-notes.log",
+    "mesh.log",
+    "other.log",
+  ]);
+});
+
+test("what is too much is dropped and counted; a file that cannot be is complained of", () => {
+  const environment = adapterEnvironment();
+  const outputPath = join(folder(), "log");
+  const handler = openLocal(stdio, { logStream: "FILE", outputPath }, environment);
+  const large = entry("info", { a: text("x".repeat(1_000_000)) });
+  handler.report!([large, large, large, large, large, large, large]);
+  const dropped = () => {
+    const { families, values } = environment.registry.view();
+    return values[
+      families.find(({ name }) => name === "mesh_stdio_dropped_total")!.series[0]!.slot
+    ];
+  };
+  expect(dropped()).toBe(2);
+  handler.close();
+  const missing = { logStream: "FILE", outputPath: join(folder(), "no", "log") };
+  const [complaint] = openLocal(stdio, missing, environment).report!([entry("info")]);
+  expect(complaint).toContain("ENOENT");
+});
+
+test.each<[parameters: object, problems: string[]]>([
+  [{}, []],
+  [{ logStream: "STDERR", outputPath: "a" }, ["outputPath: has no place where logs go to STDERR"]],
+  [{ outputPath: "a" }, ["outputPath: has no place where logs go to STDOUT"]],
+  [{ logStream: "FILE" }, ["outputPath: must be given for FILE"]],
+  [{ logStream: "ROTATED_FILE" }, ["outputPath: must be given for ROTATED_FILE"]],
+  [
+    { severityLevels: { a: "WARN" } },
+    ['severityLevels.a: must be one of INFO, WARNING, ERROR, not "WARN" (did you mean WARNING?)'],
+  ],
+  [{ maxRotatedFiles: -1 }, ["maxRotatedFiles: must be at least 0, not -1"]],
+])("parameters %j", (parameters, problems) => {
+  expect(problemsOf(stdio, parameters)).toEqual(problems);
+});
+
+test("noop says yes", () => {
+  const handler = openLocal(noop, {});
+  expect(handler.check!({ template: "checknothing", name: "n" })).toMatchObject({ code: 0 });
+  const request = { amount: 5, bestEffort: false, dedupId: "", nowMs: 0 };
+  expect(handler.allocate!({ template: "quota", name: "q" }, request).granted).toBe(5);
+  expect(handler.report!([entry("info")])).toEqual([]);
+});

@@ -15,6 +15,7 @@ import { routeSuites } from "./manager-routes.ts";
 import { tableSuites } from "./manager-tables.ts";
 import { validationSuites } from "./manager-validation.ts";
 import { adapterSuites } from "./mixer-adapters.ts";
+import { outputSuites } from "./mixer-adapters-output.ts";
 import { redisSuites } from "./mixer-adapters-redis.ts";
 import { smugglingSuites } from "./smuggling.ts";
 import type { Suite } from "./suite.ts";
@@ -39,6 +40,7 @@ export const suites: readonly Suite[] = [
   ...captureSuites,
   ...adapterSuites,
   ...redisSuites,
+  ...outputSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

@@ -6,6 +6,7 @@ import { memoryQuota } from "./memory-quota.ts";
 import { noop } from "./noop.ts";
 import { prometheus } from "./prometheus.ts";
 import { redisQuota } from "./redis-quota.ts";
+import { dogstatsd, statsd } from "./statsd.ts";
 import { stdio } from "./stdio.ts";
 
 export const adapters: readonly Adapter[] = [
@@ -15,6 +16,8 @@ export const adapters: readonly Adapter[] = [
   redisQuota,
   prometheus,
   stdio,
+  statsd,
+  dogstatsd,
   noop,
 ];
 

@@ -1,0 +1,107 @@
+/**
+ * Lines on their way to a daemon that listens for datagrams: as many in one as fit, sent when it is
+ * full or old enough. Nobody waits; what cannot be sent is counted.
+ */
+import type { Clock } from "../core/clock.ts";
+import { isIP } from "../http/ip-literal.ts";
+import { type ConnectedUdpSocket, connectUdp } from "../io/udp.ts";
+import type { Counter } from "../telemetry/metrics.ts";
+
+export interface HostPort {
+  /** A name or an address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface UdpLinesOptions {
+  readonly to: HostPort;
+  /** Of one datagram. */
+  readonly bytesMax: number;
+  readonly flushMs: number;
+  readonly clock: Clock;
+  /** Lines that were not sent. */
+  readonly lost: Counter;
+}
+
+/** Between two attempts to reach the daemon. */
+const RETRY_MS = 5_000;
+
+/** "localhost:8125", "[::1]:8125", ":8125". Undefined: none of these. */
+export function parseHostPort(text: string): HostPort | undefined {
+  const [, v6, name, port] = /^(?:\[([0-9a-f:.]+)\]|([^:/\s[\]]*)):(\d{1,5})$/i.exec(text) ?? [];
+  if (port === undefined || Number(port) < 1 || Number(port) > 65_535) return undefined;
+  if (v6 !== undefined && !isIP(v6)) return undefined;
+  return { host: v6 ?? (name || "localhost"), port: Number(port) };
+}
+
+export class UdpLines {
+  readonly #options: UdpLinesOptions;
+  #socket: ConnectedUdpSocket | undefined;
+  #opening = false;
+  #retryAtMs = Number.NEGATIVE_INFINITY;
+  #lines: string[] = [];
+  #bytes = 0;
+  #cancelFlush: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: UdpLinesOptions) {
+    this.#options = options;
+    void this.#open();
+  }
+
+  /** Without an end of line. */
+  write(line: string): void {
+    const length = Buffer.byteLength(line);
+    const { bytesMax, clock, flushMs, lost } = this.#options;
+    if (this.#closed || length > bytesMax) return lost.increment();
+    if (this.#bytes + length + 1 > bytesMax) this.#flush();
+    this.#lines.push(line);
+    this.#bytes += length + 1;
+    this.#cancelFlush ??= clock.after(flushMs, () => this.#flush());
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#flush();
+    this.#closed = true;
+    this.#socket?.close();
+  }
+
+  #flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    if (this.#lines.length === 0) return;
+    const count = this.#lines.length;
+    const bytes = Buffer.from(this.#lines.join("\n"));
+    this.#lines = [];
+    this.#bytes = 0;
+    if (this.#socket?.send(bytes) === true) return;
+    this.#options.lost.add(count);
+    if (this.#socket === undefined) void this.#open();
+  }
+
+  async #open(): Promise<void> {
+    const { clock, to } = this.#options;
+    if (this.#opening || clock.nowMs() < this.#retryAtMs) return;
+    this.#opening = true;
+    this.#retryAtMs = clock.nowMs() + RETRY_MS;
+    const address = await resolve(to.host);
+    const peer = address === undefined ? undefined : { address, port: to.port };
+    const socket = peer && (await connectUdp(peer, ignore, ignore));
+    this.#opening = false;
+    if (this.#closed) socket?.close();
+    else this.#socket = socket;
+  }
+}
+
+function ignore(): void {}
+
+async function resolve(host: string): Promise<string | undefined> {
+  if (isIP(host)) return host;
+  try {
+    const [first] = await Bun.dns.lookup(host);
+    return first?.address;
+  } catch {
+    return undefined;
+  }
+}

@@ -4,10 +4,12 @@ import { denier } from "./denier.ts";
 import { list } from "./list.ts";
 import { memoryQuota } from "./memory-quota.ts";
 import { noop } from "./noop.ts";
+import { opa } from "./opa.ts";
 import { prometheus } from "./prometheus.ts";
 import { redisQuota } from "./redis-quota.ts";
 import { dogstatsd, statsd } from "./statsd.ts";
 import { stdio } from "./stdio.ts";
+import { webhook } from "./webhook.ts";
 
 export const adapters: readonly Adapter[] = [
   denier,
@@ -18,6 +20,8 @@ export const adapters: readonly Adapter[] = [
   stdio,
   statsd,
   dogstatsd,
+  opa,
+  webhook,
   noop,
 ];
 

@@ -5,8 +5,9 @@
  *   2017-08-21T10:04:00.000000Z <tab> warn <tab> log.logentry.default <tab> {"a": 1}
  */
 import type { Timestamp, TypedValue } from "../attribute/value.ts";
+import { valueJson } from "../policy/instance-json.ts";
 import type { Dimensions } from "../policy/template.ts";
-import { plainNumber, timestampText, valueText } from "../policy/value-text.ts";
+import { timestampText } from "../policy/value-text.ts";
 
 export type LogLevel = "INFO" | "WARNING" | "ERROR";
 
@@ -40,30 +41,8 @@ export function textLine(entry: LogEntry): string {
 }
 
 function fieldTexts({ value, fields }: LogEntry, colon: string): string[] {
-  const texts = value === undefined ? [] : [`"value"${colon}${jsonValue(value)}`];
+  const texts = value === undefined ? [] : [`"value"${colon}${valueJson(value)}`];
   for (const name of Object.keys(fields).sort())
-    texts.push(`${JSON.stringify(name)}${colon}${jsonValue(fields[name])}`);
+    texts.push(`${JSON.stringify(name)}${colon}${valueJson(fields[name])}`);
   return texts;
-}
-
-/** Numbers and booleans as such, maps as objects, the rest as text. */
-export function jsonValue(of: TypedValue | undefined): string {
-  switch (of?.type) {
-    case undefined:
-      return "null";
-    case "INT64":
-    case "BOOL":
-      return String(of.value);
-    case "DOUBLE":
-      return Number.isFinite(of.value) ? plainNumber(of.value) : `"${plainNumber(of.value)}"`;
-    case "STRING_MAP": {
-      const entries = [...of.value.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-      const pairs = entries.map(
-        ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`,
-      );
-      return `{${pairs.join(",")}}`;
-    }
-    default:
-      return JSON.stringify(valueText(of));
-  }
 }

@@ -1,0 +1,186 @@
+/**
+ * webhook: a backend of the operator's own, asked over HTTP in JSON. What adapters that ran out of
+ * process were for, without a protocol to learn:
+ *
+ *   POST {"template":"listentry","instance":{"name":"…","value":"…"}}
+ *     ◀── {"code":7,"message":"no","validDuration":"5s","validUseCount":100,
+ *          "direct":{"code":302,"headers":{"location":"/login"}}}
+ *   POST {"template":"quota","instance":{…},"amount":1,"bestEffort":true,"dedupId":"…"}
+ *     ◀── {"granted":1,"validDuration":"1s"}
+ *   POST {"template":"metric","instances":[{…},…]}   ◀── anything
+ *
+ * A backend that is late, away or answers nonsense is a fault: the rule's own fail policy decides.
+ */
+import { mapOf, message, toRecord } from "../dialect/schema/message.ts";
+import type { Place } from "../dialect/schema/place.ts";
+import { checkedText, integer, text } from "../dialect/schema/scalar.ts";
+import { type Environment, type RemoteHandler, remoteAdapter } from "../policy/adapter.ts";
+import { instanceJson } from "../policy/instance-json.ts";
+import { amounts, positiveSpan, span } from "../policy/parameter.ts";
+import { orEmpty, placeOf } from "../policy/read-parameters.ts";
+import {
+  type CheckResult,
+  checkFault,
+  type QuotaRequest,
+  type QuotaResult,
+  quotaFault,
+  type ReportResult,
+  reported,
+} from "../policy/result.ts";
+import { StatusCode } from "../policy/status-code.ts";
+import type { AnyInstance, TemplateName } from "../policy/template.ts";
+import type { Counter } from "../telemetry/metrics.ts";
+import { BoundedFetch, type Fetched } from "./bounded-fetch.ts";
+
+interface Parameters {
+  readonly url: string;
+  readonly timeoutMs: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const ANSWER_BYTES_MAX = 256 * 1024;
+const PENDING_MAX = 1_000;
+
+export const httpUrl = checkedText((url) =>
+  /^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url) ? undefined : "is no http:// URL",
+);
+
+const fields = message({ url: httpUrl, timeout: positiveSpan, headers: mapOf(text) });
+
+function read(place: Place): Parameters | undefined {
+  const value = fields(orEmpty(place));
+  if (value === undefined) return undefined;
+  if (!value.has("url")) value.at("url").error("must be given");
+  return {
+    url: value.url ?? "",
+    timeoutMs: value.timeout ?? 1_000,
+    headers: toRecord(value.headers),
+  };
+}
+
+/** Hostile like all that comes from the network: what is not understood is a fault. */
+const direct = message({
+  code: integer({ least: 0, most: 599 }),
+  body: text,
+  headers: mapOf(text),
+});
+const checkAnswer = message({
+  code: integer({ least: 0, most: 16 }),
+  message: text,
+  validDuration: span(),
+  validUseCount: integer({ least: 0 }),
+  direct,
+});
+const quotaAnswer = message({ granted: integer(amounts), validDuration: span() });
+
+export function readCheckAnswer(body: string): CheckResult | undefined {
+  const place = placeOf(body, "answer");
+  const answer = place.reading.errors > 0 ? undefined : checkAnswer(place);
+  if (answer === undefined || place.reading.errors > 0) return undefined;
+  const { direct: instead } = answer;
+  return {
+    code: (answer.code ?? 0) as StatusCode,
+    message: answer.message ?? "",
+    validDurationMs: answer.validDuration ?? 0,
+    validUseCount: answer.validUseCount ?? 0,
+    isFault: false,
+    ...(instead && {
+      direct: {
+        code: instead.code ?? 0,
+        body: instead.body ?? "",
+        headers: toRecord(instead.headers),
+      },
+    }),
+  };
+}
+
+function readQuotaAnswer(body: string): QuotaResult | undefined {
+  const place = placeOf(body, "answer");
+  const answer = place.reading.errors > 0 ? undefined : quotaAnswer(place);
+  if (answer?.granted === undefined || place.reading.errors > 0) return undefined;
+  const { granted, validDuration: validDurationMs = 0 } = answer;
+  return { granted, validDurationMs, code: StatusCode.ok, message: "" };
+}
+
+class Webhook implements RemoteHandler {
+  readonly #parameters: Parameters;
+  readonly #fetch: BoundedFetch;
+  readonly #failed: Counter;
+  #pending = 0;
+
+  constructor(parameters: Parameters, { clock, handler, metrics }: Environment) {
+    this.#parameters = parameters;
+    const { timeoutMs } = parameters;
+    this.#fetch = new BoundedFetch(clock, { bytesMax: ANSWER_BYTES_MAX, timeoutMs });
+    const what = "Requests that the backend did not answer as it should.";
+    this.#failed = metrics.counter("mesh_webhook_failed_total", what, { handler });
+  }
+
+  async check(instance: AnyInstance): Promise<CheckResult> {
+    const { template } = instance;
+    const asked = await this.#post(
+      `{"template":"${template}","instance":${instanceJson(instance)}}`,
+    );
+    const answer = asked.at === "done" ? readCheckAnswer(asked.body) : undefined;
+    if (answer !== undefined) return answer;
+    return checkFault(`webhook: ${this.#complaint(asked)}`, StatusCode.unavailable);
+  }
+
+  async allocate(instance: AnyInstance, request: QuotaRequest): Promise<QuotaResult> {
+    const { amount, bestEffort, dedupId } = request;
+    const rest = JSON.stringify({ amount, bestEffort, dedupId }).slice(1);
+    const asked = await this.#post(
+      `{"template":"quota","instance":${instanceJson(instance)},${rest}`,
+    );
+    const answer = asked.at === "done" ? readQuotaAnswer(asked.body) : undefined;
+    if (answer !== undefined) return answer;
+    return quotaFault(StatusCode.unavailable, `webhook: ${this.#complaint(asked)}`);
+  }
+
+  async report(instances: readonly AnyInstance[]): Promise<ReportResult> {
+    const [first] = instances;
+    if (first === undefined) return reported;
+    const all = instances.map(instanceJson).join(",");
+    const asked = await this.#post(`{"template":"${first.template}","instances":[${all}]}`);
+    return asked.at === "done" ? reported : [`webhook: ${this.#complaint(asked)}`];
+  }
+
+  close(): void {
+    this.#fetch.abort();
+  }
+
+  async #post(body: string): Promise<Fetched> {
+    const { url, headers } = this.#parameters;
+    if (this.#pending >= PENDING_MAX)
+      return { at: "failed", status: 0, why: `${PENDING_MAX} requests wait already` };
+    this.#pending++;
+    const asked = await this.#fetch.text(url, { type: "application/json", body, headers });
+    this.#pending--;
+    return asked;
+  }
+
+  #complaint(asked: Fetched): string {
+    this.#failed.increment();
+    return asked.at === "failed" ? asked.why : "the answer is not understood";
+  }
+}
+
+const webhookTemplates: readonly TemplateName[] = [
+  "checknothing",
+  "listentry",
+  "authorization",
+  "apikey",
+  "quota",
+  "metric",
+  "logentry",
+  "reportnothing",
+  "tracespan",
+  "edge",
+];
+
+export const webhook = remoteAdapter<Parameters>({
+  name: "webhook",
+  templates: webhookTemplates,
+  read,
+  open: (parameters, environment) => new Webhook(parameters, environment),
+});

@@ -1,6 +1,7 @@
 /** Every adapter that a handler may name. */
 import type { Adapter } from "../policy/adapter.ts";
 import { denier } from "./denier.ts";
+import { fluentd } from "./fluentd.ts";
 import { list } from "./list.ts";
 import { memoryQuota } from "./memory-quota.ts";
 import { noop } from "./noop.ts";
@@ -20,6 +21,7 @@ export const adapters: readonly Adapter[] = [
   stdio,
   statsd,
   dogstatsd,
+  fluentd,
   opa,
   webhook,
   noop,

@@ -3,8 +3,8 @@ import { afterEach, expect, test } from "bun:test";
 import type { TypedValue } from "../attribute/value.ts";
 import { bindUdp } from "../io/udp.ts";
 import { adapterEnvironment, openRemote, problemsOf } from "../testing/adapter-environment.ts";
+import { parseHostPort } from "./host-port.ts";
 import { dogstatsd, statsd } from "./statsd.ts";
-import { parseHostPort } from "./udp-lines.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(() => {

@@ -2,7 +2,7 @@
 import { type Random, systemRandom } from "../core/random.ts";
 import { mapOf, message, type Reader, toRecord } from "../dialect/schema/message.ts";
 import type { Place } from "../dialect/schema/place.ts";
-import { checkedText, integer, number, oneOf, text } from "../dialect/schema/scalar.ts";
+import { integer, number, oneOf, text } from "../dialect/schema/scalar.ts";
 import {
   type BoundInstance,
   type Environment,
@@ -14,9 +14,10 @@ import { orEmpty } from "../policy/read-parameters.ts";
 import type { ReportResult } from "../policy/result.ts";
 import type { AnyInstance, Dimensions, Instance } from "../policy/template.ts";
 import { valueText } from "../policy/value-text.ts";
+import { type HostPort, hostPort } from "./host-port.ts";
 import { applyNameTemplate, type NameTemplate, parseNameTemplate } from "./name-template.ts";
 import { numericValue } from "./numeric-value.ts";
-import { type HostPort, parseHostPort, UdpLines } from "./udp-lines.ts";
+import { UdpLines } from "./udp-lines.ts";
 
 type Kind = "COUNTER" | "GAUGE" | "DISTRIBUTION";
 
@@ -46,13 +47,6 @@ const DATAGRAM_BYTES = 1_432;
 
 const kind = oneOf("UNKNOWN", "COUNTER", "GAUGE", "DISTRIBUTION");
 
-const address: Reader<HostPort> = (place) => {
-  const written = checkedText((value) =>
-    parseHostPort(value) === undefined ? "is no host:port" : undefined,
-  )(place);
-  return written === undefined ? undefined : parseHostPort(written);
-};
-
 const rate: Reader<number> = (place) => {
   const value = number(place);
   if (value === undefined || (value > 0 && value <= 1)) return value;
@@ -68,7 +62,7 @@ const nameTemplate: Reader<NameTemplate> = (place) => {
 };
 
 const statsdFields = message({
-  address,
+  address: hostPort,
   prefix: text,
   flushDuration: positiveSpan,
   flushBytes: integer({ least: 1, most: 65_000 }),
@@ -77,7 +71,7 @@ const statsdFields = message({
 });
 
 const dogstatsdFields = message({
-  address,
+  address: hostPort,
   prefix: text,
   bufferLength: integer({ least: 0 }),
   globalTags: mapOf(text),

@@ -6,12 +6,7 @@ import type { Clock } from "../core/clock.ts";
 import { isIP } from "../http/ip-literal.ts";
 import { type ConnectedUdpSocket, connectUdp } from "../io/udp.ts";
 import type { Counter } from "../telemetry/metrics.ts";
-
-export interface HostPort {
-  /** A name or an address, without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
+import type { HostPort } from "./host-port.ts";
 
 export interface UdpLinesOptions {
   readonly to: HostPort;
@@ -25,14 +20,6 @@ export interface UdpLinesOptions {
 
 /** Between two attempts to reach the daemon. */
 const RETRY_MS = 5_000;
-
-/** "localhost:8125", "[::1]:8125", ":8125". Undefined: none of these. */
-export function parseHostPort(text: string): HostPort | undefined {
-  const [, v6, name, port] = /^(?:\[([0-9a-f:.]+)\]|([^:/\s[\]]*)):(\d{1,5})$/i.exec(text) ?? [];
-  if (port === undefined || Number(port) < 1 || Number(port) > 65_535) return undefined;
-  if (v6 !== undefined && !isIP(v6)) return undefined;
-  return { host: v6 ?? (name || "localhost"), port: Number(port) };
-}
 
 export class UdpLines {
   readonly #options: UdpLinesOptions;

@@ -17,6 +17,7 @@ import { validationSuites } from "./manager-validation.ts";
 import { adapterSuites } from "./mixer-adapters.ts";
 import { outputSuites } from "./mixer-adapters-output.ts";
 import { redisSuites } from "./mixer-adapters-redis.ts";
+import { adapterTableSuites } from "./mixer-adapters-tables.ts";
 import { smugglingSuites } from "./smuggling.ts";
 import type { Suite } from "./suite.ts";
 import { wireResponseSuites } from "./wire-responses.ts";
@@ -41,6 +42,7 @@ export const suites: readonly Suite[] = [
   ...adapterSuites,
   ...redisSuites,
   ...outputSuites,
+  ...adapterTableSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

@@ -29,10 +29,23 @@ function suite<V extends { readonly test?: string }>(name: string, judge: Judge<
       const verdicts = new Verdicts();
       const { cases } = JSON.parse(readFileSync(path, "utf8")) as { cases: readonly V[] };
       for (const [i, vector] of cases.entries())
-        await judge(vector, `${vector.test ?? ""}#${i}`, verdicts);
+        await judged(vector, `${vector.test ?? ""}#${i}`, { judge, verdicts });
       return verdicts.result();
     },
   };
+}
+
+/** What a case throws is why it failed. */
+async function judged<V>(
+  vector: V,
+  name: string,
+  { judge, verdicts }: { readonly judge: Judge<V>; readonly verdicts: Verdicts },
+): Promise<void> {
+  try {
+    await judge(vector, name, verdicts);
+  } catch (cause) {
+    verdicts.judge(name, String(cause));
+  }
 }
 
 /** Undefined where both are the same. */

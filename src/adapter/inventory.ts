@@ -6,11 +6,13 @@ import { list } from "./list.ts";
 import { memoryQuota } from "./memory-quota.ts";
 import { noop } from "./noop.ts";
 import { opa } from "./opa.ts";
+import { otlp } from "./otlp.ts";
 import { prometheus } from "./prometheus.ts";
 import { redisQuota } from "./redis-quota.ts";
 import { dogstatsd, statsd } from "./statsd.ts";
 import { stdio } from "./stdio.ts";
 import { webhook } from "./webhook.ts";
+import { zipkin } from "./zipkin.ts";
 
 export const adapters: readonly Adapter[] = [
   denier,
@@ -23,6 +25,8 @@ export const adapters: readonly Adapter[] = [
   dogstatsd,
   fluentd,
   opa,
+  otlp,
+  zipkin,
   webhook,
   noop,
 ];

@@ -26,30 +26,42 @@ export function parseIpPrefix(text: string): IpPrefix | undefined {
 }
 
 export class IpPrefixSet {
-  /** By number of octets, then by length. */
-  readonly #prefixes: ReadonlyMap<number, Map<number, Set<string>>> = new Map([
-    [4, new Map<number, Set<string>>()],
-    [16, new Map<number, Set<string>>()],
-  ]);
+  /** By length; the prefix as a number of 32 bits. */
+  readonly #short = new Map<number, Set<number>>();
+  /** By length; the prefix in hexadecimal. */
+  readonly #long = new Map<number, Set<string>>();
 
   constructor(prefixes: Iterable<IpPrefix>) {
-    for (const { octets, length } of prefixes) {
-      const lengths = this.#prefixes.get(octets.length)!;
-      const known = lengths.get(length);
-      if (known === undefined) lengths.set(length, new Set([octets.toHex()]));
-      else known.add(octets.toHex());
-    }
+    for (const { octets, length } of prefixes)
+      if (octets.length === 4) put(this.#short, length, numberOf(octets));
+      else put(this.#long, length, octets.toHex());
   }
 
   /** Of 4 or 16 octets; others are in no network. */
   has(address: Uint8Array): boolean {
     const octets = shortest(address);
-    const lengths = this.#prefixes.get(octets.length);
-    if (lengths === undefined) return false;
-    for (const [length, known] of lengths)
-      if (known.has(masked(octets, length).toHex())) return true;
+    if (octets.length === 4) {
+      const number = numberOf(octets);
+      for (const [length, known] of this.#short) {
+        // Shifts are by 0 to 31: one by 32 would do nothing.
+        const mask = length === 0 ? 0 : -1 << (32 - length);
+        if (known.has(number & mask)) return true;
+      }
+    } else if (octets.length === 16)
+      for (const [length, known] of this.#long)
+        if (known.has(masked(octets, length).toHex())) return true;
     return false;
   }
+}
+
+function put<T>(lengths: Map<number, Set<T>>, length: number, prefix: T): void {
+  const known = lengths.get(length);
+  if (known === undefined) lengths.set(length, new Set([prefix]));
+  else known.add(prefix);
+}
+
+function numberOf(octets: Uint8Array): number {
+  return (octets[0]! << 24) | (octets[1]! << 16) | (octets[2]! << 8) | octets[3]!;
 }
 
 function masked(octets: Uint8Array, length: number): Uint8Array {

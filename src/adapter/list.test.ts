@@ -77,6 +77,8 @@ test("an address may come as text or as octets; anything else is a bad argument"
     type: "IP_ADDRESS",
     value: new Uint8Array(of),
   });
+  const mapped = octets(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 1, 1);
+  expect(check(handler, mapped).code).toBe(0);
   const codes = ["10.1.1.1", octets(10, 1, 1, 1), "11.1.1.1", octets(10), "ten", "", undefined].map(
     (value) => check(handler, value).code,
   );

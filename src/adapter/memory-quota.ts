@@ -17,11 +17,17 @@ import {
 } from "../policy/adapter.ts";
 import { amounts, positiveSpan, span } from "../policy/parameter.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
-import { type QuotaRequest, type QuotaResult, quotaFault, quotaRefused } from "../policy/result.ts";
+import {
+  type QuotaRequest,
+  type QuotaResult,
+  quotaFault,
+  quotaGranted,
+  quotaRefused,
+} from "../policy/result.ts";
 import { StatusCode } from "../policy/status-code.ts";
 import type { AnyInstance, Dimensions } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
-import { type Override, overrideFor, quotaKey } from "./quota-key.ts";
+import { type Override, overrideFor, QuotaKeys } from "./quota-key.ts";
 import { AllocationCell, RollingWindow } from "./rolling-window.ts";
 
 const TICK_MS = 100;
@@ -41,6 +47,10 @@ interface Limit {
 interface QuotaParameters extends Limit {
   readonly name: string;
   readonly overrides: readonly (Limit & Override)[];
+}
+
+interface Quota extends QuotaParameters {
+  readonly keys: QuotaKeys;
 }
 
 interface Parameters {
@@ -90,7 +100,7 @@ interface Remembered {
 }
 
 class MemoryQuota implements LocalHandler {
-  readonly #quotas: ReadonlyMap<string, QuotaParameters>;
+  readonly #quotas: ReadonlyMap<string, Quota>;
   readonly #counters = new Map<string, QuotaCounter>();
   readonly #overflow = new Map<string, QuotaCounter>();
   readonly #overflowed: Counter;
@@ -101,7 +111,9 @@ class MemoryQuota implements LocalHandler {
   #sweptMs = Number.NEGATIVE_INFINITY;
 
   constructor({ quotas, minDeduplicationMs }: Parameters, { metrics }: Environment) {
-    this.#quotas = new Map(quotas.map((quota) => [quota.name, quota]));
+    this.#quotas = new Map(
+      quotas.map((quota) => [quota.name, { ...quota, keys: new QuotaKeys(quota.name) }]),
+    );
     this.#minDeduplicationMs = minDeduplicationMs;
     this.#overflowed = metrics.counter(
       "mesh_memquota_overflow_total",
@@ -120,7 +132,7 @@ class MemoryQuota implements LocalHandler {
     const known = this.#recent.get(dedupId) ?? this.#older.get(dedupId);
     if (known !== undefined) {
       const left = Math.max(0, known.expiresMs - nowMs);
-      return { ...quotaRefused, granted: known.granted, validDurationMs: left };
+      return quotaGranted(known.granted, left);
     }
     const result = this.#count(quota, instance.dimensions ?? {}, request);
     if (this.#recent.size < DEDUP_MAX) {
@@ -137,17 +149,17 @@ class MemoryQuota implements LocalHandler {
     this.#older.clear();
   }
 
-  #count(quota: QuotaParameters, dimensions: Dimensions, request: QuotaRequest): QuotaResult {
+  #count(quota: Quota, dimensions: Dimensions, request: QuotaRequest): QuotaResult {
     const { amount, bestEffort, nowMs } = request;
     const limit = overrideFor(quota.overrides, dimensions) ?? quota;
-    const counter = this.#counter(quota, limit, quotaKey(quota.name, dimensions), nowMs);
+    const counter = this.#counter(quota, limit, quota.keys.keyOf(dimensions), nowMs);
     const tick = Math.floor(nowMs / TICK_MS);
-    if (amount < 0) return { ...quotaRefused, granted: counter.release(-amount, tick) };
+    if (amount < 0) return quotaGranted(counter.release(-amount, tick), 0);
     const available = counter.available(tick);
     if (amount > available && !bestEffort) return quotaRefused;
     const granted = Math.max(0, Math.min(amount, available));
     counter.take(granted, tick);
-    return { ...quotaRefused, granted, validDurationMs: limit.validDurationMs };
+    return quotaGranted(granted, limit.validDurationMs);
   }
 
   #counter(quota: QuotaParameters, limit: Limit, key: string, nowMs: number): QuotaCounter {

@@ -2,14 +2,14 @@
 import { message } from "../dialect/schema/message.ts";
 import { type LocalHandler, localAdapter } from "../policy/adapter.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
-import { checkOk, quotaRefused, reported } from "../policy/result.ts";
+import { checkOk, quotaGranted, reported } from "../policy/result.ts";
 import type { TemplateName } from "../policy/template.ts";
 
 const fields = message({});
 
 const handler: LocalHandler = {
   check: () => checkOk,
-  allocate: (_, { amount }) => ({ ...quotaRefused, granted: Math.max(0, amount) }),
+  allocate: (_, { amount }) => quotaGranted(Math.max(0, amount), 0),
   report: () => reported,
   close() {},
 };

@@ -104,7 +104,8 @@ export function logRecord(entry: Instance<"logentry">, now: Timestamp): string {
   const { severity = "", timestamp = now, variables = {} } = entry;
   const level = severities.get(severity.toLowerCase()) ?? 0;
   const head = `"timeUnixNano":"${unixNanos(timestamp)}","severityNumber":${level}`;
-  const body = `"severityText":${JSON.stringify(severity)},"eventName":${JSON.stringify(entry.name)}`;
+  const [severityText, eventName] = [severity, entry.name].map((name) => JSON.stringify(name));
+  const body = `"severityText":${severityText},"eventName":${eventName}`;
   return `{${head},${body},"attributes":${attributes(variables)}}`;
 }
 

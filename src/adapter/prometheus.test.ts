@@ -130,6 +130,8 @@ test("above the cap new series count together, and make room when others expire"
   environment.exposition.text();
   handler.report!([user("new")]);
   expect(environment.exposition.text()).toEndWith('\nistio_requests_total{user="new"} 1\n');
+  for (let i = 0; i < seriesMax + 4; i++) handler.report!([user(`v${i}`)]);
+  expect(environment.exposition.text()).toContain('istio_requests_total{overflow="true"} 5\n');
 });
 
 test("two handlers with one metric make one family, and no series twice", () => {

@@ -22,13 +22,38 @@ export function overrideFor<O extends Override>(
 /** Characters of a key; what is longer is told apart by a digest. */
 const keyMax = 256;
 
-/** `name;k=v;…`, sorted by k. Two sets of dimensions never give one key. */
-export function quotaKey(name: string, dimensions: Dimensions): string {
-  let key = name;
-  for (const dimension of Object.keys(dimensions).sort())
-    key += `;${dimension}=${escaped(keyText(dimensions[dimension]))}`;
-  if (key.length <= keyMax) return key;
-  return `${key.slice(0, keyMax / 2)};#${new Bun.CryptoHasher("sha256").update(key).digest("hex")}`;
+/**
+ * `name;k=v;…`, sorted by k. Two sets of dimensions never give one key. An instance of one name has
+ * the same dimensions each time, in the same order, so their order is worked out once.
+ */
+export class QuotaKeys {
+  readonly #name: string;
+  #names: readonly string[] = [];
+  #sorted: readonly string[] = [];
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  keyOf(dimensions: Dimensions): string {
+    let key = this.#name;
+    for (const name of this.#sortedNames(dimensions))
+      key += `;${name}=${escaped(keyText(dimensions[name]))}`;
+    if (key.length <= keyMax) return key;
+    const digest = new Bun.CryptoHasher("sha256").update(key).digest("hex");
+    return `${key.slice(0, keyMax / 2)};#${digest}`;
+  }
+
+  #sortedNames(dimensions: Dimensions): readonly string[] {
+    let count = 0;
+    let same = true;
+    for (const name in dimensions) if (this.#names[count++] !== name) same = false;
+    if (!same || count !== this.#names.length) {
+      this.#names = Object.keys(dimensions);
+      this.#sorted = this.#names.toSorted();
+    }
+    return this.#sorted;
+  }
 }
 
 /** To the nanosecond, where labels end at the microsecond. */
@@ -39,5 +64,7 @@ function keyText(of: TypedValue | undefined): string {
 }
 
 function escaped(text: string): string {
-  return /[;\\]/.test(text) ? text.replaceAll("\\", "\\\\").replaceAll(";", "\\;") : text;
+  return text.includes(";") || text.includes("\\")
+    ? text.replaceAll("\\", "\\\\").replaceAll(";", "\\;")
+    : text;
 }

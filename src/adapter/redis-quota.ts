@@ -18,11 +18,17 @@ import {
 } from "../policy/adapter.ts";
 import { amounts, span } from "../policy/parameter.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
-import { type QuotaRequest, type QuotaResult, quotaFault, quotaRefused } from "../policy/result.ts";
+import {
+  type QuotaRequest,
+  type QuotaResult,
+  quotaFault,
+  quotaGranted,
+  quotaRefused,
+} from "../policy/result.ts";
 import { StatusCode } from "../policy/status-code.ts";
 import type { AnyInstance } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
-import { type Override, overrideFor, quotaKey } from "./quota-key.ts";
+import { type Override, overrideFor, QuotaKeys } from "./quota-key.ts";
 import { fixedWindow, rollingWindow } from "./redis-quota-scripts.ts";
 
 interface RedisOverride extends Override {
@@ -112,7 +118,7 @@ function readQuota(quota: QuotaMessage): Quota {
 }
 
 class RedisQuota implements RemoteHandler {
-  readonly #quotas: ReadonlyMap<string, Quota>;
+  readonly #quotas: ReadonlyMap<string, Quota & { readonly keys: QuotaKeys }>;
   readonly #redis: RedisScripts;
   readonly #environment: Environment;
   readonly #failed: Counter;
@@ -120,7 +126,9 @@ class RedisQuota implements RemoteHandler {
   constructor({ url, quotas }: Parameters, environment: Environment) {
     const { clock, handler, log, metrics } = environment;
     this.#environment = environment;
-    this.#quotas = new Map(quotas.map((quota) => [quota.name, quota]));
+    this.#quotas = new Map(
+      quotas.map((quota) => [quota.name, { ...quota, keys: new QuotaKeys(quota.name) }]),
+    );
     const what = "Requests for quota that Redis did not answer as it should.";
     this.#failed = metrics.counter("mesh_redisquota_failed_total", what, { handler });
     this.#redis = new RedisScripts({
@@ -142,7 +150,7 @@ class RedisQuota implements RemoteHandler {
       return quotaFault(StatusCode.internal, `did not find limit for quota ${instance.name}`);
     const { dimensions = {} } = instance;
     const override = overrideFor(quota.overrides, dimensions);
-    const base = quotaKey(quota.name, dimensions);
+    const base = quota.keys.keyOf(dimensions);
     const key = override === undefined ? base : `${base}-${dimensionsDigest(override)}`;
     const rolling = quota.algorithm === "ROLLING_WINDOW";
     const keys = [`${key}.meta`];
@@ -177,12 +185,7 @@ class RedisQuota implements RemoteHandler {
     }
     if (granted <= 0)
       return quotaFault(StatusCode.resourceExhausted, "redisquota: Resource exhausted");
-    return {
-      granted,
-      validDurationMs: validMicroseconds / 1_000,
-      code: StatusCode.ok,
-      message: "",
-    };
+    return quotaGranted(granted, validMicroseconds / 1_000);
   }
 
   #fail(why: string): void {

@@ -5,11 +5,15 @@
  *   limit 5, 3 ticks     tick  1  2  3  4  5        used at 4: those of 2, 3 and 4
  *                        used  4  .  .  1  .  ──▶   free  5 - 1
  */
+/** Expired ticks that may lie around. */
+const COMPACT = 16;
+
 export class RollingWindow {
   readonly #limit: number;
   readonly #ticks: number;
-  /** Uses by tick, the newest last; those before `#first` have expired. */
-  #uses: { readonly tick: number; amount: number }[] = [];
+  /** Ticks with a use, the newest last, and how much each; those before `#first` have expired. */
+  #useTicks: number[] = [];
+  #amounts: number[] = [];
   #first = 0;
   #used = 0;
   #now = 0;
@@ -28,9 +32,12 @@ export class RollingWindow {
   take(amount: number, tick: number): boolean {
     if (amount > this.available(tick)) return false;
     if (amount === 0) return true;
-    const last = this.#uses.at(-1);
-    if (last?.tick === this.#now && this.#first < this.#uses.length) last.amount += amount;
-    else this.#uses.push({ tick: this.#now, amount });
+    const last = this.#useTicks.length - 1;
+    if (this.#useTicks[last] === this.#now) this.#amounts[last]! += amount;
+    else {
+      this.#useTicks.push(this.#now);
+      this.#amounts.push(amount);
+    }
     this.#used += amount;
     return true;
   }
@@ -39,12 +46,10 @@ export class RollingWindow {
   release(amount: number, tick: number): number {
     this.#advance(tick);
     let left = amount;
-    while (left > 0 && this.#uses.length > this.#first) {
-      const last = this.#uses.at(-1)!;
-      const part = Math.min(left, last.amount);
-      last.amount -= part;
+    for (let last = this.#amounts.length - 1; left > 0 && last >= this.#first; last--) {
+      const part = Math.min(left, this.#amounts[last]!);
+      this.#amounts[last]! -= part;
       left -= part;
-      if (last.amount === 0) this.#uses.pop();
     }
     this.#used -= amount - left;
     return amount - left;
@@ -62,13 +67,13 @@ export class RollingWindow {
     this.#now = tick;
     const expired = tick - this.#ticks;
     let first = this.#first;
-    for (; first < this.#uses.length && this.#uses[first]!.tick <= expired; first++)
-      this.#used -= this.#uses[first]!.amount;
+    for (; first < this.#useTicks.length && this.#useTicks[first]! <= expired; first++)
+      this.#used -= this.#amounts[first]!;
     this.#first = first;
-    if (first > 16 && first * 2 > this.#uses.length) {
-      this.#uses = this.#uses.slice(first);
-      this.#first = 0;
-    }
+    if (first <= COMPACT || first * 2 < this.#useTicks.length) return;
+    this.#useTicks = this.#useTicks.slice(first);
+    this.#amounts = this.#amounts.slice(first);
+    this.#first = 0;
   }
 }
 

@@ -24,6 +24,7 @@ import {
   type QuotaRequest,
   type QuotaResult,
   quotaFault,
+  quotaGranted,
   type ReportResult,
   reported,
 } from "../policy/result.ts";
@@ -99,7 +100,7 @@ function readQuotaAnswer(body: string): QuotaResult | undefined {
   const answer = place.reading.errors > 0 ? undefined : quotaAnswer(place);
   if (answer?.granted === undefined || place.reading.errors > 0) return undefined;
   const { granted, validDuration: validDurationMs = 0 } = answer;
-  return { granted, validDurationMs, code: StatusCode.ok, message: "" };
+  return quotaGranted(granted, validDurationMs);
 }
 
 class Webhook implements RemoteHandler {

@@ -64,6 +64,10 @@ export const quotaRefused: QuotaResult = {
   message: "",
 };
 
+export function quotaGranted(granted: number, validDurationMs: number): QuotaResult {
+  return { granted, validDurationMs, code: StatusCode.ok, message: "" };
+}
+
 export function quotaFault(code: StatusCode, message: string): QuotaResult {
   return { granted: 0, validDurationMs: 0, code, message };
 }

@@ -111,16 +111,21 @@ function lines(body: string): readonly string[] {
     .filter((line) => line !== "");
 }
 
+/** Characters of a list in YAML, whose parser takes its time: a long one is in lines or JSON. */
+const yamlMax = 256 * 1024;
+const yamlDepthMax = 20;
+
 /** Undefined: it is not a map. */
 function yamlList(body: string): readonly string[] | string | undefined {
-  if (!/^\s*["']?[A-Za-z]\w*["']?\s*:\s/m.test(body) && !body.trimStart().startsWith("{"))
-    return undefined;
+  const isJson = body.trimStart().startsWith("{");
+  if (!isJson && !/^\s*["']?[A-Za-z]\w*["']?\s*:\s/m.test(body)) return undefined;
   let document: unknown;
   try {
-    document = parse(body, { logLevel: "silent", maxAliasCount: 0 });
+    document = isJson ? JSON.parse(body) : parseYaml(body);
   } catch {
-    return "is not YAML";
+    return isJson ? "is not JSON" : "is not YAML";
   }
+  if (typeof document === "string") return document;
   if (typeof document !== "object" || document === null || Array.isArray(document))
     return undefined;
   for (const [key, value] of Object.entries(document))
@@ -129,4 +134,17 @@ function yamlList(body: string): readonly string[] | string | undefined {
         ? (value as readonly string[])
         : "has entries in whitelist that are not texts";
   return "has no whitelist";
+}
+
+/** A text: why it is not even tried. */
+function parseYaml(body: string): unknown {
+  if (body.length > yamlMax)
+    return `is longer than ${yamlMax} characters of YAML: write one a line, or JSON`;
+  let depth = 0;
+  for (const [bracket] of body.matchAll(/[[\]{}]/g)) {
+    depth += bracket === "[" || bracket === "{" ? 1 : -1;
+    if (depth > yamlDepthMax) return "is YAML that nests too deeply";
+  }
+  // At "silent" it would not throw, and half a list would do for a whole one.
+  return parse(body, { logLevel: "error", maxAliasCount: 0 });
 }

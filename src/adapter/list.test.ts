@@ -136,9 +136,26 @@ test.each<[what: string, type: "STRINGS" | "IP_ADDRESSES" | "REGEX", body: strin
     "- JUNK\n",
     "could not parse ip address - JUNK: it is no address and no network",
   ],
+  ["a tower", "IP_ADDRESSES", `a: ${"[".repeat(1_000)}`, "is YAML that nests too deeply"],
+  ["JSON cut short", "IP_ADDRESSES", '{"whitelist": ["1.2.3.4"', "is not JSON"],
+  ["YAML cut short", "IP_ADDRESSES", 'whitelist: ["1.2.3.4"', "is not YAML"],
+  ["numbers", "IP_ADDRESSES", "whitelist: [1]", "has entries in whitelist that are not texts"],
+  [
+    "long YAML",
+    "IP_ADDRESSES",
+    `whitelist:\n${"- 1.2.3.4\n".repeat(30_000)}`,
+    "is longer than 262144 characters of YAML: write one a line, or JSON",
+  ],
   ["empty", "STRINGS", "", []],
 ])("a fetched list: %s", (_, type, body, is) => {
   expect(readList(type, body)).toEqual(is as string[]);
+});
+
+test("a list is read and compiled in time in proportion", () => {
+  expectLinear((n) => {
+    const lines = Array.from({ length: n }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
+    compileEntries("IP_ADDRESSES", readList("IP_ADDRESSES", lines.join("\n")) as string[]);
+  }, 2_000);
 });
 
 test("a list is fetched again; a bad one changes nothing while the former is good", async () => {

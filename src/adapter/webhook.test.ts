@@ -2,10 +2,13 @@
 import { afterEach, expect, test } from "bun:test";
 import type { TypedValue } from "../attribute/value.ts";
 import { instanceJson } from "../policy/instance-json.ts";
+import { checkOk } from "../policy/result.ts";
 import type { AnyInstance } from "../policy/template.ts";
 import { adapterEnvironment, openRemote, problemsOf } from "../testing/adapter-environment.ts";
+import { expectLinear } from "../testing/growth.ts";
 import { opa } from "./opa.ts";
 import { webhook } from "./webhook.ts";
+import { readCheckAnswer, readQuotaAnswer } from "./webhook-answer.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -87,6 +90,12 @@ test.each<[what: string, answer: () => Response, why: string]>([
   ["no JSON", () => new Response("<html>"), "the answer is not understood"],
   ["a code that is none", () => Response.json({ code: 99 }), "the answer is not understood"],
   ["a misspelt field", () => Response.json({ cod: 7 }), "the answer is not understood"],
+  ["a tower of brackets", () => new Response("[".repeat(200_000)), "the answer is not understood"],
+  [
+    "a map in a map in a map",
+    () => new Response('{"a":'.repeat(40_000)),
+    "the answer is not understood",
+  ],
   ["too much", () => new Response("x".repeat(300_000)), "is longer than 262144 bytes"],
 ])("%s is a fault, not a denial", async (_, answer, why) => {
   const { url } = backend(answer);
@@ -97,6 +106,40 @@ test.each<[what: string, answer: () => Response, why: string]>([
     code: 14,
     message: `webhook: ${why}`,
   });
+});
+
+test.each<[answer: unknown]>([
+  [{ code: 7.5 }],
+  [{ code: -1 }],
+  [{ code: "7" }],
+  [{ message: 5 }],
+  [{ validDuration: 5 }],
+  [{ validDuration: "-5s" }],
+  [{ validUseCount: -1 }],
+  [{ direct: { code: 600 } }],
+  [{ direct: { body: 1 } }],
+  [{ direct: { headers: { "a b": "c" } } }],
+  [{ direct: { headers: { a: "b\r\nset-cookie: c" } } }],
+  [{ direct: { headers: ["a"] } }],
+  [{ direct: null }],
+  [[]],
+  [null],
+  [7],
+])("the answer %j is not understood", (answer) => {
+  expect(readCheckAnswer(JSON.stringify(answer))).toBeUndefined();
+});
+
+test("an empty answer is OK, and says nothing about how long", () => {
+  expect(readCheckAnswer("{}")).toEqual(checkOk);
+  expect(readQuotaAnswer("{}")).toBeUndefined();
+  expect(readQuotaAnswer('{"granted":-1}')).toBeUndefined();
+  expect(readQuotaAnswer('{"granted":3}')).toMatchObject({ granted: 3, validDurationMs: 0 });
+});
+
+test("an answer is read in time in proportion, however it nests", () => {
+  expectLinear((n) => {
+    readCheckAnswer(`{"direct":${"[".repeat(n)}${"]".repeat(n)}}`);
+  }, 5_000);
 });
 
 test("a backend that is late is a fault when its time is over", async () => {

@@ -13,18 +13,17 @@
  */
 import { mapOf, message, toRecord } from "../dialect/schema/message.ts";
 import type { Place } from "../dialect/schema/place.ts";
-import { checkedText, integer, text } from "../dialect/schema/scalar.ts";
+import { checkedText, text } from "../dialect/schema/scalar.ts";
 import { type Environment, type RemoteHandler, remoteAdapter } from "../policy/adapter.ts";
 import { instanceJson } from "../policy/instance-json.ts";
-import { amounts, positiveSpan, span } from "../policy/parameter.ts";
-import { orEmpty, placeOf } from "../policy/read-parameters.ts";
+import { positiveSpan } from "../policy/parameter.ts";
+import { orEmpty } from "../policy/read-parameters.ts";
 import {
   type CheckResult,
   checkFault,
   type QuotaRequest,
   type QuotaResult,
   quotaFault,
-  quotaGranted,
   type ReportResult,
   reported,
 } from "../policy/result.ts";
@@ -32,6 +31,7 @@ import { StatusCode } from "../policy/status-code.ts";
 import type { AnyInstance, TemplateName } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import { BoundedFetch, type Fetched } from "./bounded-fetch.ts";
+import { readCheckAnswer, readQuotaAnswer } from "./webhook-answer.ts";
 
 interface Parameters {
   readonly url: string;
@@ -57,50 +57,6 @@ function read(place: Place): Parameters | undefined {
     timeoutMs: value.timeout ?? 1_000,
     headers: toRecord(value.headers),
   };
-}
-
-/** Hostile like all that comes from the network: what is not understood is a fault. */
-const direct = message({
-  code: integer({ least: 0, most: 599 }),
-  body: text,
-  headers: mapOf(text),
-});
-const checkAnswer = message({
-  code: integer({ least: 0, most: 16 }),
-  message: text,
-  validDuration: span(),
-  validUseCount: integer({ least: 0 }),
-  direct,
-});
-const quotaAnswer = message({ granted: integer(amounts), validDuration: span() });
-
-export function readCheckAnswer(body: string): CheckResult | undefined {
-  const place = placeOf(body, "answer");
-  const answer = place.reading.errors > 0 ? undefined : checkAnswer(place);
-  if (answer === undefined || place.reading.errors > 0) return undefined;
-  const { direct: instead } = answer;
-  return {
-    code: (answer.code ?? 0) as StatusCode,
-    message: answer.message ?? "",
-    validDurationMs: answer.validDuration ?? 0,
-    validUseCount: answer.validUseCount ?? 0,
-    isFault: false,
-    ...(instead && {
-      direct: {
-        code: instead.code ?? 0,
-        body: instead.body ?? "",
-        headers: toRecord(instead.headers),
-      },
-    }),
-  };
-}
-
-function readQuotaAnswer(body: string): QuotaResult | undefined {
-  const place = placeOf(body, "answer");
-  const answer = place.reading.errors > 0 ? undefined : quotaAnswer(place);
-  if (answer?.granted === undefined || place.reading.errors > 0) return undefined;
-  const { granted, validDuration: validDurationMs = 0 } = answer;
-  return quotaGranted(granted, validDurationMs);
 }
 
 class Webhook implements RemoteHandler {

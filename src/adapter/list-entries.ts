@@ -75,7 +75,13 @@ export function foldCase(text: string): string {
   }).join("");
 }
 
+/** Each costs every value that is checked. */
+const regexesMax = 1_000;
+const regexLengthMax = 1_024;
+
 function regexProblem(text: string): string | undefined {
+  if (text.length > regexLengthMax)
+    return `could not parse regex override of more than ${regexLengthMax} characters`;
   try {
     RE2JS.compile(text);
     return undefined;
@@ -96,7 +102,8 @@ export function readList(type: EntryType, body: string): readonly string[] | str
   const listed = type === "IP_ADDRESSES" ? yamlList(body) : undefined;
   const entries = listed ?? lines(body);
   if (typeof entries === "string") return entries;
-  if (entries.length > linesMax) return `has more than ${linesMax} entries`;
+  const most = type === "REGEX" ? regexesMax : linesMax;
+  if (entries.length > most) return `has more than ${most} entries`;
   for (const entry of entries) {
     const problem = entryProblem(type, entry);
     if (problem !== undefined) return problem.replace(" override ", " ").slice(0, 200);

@@ -146,6 +146,7 @@ test.each<[what: string, type: "STRINGS" | "IP_ADDRESSES" | "REGEX", body: strin
     `whitelist:\n${"- 1.2.3.4\n".repeat(30_000)}`,
     "is longer than 262144 characters of YAML: write one a line, or JSON",
   ],
+  ["too many expressions", "REGEX", "a\n".repeat(1_001), "has more than 1000 entries"],
   ["empty", "STRINGS", "", []],
 ])("a fetched list: %s", (_, type, body, is) => {
   expect(readList(type, body)).toEqual(is as string[]);

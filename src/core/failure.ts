@@ -90,6 +90,7 @@ const rows = {
   methodRefused:        ["NR",   "local", 405, 12, "never", "method-not-allowed"],
   notReady:             ["LR",   "local", 503, 14, "never", "proxy-not-ready"],
   overloaded:           ["OM",   "local", 503, 14, "never", "proxy-overloaded"],
+  stopping:             ["LR",   "local", 503, 14, "never", "proxy-stopping"],
   // What an upstream did.
   connectFailure:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-failure"],
   connectTimeout:       ["UF",   "upstream", 503, 14, "unsent", "upstream-connect-timeout"],

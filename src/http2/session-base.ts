@@ -106,6 +106,11 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
     return this.#active;
   }
 
+  /** Who has a stream, as a list of its own. */
+  users(): readonly U[] {
+    return this.streams.all().flatMap(({ user }) => (user === undefined ? [] : [user]));
+  }
+
   /** Client: how many streams could be opened now. */
   get room(): number {
     const over = this.isServer || this.isGoingAway || this.failure !== undefined;

@@ -30,3 +30,13 @@ test("who asks while a turn ends is told at the end of the next", async () => {
   await nextTurn();
   expect(count).toBe(3);
 });
+
+test("whoever cannot wait ends the turn, and nobody hears of it twice", async () => {
+  const turn = new Turn();
+  let count = 0;
+  turn.add({ turnEnded: () => count++ });
+  turn.end();
+  expect(count).toBe(1);
+  await nextTurn();
+  expect(count).toBe(1);
+});

@@ -18,6 +18,11 @@ export class Turn {
     users.length = 0;
   };
 
+  /** Does what waits for the end of the turn now: there may be no other turn. */
+  end(): void {
+    this.#end();
+  }
+
   /** Once for each turn and user: the caller remembers that it has asked. */
   add(user: TurnUser): void {
     if (this.#users.push(user) === 1) setImmediate(this.#end);

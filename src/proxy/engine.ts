@@ -122,6 +122,8 @@ export interface EngineStats {
 
 /** Ports of one application that captured connections are led to. */
 const INBOUND_PORTS_MAX = 64;
+/** For callers that were cut off to take what they are told. */
+const LAST_WORDS_MS = 500;
 /** Exchange objects kept for reuse. */
 const SPARE_EXCHANGES_MAX = 1_024;
 
@@ -303,7 +305,10 @@ export class Engine {
     };
   }
 
-  /** Accepts no more; `connection: close` from now on. Resolves when all are gone, or in time. */
+  /**
+   * Accepts no more; `connection: close` from now on. Resolves when all are gone, or in time: those
+   * who still wait for an answer then are told, and get a moment to take it.
+   */
   drain(deadlineMs: number): Promise<void> {
     for (const listener of this.#listeners.splice(0)) listener.stop();
     this.#env.draining = true;
@@ -313,7 +318,12 @@ export class Engine {
     for (const connection of this.#connections) connection.drain();
     if (this.#connections.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(deadlineMs, resolve);
+      const { clock } = this.#options;
+      let cancel = clock.after(deadlineMs, () => {
+        if (this.stats().exchanges === 0) return resolve();
+        cancel = clock.after(LAST_WORDS_MS, resolve);
+        this.#stop();
+      });
       this.#onEmpty = () => {
         cancel();
         resolve();
@@ -321,9 +331,17 @@ export class Engine {
     });
   }
 
+  /** Whoever waits for an answer is told that none comes. */
+  #stop(): void {
+    this.#env.draining = true;
+    for (const connection of [...this.#connections]) connection.stop();
+  }
+
   /** Ends everything at once. */
   close(): void {
     for (const listener of this.#listeners.splice(0)) listener.stop();
+    this.#stop();
+    this.#env.http2.turn.end();
     for (const connection of [...this.#connections]) connection.abort();
     for (const pool of [...this.#pools]) pool.drain();
     this.snapshot.close();

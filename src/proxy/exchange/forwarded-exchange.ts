@@ -108,6 +108,12 @@ export class ForwardedExchange extends Exchange {
     abortExchange(this, Failures.overloaded);
   }
 
+  /** The proxy ends, and waits no longer. */
+  stop(): void {
+    this.env.tick();
+    replyFailure(this, Failures.stopping);
+  }
+
   override upstreamOpened(): void {
     this.env.tick();
     this.#connected();

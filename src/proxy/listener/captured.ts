@@ -106,6 +106,8 @@ class DetectedConnection implements AcceptedConnection {
 
   drain(): void {}
 
+  stop(): void {}
+
   abort(): void {
     this.#socket.terminate();
   }

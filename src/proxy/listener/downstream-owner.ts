@@ -22,6 +22,8 @@ export interface AcceptedConnection {
   readonly captured: SocketAddress | undefined;
   /** The proxy ends: no request is expected after the grace. */
   drain(): void;
+  /** The time for that is over: whoever waits for an answer is told, and nothing follows. */
+  stop(): void;
   /** At once. */
   abort(): void;
 

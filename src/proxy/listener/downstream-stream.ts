@@ -36,6 +36,8 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
   /** The peer may send as much again as lies before this in the input. */
   #settledAt = 0;
   #responseEnded = false;
+  /** The proxy ends: a full window is not why the stream is cut. */
+  #stopping = false;
 
   constructor(owner: DownstreamOwner, connection: StreamsConnection, stream: Stream<StreamUser>) {
     super(owner, connection.edge, stream);
@@ -124,6 +126,12 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     else this.#breakOff();
   }
 
+  /** The time to drain is over. */
+  stop(): void {
+    this.#stopping = true;
+    this.#exchange?.stop();
+  }
+
   override abort(): void {
     this.#stream.reset(ErrorCode.internalError);
     this.#connection.touch();
@@ -198,7 +206,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
 
   #breakOff(): void {
     // It may be that the client takes nothing, and that this is why.
-    const stalled = this.#stream.blockedSinceMs !== 0;
+    const stalled = this.#stream.blockedSinceMs !== 0 && !this.#stopping;
     if (stalled) this.#connection.context.stats.count(Failures.downstreamStalled);
     this.#stream.reset(stalled ? ErrorCode.enhanceYourCalm : ErrorCode.internalError);
     this.#release();

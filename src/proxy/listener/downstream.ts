@@ -147,6 +147,12 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
     if (this.#exchange === undefined && !this.#lingering) this.#restartIdle();
   }
 
+  /** The time for that is over. What was begun is cut, so that no part looks whole. */
+  stop(): void {
+    if (this.#exchange !== undefined) this.#exchange.stop();
+    else if (!this.#lingering) this.#becomeLingering();
+  }
+
   /** Uses as much of the input as can be used now. */
   #process(): void {
     this.#processing = true;

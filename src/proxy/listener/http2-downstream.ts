@@ -81,6 +81,14 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     return this.keeps;
   }
 
+  /** Each stream's end leaves at the end of the turn, and then FIN. */
+  stop(): void {
+    this.drain();
+    this.session.finishDrain();
+    for (const user of this.session.users()) if (user instanceof DownstreamStream) user.stop();
+    this.touch();
+  }
+
   override data(bytes: Uint8Array, from: number, to: number): void {
     // What arrives is scanned into the head that an exchange may have left there.
     this.#owner.env.scannedFor = undefined;

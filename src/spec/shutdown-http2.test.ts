@@ -1,6 +1,21 @@
-/** HTTP/2 callers notice nothing when a sidecar that they reach stops. Debian: nghttp2-client. */
+/**
+ * HTTP/2 callers notice nothing when a sidecar that they reach stops, or are told why their calls
+ * end. Debian: nghttp2-client.
+ */
 import { afterAll, expect, test } from "bun:test";
-import { requestsTotal, startPair } from "./mesh.ts";
+import { once } from "node:events";
+import { constants } from "node:http2";
+import { asGrpc, grpcCall } from "../testing/grpc-set-up.ts";
+import { answerOf, Http2Client, Http2Service } from "../testing/http2-runtime.ts";
+import {
+  managerPorts,
+  managerUrl,
+  requestsTotal,
+  startManager,
+  startPair,
+  startSidecar,
+  untilKnown,
+} from "./mesh.ts";
 import { installed, run } from "./peer.ts";
 import { Stage, until } from "./process.ts";
 
@@ -27,4 +42,59 @@ test.skipIf(skipped)(
     expect(out).toContain("30000 2xx, 0 3xx, 0 4xx, 0 5xx");
   },
   90_000,
+);
+
+/** A service that begins an answer unless asked not to, and ends none, behind two sidecars. */
+async function startEndless() {
+  const service = await Http2Service.start((stream, headers) => {
+    if (headers["x-silent"] !== undefined) return;
+    stream.respond({ ":status": 200, ...(headers.te === "trailers" && asGrpc) });
+    stream.write("part");
+  });
+  const ports = managerPorts();
+  const manager = await startManager(stage, ports);
+  const flags = ["--manager", managerUrl(ports), "--drain-seconds", "0.5"];
+  const callee = await startSidecar(stage, [
+    ...[...flags, "--service", "endless.default", "--protocol", "grpc"],
+    ...["--app-port", String(service.port), "--service-port", "8000"],
+  ]);
+  const caller = await startSidecar(stage, [...flags, "--service", "client.default"]);
+  await untilKnown(caller, "endless");
+  return { service, manager, caller, callee };
+}
+
+test.each(["caller", "callee"] as const)(
+  "calls that outlast the drain time of the %s's sidecar end with UNAVAILABLE, not as a success",
+  async (which) => {
+    const { service, manager, ...sidecars } = await startEndless();
+    const client = new Http2Client(sidecars.caller.outbound);
+    const open = (headers: Readonly<Record<string, string>>) =>
+      client.session.request({ ":authority": "endless:8000", ...headers });
+    const [begun, silent, plain] = [
+      open(grpcCall),
+      open({ ...grpcCall, "x-silent": "1" }),
+      open({ ":method": "POST", ":path": "/" }),
+    ];
+    plain.on("error", () => {});
+    const cut = new Promise((resolve) => plain.once("close", resolve));
+    const answers = Promise.all([answerOf(begun), answerOf(silent)]);
+    await Promise.all([once(begun, "data"), once(plain, "data")]);
+    await until("the silent call to arrive", () => service.seen.length === 3);
+    const { child } = sidecars[which].running;
+    child.kill("SIGTERM");
+    const [ended, refused] = await answers;
+    expect(ended.trailers).toMatchObject({
+      "grpc-status": "14",
+      "grpc-message": "proxy-stopping",
+    });
+    expect(refused.headers["grpc-status"]).toBe("14");
+    await cut;
+    expect(plain.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
+    expect(await child.exited).toBe(0);
+    client.close();
+    service.close();
+    for (const { running } of [sidecars.caller, sidecars.callee]) running.child.kill("SIGKILL");
+    manager.child.kill("SIGKILL");
+  },
+  60_000,
 );

@@ -105,9 +105,9 @@ test("withdrawing from a manager that is away takes no longer than a second", as
   registration.setHealthy(true);
   await until(() => registration.status().at === "registered");
   await manager.kill();
-  const start = performance.now();
+  waitsMs = [];
   expect(await registration.withdraw()).toBe(false);
-  expect(performance.now() - start).toBeLessThan(2200);
+  expect(new Set(waitsMs)).toEqual(new Set([1_000]));
 });
 
 test("an application that never answered is nobody's to withdraw", async () => {

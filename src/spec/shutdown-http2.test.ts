@@ -21,7 +21,11 @@ import { Stage, until } from "./process.ts";
 
 const { missing, skipped } = installed("h2load");
 const stage = new Stage();
-afterAll(() => stage.close());
+/** Each has a manager of its own. */
+const stages = { caller: new Stage(), callee: new Stage() };
+afterAll(async () => {
+  for (const one of [stage, stages.caller, stages.callee]) await one.close();
+});
 
 test.skipIf(skipped)(
   "SIGTERM of one of two sidecars under h2load: none of 30,000 requests fails",
@@ -45,14 +49,14 @@ test.skipIf(skipped)(
 );
 
 /** A service that begins an answer unless asked not to, and ends none, behind two sidecars. */
-async function startEndless() {
+async function startEndless(stage: Stage) {
   const service = await Http2Service.start((stream, headers) => {
     if (headers["x-silent"] !== undefined) return;
     stream.respond({ ":status": 200, ...(headers.te === "trailers" && asGrpc) });
     stream.write("part");
   });
   const ports = managerPorts();
-  const manager = await startManager(stage, ports);
+  await startManager(stage, ports);
   const flags = ["--manager", managerUrl(ports), "--drain-seconds", "0.5"];
   const callee = await startSidecar(stage, [
     ...[...flags, "--service", "endless.default", "--protocol", "grpc"],
@@ -60,13 +64,13 @@ async function startEndless() {
   ]);
   const caller = await startSidecar(stage, [...flags, "--service", "client.default"]);
   await untilKnown(caller, "endless");
-  return { service, manager, caller, callee };
+  return { service, caller, callee };
 }
 
 test.each(["caller", "callee"] as const)(
   "calls that outlast the drain time of the %s's sidecar end with UNAVAILABLE, not as a success",
   async (which) => {
-    const { service, manager, ...sidecars } = await startEndless();
+    const { service, ...sidecars } = await startEndless(stages[which]);
     const client = new Http2Client(sidecars.caller.outbound);
     const open = (headers: Readonly<Record<string, string>>) =>
       client.session.request({ ":authority": "endless:8000", ...headers });
@@ -93,8 +97,6 @@ test.each(["caller", "callee"] as const)(
     expect(await child.exited).toBe(0);
     client.close();
     service.close();
-    for (const { running } of [sidecars.caller, sidecars.callee]) running.child.kill("SIGKILL");
-    manager.child.kill("SIGKILL");
   },
   60_000,
 );

@@ -1,6 +1,6 @@
 /**
- * bun run bench [capture] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [slow] [soak] [tcp] [tls]
- *   [workers] [--rounds N] [--seconds N] [--connections 1,8]
+ * bun run bench [capture] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop] [slow] [soak]
+ *   [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -14,6 +14,7 @@ import { benchGrpc, benchH2 } from "./h2.ts";
 import { benchHop } from "./hop.ts";
 import { benchLog } from "./log.ts";
 import { benchMemory } from "./memory.ts";
+import { benchOpenLoop } from "./open-loop.ts";
 import { benchSlow } from "./slow.ts";
 import { benchSoak } from "./soak.ts";
 import { benchTcp } from "./tcp.ts";
@@ -46,6 +47,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   hop: () => benchHop({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),
+  openloop: () => benchOpenLoop({ ...options, rounds: rounds(5), seconds: seconds(2) }),
   slow: () => benchSlow(),
   soak: async () => {
     if (!(await benchSoak(seconds(600)))) process.exitCode = 1;

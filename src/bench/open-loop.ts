@@ -38,7 +38,7 @@ const CONNECTIONS = 32;
 const WARM_UP = { rate: 5_000, ourSeconds: 8, seconds: 1 } as const;
 /** How much slower than the best peer ours may be in the slowest hundredth. */
 const ALLOWED_MS = 0.2;
-/** Beyond either a round is disturbed: the client's lateness, what others had of the proxies' core. */
+/** Beyond either a round is disturbed: how late the client is, what others had of the core. */
 const LATE_MS = 0.2;
 const OTHERS_SHARE = 0.1;
 /** Of /proc/stat. */

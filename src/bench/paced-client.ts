@@ -10,7 +10,7 @@ import { quantile } from "./measure.ts";
 import { openHttp1, openHttp2, type PacedConnection } from "./paced-connection.ts";
 
 /** Of the beginning, in which this client compiles itself, nothing is counted. */
-const LEAD_IN_MS = 500;
+const LEAD_IN_MS = 1_000;
 /** After the last request: what is not answered by then has failed. */
 const GRACE_MS = 2_000;
 
@@ -61,14 +61,20 @@ class Run {
   }
 
   /** Ends when all is answered, or given up. */
-  async done(): Promise<void> {
+  done(): Promise<void> {
     const last = this.#start + this.#count * this.#gapMs + GRACE_MS;
-    while (this.#ended < this.#count && performance.now() < last) {
-      this.#poll(performance.now());
-      await new Promise(setImmediate);
-    }
-    const missing = this.#count - this.#ended;
-    if (missing > 0) this.#fail(missing, `not answered, ${this.#count - this.#sent} not sent`);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const turn = (): void => {
+      const now = performance.now();
+      this.#poll(now);
+      if (this.#ended < this.#count && now < last) setImmediate(turn);
+      else resolve();
+    };
+    turn();
+    return promise.then(() => {
+      const missing = this.#count - this.#ended;
+      if (missing > 0) this.#fail(missing, `not answered, ${this.#count - this.#sent} not sent`);
+    });
   }
 
   #fail(count: number, failure: string): void {

@@ -1,0 +1,103 @@
+/**
+ * The attributes of one exchange.
+ *
+ *     compiled expression ──read(slot)──▶ AttributeBag ─┬─ a view of the exchange itself: extracts a
+ *                                                       │  value when it is read, keeps nothing
+ *                                                       ├─ MutableBag: values set one by one
+ *                                                       └─ TrackedBag: another bag, and what was read
+ *
+ * Nothing is extracted that no rule reads, and an absent attribute costs a comparison.
+ */
+import { Fault } from "./fault.ts";
+import type { TypedValue, Value, ValueType } from "./value.ts";
+import type { Attribute, Vocabulary } from "./vocabulary.ts";
+
+/** Undefined: the exchange has no such attribute. A Fault: it has one, of another type. */
+export type Reading = Value | Fault | undefined;
+
+export interface AttributeBag {
+  /** The value in the form of the type that the vocabulary declares for `slot`. */
+  read(slot: number): Reading;
+}
+
+/** What carries a value on the wire: several types of the vocabulary are text there. */
+export type WireType = "STRING" | "INT64" | "DOUBLE" | "BOOL" | "TIMESTAMP" | "DURATION" | "BYTES";
+
+/** A value as a message has it: BYTES is an IP_ADDRESS of any length. */
+export interface WireValue {
+  readonly type: WireType | "STRING_MAP";
+  readonly value: Value;
+}
+
+const carriers: Readonly<Record<ValueType, WireValue["type"]>> = {
+  STRING: "STRING",
+  DNS_NAME: "STRING",
+  EMAIL_ADDRESS: "STRING",
+  URI: "STRING",
+  INT64: "INT64",
+  DOUBLE: "DOUBLE",
+  BOOL: "BOOL",
+  TIMESTAMP: "TIMESTAMP",
+  IP_ADDRESS: "BYTES",
+  DURATION: "DURATION",
+  STRING_MAP: "STRING_MAP",
+};
+
+export function carrierOf(type: ValueType): WireValue["type"] {
+  return carriers[type];
+}
+
+/** For what comes by wire, command line or test; and for what is laid over another bag. */
+export class MutableBag implements AttributeBag {
+  readonly vocabulary: Vocabulary;
+  readonly #values: Reading[];
+  readonly #base: AttributeBag | undefined;
+
+  /** Reads fall through to `base` where nothing was set here. */
+  constructor(vocabulary: Vocabulary, base?: AttributeBag) {
+    this.vocabulary = vocabulary;
+    this.#values = new Array<Reading>(vocabulary.size).fill(undefined);
+    this.#base = base;
+  }
+
+  read(slot: number): Reading {
+    const value = this.#values[slot];
+    return value === undefined && this.#base !== undefined ? this.#base.read(slot) : value;
+  }
+
+  /** False where the vocabulary has no such name. */
+  set(name: string, { type, value }: WireValue): boolean {
+    const attribute = this.vocabulary.find(name);
+    if (attribute === undefined) return false;
+    this.#values[attribute.slot] =
+      carrierOf(attribute.type) === type ? value : wrongType(attribute, value);
+    return true;
+  }
+
+  /** The same for values of the vocabulary's own types. */
+  setTyped(name: string, { type, value }: TypedValue): boolean {
+    return this.set(name, { type: carrierOf(type), value });
+  }
+
+  setSlot(slot: number, value: Value | undefined): void {
+    this.#values[slot] = value;
+  }
+
+  clear(): void {
+    this.#values.fill(undefined);
+  }
+
+  /** What was set here, by name; not what the base has. */
+  *entries(): Iterable<readonly [attribute: Attribute, value: Value]> {
+    for (const attribute of this.vocabulary.attributes) {
+      const value = this.#values[attribute.slot];
+      if (value !== undefined && !(value instanceof Fault)) yield [attribute, value];
+    }
+  }
+}
+
+function wrongType({ type }: Attribute, value: Value): Fault {
+  const text = typeof value === "object" ? "…" : String(value).slice(0, 64);
+  const target = carrierOf(type) === "STRING" ? "string" : type;
+  return new Fault(`error converting value to ${target}: '${text}'`);
+}

@@ -34,7 +34,7 @@ test("what is encoded is decoded, whatever part of the global list the reader kn
   expect(decoded).toEqual({ ok: true, values, left: [] });
 });
 
-test("an attribute that cannot be decoded reads as absent; a delta with one is refused whole", () => {
+test("what cannot be decoded reads as absent; a delta with such a part is refused whole", () => {
   const message = create(CompressedAttributesSchema, {
     words: ["a", "b"],
     strings: { [-1]: 999, [-2]: -1 },

@@ -1,7 +1,7 @@
 /**
  * The attributes of one exchange.
  *
- *     compiled expression ──read(slot)──▶ AttributeBag ─┬─ a view of the exchange itself: extracts a
+ *     compiled expression ──read(slot)──▶ AttributeBag ─┬─ a view of the exchange: extracts a
  *                                                       │  value when it is read, keeps nothing
  *                                                       ├─ MutableBag: values set one by one
  *                                                       └─ TrackedBag: another bag, and what was read

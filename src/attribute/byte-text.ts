@@ -54,7 +54,7 @@ export function byteLength(text: string): number {
   return length;
 }
 
-/** Negative, 0 or positive, by bytes: the order of `<` on code units is another one above U+D7FF. */
+/** Negative, 0 or positive, by bytes: `<` goes by code units, which differ above U+D7FF. */
 export function compareText(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {

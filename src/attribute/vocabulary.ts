@@ -42,7 +42,7 @@ export class Vocabulary {
   }
 }
 
-/** Several manifests as one; the first declaration of a name counts, a different later one is told. */
+/** Several manifests as one; a name's first declaration counts, a different later one is told. */
 export function mergeManifests(
   manifests: Iterable<Iterable<readonly [name: string, type: ValueType]>>,
 ): { readonly vocabulary: Vocabulary; readonly conflicts: readonly VocabularyConflict[] } {

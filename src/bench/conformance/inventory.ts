@@ -18,6 +18,10 @@ import { adapterSuites } from "./mixer-adapters.ts";
 import { outputSuites } from "./mixer-adapters-output.ts";
 import { redisSuites } from "./mixer-adapters-redis.ts";
 import { adapterTableSuites } from "./mixer-adapters-tables.ts";
+import { expressionSuites } from "./mixer-expressions.ts";
+import { functionSuites } from "./mixer-functions.ts";
+import { expressionParserSuites } from "./mixer-parser.ts";
+import { wireSuites } from "./mixer-wire.ts";
 import { smugglingSuites } from "./smuggling.ts";
 import type { Suite } from "./suite.ts";
 import { wireResponseSuites } from "./wire-responses.ts";
@@ -43,6 +47,10 @@ export const suites: readonly Suite[] = [
   ...redisSuites,
   ...outputSuites,
   ...adapterTableSuites,
+  ...expressionSuites,
+  ...wireSuites,
+  ...expressionParserSuites,
+  ...functionSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

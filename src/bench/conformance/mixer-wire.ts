@@ -1,0 +1,131 @@
+/** CompressedAttributes as bytes: what they decode to, what reading them refers to. */
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  AttributesSchema,
+  CompressedAttributesSchema,
+} from "../../api/gen/istio/mixer/v1/attributes_pb.ts";
+import {
+  CheckRequestSchema,
+  CheckResponseSchema,
+  ReportRequestSchema,
+} from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
+import {
+  type AttributeValues,
+  applyDelta,
+  decodeAttributes,
+  encodeAttributes,
+} from "../../attribute/attribute-message.ts";
+import { MutableBag, type WireValue } from "../../attribute/bag.ts";
+import { globalWords } from "../../attribute/global-dictionary.ts";
+import { TrackedBag } from "../../attribute/reference.ts";
+import type { StringMap, ValueType } from "../../attribute/value.ts";
+import { Vocabulary } from "../../attribute/vocabulary.ts";
+import { readVectors } from "./http-vector.ts";
+import { type Typed, wireValue } from "./mixer-expressions.ts";
+import { type Suite, type SuiteResult, Verdicts } from "./suite.ts";
+
+interface Case {
+  readonly kind: string;
+  readonly test: string;
+  readonly wire_hex?: string;
+  readonly global_words?: readonly string[] | "real" | null;
+  readonly attributes?: Readonly<Record<string, Typed>>;
+  readonly error?: string;
+  readonly lookups?: readonly { readonly name: string; readonly found: boolean }[];
+  readonly access?: readonly { readonly get: string; readonly key?: string }[];
+  readonly referenced?: readonly object[];
+}
+
+function run(path: string): Promise<SuiteResult> {
+  const verdicts = new Verdicts();
+  for (const one of readVectors<{ cases: readonly Case[] }>(path).cases) {
+    const judge = judges[one.kind];
+    const name = `${one.kind} ${one.test}`;
+    if (judge === undefined || one.wire_hex === undefined)
+      verdicts.skip(name, `cases of kind ${one.kind} are not read yet`);
+    else verdicts.judge(name, judge(one, Uint8Array.fromHex(one.wire_hex)));
+  }
+  return Promise.resolve(verdicts.result());
+}
+
+type Judge = (one: Case, bytes: Uint8Array) => string | undefined;
+
+const judges: Readonly<Record<string, Judge>> = {
+  decode: (one, bytes) => {
+    const message = fromBinary(CompressedAttributesSchema, bytes);
+    const decoded = applyDelta(new Map(), message, listsOf(one, message.words));
+    if (one.error !== undefined)
+      return !decoded.ok && decoded.message === one.error ? undefined : JSON.stringify(decoded);
+    return decoded.ok ? difference(one, decoded.values) : decoded.message;
+  },
+  encode: (one) => {
+    const entries = Object.entries(one.attributes ?? {});
+    const message = encodeAttributes(entries.map(([name, value]) => [name, wireValue(value)]));
+    const decoded = decodeAttributes(message, { words: message.words, global: globalWords });
+    return decoded.ok ? difference(one, decoded.values) : decoded.message;
+  },
+  lookup: judgeLookups,
+  references: judgeLookups,
+  check_request: (_, bytes) =>
+    same(bytes, toBinary(CheckRequestSchema, fromBinary(CheckRequestSchema, bytes))),
+  check_response: (_, bytes) =>
+    same(bytes, toBinary(CheckResponseSchema, fromBinary(CheckResponseSchema, bytes))),
+  report_request_message: (_, bytes) =>
+    same(bytes, toBinary(ReportRequestSchema, fromBinary(ReportRequestSchema, bytes))),
+  attributes_uncompressed: (_, bytes) =>
+    same(bytes, toBinary(AttributesSchema, fromBinary(AttributesSchema, bytes))),
+};
+
+function judgeLookups(one: Case, bytes: Uint8Array): string | undefined {
+  const message = fromBinary(CompressedAttributesSchema, bytes);
+  const decoded = decodeAttributes(message, listsOf(one, message.words));
+  if (!decoded.ok) return decoded.message;
+  const reads: readonly {
+    readonly get: string;
+    readonly key?: string;
+    readonly found?: boolean;
+  }[] = one.access ?? (one.lookups ?? []).map(({ name, found }) => ({ get: name, found }));
+  const vocabulary = new Vocabulary(
+    reads.map(
+      ({ get }) => [get, (decoded.values.get(get)?.type ?? "STRING") as ValueType] as const,
+    ),
+  );
+  const bag = new MutableBag(vocabulary);
+  for (const [name, value] of decoded.values) bag.set(name, value);
+  const tracked = new TrackedBag(vocabulary, bag);
+  for (const { get, key, found } of reads) {
+    const value = tracked.read(vocabulary.find(get)!.slot);
+    if (found !== undefined && (value !== undefined) !== found) return `${get} is wrong`;
+    if (key !== undefined) (value as StringMap).get(key);
+  }
+  const references = tracked
+    .references()
+    .map(({ name, condition, mapKey }) => JSON.stringify([name, condition, mapKey ?? null]));
+  const wanted = (one.referenced ?? []).map((entry) => {
+    const { name, condition, map_key = null } = entry as Record<string, string | null>;
+    return JSON.stringify([name, condition, map_key]);
+  });
+  return references.sort().join() === wanted.sort().join() ? undefined : references.join();
+}
+
+function listsOf({ global_words: global }: Case, words: readonly string[]) {
+  return { words, global: global === "real" ? globalWords : (global ?? []) };
+}
+
+function difference(one: Case, values: AttributeValues): string | undefined {
+  const wanted = Object.entries(one.attributes ?? {}).map(
+    ([name, value]) => [name, wireValue(value)] as const,
+  );
+  const text = (entries: Iterable<readonly [string, WireValue]>): string =>
+    [...entries]
+      .map(([name, value]) => `${name} ${Bun.inspect(value)}`)
+      .sort()
+      .join();
+  return text(wanted) === text(values) ? undefined : text(values);
+}
+
+function same(a: Uint8Array, b: Uint8Array): string | undefined {
+  return a.length === b.length ? undefined : `${b.toHex()} is of another length`;
+}
+
+export const wireSuites: readonly Suite[] = [{ file: "mixer/attribute_wire.json", run }];

@@ -93,6 +93,8 @@ test("references name gaps and values, and of maps the keys", () => {
     { name: "m", condition: "ABSENCE", mapKey: "none" },
   ]);
   expect(encodeReferences(fork.references(), 0).words).toEqual(["a", "b", "m", "k", "none"]);
+  (fork.read(2) as StringMap).get("later");
+  expect(tracked.references()).toHaveLength(4);
   (fork.read(2) as StringMap).entries();
   expect([tracked.nameable, fork.nameable]).toEqual([true, false]);
 });

@@ -3,8 +3,8 @@
  *
  *     compiled expression ──read(slot)──▶ AttributeBag ─┬─ a view of the exchange: extracts a
  *                                                       │  value when it is read, keeps nothing
- *                                                       ├─ MutableBag: values set one by one
- *                                                       └─ TrackedBag: another bag, and what was read
+ *                                                       ├─ MutableBag: what was set
+ *                                                       └─ TrackedBag: notes what is read
  *
  * Nothing is extracted that no rule reads, and an absent attribute costs a comparison.
  */

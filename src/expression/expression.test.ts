@@ -69,6 +69,13 @@ test("what is wrong is said with its place", () => {
     expect([source, evaluate(source)]).toEqual([source, message]);
 });
 
+test("operators of one rank go from left to right", () => {
+  const compiled = compileExpression('a | b + "c" | a == "x"', vocabulary);
+  expect(compiled.ok && compiled.expression.canonical).toBe(
+    'EQ(OR(ADD(OR($a, $b), "c"), $a), "x")',
+  );
+});
+
 test("hostile text is refused, not followed down", () => {
   for (const source of ["(".repeat(10_000), "!".repeat(10_000), `n${"+n".repeat(8_000)}`])
     expect(String(evaluate(source))).toContain(source.length > 16_384 ? "more than" : "than");

@@ -28,7 +28,7 @@ export type Node =
 const TEXT_MAX = 16_384;
 /** Of parentheses, brackets and unary operators; and of operators in a row. */
 const DEPTH_MAX = 100;
-const OPERATORS_MAX = 1_000;
+const OPERATORS_MAX = 200;
 
 const binary: ReadonlyMap<string, readonly [precedence: number, name: string]> = new Map([
   ["||", [1, "LOR"]],

@@ -2,7 +2,7 @@
  * Networks as operators write them (10.0.0.0/8, 2001:db8::/32, or one address), asked whether an
  * address is in one. A look-up costs as many steps as there are different lengths of prefixes.
  */
-import { parseIp, shortest } from "../policy/ip-text.ts";
+import { parseIpAddress, shortestIpAddress } from "../attribute/ip-address.ts";
 
 export interface IpPrefix {
   /** 4 or 16, without bits beyond the length. */
@@ -13,8 +13,9 @@ export interface IpPrefix {
 /** Undefined: neither an address nor a network. Bits beyond the length are dropped. */
 export function parseIpPrefix(text: string): IpPrefix | undefined {
   const slash = text.indexOf("/");
-  const octets = parseIp(slash === -1 ? text : text.slice(0, slash));
-  if (octets === undefined) return undefined;
+  const address = parseIpAddress(slash === -1 ? text : text.slice(0, slash));
+  if (address === undefined) return undefined;
+  const octets = shortestIpAddress(address);
   if (slash === -1) return { octets, length: octets.length * 8 };
   const suffix = text.slice(slash + 1);
   if (!/^(0|[1-9]\d{0,2})$/.test(suffix)) return undefined;
@@ -39,7 +40,7 @@ export class IpPrefixSet {
 
   /** Of 4 or 16 octets; others are in no network. */
   has(address: Uint8Array): boolean {
-    const octets = shortest(address);
+    const octets = shortestIpAddress(address);
     if (octets.length === 4) {
       const number = numberOf(octets);
       for (const [length, known] of this.#short) {

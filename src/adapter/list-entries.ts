@@ -1,8 +1,8 @@
 /** What a list holds, read from lines or YAML, and whether a value is on it. */
 import { RE2JS } from "re2js";
 import { parse } from "yaml";
+import { parseIpAddress } from "../attribute/ip-address.ts";
 import type { TypedValue } from "../attribute/value.ts";
-import { parseIp } from "../policy/ip-text.ts";
 import { valueText } from "../policy/value-text.ts";
 import { IpPrefixSet, parseIpPrefix } from "./ip-prefix-set.ts";
 
@@ -62,7 +62,7 @@ function parsePrefix(text: string) {
 }
 
 function hasAddress(known: IpPrefixSet, value: TypedValue | undefined): boolean | "invalid" {
-  const octets = value?.type === "IP_ADDRESS" ? value.value : parseIp(valueText(value));
+  const octets = value?.type === "IP_ADDRESS" ? value.value : parseIpAddress(valueText(value));
   return octets?.length === 4 || octets?.length === 16 ? known.has(octets) : "invalid";
 }
 

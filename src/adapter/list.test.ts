@@ -1,8 +1,8 @@
 /** What a list lets through, where it comes from and what becomes of it; and the denier. */
 import { afterEach, expect, test } from "bun:test";
+import { parseIpAddress } from "../attribute/ip-address.ts";
 import type { TypedValue } from "../attribute/value.ts";
 import type { LocalHandler } from "../policy/adapter.ts";
-import { parseIp } from "../policy/ip-text.ts";
 import { adapterEnvironment, openLocal, problemsOf } from "../testing/adapter-environment.ts";
 import { expectLinear } from "../testing/growth.ts";
 import { denier } from "./denier.ts";
@@ -53,8 +53,8 @@ test.each<[networks: string[], inside: string[], outside: string[]]>([
   [["10.0.0.0/9", "10.200.0.0/16"], ["10.127.0.1", "10.200.9.9"], ["10.128.0.1"]],
 ])("the networks %j hold %j and not %j", (networks, inside, outside) => {
   const known = new IpPrefixSet(networks.map((network) => parseIpPrefix(network)!));
-  expect(inside.filter((address) => !known.has(parseIp(address)!))).toEqual([]);
-  expect(outside.filter((address) => known.has(parseIp(address)!))).toEqual([]);
+  expect(inside.filter((address) => !known.has(parseIpAddress(address)!))).toEqual([]);
+  expect(outside.filter((address) => known.has(parseIpAddress(address)!))).toEqual([]);
 });
 
 test.each([

@@ -1,10 +1,11 @@
 /** zipkin: spans to a Zipkin server, JSON of its API v2, under the ids that requests carry. */
+
+import { formatIpAddress } from "../attribute/ip-address.ts";
 import type { Timestamp } from "../attribute/value.ts";
 import { message } from "../dialect/schema/message.ts";
 import type { Place } from "../dialect/schema/place.ts";
 import { number } from "../dialect/schema/scalar.ts";
 import { type Environment, type RemoteHandler, remoteAdapter } from "../policy/adapter.ts";
-import { formatIp } from "../policy/ip-text.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
 import { type ReportResult, reported } from "../policy/result.ts";
 import type { AnyInstance, Instance } from "../policy/template.ts";
@@ -60,7 +61,7 @@ export function zipkinSpan(span: Instance<"tracespan">): string | undefined {
 }
 
 function endpoint(serviceName: string | undefined, ip: Uint8Array | undefined) {
-  const address = ip === undefined ? "" : formatIp(ip);
+  const address = ip === undefined || ip.length === 0 ? "" : formatIpAddress(ip);
   return {
     ...(serviceName !== undefined && { serviceName }),
     ...(address !== "" && { [address.includes(":") ? "ipv6" : "ipv4"]: address }),

@@ -59,6 +59,11 @@ function isMapped(bytes: Uint8Array): boolean {
   return bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
+/** Four octets of an IPv4 address in either length. */
+export function shortestIpAddress(bytes: Uint8Array): Uint8Array {
+  return bytes.length === 16 && isMapped(bytes) ? bytes.subarray(12) : bytes;
+}
+
 /** The same address; a.b.c.d and ::ffff:a.b.c.d are. */
 export function ipAddressesEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) {

@@ -1,24 +1,7 @@
 /** Values as text, and text compared with values. */
 import { expect, test } from "bun:test";
 import type { TypedValue } from "../attribute/value.ts";
-import { formatIp, parseIp } from "./ip-text.ts";
-import { durationText, plainNumber, sameText, timestampText, valueText } from "./value-text.ts";
-
-test.each<[nanoseconds: number | bigint, text: string]>([
-  [0, "0s"],
-  [1, "1ns"],
-  [-1, "-1ns"],
-  [999, "999ns"],
-  [1_500, "1.5µs"],
-  [12_345_678, "12.345678ms"],
-  [1_000_000_000, "1s"],
-  [61_000_000_000, "1m1s"],
-  [3_600_000_000_000, "1h0m0s"],
-  [90_061_500_000_000, "25h1m1.5s"],
-  [-(2n ** 63n), "-2562047h47m16.854775808s"],
-])("a duration of %p ns is written %p, as Go does", (nanoseconds, text) => {
-  expect(durationText(nanoseconds)).toBe(text);
-});
+import { plainNumber, sameText, timestampText, valueText } from "./value-text.ts";
 
 test.each([
   [5, "5"],
@@ -32,35 +15,6 @@ test.each([
   [Number.NaN, "NaN"],
 ])("the double %p is written %p, never with an exponent", (value, text) => {
   expect(plainNumber(value)).toBe(text);
-});
-
-test.each([
-  ["1.2.3.4", "1.2.3.4"],
-  ["::ffff:1.2.3.4", "1.2.3.4"],
-  ["::", "::"],
-  ["::1", "::1"],
-  ["2001:DB8::0:1", "2001:db8::1"],
-  ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
-  ["2001:0:0:1:0:0:0:1", "2001:0:0:1::1"],
-  ["2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
-  ["64:ff9b::1.2.3.4", "64:ff9b::102:304"],
-  ["1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"],
-])("the address %p is written %p", (written, text) => {
-  expect(formatIp(parseIp(written)!)).toBe(text);
-});
-
-test.each([
-  "",
-  "1.2.3",
-  "1.2.3.04",
-  "1.2.3.256",
-  "1::2::3",
-  "12345::",
-  ":1",
-  "1.2.3.4:80",
-  "::1%lo",
-])("%p is no address", (written) => {
-  expect(parseIp(written)).toBeUndefined();
 });
 
 const text = (value: string): TypedValue => ({ type: "STRING", value });

@@ -2,12 +2,10 @@
  * Values as text: for labels, counter keys and log fields, and compared with what an operator
  * wrote ("5", "1000ms", "a=b&c=d"). The forms are those of the original's adapters.
  */
-import type { Int64, StringMap, Timestamp, TypedValue } from "../attribute/value.ts";
+import { formatDuration } from "../attribute/duration.ts";
+import { formatIpAddress, ipAddressesEqual, parseIpAddress } from "../attribute/ip-address.ts";
+import type { StringMap, Timestamp, TypedValue } from "../attribute/value.ts";
 import { parseDuration } from "../model/validate-duration.ts";
-import { formatIp, parseIp, shortest } from "./ip-text.ts";
-
-const MILLISECOND = 1_000_000n;
-const SECOND = 1_000_000_000n;
 
 /** "" for what is absent; a map as "a=b&c=d", sorted. */
 export function valueText(of: TypedValue | undefined): string {
@@ -21,9 +19,9 @@ export function valueText(of: TypedValue | undefined): string {
     case "TIMESTAMP":
       return timestampText(of.value);
     case "IP_ADDRESS":
-      return formatIp(of.value);
+      return of.value.length === 0 ? "" : formatIpAddress(of.value);
     case "DURATION":
-      return durationText(of.value);
+      return formatDuration(of.value);
     case "STRING_MAP":
       return mapText(of.value);
     case "STRING":
@@ -43,7 +41,8 @@ export function valueText(of: TypedValue | undefined): string {
 export function sameText(a: TypedValue | undefined, b: TypedValue | undefined): boolean {
   if (isText(a)) return textEquals(a?.value ?? "", b);
   if (isText(b)) return textEquals(b?.value ?? "", a);
-  if (a?.type === "IP_ADDRESS" && b?.type === "IP_ADDRESS") return sameIp(a.value, b.value);
+  if (a?.type === "IP_ADDRESS" && b?.type === "IP_ADDRESS")
+    return ipAddressesEqual(a.value, b.value);
   return valueText(a) === valueText(b);
 }
 
@@ -63,8 +62,8 @@ export function textEquals(text: string, of: TypedValue | undefined): boolean {
     case "BOOL":
       return (of.value ? TRUE : FALSE).has(text);
     case "IP_ADDRESS": {
-      const octets = parseIp(text);
-      return octets === undefined ? text === valueText(of) : sameIp(octets, of.value);
+      const octets = parseIpAddress(text);
+      return octets === undefined ? text === valueText(of) : ipAddressesEqual(octets, of.value);
     }
     case "DURATION":
       return parseDuration(text) === BigInt(of.value);
@@ -83,10 +82,6 @@ const FALSE: ReadonlySet<string> = new Set(["0", "f", "F", "FALSE", "false", "Fa
 function readDouble(text: string): number | undefined {
   const plain = /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/i.test(text) && text.length <= 400;
   return plain ? Number(text) : undefined;
-}
-
-function sameIp(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(shortest(a), shortest(b)) === 0;
 }
 
 function mapEquals(text: string, map: StringMap): boolean {
@@ -118,32 +113,6 @@ export function timestampText({ seconds, nanos }: Timestamp): string {
   const whole = Number.isNaN(date.getTime()) ? "0001-01-01T00:00:00" : date.toISOString();
   const micros = String(Math.floor(nanos / 1_000)).padStart(6, "0");
   return `${whole.slice(0, 19)}.${micros}Z`;
-}
-
-/** As Go writes it: "1h0m0s", "1.5s", "12.345678ms", "100µs", "0s". Of nanoseconds. */
-export function durationText(nanoseconds: Int64): string {
-  const value = BigInt(nanoseconds);
-  const sign = value < 0n ? "-" : "";
-  const left = value < 0n ? -value : value;
-  if (left === 0n) return "0s";
-  if (left < 1_000n) return `${sign}${left}ns`;
-  if (left < MILLISECOND) return `${sign}${decimal(left, 1_000n)}µs`;
-  if (left < SECOND) return `${sign}${decimal(left, MILLISECOND)}ms`;
-  const minutes = left / (60n * SECOND);
-  const seconds = `${decimal(left % (60n * SECOND), SECOND)}s`;
-  if (minutes === 0n) return sign + seconds;
-  const hours = minutes / 60n;
-  return hours === 0n
-    ? `${sign}${minutes}m${seconds}`
-    : `${sign}${hours}h${minutes % 60n}m${seconds}`;
-}
-
-function decimal(value: bigint, unit: bigint): string {
-  const digits = String(unit).length - 1;
-  const fraction = String(value % unit)
-    .padStart(digits, "0")
-    .replace(/0+$/, "");
-  return fraction === "" ? String(value / unit) : `${value / unit}.${fraction}`;
 }
 
 /** As few digits as tell it apart, and never an exponent. */

@@ -1,7 +1,8 @@
 /** Values of the adapters' vectors, which carry the names of Go's types. */
+
+import { parseIpAddress } from "../../attribute/ip-address.ts";
 import { type TypedValue, toInt64 } from "../../attribute/value.ts";
 import { parseDuration } from "../../model/validate-duration.ts";
-import { parseIp } from "../../policy/ip-text.ts";
 import type { Dimensions } from "../../policy/template.ts";
 
 export interface VectorValue {
@@ -64,7 +65,7 @@ export function toTimestamp(text: string): { readonly seconds: number; readonly 
 
 function octetsOf({ hex, value }: VectorValue): Uint8Array {
   if (hex !== undefined) return Uint8Array.fromHex(hex);
-  return parseIp(String(value)) ?? new Uint8Array();
+  return parseIpAddress(String(value)) ?? new Uint8Array();
 }
 
 function durationOf({ ns, value }: VectorValue): bigint {

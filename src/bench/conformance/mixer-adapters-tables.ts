@@ -8,8 +8,8 @@ import { parseHostPort } from "../../adapter/host-port.ts";
 import { prometheus } from "../../adapter/prometheus.ts";
 import { dogstatsd, statsd, statsdLine } from "../../adapter/statsd.ts";
 import { stdio } from "../../adapter/stdio.ts";
+import { parseIpAddress } from "../../attribute/ip-address.ts";
 import type { TypedValue } from "../../attribute/value.ts";
-import { parseIp } from "../../policy/ip-text.ts";
 import type { AnyInstance, Dimensions } from "../../policy/template.ts";
 import { adapterEnvironment, openLocal, problemsOf } from "../../testing/adapter-environment.ts";
 import { captureLines } from "../../testing/capture-lines.ts";
@@ -133,7 +133,7 @@ function goValue(name: string, value: unknown): TypedValue {
   const address = /"(?:args":\["|net\.IP)([\d.]+|v4zero|v6loopback)"/.exec(text)?.[1];
   if (address !== undefined) {
     const written = { v4zero: "0.0.0.0", v6loopback: "::1" }[address] ?? address;
-    return { type: "IP_ADDRESS", value: parseIp(written) ?? new Uint8Array() };
+    return { type: "IP_ADDRESS", value: parseIpAddress(written) ?? new Uint8Array() };
   }
   if (text.includes('"time.Date"')) return { type: "TIMESTAMP", value: goDate(of) };
   if (text.includes('"$')) throw new Skip("a value is an expression of Go");

@@ -1,0 +1,29 @@
+/**
+ * What a handler is told: a template's fields as expressions. They are text here; each knows where
+ * it stands, so that what is found wrong with it later has its line and column. Spec table: mixer 3.1.
+ */
+import type { Position } from "../core/problem.ts";
+
+/** An expression of the policy language, not yet compiled. */
+export interface ExpressionText {
+  readonly source: string;
+  /** Of its first character. */
+  readonly at: Position;
+}
+
+/** Expressions by the names of the template's fields; maps and fields of fields nest. */
+export interface InstanceFields {
+  readonly [name: string]: ExpressionText | InstanceFields;
+}
+
+export interface Instance {
+  /** "instance", or the template's own, as "listentry". Part of its name. */
+  readonly writtenKind: string;
+  readonly template: string;
+  readonly templateAt: Position;
+  readonly fields: InstanceFields;
+  /** Where fields stand, by path ("dimensions", "subject.properties"); for fields that are unknown. */
+  readonly positions: Readonly<Record<string, Position>>;
+  /** Of a generator: attributes ─▶ expressions of its output (`$out.name`). */
+  readonly attributeBindings: Readonly<Record<string, ExpressionText>>;
+}

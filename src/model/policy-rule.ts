@@ -1,0 +1,55 @@
+/** When handlers are asked, and what they are told. Spec table: mixer 3.1. */
+import type { Position } from "../core/problem.ts";
+import type { FailPolicy, Handler } from "./handler.ts";
+import type { ExpressionText, Instance } from "./instance.ts";
+
+/** A name as it was written: "name", "name.kind", "name.namespace", "name.kind.namespace". */
+export interface Reference {
+  readonly name: string;
+  readonly at: Position;
+}
+
+export interface Action {
+  /** What header operations call it by; may be empty. */
+  readonly name: string;
+  /** Short form: the handler itself in place of its name. */
+  readonly handler: Reference | Handler;
+  readonly instances: readonly (Reference | Instance)[];
+  /** Each request that matches takes this many of its quotas, QuotaSpec or not; 0: none. */
+  readonly charge: number;
+  readonly at: Position;
+}
+
+export interface HeaderOperation {
+  readonly name: string;
+  readonly values: readonly ExpressionText[];
+  readonly operation: "replace" | "remove" | "append";
+  readonly at: Position;
+}
+
+export type Sampling =
+  | {
+      readonly by: "random";
+      /** What is hashed; undefined: chance. */
+      readonly attribute?: ExpressionText;
+      /** 0 to 1. */
+      readonly share: number;
+    }
+  | {
+      readonly by: "rate";
+      readonly windowMs: number;
+      /** So many in each window pass, and then one of `rate`. */
+      readonly unsampledMax: number;
+      readonly rate: number;
+    };
+
+export interface PolicyRule {
+  /** Undefined: always. */
+  readonly match: ExpressionText | undefined;
+  readonly actions: readonly Action[];
+  readonly requestHeaders: readonly HeaderOperation[];
+  readonly responseHeaders: readonly HeaderOperation[];
+  readonly sampling?: Sampling;
+  /** Of its checks and quotas; "closed" unless the author says otherwise. */
+  readonly failPolicy: FailPolicy;
+}

@@ -1,0 +1,95 @@
+/**
+ * What policy says about one exchange, and the questions that it is asked.
+ *
+ *   PolicyRuntime ──publish(policy)──▶ opens, keeps and closes handlers
+ *        │ current
+ *        ▼
+ *   PolicyEngine ──scopeOf(namespace)──▶ PolicyScope ──check · allocate · report──▶ Verdict
+ *
+ * A scope is prepared once for a namespace; a proxy asks it in place, a mixer by promises.
+ */
+import type { AttributeBag } from "../attribute/bag.ts";
+import type { DirectResponse } from "./result.ts";
+import type { StatusCode } from "./status-code.ts";
+
+export interface HeaderChange {
+  readonly name: string;
+  readonly value: string;
+  readonly operation: "replace" | "remove" | "append";
+}
+
+/** The answer to one Check; read before the next question is asked, and not kept. */
+export interface Verdict {
+  readonly code: StatusCode;
+  /** `handler:message` of each that failed, joined with ", ". */
+  readonly message: string;
+  /** The full name of the rule that denied first; empty if none did. */
+  readonly rule: string;
+  /** How long and how often it may be used again; 0: not. */
+  readonly validDurationMs: number;
+  readonly validUseCount: number;
+  readonly direct: DirectResponse | undefined;
+  readonly requestHeaders: readonly HeaderChange[];
+  readonly responseHeaders: readonly HeaderChange[];
+  /** Milliseconds after which a quota may grant again; 0: unknown or no quota. */
+  readonly retryAfterMs: number;
+  /** A rule that matched has actions that only the mixer can answer. */
+  readonly needsMixer: boolean;
+  /** The fail policy of those rules: "closed" if any says so. */
+  readonly mixerFailPolicy: "open" | "closed";
+}
+
+export interface QuotaQuestion {
+  /** The short name of an instance, in any case. */
+  readonly quota: string;
+  readonly amount: number;
+  readonly bestEffort: boolean;
+  /** Of the request; the quota's name is added. */
+  readonly dedupId: string;
+}
+
+export interface QuotaAnswer {
+  readonly granted: number;
+  readonly validDurationMs: number;
+  readonly code: StatusCode;
+  readonly message: string;
+  readonly rule: string;
+  readonly handler: string;
+}
+
+/** Rules of one namespace: those for all namespaces, then its own. */
+export interface PolicyScope {
+  /** Nothing to ask before forwarding. */
+  readonly checksNothing: boolean;
+  /** Nothing to tell afterwards. */
+  readonly reportsNothing: boolean;
+  /** Slots that any of its rules may read. */
+  readonly reads: ReadonlySet<number>;
+  /** In place: what the mixer answers is left to it (`needsMixer`). Charges are taken. */
+  check(bag: AttributeBag, nowMs: number): Verdict;
+  allocate(bag: AttributeBag, question: QuotaQuestion, nowMs: number): QuotaAnswer;
+  /** Instances are made now, and handed on now to handlers that only remember them. */
+  report(bag: AttributeBag): void;
+  /** All handlers, wherever they run; `onlyRemote`: those that a proxy of ours cannot ask. */
+  checkAll(bag: AttributeBag, options: AskOptions): Promise<Verdict>;
+  allocateAll(
+    bag: AttributeBag,
+    question: QuotaQuestion,
+    options: AskOptions,
+  ): Promise<QuotaAnswer>;
+  /** Several exchanges at once: one call for each handler and template. What went wrong. */
+  reportAll(bags: readonly AttributeBag[], options: AskOptions): Promise<readonly string[]>;
+}
+
+export interface AskOptions {
+  readonly nowMs: number;
+  readonly onlyRemote: boolean;
+}
+
+export interface PolicyEngine {
+  /** Counts publications: cached answers of another one are void. */
+  readonly generation: number;
+  scopeOf(namespace: string): PolicyScope;
+  /** By `context.reporter.kind` and the namespaces of source and destination (mixer 3.2). */
+  scopeFor(bag: AttributeBag): PolicyScope;
+}

@@ -1,6 +1,6 @@
 /**
- * What a handler is told: a template's fields as expressions. They are text here; each knows where
- * it stands, so that what is found wrong with it later has its line and column. Spec table: mixer 3.1.
+ * What a handler is told: the fields of a template as expressions. They are text here; each knows
+ * where it stands, so that what is found wrong with it later has its line and column.
  */
 import type { Position } from "../core/problem.ts";
 

@@ -1,6 +1,6 @@
 /**
- * bun run bench [capture] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop] [slow] [soak]
- *   [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
+ * bun run bench [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop] [slow]
+ *   [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -8,6 +8,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchCapture } from "./capture.ts";
+import { benchEdge } from "./edge.ts";
 import { benchFlood } from "./flood.ts";
 import { benchH1 } from "./h1.ts";
 import { benchGrpc, benchH2 } from "./h2.ts";
@@ -40,6 +41,7 @@ const rounds = (usual: number): number => Number(values.rounds || usual);
 const seconds = (usual: number): number => Number(values.seconds || usual);
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   capture: () => benchCapture({ ...options, rounds: rounds(5), seconds: seconds(1) }),
+  edge: () => benchEdge({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   flood: () => benchFlood({ ...options, rounds: rounds(3), seconds: seconds(1) }),
   h1: () => benchH1({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   h2: () => benchH2({ ...options, rounds: rounds(5), seconds: seconds(2) }),

@@ -21,10 +21,10 @@ import {
 } from "./peer.ts";
 import { pathRules, serviceRules } from "./rule-set.ts";
 
-/** Who is compared with whom. */
 /** A proxy that has started gives memory back a little later. */
 const SETTLING_MS = 4_000;
 
+/** Who is compared with whom. */
 const pairs: readonly (readonly [string, string])[] = [
   ["mesh", "haproxy"],
   ["mesh", "nginx"],
@@ -55,7 +55,10 @@ export async function benchH1(options: H1Options): Promise<void> {
     running.push(upstream);
     const peers = await startPeers(directory, upstream.port, options);
     running.push(...peers);
-    await report(peers, options);
+    await reportPeers(peers, options, {
+      url: ({ port }) => `http://127.0.0.1:${port}/route/9`,
+      host: HOST,
+    });
   } finally {
     for (const peer of running.reverse()) await peer.stop();
     rmSync(directory, { recursive: true, force: true });
@@ -110,12 +113,23 @@ async function startPeers(
   return peers;
 }
 
-async function report(peers: readonly Peer[], options: H1Options): Promise<void> {
+/** What peers are asked for. */
+export interface Target {
+  readonly url: (peer: Peer) => string;
+  readonly host: string;
+}
+
+/** Measures peers in turns, and prints tables and ratios. */
+export async function reportPeers(
+  peers: readonly Peer[],
+  options: H1Options,
+  { url, host }: Target,
+): Promise<void> {
   await Bun.sleep(SETTLING_MS);
   printMemory("idle", peers);
   const load = (peer: Peer, connections: number, seconds: number) => ({
-    url: `http://127.0.0.1:${peer.port}/route/9`,
-    host: HOST,
+    url: url(peer),
+    host,
     connections,
     seconds,
   });

@@ -104,7 +104,10 @@ spec:
   rules:
   - host: ${HOST}
     http:
-      paths: [{ path: /, pathType: Prefix, backend: { service: { name: svc, port: { number: 80 } } } }]
+      paths:
+      - path: /
+        pathType: Prefix
+        backend: { service: { name: svc, port: { number: 80 } } }
 `;
 
 function startGateway(

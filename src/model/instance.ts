@@ -22,7 +22,7 @@ export interface Instance {
   readonly template: string;
   readonly templateAt: Position;
   readonly fields: InstanceFields;
-  /** Where fields stand, by path ("dimensions", "subject.properties"); for fields that are unknown. */
+  /** Where fields stand, by path ("dimensions", "subject.properties"); for unknown ones. */
   readonly positions: Readonly<Record<string, Position>>;
   /** Of a generator: attributes ─▶ expressions of its output (`$out.name`). */
   readonly attributeBindings: Readonly<Record<string, ExpressionText>>;

@@ -12,12 +12,21 @@ export interface Reference {
 export interface Action {
   /** What header operations call it by; may be empty. */
   readonly name: string;
-  /** Short form: the handler itself in place of its name. */
+  /** Short form: the handler itself in place of its name, which then is `inlineName`. */
   readonly handler: Reference | Handler;
+  /** The same. */
   readonly instances: readonly (Reference | Instance)[];
   /** Each request that matches takes this many of its quotas, QuotaSpec or not; 0: none. */
   readonly charge: number;
   readonly at: Position;
+}
+
+/**
+ * The name of what a rule has in place of a reference, of the kind "handler" or "instance":
+ * "limit[0]" of its first action, "limit[0][1]" of that action's second instance.
+ */
+export function inlineName(rule: string, action: number, instance?: number): string {
+  return instance === undefined ? `${rule}[${action}]` : `${rule}[${action}][${instance}]`;
 }
 
 export interface HeaderOperation {

@@ -62,9 +62,26 @@ export interface ResolvedAction {
 export interface ResolvedHeaderOperation {
   readonly name: string;
   readonly operation: "replace" | "remove" | "append";
-  /** One for each value; a value that fails or is empty is skipped. */
+  /** One for each value; a value that fails or is empty is skipped. May read `outputs`. */
   readonly values: readonly Expression[];
 }
+
+/** What a check said beyond yes and no, as header operations read it: `action.output.field`. */
+export interface ActionOutput {
+  /** Of the bag that header operations are evaluated on: beyond those of the vocabulary. */
+  readonly slot: number;
+  /** Where in `actions` it is. */
+  readonly action: number;
+  /** As the template has it. */
+  readonly field: string;
+}
+
+export type ResolvedSampling =
+  | (Omit<Extract<Sampling, { by: "random" }>, "attribute"> & {
+      /** What is hashed; undefined: chance. */
+      readonly attribute: Expression | undefined;
+    })
+  | Extract<Sampling, { by: "rate" }>;
 
 export interface ResolvedRule {
   /** "name.rule.namespace" */
@@ -74,12 +91,14 @@ export interface ResolvedRule {
   /** Undefined: always. */
   readonly match: Expression | undefined;
   readonly failPolicy: FailPolicy;
-  readonly sampling: Sampling | undefined;
+  readonly sampling: ResolvedSampling | undefined;
   /** In the order of the rule. An action of several varieties is one for each. */
   readonly actions: readonly ResolvedAction[];
   readonly requestHeaders: readonly ResolvedHeaderOperation[];
   readonly responseHeaders: readonly ResolvedHeaderOperation[];
-  /** "mixer" if any of its actions has to be asked there. */
+  /** Those that its header operations read. */
+  readonly outputs: readonly ActionOutput[];
+  /** "mixer": all of its actions have to be asked there; "both": some. */
   readonly runsAt: "proxy" | "mixer" | "both";
 }
 

@@ -1,4 +1,5 @@
 /** What adapters answer to the three questions of the mixer: may it, how much, and take note. */
+import type { Value } from "../attribute/value.ts";
 import { StatusCode } from "./status-code.ts";
 
 /** An answer in place of the upstream's, with headers that the adapter chose. */
@@ -19,6 +20,8 @@ export interface CheckResult {
   /** The adapter could not judge: no denial, the fail policy of the rule applies. */
   readonly isFault: boolean;
   readonly direct?: DirectResponse;
+  /** Of a template with an output: its fields, which header operations may read. */
+  readonly output?: Readonly<Record<string, Value>>;
 }
 
 export interface QuotaRequest {

@@ -24,7 +24,7 @@ export interface Fields {
 export interface Template {
   readonly variety: Variety;
   readonly fields: Fields;
-  /** Of a generator: what `$out.name` may refer to. */
+  /** Of a generator: what `$out.name` may refer to. Of a check: `action.output.name`. */
   readonly output?: Readonly<Record<string, ValueType>>;
 }
 

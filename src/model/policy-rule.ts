@@ -39,10 +39,13 @@ export interface HeaderOperation {
 export type Sampling =
   | {
       readonly by: "random";
-      /** What is hashed; undefined: chance. */
+      /** A number of parts in `denominator` that counts instead of `share`; no number: none pass. */
       readonly attribute?: ExpressionText;
       /** 0 to 1. */
       readonly share: number;
+      readonly denominator: 100 | 10_000 | 1_000_000;
+      /** By chance; else by the request's x-request-id where it has one, so that rules agree. */
+      readonly independent: boolean;
     }
   | {
       readonly by: "rate";

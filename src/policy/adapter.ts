@@ -13,25 +13,34 @@ import type { Log } from "../core/log.ts";
 import type { Place } from "../dialect/schema/place.ts";
 import type { MetricScope } from "../telemetry/metrics.ts";
 import type { Exposition } from "./exposition.ts";
-import type { CheckResult, QuotaRequest, QuotaResult, ReportResult } from "./result.ts";
+import type {
+  CheckResult,
+  GenerateResult,
+  QuotaRequest,
+  QuotaResult,
+  ReportResult,
+} from "./result.ts";
 import type { AnyInstance, TemplateName } from "./template.ts";
 
-interface Questions<Check, Quota, Report> {
+interface Questions<Check, Quota, Report, Generate> {
   /** Templates of checks. */
   check?(instance: AnyInstance): Check;
   /** Templates of quotas. */
   allocate?(instance: AnyInstance, request: QuotaRequest): Quota;
   /** Templates of reports. */
   report?(instances: readonly AnyInstance[]): Report;
+  /** Templates of generators. */
+  generate?(instance: AnyInstance): Generate;
   /** Lets go of files, connections and timers; nothing is asked any more. Twice is once. */
   close(): void;
 }
 
-export type LocalHandler = Questions<CheckResult, QuotaResult, ReportResult>;
+export type LocalHandler = Questions<CheckResult, QuotaResult, ReportResult, GenerateResult>;
 export type RemoteHandler = Questions<
   Promise<CheckResult>,
   Promise<QuotaResult>,
-  Promise<ReportResult>
+  Promise<ReportResult>,
+  Promise<GenerateResult>
 >;
 
 export interface Environment {

@@ -25,6 +25,8 @@ export interface ResolvedHandler {
   /** Equal where an opened handler may be kept, with its counters and quotas. */
   readonly signature: string;
   readonly failPolicy: FailPolicy | undefined;
+  /** Of one call; undefined or 0: a second. */
+  readonly timeoutMs?: number;
 }
 
 export interface ResolvedInstance {

@@ -77,3 +77,10 @@ export function quotaFault(code: StatusCode, message: string): QuotaResult {
 
 /** All was reported. */
 export const reported: ReportResult = [];
+
+/** What a generator found out: its template's output, as far as it is known. */
+export interface GenerateResult {
+  readonly output: Readonly<Record<string, Value>>;
+  /** Empty, unless it could not find out: then the fail policy applies. */
+  readonly fault: string;
+}

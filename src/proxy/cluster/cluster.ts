@@ -24,6 +24,7 @@ import type { NameMembers } from "./name-members.ts";
 import type { OriginalDestinations } from "./original-destination.ts";
 import type { OutlierPolicy } from "./outlier.ts";
 import type { RequestStats } from "./request-stats.ts";
+import { type ServiceName, serviceNameOf } from "./service-name.ts";
 
 export interface ClusterSettings {
   /** "outbound|9080|version=v1|reviews.default.svc.cluster.local" */
@@ -82,6 +83,7 @@ export interface ClusterLifetime {
 export class Cluster {
   readonly name: string;
   readonly settings: ClusterSettings;
+  readonly serviceName: ServiceName;
   readonly state: ClusterState;
   readonly limits: Limits;
   readonly stats: ClusterStats;
@@ -103,6 +105,7 @@ export class Cluster {
   constructor(settings: ClusterSettings, state: ClusterState, sources: ClusterSources) {
     this.name = settings.name;
     this.settings = settings;
+    this.serviceName = serviceNameOf(settings.service);
     this.state = state;
     this.limits = new Limits(settings.maxima, state.usage, state.stats);
     this.stats = state.stats;

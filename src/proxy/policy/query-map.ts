@@ -11,19 +11,29 @@ export class QueryMap implements StringMap {
   }
 
   get(key: string): string | undefined {
-    for (const [name, value] of this.entries()) if (name === key) return value;
+    for (const [name, value] of parameters(this.#query)) if (name === key) return value;
     return undefined;
   }
 
   *entries(): Iterable<readonly [key: string, value: string]> {
-    const query = this.#query;
-    for (let at = 0; at < query.length; ) {
-      let end = query.indexOf("&", at);
-      if (end === -1) end = query.length;
-      const equals = query.indexOf("=", at);
-      const nameEnd = equals === -1 || equals > end ? end : equals;
-      if (nameEnd > at) yield [query.slice(at, nameEnd), query.slice(Math.min(nameEnd + 1, end), end)];
-      at = end + 1;
+    const seen = new Set<string>();
+    for (const parameter of parameters(this.#query)) {
+      if (seen.has(parameter[0])) continue;
+      seen.add(parameter[0]);
+      yield parameter;
     }
+  }
+}
+
+/** "a=1&b" is a: "1" and b: "". */
+function* parameters(query: string): Iterable<readonly [name: string, value: string]> {
+  for (let at = 0; at < query.length; ) {
+    const ampersand = query.indexOf("&", at);
+    const end = ampersand === -1 ? query.length : ampersand;
+    const part = query.slice(at, end);
+    const equals = part.indexOf("=");
+    if (equals === -1 && part !== "") yield [part, ""];
+    else if (equals > 0) yield [part.slice(0, equals), part.slice(equals + 1)];
+    at = end + 1;
   }
 }

@@ -1,0 +1,50 @@
+/**
+ * Who runs a service, in the names that rules know workloads by. Ours are what the proxy was
+ * started with, or what an endpoint was registered with.
+ *
+ *   service reviews.default.svc.cluster.local, version v1 ─▶ workload reviews-v1 of default
+ */
+import type { StringMap } from "../../attribute/value.ts";
+import type { ServiceName } from "../cluster/service-name.ts";
+
+export interface Workload {
+  /** "kubernetes://reviews-1x8k2m.default": of one running copy; "": not known. */
+  readonly uid: string;
+  /** "reviews-1x8k2m" */
+  readonly podName: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly workloadUid: string;
+  readonly owner: string;
+  readonly labels: StringMap;
+}
+
+export interface WorkloadFacts {
+  /** "reviews-1x8k2m.default"; "": not known. */
+  readonly id: string;
+  readonly service: ServiceName;
+  /** Where the service has none. */
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export function workloadOf({ id, service, namespace, labels }: WorkloadFacts): Workload {
+  const own = service.namespace === "" ? namespace : service.namespace;
+  const podName = id.replace(/\.[^.]*$/, "");
+  const { version = "" } = labels;
+  const served = version === "" ? service.name : `${service.name}-${version}`;
+  const name = service.name === "" ? podName : served;
+  const workloadUid = name === "" ? "" : `istio://${own}/workloads/${name}`;
+  const all = new Map(Object.entries(labels));
+  // What Istio's telemetry finds services by, which nobody has to write here.
+  if (!all.has("app") && service.name !== "") all.set("app", service.name);
+  return {
+    uid: id === "" ? "" : `kubernetes://${id}`,
+    podName,
+    namespace: own,
+    name,
+    workloadUid,
+    owner: workloadUid,
+    labels: all,
+  };
+}

@@ -35,7 +35,7 @@ import { serviceRules } from "./rule-set.ts";
 const RATES = [1_000, 5_000] as const;
 const CONNECTIONS = 32;
 /** Ours compiles what is hot while it serves; measured before that, it is the compiler's time. */
-const WARM_UP = { rate: 5_000, ourSeconds: 8, seconds: 1 } as const;
+const WARM_UP = { rate: 5_000, ourSeconds: 25, seconds: 1 } as const;
 /** How much slower than the best peer ours may be in the slowest hundredth. */
 const ALLOWED_MS = 0.2;
 /** Beyond either a round is disturbed: how late the client is, what others had of the core. */

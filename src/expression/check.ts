@@ -1,6 +1,9 @@
-/** Types of a tree, by the words that operators of Istio know. Both sides equal, none coerced. */
-import type { ValueType } from "../attribute/value.ts";
-import type { Vocabulary } from "../attribute/vocabulary.ts";
+/**
+ * Tree ─▶ the same with types, each derived once, by the words that operators of Istio know. Both
+ * sides of an operator have equal types; none is coerced.
+ */
+import type { Value, ValueType } from "../attribute/value.ts";
+import type { Attribute, Vocabulary } from "../attribute/vocabulary.ts";
 import { ExpressionFault } from "./lexer.ts";
 import { formatNode, type Node } from "./parser.ts";
 import { standardFunctions } from "./standard-function.ts";
@@ -33,51 +36,103 @@ const operators: ReadonlyMap<string, Signature> = new Map<string, Signature>([
 
 type Call = Extract<Node, { kind: "call" }>;
 
-/** Throws an ExpressionFault. */
-export function typeOf(node: Node, vocabulary: Vocabulary): ValueType {
-  if (node.kind === "constant") return node.constant.type;
-  if (node.kind === "call") return typeOfCall(node, vocabulary);
+/** A node and its type; `isConstant`: no attribute is below it. */
+export type TypedNode =
+  | {
+      readonly kind: "constant";
+      readonly type: ValueType;
+      readonly isConstant: true;
+      readonly value: Value;
+    }
+  | {
+      readonly kind: "attribute";
+      readonly type: ValueType;
+      readonly isConstant: false;
+      readonly attribute: Attribute;
+    }
+  | TypedCall;
+
+export interface TypedCall {
+  readonly kind: "call";
+  readonly type: ValueType;
+  readonly isConstant: boolean;
+  readonly name: string;
+  readonly target: TypedNode | undefined;
+  readonly args: readonly TypedNode[];
+  readonly offset: number;
+}
+
+/** Derives the type of each node once. Throws an ExpressionFault at the part that is wrong. */
+export function typed(node: Node, vocabulary: Vocabulary): TypedNode {
+  if (node.kind === "constant")
+    return { kind: "constant", isConstant: true, ...node.constant } as const;
+  if (node.kind === "call") return typedCall(node, vocabulary);
   const attribute = vocabulary.find(node.name);
   if (attribute === undefined)
     throw new ExpressionFault(`unknown attribute ${node.name}`, node.offset);
-  return attribute.type;
+  return { kind: "attribute", type: attribute.type, isConstant: false, attribute };
 }
 
-function typeOfCall(node: Call, vocabulary: Vocabulary): ValueType {
-  const { name, target, args, offset } = node;
+function typedCall(node: Call, vocabulary: Vocabulary): TypedCall {
+  const { name, offset } = node;
   const signature = signatureOf(node);
   if (signature === undefined) throw new ExpressionFault(`unknown function: ${name}`, offset);
-  if (target !== undefined) {
-    const type = typeOf(target, vocabulary);
-    if (signature.target === undefined)
-      throw new ExpressionFault(`invoking regular function on instance method: ${name}`, offset);
-    if (signature.target !== type)
-      throw new ExpressionFault(
-        `${formatNode(node)} target typeError got ${type}, expected ${signature.target}`,
-        target.offset,
-      );
-  } else if (signature.target !== undefined)
-    throw new ExpressionFault(`invoking instance method without an instance: ${name}`, offset);
-  if (signature.args.length !== args.length)
+  const target = typedTarget(node, signature, vocabulary);
+  if (signature.args.length !== node.args.length)
     throw new ExpressionFault(
-      `${formatNode(node)} arity mismatch. Got ${args.length} arg(s), ` +
+      `${formatNode(node)} arity mismatch. Got ${node.args.length} arg(s), ` +
         `expected ${signature.args.length} arg(s)`,
       offset,
     );
   let any: ValueType | undefined;
-  for (const [i, arg] of args.entries()) {
+  let isConstant = target === undefined || target.isConstant;
+  const args = node.args.map((part, i) => {
     const wanted = signature.args[i]!;
-    const type = typeOf(arg, vocabulary);
-    const expected = wanted === "T" ? (any ?? type) : wanted;
-    if (wanted === "T") any ??= type;
-    if (type !== expected)
+    const arg = typed(part, vocabulary);
+    const expected = wanted === "T" ? (any ?? arg.type) : wanted;
+    if (wanted === "T") any ??= arg.type;
+    if (arg.type !== expected)
       throw new ExpressionFault(
-        `${formatNode(node)} arg ${i + 1} (${formatNode(arg)}) typeError ` +
-          `got ${type}, expected ${expected}`,
-        arg.offset,
+        `${formatNode(node)} arg ${i + 1} (${formatNode(part)}) typeError ` +
+          `got ${arg.type}, expected ${expected}`,
+        startOf(part),
       );
+    isConstant &&= arg.isConstant;
+    return arg;
+  });
+  const type = signature.returns === "T" ? any! : signature.returns;
+  return { kind: "call", type, isConstant, name, target, args, offset };
+}
+
+function typedTarget(
+  node: Call,
+  signature: Signature,
+  vocabulary: Vocabulary,
+): TypedNode | undefined {
+  const { name, target, offset } = node;
+  if (target === undefined) {
+    if (signature.target === undefined) return undefined;
+    throw new ExpressionFault(`invoking instance method without an instance: ${name}`, offset);
   }
-  return signature.returns === "T" ? any! : signature.returns;
+  const found = typed(target, vocabulary);
+  if (signature.target === undefined)
+    throw new ExpressionFault(`invoking regular function on instance method: ${name}`, offset);
+  if (signature.target !== found.type)
+    throw new ExpressionFault(
+      `${formatNode(node)} target typeError got ${found.type}, expected ${signature.target}`,
+      startOf(target),
+    );
+  return found;
+}
+
+/** Where the text of a part begins: before its operator, if it is one of two sides. */
+function startOf(node: Node): number {
+  let start = node.offset;
+  for (let at: Node | undefined = node; at !== undefined; ) {
+    start = Math.min(start, at.offset);
+    at = at.kind === "call" ? (at.target ?? at.args[0]) : undefined;
+  }
+  return start;
 }
 
 function signatureOf({ name, args }: Call): Signature | undefined {

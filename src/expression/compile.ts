@@ -15,16 +15,14 @@ import {
   type Value,
   type ValueType,
 } from "../attribute/value.ts";
-import type { Vocabulary } from "../attribute/vocabulary.ts";
-import { typeOf } from "./check.ts";
+import type { Attribute } from "../attribute/vocabulary.ts";
+import type { TypedCall, TypedNode } from "./check.ts";
 import { ExpressionFault } from "./lexer.ts";
 import { dnsNamesEqual, emailsEqual, urisEqual } from "./name.ts";
-import type { Node } from "./parser.ts";
 import { compileRegex, standardFunctions } from "./standard-function.ts";
 
 /** Undefined only where the caller asked for it: `soft`. */
 export type Run = (bag: AttributeBag) => Reading;
-type Call = Extract<Node, { kind: "call" }>;
 type Two = (a: never, b: never) => Value | Fault;
 
 const identical: Two = (a: Value, b: Value) => a === b;
@@ -60,41 +58,34 @@ const goKind: Readonly<Partial<Record<ValueType, string>>> = {
   DURATION: "duration",
 };
 
+/** Operators whose chains run as one loop. */
+const chained = new Set(["LAND", "LOR", "OR", "ADD"]);
+
 export class Compiler {
-  readonly #vocabulary: Vocabulary;
   /** Slots that the expression may read. */
   readonly slots = new Set<number>();
 
-  constructor(vocabulary: Vocabulary) {
-    this.#vocabulary = vocabulary;
-  }
-
-  compile(node: Node, soft: boolean): Run {
-    if (node.kind === "constant") return always(node.constant.value);
-    if (node.kind === "attribute") return this.#attribute(node.name, soft);
+  /** Throws an ExpressionFault. */
+  compile(node: TypedNode, soft: boolean): Run {
+    if (node.kind === "constant") return always(node.value);
+    if (node.kind === "attribute") return this.#attribute(node.attribute, soft);
     const run = this.#call(node, soft);
-    return isConstant(node) ? always(run(nothing)) : run;
+    return node.isConstant ? always(run(nothing)) : run;
   }
 
-  #attribute(name: string, soft: boolean): Run {
-    const { slot } = this.#vocabulary.find(name)!;
+  #attribute({ name, slot }: Attribute, soft: boolean): Run {
     this.slots.add(slot);
     if (soft) return (bag) => bag.read(slot);
     const fault = lookupFailed(name);
     return (bag) => bag.read(slot) ?? fault;
   }
 
-  #call(node: Call, soft: boolean): Run {
+  #call(node: TypedCall, soft: boolean): Run {
+    if (chained.has(node.name)) return this.#chain(node, soft);
     const [a, b, c] = node.args;
     switch (node.name) {
-      case "LAND":
-        return and(this.compile(a!, false), this.compile(b!, false));
-      case "LOR":
-        return or(this.compile(a!, false), this.compile(b!, false));
       case "NOT":
         return not(this.compile(a!, false));
-      case "OR":
-        return first(this.compile(a!, true), this.compile(b!, soft));
       case "INDEX":
         return index(this.compile(a!, soft), this.compile(b!, soft), soft);
       case "conditional":
@@ -104,48 +95,60 @@ export class Compiler {
       case "SUB":
         return this.#negate(node);
       default:
-        return this.#two(node) ?? this.#function(node);
+        return this.#comparison(node) ?? this.#function(node);
     }
   }
 
-  #two({ name, args, offset }: Call): Run | undefined {
-    if (!/^(?:EQ|NEQ|LT|LEQ|GT|GEQ|ADD)$/.test(name)) return undefined;
-    const type = typeOf(args[0]!, this.#vocabulary);
+  /** `a && b && c` is ((a && b) && c): its left sides are followed down, not called down. */
+  #chain({ name, type, args, offset }: TypedCall, soft: boolean): Run {
+    const nodes = [args[1]!];
+    let left = args[0]!;
+    for (; left.kind === "call" && left.name === name; left = left.args[0]!)
+      nodes.push(left.args[1]!);
+    nodes.push(left);
+    nodes.reverse();
+    if (name === "OR")
+      return first(nodes.map((node, i) => this.compile(node, soft || i < nodes.length - 1)));
+    const runs = nodes.map((node) => this.compile(node, false));
+    if (name === "LAND") return all(runs);
+    if (name === "LOR") return any(runs);
+    return total(runs, sum[type] ?? missing("Add", type, offset));
+  }
+
+  #comparison({ name, args, offset }: TypedCall): Run | undefined {
+    if (!/^(?:EQ|NEQ|LT|LEQ|GT|GEQ)$/.test(name)) return undefined;
+    const { type } = args[0]!;
     const left = this.compile(args[0]!, false);
     const right = this.compile(args[1]!, false);
-    const missing = (what: string): never => {
-      const kind = goKind[type] ?? "interface";
-      throw new ExpressionFault(
-        `internal compiler error -- ${what} for type not yet implemented: ${kind}`,
-        offset,
-      );
-    };
-    if (name === "ADD") return both(left, right, sum[type] ?? missing("Add"));
     if (name === "EQ" || name === "NEQ") {
-      const equal = equality[type] ?? missing("equality");
+      const equal = equality[type] ?? missing("equality", type, offset);
       const run = equal === identical ? same(left, right) : both(left, right, equal);
       return name === "EQ" ? run : not(run);
     }
-    const compare = order[type] ?? missing("less than");
+    const compare = order[type] ?? missing("less than", type, offset);
     if (name === "LT") return both(left, right, (a, b) => compare(a, b) < 0);
     if (name === "LEQ") return both(left, right, (a, b) => compare(a, b) <= 0);
     if (name === "GT") return both(left, right, (a, b) => compare(a, b) > 0);
     return both(left, right, (a, b) => compare(a, b) >= 0);
   }
 
-  #in({ args, offset }: Call): Run {
+  #in({ args, offset }: TypedCall): Run {
     const [needle, ...elements] = args;
-    const type = typeOf(needle!, this.#vocabulary);
+    const { type } = needle!;
     const equal = equality[type];
     if (equal === undefined) throw new ExpressionFault(`in for type ${type}`, offset);
     const value = this.compile(needle!, false);
-    return elements
-      .map((element) => both(value, this.compile(element, false), equal))
-      .reduceRight<Run>((rest, one) => or(one, rest), always(false));
+    const runs = elements.map((element) => this.compile(element, false));
+    const known = runs.map((run, i) => (elements[i]!.isConstant ? run(nothing) : undefined));
+    if (equal === identical && known.every((one) => one !== undefined && !(one instanceof Fault))) {
+      const set = new Set(known);
+      return mapped(value, (one) => set.has(one));
+    }
+    return anyOf(value, runs, equal);
   }
 
-  #negate({ args, offset }: Call): Run {
-    const type = typeOf(args[0]!, this.#vocabulary);
+  #negate({ args, offset }: TypedCall): Run {
+    const { type } = args[0]!;
     const run = this.compile(args[0]!, false);
     if (type === "DOUBLE") return mapped(run, (value) => -(value as number));
     if (type === "INT64" || type === "DURATION")
@@ -153,13 +156,13 @@ export class Compiler {
     throw new ExpressionFault(`unary minus for type ${type}`, offset);
   }
 
-  #function({ name, target, args }: Call): Run {
+  #function({ name, target, args }: TypedCall): Run {
     const { run } = standardFunctions.get(name)!;
     const nodes = target === undefined ? args : [target, ...args];
     const runs = nodes.map((node) => this.compile(node, false));
     const [one, two] = runs;
     if (name === "matches" && target!.kind === "constant") {
-      const regex = compileRegex(target!.constant.value as string);
+      const regex = compileRegex(target!.value as string);
       return mapped(two!, (value) =>
         regex instanceof Fault ? regex : regex.matcher(value as string).find(),
       );
@@ -180,26 +183,84 @@ export class Compiler {
 
 const nothing: AttributeBag = { read: () => undefined };
 
-function isConstant(node: Node): boolean {
-  if (node.kind !== "call") return node.kind === "constant";
-  return (node.target === undefined || isConstant(node.target)) && node.args.every(isConstant);
+function missing(what: string, type: ValueType, offset: number): never {
+  const kind = goKind[type] ?? "interface";
+  throw new ExpressionFault(
+    `internal compiler error -- ${what} for type not yet implemented: ${kind}`,
+    offset,
+  );
 }
 
 function always(value: Reading): Run {
   return () => value;
 }
 
-function and(left: Run, right: Run): Run {
+function all(runs: readonly Run[]): Run {
+  const [left, right] = runs as [Run, Run];
+  if (runs.length > 2)
+    return (bag) => {
+      let value: Reading = true;
+      for (let i = 0; value === true && i < runs.length; i++) value = runs[i]!(bag);
+      return value;
+    };
   return (bag) => {
     const value = left(bag);
     return value === true ? right(bag) : value;
   };
 }
 
-function or(left: Run, right: Run): Run {
+function any(runs: readonly Run[]): Run {
+  const [left, right] = runs as [Run, Run];
+  if (runs.length > 2)
+    return (bag) => {
+      let value: Reading = false;
+      for (let i = 0; value === false && i < runs.length; i++) value = runs[i]!(bag);
+      return value;
+    };
   return (bag) => {
     const value = left(bag);
     return value === false ? right(bag) : value;
+  };
+}
+
+function first(runs: readonly Run[]): Run {
+  const [left, right] = runs as [Run, Run];
+  if (runs.length > 2)
+    return (bag) => {
+      let value: Reading;
+      for (let i = 0; value === undefined && i < runs.length; i++) value = runs[i]!(bag);
+      return value;
+    };
+  return (bag) => {
+    const value = left(bag);
+    return value === undefined ? right(bag) : value;
+  };
+}
+
+function total(runs: readonly Run[], add: Two): Run {
+  const [left, right] = runs as [Run, Run];
+  if (runs.length === 2) return both(left, right, add);
+  return (bag) => {
+    let value = left(bag);
+    for (let i = 1; !(value instanceof Fault) && i < runs.length; i++) {
+      const next = runs[i]!(bag);
+      value = next instanceof Fault ? next : add(value as never, next as never);
+    }
+    return value;
+  };
+}
+
+/** Stops at the first that is equal; and at one before it that has no value. */
+function anyOf(needle: Run, runs: readonly Run[], equal: Two): Run {
+  return (bag) => {
+    const value = needle(bag);
+    if (value instanceof Fault) return value;
+    let found: Value | Fault = false;
+    for (let i = 0; found === false && i < runs.length; i++) {
+      const one = runs[i]!(bag);
+      found = one instanceof Fault ? one : equal(value as never, one as never);
+    }
+    return found;
   };
 }
 
@@ -207,13 +268,6 @@ function not(run: Run): Run {
   return (bag) => {
     const value = run(bag);
     return typeof value === "boolean" ? !value : value;
-  };
-}
-
-function first(left: Run, right: Run): Run {
-  return (bag) => {
-    const value = left(bag);
-    return value === undefined ? right(bag) : value;
   };
 }
 

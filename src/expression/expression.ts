@@ -7,7 +7,7 @@ import type { AttributeBag } from "../attribute/bag.ts";
 import { Fault } from "../attribute/fault.ts";
 import type { TypedValue, Value, ValueType } from "../attribute/value.ts";
 import type { Vocabulary } from "../attribute/vocabulary.ts";
-import { typeOf } from "./check.ts";
+import { typed } from "./check.ts";
 import { Compiler, type Run } from "./compile.ts";
 import { ExpressionFault } from "./lexer.ts";
 import { formatNode, type Node, parseExpression } from "./parser.ts";
@@ -37,12 +37,12 @@ export type Compiled =
 export function compileExpression(source: string, vocabulary: Vocabulary): Compiled {
   try {
     const node = parseExpression(source);
-    const type = typeOf(node, vocabulary);
-    const compiler = new Compiler(vocabulary);
-    const run: Run = compiler.compile(node, false);
+    const tree = typed(node, vocabulary);
+    const compiler = new Compiler();
+    const run: Run = compiler.compile(tree, false);
     const expression: Expression = {
       source,
-      type,
+      type: tree.type,
       canonical: formatNode(node),
       reads: compiler.slots,
       pairs: pairsOf(node),

@@ -25,10 +25,11 @@ export type Node =
       readonly offset: number;
     };
 
-const TEXT_MAX = 16_384;
-/** Of parentheses, brackets and unary operators; and of operators in a row. */
+const TEXT_MAX = 65_536;
+/** Of parentheses, brackets and unary operators. */
 const DEPTH_MAX = 100;
-const OPERATORS_MAX = 200;
+/** And calls, arguments and elements; a chain of as many is as deep a tree. */
+const OPERATORS_MAX = 4_000;
 
 const binary: ReadonlyMap<string, readonly [precedence: number, name: string]> = new Map([
   ["||", [1, "LOR"]],
@@ -69,10 +70,24 @@ export function parseExpression(source: string): Node {
 
 /** `EQ($a, 2)`, `$a.b:startsWith("x")`: how messages show a tree. */
 export function formatNode(node: Node): string {
-  if (node.kind === "constant") return node.text;
-  if (node.kind === "attribute") return `$${node.name}`;
-  const target = node.target === undefined ? "" : `${formatNode(node.target)}:`;
-  return `${target}${node.name}(${node.args.map(formatNode).join(", ")})`;
+  const parts: string[] = [];
+  writeNode(node, parts);
+  return parts.join("");
+}
+
+function writeNode(node: Node, parts: string[]): void {
+  if (node.kind === "constant") return void parts.push(node.text);
+  if (node.kind === "attribute") return void parts.push("$", node.name);
+  if (node.target !== undefined) {
+    writeNode(node.target, parts);
+    parts.push(":");
+  }
+  parts.push(node.name, "(");
+  for (const [i, arg] of node.args.entries()) {
+    if (i > 0) parts.push(", ");
+    writeNode(arg, parts);
+  }
+  parts.push(")");
 }
 
 /** What a selector or a method may follow: a name or chain of names, a call, a literal, (…). */

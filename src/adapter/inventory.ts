@@ -8,6 +8,7 @@ import { noop } from "./noop.ts";
 import { opa } from "./opa.ts";
 import { otlp } from "./otlp.ts";
 import { prometheus } from "./prometheus.ts";
+import { rbac } from "./rbac.ts";
 import { redisQuota } from "./redis-quota.ts";
 import { dogstatsd, statsd } from "./statsd.ts";
 import { stdio } from "./stdio.ts";
@@ -25,6 +26,7 @@ export const adapters: readonly Adapter[] = [
   dogstatsd,
   fluentd,
   opa,
+  rbac,
   otlp,
   zipkin,
   webhook,

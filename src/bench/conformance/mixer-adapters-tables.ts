@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { parseHostPort } from "../../adapter/host-port.ts";
 import { prometheus } from "../../adapter/prometheus.ts";
+import { rbac } from "../../adapter/rbac.ts";
 import { dogstatsd, statsd, statsdLine } from "../../adapter/statsd.ts";
 import { stdio } from "../../adapter/stdio.ts";
 import { parseIpAddress } from "../../attribute/ip-address.ts";
@@ -63,7 +64,6 @@ function whyNot(adapter: string, func: string): string {
   if (backends.test(adapter)) return `${adapter} is left to a collector or a webhook`;
   if (adapter === "kubernetesenv") return "workloads come from our registries";
   if (adapter === "opa") return "needs policies of the test and an OPA server to run them";
-  if (adapter === "rbac") return "roles and bindings are not in the table, only questions";
   return `${adapter} ${func}: what its code did with the rows is not in the table`;
 }
 
@@ -80,6 +80,7 @@ const judges: Readonly<Record<string, Judge>> = {
     return parseHostPort(address) === undefined ? undefined : `accepts ${address}`;
   },
   "dogstatsd TestRecord": judgeDogstatsd,
+  "rbac TestRBACStore_CheckPermission": judgePermission,
 };
 
 /** Rows of JSON as a literal of Go that the extractor could not evaluate have a "$". */
@@ -216,4 +217,58 @@ function judgeDogstatsd(row: Row): string | undefined {
   } as const;
   const made = statsdLine(settings, { name: val.Name, value: goValue("Value", val.Value) });
   return difference(typeof made === "string" ? made : made.line, expected);
+}
+
+/** What code of the test sets up before it asks, as a handler's parameters. */
+const permissions = `
+roles:
+- { name: role1, namespace: ns1, rules: [{ services: [bookstore], paths: [/books], methods: [GET] }] }
+- name: role2
+  namespace: ns1
+  rules:
+  - { services: [products], methods: ["*"], constraints: [{ key: version, values: [v1, v2] }] }
+- { name: role3, namespace: ns1, rules: [{ services: [fish*], paths: [/pond/*], methods: [GET] }] }
+- { name: role4, namespace: ns1, rules: [{ services: [fish], paths: ["*/review"], methods: [GET] }] }
+- { name: role5, namespace: ns1, rules: [{ services: [abc], methods: [GET] }] }
+bindings:
+- name: binding1
+  namespace: ns1
+  roleRef: { kind: ServiceRole, name: role1 }
+  subjects: [{ properties: { namespace: acme } }]
+- name: binding2
+  namespace: ns1
+  roleRef: { kind: ServiceRole, name: role2 }
+  subjects: [{ user: alice@yahoo.com }, { properties: { service: reviews, namespace: abc } }]
+- name: binding3
+  namespace: ns1
+  roleRef: { kind: ServiceRole, name: role3 }
+  subjects: [{ properties: { namespace: abcfish } }]
+- name: binding4
+  namespace: ns1
+  roleRef: { kind: ServiceRole, name: role4 }
+  subjects: [{ user: alice@yahoo.com, properties: { namespace: mynamespace, service: xyz } }]
+- name: binding5
+  namespace: ns1
+  roleRef: { kind: ServiceRole, name: role5 }
+  subjects: [{ user: "*" }]
+`;
+
+function judgePermission(row: Row): string | undefined {
+  const { expected, ...asked } = row as { expected: boolean } & Readonly<Record<string, string>>;
+  const { namespace = "", service = "", path = "", method = "", version = "" } = asked;
+  const { sourceNamespace = "", sourceService = "", user = "" } = asked;
+  const texts = (of: Readonly<Record<string, string>>): Dimensions =>
+    Object.fromEntries(
+      Object.entries(of).map(([name, value]) => [name, { type: "STRING", value } as const]),
+    );
+  const properties = texts({ namespace: sourceNamespace, service: sourceService });
+  const answer = openLocal(rbac, permissions).check?.({
+    template: "authorization",
+    name: "a",
+    subject: { user, groups: user, properties },
+    action: { namespace, service, path, method, properties: texts({ version }) },
+  });
+  const got = { code: answer?.code, message: answer?.message };
+  const denied = { code: 7, message: "RBAC: permission denied." };
+  return difference(got, expected ? { code: 0, message: "" } : denied);
 }

@@ -11,6 +11,7 @@ import {
   AppliedObject_Change as Change,
 } from "../api/gen/mesh/v1/config_pb.ts";
 import { isError, type Problem } from "../core/problem.ts";
+import { writtenKind } from "../model/config.ts";
 import { call, managerAt } from "./client.ts";
 import { type CommandContext, EXIT, usageError } from "./command.ts";
 import type { dryRunFlags, managerFlags, namespaceFlags, outputFlags } from "./flag.ts";
@@ -67,11 +68,11 @@ async function checkKind(
   for (const { file, text } of files) {
     const { configs } = readDocuments(text, { file, namespace });
     const other = configs.find(
-      (config) => config.kind !== kind || (name !== undefined && config.meta.name !== name),
+      (config) => writtenKind(config) !== kind || (name !== undefined && config.meta.name !== name),
     );
     if (other !== undefined)
       throw usageError(
-        `${file}:${other.origin.line} holds ${wordOf(other.kind)} ${other.meta.name}`,
+        `${file}:${other.origin.line} holds ${wordOf(writtenKind(other))} ${other.meta.name}`,
         `${words.join(" ")} was announced; without these words anything may be in the file`,
       );
   }

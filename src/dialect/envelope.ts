@@ -7,7 +7,7 @@
 import { didYouMean } from "../core/suggestion.ts";
 import type { ConfigMeta } from "../model/config.ts";
 import { checkLabel, checkObjectName } from "../model/validate-name.ts";
-import { isForeign, type Readable, readable, unsupported } from "./inventory.ts";
+import { isForeign, type Readable, readable, unsupported, wordFor } from "./inventory.ts";
 import { meshConfigFields } from "./mesh-config.ts";
 import {
   camelCase,
@@ -92,7 +92,7 @@ function readResource(
   const meta =
     found.kind === "MeshConfig" ? { ...written, namespace: meshConfigNamespace } : written;
   if (!read.has("metadata")) place.error("must have metadata with a name");
-  if (read.spec === undefined) {
+  if (read.spec === undefined && found.specMayBeEmpty !== true) {
     if (!read.has("spec")) place.error("must have a spec");
     return undefined;
   }
@@ -101,7 +101,7 @@ function readResource(
     era: "v1alpha2",
     apiVersion: apiVersion === "" ? found.apiVersions[0]! : apiVersion,
     meta,
-    spec: read.spec,
+    spec: read.spec ?? read.at("spec"),
     bare: false,
   };
 }
@@ -119,13 +119,13 @@ function readIdentity(place: Place): { apiVersion?: string; kind?: string } {
 }
 
 function findKind(place: Place, kind: string, apiVersion: string): Readable | undefined {
-  const found = readable.find((one) => one.kind === kind);
+  const found = readable.find((one) => wordFor(one) === kind);
   if (found !== undefined) {
     const at = fieldOf(place, "apiVersion");
     if (apiVersion === "" && found.kind !== "MeshConfig")
       at.warn(`is missing: ${found.apiVersions[0]} is meant`);
     else if (apiVersion !== "" && !found.apiVersions.includes(apiVersion)) {
-      at.error(`${found.kind} is not part of ${apiVersion}`, `write ${found.apiVersions[0]}`);
+      at.error(`${kind} is not part of ${apiVersion}`, `write ${found.apiVersions[0]}`);
       return undefined;
     }
     return found;
@@ -134,7 +134,7 @@ function findKind(place: Place, kind: string, apiVersion: string): Readable | un
   if (kind === "") at.error("must be given");
   else if (unsupported.has(kind)) at.error(`kind ${kind} is not supported yet`);
   else {
-    const kinds = [...readable.map((one) => one.kind), ...unsupported];
+    const kinds = [...readable.map(wordFor), ...unsupported];
     at.error(`unknown kind ${kind}`, didYouMean(kind, kinds));
   }
   return undefined;

@@ -3,7 +3,7 @@
  * left out; what is written reads back to an equal config.
  */
 import { stringify } from "yaml";
-import type { Config } from "../model/config.ts";
+import { type Config, writtenKind } from "../model/config.ts";
 import type { CircuitBreaker, DestinationPolicy } from "../model/destination-policy.ts";
 import type { EgressRule } from "../model/egress-rule.ts";
 import {
@@ -16,6 +16,7 @@ import type { ServiceEntry, WorkloadEntry } from "../model/service.ts";
 import { formatDuration } from "../model/validate-duration.ts";
 import { destinationRuleJson } from "./format-destination-rule.ts";
 import { ingressJson, ingressRuleJson } from "./format-ingress.ts";
+import { isPolicy, policyJson as policySpecJson } from "./format-policy.ts";
 import { routeRuleJson, serviceJson } from "./format-route-rule.ts";
 import { readable } from "./inventory.ts";
 
@@ -23,6 +24,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** The spec as proto-JSON (camelCase, durations "2.5s"), defaults left out. */
 export function specJson(config: Config): Json {
+  if (isPolicy(config)) return policySpecJson(config);
   const era = config.apiVersion === "" ? "0.1" : "v1alpha2";
   switch (config.kind) {
     case "RouteRule":
@@ -61,7 +63,8 @@ export function configJson(config: Config): Json {
   const { name, namespace, labels, annotations } = meta;
   const type = readable.find((one) => one.kind === kind)?.type;
   if (apiVersion === "" && type !== undefined) return { type, name, namespace, spec };
-  return { apiVersion, kind, metadata: compact({ name, namespace, labels, annotations }), spec };
+  const metadata = compact({ name, namespace, labels, annotations });
+  return { apiVersion, kind: writtenKind(config), metadata, spec };
 }
 
 /** A YAML document that reads back to an equal config. */

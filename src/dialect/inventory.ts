@@ -9,6 +9,14 @@ import { readMeshConfig } from "./mesh-config.ts";
 import { readDestinationRule } from "./networking/destination-rule.ts";
 import { readServiceEntry } from "./networking/service-entry.ts";
 import { readWorkloadEntry } from "./networking/workload-entry.ts";
+import { readAttributeManifest } from "./policy/attribute-manifest.ts";
+import { readHandler, typedHandlerReader } from "./policy/handler.ts";
+import { readHttpApiSpec } from "./policy/http-api-spec.ts";
+import { readInstance, typedInstanceReader } from "./policy/instance.ts";
+import { readQuotaSpec } from "./policy/quota-spec.ts";
+import { readRule } from "./policy/rule.ts";
+import { readHttpApiSpecBinding, readQuotaSpecBinding } from "./policy/spec-binding.ts";
+import { adapterKinds, templateKinds } from "./policy/typed-kind.ts";
 import { readDestinationPolicy } from "./routing/destination-policy.ts";
 import { readEgressRule } from "./routing/egress-rule.ts";
 import { readIngressRule } from "./routing/ingress-rule.ts";
@@ -18,6 +26,7 @@ import type { Place } from "./schema/place.ts";
 
 /** What a reader of a spec is told about the object around it. */
 export interface Holding extends Context {
+  readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly apiVersion: string;
@@ -34,7 +43,15 @@ export type Readable = { [K in ConfigKind]: ReadableOf<K> }[ConfigKind] & {
   readonly apiVersions: readonly string[];
   /** `type:` in the rule DSL of Istio 0.1. */
   readonly type?: string;
+  /** `kind:` where it is another word than the kind's own: "denier" of a handler. */
+  readonly writtenKind?: string;
+  readonly specMayBeEmpty?: boolean;
 };
+
+/** `kind:` in a document. */
+export function wordFor({ kind, writtenKind = kind }: Readable): string {
+  return writtenKind;
+}
 
 const configIstio = ["v1alpha2", "v1alpha1", "v1beta1"].map((one) => `config.istio.io/${one}`);
 const networking = ["v1", "v1beta1", "v1alpha3"].map((one) => `networking.istio.io/${one}`);
@@ -60,6 +77,28 @@ export const readable: readonly Readable[] = [
   { kind: "ServiceEntry", apiVersions: networking, read: readServiceEntry },
   { kind: "WorkloadEntry", apiVersions: networking, read: readWorkloadEntry },
   { kind: "MeshConfig", apiVersions: ["mesh.istio.io/v1alpha1"], read: readMeshConfig },
+  { kind: "rule", apiVersions: configIstio, read: readRule },
+  { kind: "handler", apiVersions: configIstio, read: readHandler },
+  { kind: "instance", apiVersions: configIstio, read: readInstance },
+  { kind: "attributemanifest", apiVersions: configIstio, read: readAttributeManifest },
+  { kind: "QuotaSpec", apiVersions: configIstio, read: readQuotaSpec },
+  { kind: "QuotaSpecBinding", apiVersions: configIstio, read: readQuotaSpecBinding },
+  { kind: "HTTPAPISpec", apiVersions: configIstio, read: readHttpApiSpec },
+  { kind: "HTTPAPISpecBinding", apiVersions: configIstio, read: readHttpApiSpecBinding },
+  ...[...adapterKinds].map(([writtenKind, adapter]) => ({
+    kind: "handler" as const,
+    writtenKind,
+    apiVersions: configIstio,
+    specMayBeEmpty: true,
+    read: typedHandlerReader(writtenKind, adapter),
+  })),
+  ...templateKinds.map((writtenKind) => ({
+    kind: "instance" as const,
+    writtenKind,
+    apiVersions: configIstio,
+    specMayBeEmpty: true,
+    read: typedInstanceReader(writtenKind),
+  })),
 ];
 
 /** Groups whose kinds are rules of this mesh, supported or not. */
@@ -81,13 +120,9 @@ export const unsupported: ReadonlySet<string> = new Set(
   `VirtualService Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
    ExternalService PeerAuthentication AuthorizationPolicy RequestAuthentication Telemetry
    WasmPlugin TrafficExtension Policy MeshPolicy ServiceRole ServiceRoleBinding RbacConfig
-   ClusterRbacConfig HTTPAPISpec HTTPAPISpecBinding QuotaSpec QuotaSpecBinding
-   EndUserAuthenticationPolicySpec EndUserAuthenticationPolicySpecBinding rule handler instance
-   attributemanifest adapter template checknothing reportnothing denier listchecker listentry
-   logentry metric quota memquota redisquota prometheus stdio statsd fluentd kubernetes
-   kubernetesenv kubernetesenvs opa rbac authorization stackdriver servicecontrol tracespan
-   apikey circonus noop solarwinds IstioOperator GatewayClass HTTPRoute GRPCRoute TCPRoute
-   TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
+   ClusterRbacConfig EndUserAuthenticationPolicySpec EndUserAuthenticationPolicySpecBinding adapter
+   template stackdriver servicecontrol circonus cloudwatch signalfx solarwinds bypass IstioOperator
+   GatewayClass HTTPRoute GRPCRoute TCPRoute TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
     .trim()
     .split(/\s+/),
 );

@@ -32,6 +32,24 @@ spec:
   endpoints:
   - address: 1.2.3.4
 `,
+  `apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: x }
+spec:
+  match: request.path == "/a"
+  rateLimit: 100/10m rolling by source.user, request.headers["a"] at redis://a:1
+  actions:
+  - handler: { compiledAdapter: a, params: &p { b: [1, true, c] } }
+    instances: [d.e, { template: quota, params: { dimensions: { f: "1" } } }]
+  requestHeaderOperations: [{ name: g, values: ['"h"'], operation: APPEND }]
+---
+apiVersion: config.istio.io/v1alpha2
+kind: listentry
+metadata: { name: x }
+spec:
+  value: |
+    source.ip
+`,
   `kind: MeshConfig
 connectTimeout: 1s
 outboundTrafficPolicy: { mode: ALLOW_ANY }

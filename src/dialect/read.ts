@@ -151,12 +151,13 @@ function readObject(place: Place, written: string, { options, names }: Scope): C
     nameFor: (kind, host) => madeUpName(names, kind, host),
   });
   if (envelope === undefined) return undefined;
-  if (envelope.spec.empty) {
+  if (envelope.spec.empty && envelope.readable.specMayBeEmpty !== true) {
     envelope.spec.error("must not be empty");
     return undefined;
   }
   const spec = envelope.readable.read(envelope.spec, {
     era: envelope.era,
+    name: envelope.meta.name,
     namespace: envelope.meta.namespace,
     domain: options.domain ?? "cluster.local",
     labels: envelope.meta.labels,
@@ -195,7 +196,7 @@ function toConfig(
 
 function positionsOf(spec: Place): Readonly<Record<string, Position>> {
   return Object.fromEntries(
-    (entriesOf(spec) ?? []).map(({ key, keyNode, node }) => [
+    (spec.empty ? [] : (entriesOf(spec) ?? [])).map(({ key, keyNode, node }) => [
       camelCase(key),
       spec.field(key, node, keyNode).position,
     ]),

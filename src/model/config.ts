@@ -6,11 +6,17 @@
  * default of some version".
  */
 import type { Position } from "../core/problem.ts";
+import type { AttributeManifest } from "./attribute-manifest.ts";
 import type { DestinationPolicy } from "./destination-policy.ts";
 import type { DestinationRule } from "./destination-rule.ts";
 import type { EgressRule } from "./egress-rule.ts";
+import type { Handler } from "./handler.ts";
+import type { HttpApiSpec } from "./http-api-spec.ts";
 import type { Ingress, IngressRule } from "./ingress.ts";
+import type { Instance } from "./instance.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
+import type { PolicyRule } from "./policy-rule.ts";
+import type { QuotaSpec, SpecBinding } from "./quota-spec.ts";
 import type { RouteRule } from "./route-rule.ts";
 import type { ServiceEntry, WorkloadEntry } from "./service.ts";
 
@@ -43,13 +49,27 @@ export type Config =
   | Of<"Ingress", Ingress>
   | Of<"ServiceEntry", ServiceEntry>
   | Of<"WorkloadEntry", WorkloadEntry>
-  | Of<"MeshConfig", MeshSettings>;
+  | Of<"MeshConfig", MeshSettings>
+  | Of<"rule", PolicyRule>
+  | Of<"handler", Handler>
+  | Of<"instance", Instance>
+  | Of<"attributemanifest", AttributeManifest>
+  | Of<"QuotaSpec", QuotaSpec>
+  | Of<"QuotaSpecBinding", SpecBinding>
+  | Of<"HTTPAPISpec", HttpApiSpec>
+  | Of<"HTTPAPISpecBinding", SpecBinding>;
 
 export type ConfigKind = Config["kind"];
 
 export type ConfigOf<K extends ConfigKind> = Extract<Config, { kind: K }>;
 
+/** As its document says: handlers and instances may be called after their adapter or template. */
+export function writtenKind(config: Config): string {
+  const isNamed = config.kind === "handler" || config.kind === "instance";
+  return isNamed ? config.spec.writtenKind : config.kind;
+}
+
 /** "RouteRule/default/reviews-canary": unique in a store, and the tie-break between equals. */
 export function configKey(config: Config): string {
-  return `${config.kind}/${config.meta.namespace}/${config.meta.name}`;
+  return `${writtenKind(config)}/${config.meta.namespace}/${config.meta.name}`;
 }

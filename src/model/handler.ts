@@ -27,6 +27,8 @@ export interface Handler {
   readonly adapterAt: Position;
   readonly parameters: Parameters;
   readonly connection?: HandlerConnection;
+  /** For one answer of what has to be asked over a network. Undefined: the default. */
+  readonly timeoutMs?: number;
   /** Undefined: as each rule says. */
   readonly failPolicy?: FailPolicy;
 }

@@ -22,7 +22,7 @@ export interface Instance {
   readonly template: string;
   readonly templateAt: Position;
   readonly fields: InstanceFields;
-  /** Where fields stand, by path ("dimensions", "subject.properties"); for unknown ones. */
+  /** Where names of fields stand, by path ("subject.properties"); for those that are unknown. */
   readonly positions: Readonly<Record<string, Position>>;
   /** Of a generator: attributes ─▶ expressions of its output (`$out.name`). */
   readonly attributeBindings: Readonly<Record<string, ExpressionText>>;

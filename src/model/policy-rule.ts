@@ -39,7 +39,7 @@ export interface HeaderOperation {
 export type Sampling =
   | {
       readonly by: "random";
-      /** A number of parts in `denominator` that counts instead of `share`; no number: none pass. */
+      /** Parts in `denominator` that count instead of `share`; no number: nothing passes. */
       readonly attribute?: ExpressionText;
       /** 0 to 1. */
       readonly share: number;

@@ -25,6 +25,11 @@ export class LineIndex {
     return { line: low + 1, column: within - this.#starts[low]! + 1 };
   }
 
+  /** Where a line begins; of one past the end, the end. */
+  offset(line: number): number {
+    return this.#starts[line - 1] ?? this.#text.length;
+  }
+
   /** Without its end; the beginning of it where it is very long. */
   line(number: number, lengthMax: number): string {
     const start = this.#starts[number - 1] ?? 0;

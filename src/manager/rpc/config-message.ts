@@ -8,13 +8,13 @@ import {
   HistoryEntrySchema,
 } from "../../api/gen/mesh/v1/config_pb.ts";
 import { specJson } from "../../dialect/format.ts";
-import { configKey } from "../../model/config.ts";
+import { configKey, writtenKind } from "../../model/config.ts";
 import type { HistoryEntry, StoredConfig } from "../store/store.ts";
 
 export function objectMessage(stored: StoredConfig): ConfigObject {
   const { config, revision, createdMs, updatedMs, author } = stored;
   return create(ConfigObjectSchema, {
-    kind: config.kind,
+    kind: writtenKind(config),
     namespace: config.meta.namespace,
     name: config.meta.name,
     apiVersion: config.apiVersion,

@@ -13,7 +13,7 @@ import { problemToMessage } from "../../api/problem.ts";
 import { isError, type Problem } from "../../core/problem.ts";
 import { readDocuments } from "../../dialect/read.ts";
 import { validateSet } from "../../dialect/validate-set.ts";
-import { type Config, configKey } from "../../model/config.ts";
+import { type Config, configKey, writtenKind } from "../../model/config.ts";
 import type { Manager } from "../manager.ts";
 import { ruleWarnings } from "../rule-warning.ts";
 import type { StoreChange, StoredConfig, StoreKey } from "../store/store.ts";
@@ -65,7 +65,7 @@ export function configService(manager: Manager): ServiceImpl<typeof ConfigServic
     list({ kind, namespace }) {
       const objects = configuration
         .list()
-        .filter(({ config }) => kind === "" || config.kind === kind)
+        .filter(({ config }) => kind === "" || config.kind === kind || writtenKind(config) === kind)
         .filter(({ config }) => namespace === "" || config.meta.namespace === namespace)
         .map(objectMessage);
       return { objects, revision: BigInt(configuration.revision) };
@@ -256,10 +256,10 @@ async function commit(
 }
 
 function appliedMessage({ config, former, change }: Outcome, revision: number) {
-  const { kind, meta } = config;
+  const { meta } = config;
   const at = change === UNCHANGED ? (former?.revision ?? 0) : revision;
   return {
-    kind,
+    kind: writtenKind(config),
     namespace: meta.namespace,
     name: meta.name,
     change,

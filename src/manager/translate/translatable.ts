@@ -74,6 +74,15 @@ function encode(config: Config): void {
     case "MeshConfig":
       settingsOf(config.spec);
       return;
+    case "rule":
+    case "handler":
+    case "instance":
+    case "attributemanifest":
+    case "QuotaSpec":
+    case "QuotaSpecBinding":
+    case "HTTPAPISpec":
+    case "HTTPAPISpecBinding":
+      return;
     default:
       config satisfies never;
   }

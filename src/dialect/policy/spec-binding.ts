@@ -1,0 +1,47 @@
+/** QuotaSpecBinding and HTTPAPISpecBinding: which services a spec is for. Spec table: mixer 2.7. */
+import type { SpecBinding } from "../../model/quota-spec.ts";
+import { checkObjectName } from "../../model/validate-name.ts";
+import { type Context, resolveService, serviceRef } from "../routing/service-ref.ts";
+import { list, message, type ValueOf } from "../schema/message.ts";
+import type { Place } from "../schema/place.ts";
+import { text } from "../schema/scalar.ts";
+
+const reference = message({ name: text, namespace: text });
+const quotaBinding = message({ services: list(serviceRef), quotaSpecs: list(reference) });
+const apiBinding = message({ services: list(serviceRef), apiSpecs: list(reference) });
+
+/** Undefined after the problems have been reported. */
+export function readQuotaSpecBinding(place: Place, context: Context): SpecBinding | undefined {
+  const written = quotaBinding(place);
+  if (written === undefined) return undefined;
+  if (!written.has("quotaSpecs")) written.at().error("must have quotaSpecs");
+  if (!written.has("services")) written.at().error("must have services");
+  return toBinding(written.services, written.quotaSpecs, context);
+}
+
+export function readHttpApiSpecBinding(place: Place, context: Context): SpecBinding | undefined {
+  const written = apiBinding(place);
+  if (written === undefined) return undefined;
+  if (!written.has("apiSpecs")) written.at().error("must have apiSpecs");
+  if (!written.has("services")) written.at().error("must have services");
+  return toBinding(written.services, written.apiSpecs, context);
+}
+
+function toBinding(
+  services: ValueOf<typeof quotaBinding>["services"] = [],
+  specs: ValueOf<typeof quotaBinding>["quotaSpecs"] = [],
+  context: Context,
+): SpecBinding {
+  return {
+    services: services.flatMap((service) => resolveService(service, context)?.host ?? []),
+    specs: specs.map((spec) => {
+      const { name = "", namespace = context.namespace } = spec;
+      if (!spec.has("name")) spec.at().error("must have a name");
+      else if (spec.name !== undefined) {
+        const complaint = checkObjectName(name, true);
+        if (complaint !== undefined) spec.at("name").error(`"${name}" ${complaint}`);
+      }
+      return { name, namespace, at: spec.at().position };
+    }),
+  };
+}

@@ -41,7 +41,8 @@ const pattern = new RegExp(
   [
     "(?<space>[ \\t\\r]+|//[^\\n]*|/\\*[\\s\\S]*?\\*/)",
     "(?<newline>\\n)",
-    "(?<name>[\\p{L}_][\\p{L}\\p{Nd}_]*)",
+    // `$out.x`: what a generator gave. Elsewhere no vocabulary has such a name.
+    "(?<name>[\\p{L}_][\\p{L}\\p{Nd}_]*|\\$out(?=\\.))",
     "(?<float>(?:\\d+\\.\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?|\\d+[eE][+-]?\\d+)",
     "(?<int>0[xXoObB][\\da-fA-F_]+|\\d[\\d_]*)",
     '(?<string>"(?:[^"\\\\\\n]|\\\\[^\\n])*"|`[^`]*`)',

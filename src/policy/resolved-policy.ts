@@ -80,7 +80,7 @@ export interface ActionOutput {
 
 export type ResolvedSampling =
   | (Omit<Extract<Sampling, { by: "random" }>, "attribute"> & {
-      /** What is hashed; undefined: chance. */
+      /** As in Sampling: a number, INT64 or DOUBLE. */
       readonly attribute: Expression | undefined;
     })
   | Extract<Sampling, { by: "rate" }>;

@@ -222,7 +222,9 @@ function judgeDogstatsd(row: Row): string | undefined {
 /** What code of the test sets up before it asks, as a handler's parameters. */
 const permissions = `
 roles:
-- { name: role1, namespace: ns1, rules: [{ services: [bookstore], paths: [/books], methods: [GET] }] }
+- name: role1
+  namespace: ns1
+  rules: [{ services: [bookstore], paths: [/books], methods: [GET] }]
 - name: role2
   namespace: ns1
   rules:

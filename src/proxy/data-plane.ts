@@ -112,8 +112,8 @@ export class DataPlane implements TrafficPlane {
       log,
       sink: shared?.sink,
       use: (accessLog) => {
-        this.#outbound.accessLog = accessLog;
-        if (this.#inbound !== undefined) this.#inbound.accessLog = accessLog;
+        this.#outbound.watchers.accessLog = accessLog;
+        if (this.#inbound !== undefined) this.#inbound.watchers.accessLog = accessLog;
         this.#tcp.accessLog = accessLog;
       },
     });

@@ -24,7 +24,7 @@ import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Counter, Gauge, Metrics } from "../telemetry/metrics.ts";
 import { makeLocalCluster } from "./cluster/make-cluster.ts";
 import type { ListenerFacts } from "./exchange/downstream-side.ts";
-import { type CaptureAddresses, Environment } from "./exchange/environment.ts";
+import { type CaptureAddresses, Environment, type Watchers } from "./exchange/environment.ts";
 import { fixedRoute } from "./exchange/fixed-route.ts";
 import { ForwardedExchange } from "./exchange/forwarded-exchange.ts";
 import {
@@ -214,9 +214,9 @@ export class Engine {
     this.#env.ready = true;
   }
 
-  /** Undefined: no access log. */
-  set accessLog(log: AccessLog | undefined) {
-    this.#env.accessLog = log;
+  /** Who is asked about exchanges, and told of them. */
+  get watchers(): Watchers {
+    return this.#env;
   }
 
   /** Throws ListenError. */

@@ -16,6 +16,7 @@ import type { EdgeView } from "../gateway/edge-view.ts";
 import { isPreflight } from "../route/cors.ts";
 import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
+import { isAdmitted } from "./admission.ts";
 import { runTry } from "./attempt.ts";
 import { prepareCall } from "./call-rules.ts";
 import { type Exchange, Form, Wake } from "./exchange.ts";
@@ -41,7 +42,20 @@ export function dispatch(ex: Exchange, path: PathVerdict): void {
   if (head.has(FieldId.maxForwards) && isLastHop(ex, head)) return;
   const failure = findRoute(ex, head);
   if (failure !== undefined) return replyFailure(ex, failure);
-  const route = ex.route!;
+  const { policy } = ex.env;
+  if (policy !== undefined && !isAdmitted(ex, policy, dispatchAdmitted)) return;
+  followRoute(ex, ex.route!, head);
+}
+
+/** Policy has let it in after a while, or has changed its head: another route may be the one. */
+function dispatchAdmitted(ex: Exchange): void {
+  const head = rescan(ex);
+  const failure = findRoute(ex, head);
+  if (failure === undefined) followRoute(ex, ex.route!, head);
+  else replyFailure(ex, failure);
+}
+
+function followRoute(ex: Exchange, route: Route, head: MessageHead): void {
   if (route.cors !== undefined && applyCors(ex, head)) return;
   if (route.fault !== undefined && delays(ex, route.fault)) return;
   act(ex, route, head);
@@ -76,6 +90,7 @@ function findRoute(ex: Exchange, head: MessageHead): Failure | undefined {
   if (head.schemeIsHttps) return Failures.noRoute;
   const host = findHost(ex, head);
   if (host === undefined) return findOutside(ex, head);
+  ex.host = host;
   ex.route = host.match(head, false);
   if (ex.route === undefined) return Failures.noRoute;
   if (ex.websocket && !ex.route.websocket) return Failures.upgradeRefused;
@@ -117,6 +132,7 @@ function hostText({ downstream }: Exchange, head: MessageHead): string {
 function findEdgeRoute(ex: Exchange, head: MessageHead, view: EdgeView): Failure | undefined {
   if (ex.connects) return Failures.methodRefused;
   const host = view.in(ex.generation!.snapshot)?.findVirtualHost(head);
+  ex.host = host;
   ex.route = host?.match(head, ex.env.edge.secure);
   if (ex.route === undefined) return Failures.noRoute;
   return ex.websocket && !ex.route.websocket ? Failures.upgradeRefused : undefined;

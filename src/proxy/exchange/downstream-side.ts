@@ -7,6 +7,11 @@ import { ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names
 import type { EdgePeer } from "../gateway/edge-peer.ts";
 import type { EdgeView } from "../gateway/edge-view.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
+import {
+  type ConnectionFacts,
+  connectionFacts,
+  unknownConnection,
+} from "../policy/connection-facts.ts";
 import type { Route } from "../route/route.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
 import { SocketSide } from "../upstream/socket-side.ts";
@@ -54,6 +59,7 @@ export abstract class DownstreamSide extends SocketSide {
   /** Whole lines that came after the content. */
   inputTrailers: Uint8Array | undefined = undefined;
   #names: ConnectionNames | undefined = undefined;
+  #facts: ConnectionFacts | undefined = undefined;
 
   constructor(
     { env, facts }: { readonly env: Environment; readonly facts: ListenerFacts },
@@ -73,6 +79,14 @@ export abstract class DownstreamSide extends SocketSide {
     if (this.#names !== undefined || socket === undefined) return this.#names ?? UNKNOWN_NAMES;
     this.#names = connectionNames(socket, this);
     return this.#names;
+  }
+
+  /** Made when policy first asks. */
+  get facts(): ConnectionFacts {
+    const { socket, source, edge } = this;
+    if (this.#facts === undefined && socket !== undefined)
+      this.#facts = connectionFacts(socket, source, edge?.tls);
+    return this.#facts ?? unknownConnection;
   }
 
   /** The port meant by a Host without one. */

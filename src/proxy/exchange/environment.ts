@@ -15,6 +15,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { EdgeFields } from "../filter/edge-fields.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
+import type { ExchangePolicy } from "../policy/exchange-policy.ts";
 import type { Route } from "../route/route.ts";
 import { TargetWriter } from "../route/target-writer.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
@@ -36,6 +37,12 @@ export interface CaptureAddresses {
   isMade(address: string): boolean;
 }
 
+/** Who is asked about exchanges, and told of them; undefined: nobody. */
+export interface Watchers {
+  accessLog: AccessLog | undefined;
+  policy: ExchangePolicy | undefined;
+}
+
 export interface EnvironmentParts {
   readonly limits: EngineLimits;
   readonly clock: Clock;
@@ -49,7 +56,7 @@ export interface EnvironmentParts {
   readonly isOwnListener: (from: ListenerName, endpoint: Endpoint) => boolean;
 }
 
-export class Environment {
+export class Environment implements Watchers {
   readonly limits: EngineLimits;
   readonly clock: Clock;
   readonly random: Random;
@@ -67,6 +74,8 @@ export class Environment {
   /** Of a gateway: what the head in `requestHead` gets instead of what was claimed in it. */
   readonly edge = new EdgeFields();
   accessLog: AccessLog | undefined = undefined;
+  /** Undefined: no rule concerns what passes here. */
+  policy: ExchangePolicy | undefined = undefined;
   /** What captured connections find; undefined: none is captured here. */
   capture: CaptureAddresses | undefined = undefined;
   /** Undefined: nobody wants to hear of them. */

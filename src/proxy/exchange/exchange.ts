@@ -18,7 +18,9 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { Call } from "../grpc/call.ts";
 import type { CallKind } from "../grpc/media-type.ts";
+import type { HeaderEdits } from "../policy/header-edit.ts";
 import type { Route } from "../route/route.ts";
+import type { VirtualHost } from "../route/virtual-host.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { UpstreamSide } from "../upstream/upstream-side.ts";
 import type { UpstreamStreamUser } from "../upstream/upstream-stream.ts";
@@ -31,7 +33,7 @@ export const Phase = { head: 0, body: 1, tunnel: 2, done: 3 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** What a waiting exchange does when its time has come. */
-export const Wake = { nothing: 0, afterDelay: 1, retry: 2 } as const;
+export const Wake = { nothing: 0, afterDelay: 1, retry: 2, unanswered: 3 } as const;
 export type Wake = (typeof Wake)[keyof typeof Wake];
 
 /** How content is framed for the side that it goes to. */
@@ -61,6 +63,14 @@ export interface EarlierTry {
   abandon(): void;
 }
 
+/** Policy has asked somebody, and the exchange goes no further before that one has answered. */
+export interface PolicyWait {
+  /** It has taken too long. */
+  expire(): void;
+  /** The exchange is over. */
+  cancel(): void;
+}
+
 const NO_BYTES = new Uint8Array(0);
 
 export abstract class Exchange implements UpstreamStreamUser {
@@ -68,6 +78,8 @@ export abstract class Exchange implements UpstreamStreamUser {
   /** Undefined between exchanges. */
   downstream: DownstreamSide | undefined = undefined;
   generation: Generation<Snapshot> | undefined = undefined;
+  /** Whose route it is; undefined: of no virtual host. */
+  host: VirtualHost | undefined = undefined;
   route: Route | undefined = undefined;
   cluster: Cluster | undefined = undefined;
   /** Of the try under way, or of the last one. */
@@ -155,6 +167,17 @@ export abstract class Exchange implements UpstreamStreamUser {
   responseFields: Uint8Array | undefined = undefined;
   #responseChunks: ChunkedDecoder | undefined = undefined;
 
+  // Policy.
+  wait: PolicyWait | undefined = undefined;
+  /** What rules change in the fields of the response. */
+  responseEdits: HeaderEdits | undefined = undefined;
+  /** Of the check; −1: there was none. */
+  checkCode = -1;
+  checkMessage = "";
+  responseHeadBytes = 0;
+  /** The response's head, where rules read it afterwards. */
+  responseOctets: Uint8Array = NO_BYTES;
+
   // Time.
   startMs = 0;
   /** When the last try had been sent; 0: not yet. */
@@ -200,6 +223,7 @@ export abstract class Exchange implements UpstreamStreamUser {
   reset(): void {
     this.downstream = undefined;
     this.generation = undefined;
+    this.host = undefined;
     this.route = undefined;
     this.cluster = undefined;
     this.endpoint = undefined;
@@ -212,6 +236,11 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.call = undefined;
     this.partial = undefined;
     this.responseFields = undefined;
+    this.responseEdits = undefined;
+    this.checkCode = -1;
+    this.checkMessage = "";
+    this.responseHeadBytes = 0;
+    this.responseOctets = NO_BYTES;
     this.failure = undefined;
     this.detail = "";
     this.transportDetail = "";

@@ -5,6 +5,7 @@ import { endCall } from "./call-end.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { recordMetrics, writeRecord } from "./record.ts";
+import { reportExchange } from "./report.ts";
 
 /** However the try ended: its places in the cluster are free. */
 export function endTry(ex: Exchange): void {
@@ -44,6 +45,13 @@ export function dropEarlier(ex: Exchange): void {
   for (const one of earlier) one.abandon();
 }
 
+/** Nobody is there any more who would want the answer. */
+function endWait(ex: Exchange): void {
+  const wait = ex.wait!;
+  ex.wait = undefined;
+  wait.cancel();
+}
+
 /** The exchange is over; `after` says what becomes of the downstream connection. */
 export function finish(ex: Exchange, after: After): void {
   const { env, upstream, downstream } = ex;
@@ -59,6 +67,8 @@ export function finish(ex: Exchange, after: After): void {
   if (ex.copy !== undefined && !ex.requestDone) ex.copy.abandon();
   recordMetrics(ex);
   if (ex.record !== undefined) writeRecord(ex);
+  if (ex.wait !== undefined) endWait(ex);
+  if (env.policy !== undefined) reportExchange(ex, env.policy);
   if (ex.generation !== undefined) env.generations.release(ex.generation);
   if (env.scannedFor === ex) env.scannedFor = undefined;
   downstream!.exchangeDone(after);

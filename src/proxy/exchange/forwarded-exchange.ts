@@ -208,6 +208,7 @@ export class ForwardedExchange extends Exchange {
       armTimer(this);
       if (wake === Wake.afterDelay) dispatchDelayed(this);
       else if (wake === Wake.retry) runTry(this);
+      else if (wake === Wake.unanswered) this.wait!.expire();
       if (this.downstream !== undefined && this.acceptsBody) this.downstream.resumeInput();
       return;
     }

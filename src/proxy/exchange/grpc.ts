@@ -12,10 +12,15 @@ export interface GrpcReply {
   readonly status: number;
   readonly reason: string;
   readonly detail: string;
+  /** Where neither the failure nor the status tells it, as policy does. */
+  readonly code?: number;
+  /** What the caller is told in words; absent: the reason with its detail. */
+  readonly message?: string;
 }
 
 /** The call's status: that of a rule, or of the failure. */
-export function grpcCode({ failure, status }: GrpcReply): number {
+export function grpcCode({ failure, status, code }: GrpcReply): number {
+  if (code !== undefined) return code;
   const byRule = failure === undefined || failure.http !== status;
   return byRule ? codeOfHttp(status) : failure.grpc;
 }
@@ -31,7 +36,7 @@ export function grpcReply(call: Call, reply: GrpcReply): string {
 /** For a head, or as trailers. */
 export function statusLines(reply: GrpcReply): string {
   const { reason, detail } = reply;
-  const said = [reason, detail].filter((part) => part !== "").join(": ");
+  const said = reply.message ?? [reason, detail].filter((part) => part !== "").join(": ");
   return [
     `grpc-status: ${grpcCode(reply)}`,
     `grpc-message: ${percentEncoded(said)}`,

@@ -38,12 +38,22 @@ function recordCall(ex: Exchange, call: Call, stats: CallStats): void {
 
 /** Notes where the texts of the request are: its head stays as it is until the exchange is over. */
 export function beginRecord(ex: Exchange): void {
+  ex.record = ex.env.accessLog!.acquire();
+  noteRequest(ex, ex.record);
+}
+
+/** Its head is another one now. */
+export function renewRecord(ex: Exchange): void {
+  if (ex.record === undefined) return;
+  ex.record.reset();
+  noteRequest(ex, ex.record);
+}
+
+function noteRequest(ex: Exchange, record: AccessRecord): void {
   const { env } = ex;
   const downstream = ex.downstream!;
-  const record = env.accessLog!.acquire();
   const head = env.requestHead;
   const { bytes, pathEnd, queryEnd } = head;
-  ex.record = record;
   record.startMs = env.wallMs;
   record.protocol = downstream.stream === undefined ? head.minorVersion : HTTP2;
   record.text(RecordText.method, bytes, head.start, head.methodEnd);

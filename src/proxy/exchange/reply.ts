@@ -2,15 +2,18 @@
  * Replies of our own: to a failure, by a rule; in the codec of the downstream. Whoever calls gRPC
  * is told in its own terms: trailers only, with a grpc-status.
  */
+import { bytesOfText } from "../../attribute/byte-text.ts";
 import type { Failure } from "../../core/failure.ts";
 import { Framing } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { reasonPhrase } from "../../http/reason-phrase.ts";
-import { replyParts } from "../../http1/local-reply.ts";
+import { printable, replyParts } from "../../http1/local-reply.ts";
+import type { Call } from "../grpc/call.ts";
+import type { Denial } from "../policy/denial.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, finish } from "./finish.ts";
-import { grpcCode, grpcReply } from "./grpc.ts";
+import { type GrpcReply, grpcCode, grpcReply } from "./grpc.ts";
 
 interface Reply {
   readonly status: number;
@@ -36,6 +39,22 @@ export function replyRule(ex: Exchange, failure: Failure, status: number): void 
   replyReason(ex, status, ex.detail === "" ? failure.reason : `${failure.reason}; ${ex.detail}`);
 }
 
+/** Policy did it: the rule's name stands beside the reason, and the text is the handler's. */
+export function replyDenied(ex: Exchange, denial: Denial): void {
+  const { failure, status, code, rule, message, body, contentType } = denial;
+  ex.failure = failure;
+  ex.detail = rule;
+  const reason = rule === "" ? failure.reason : `${failure.reason}; ${rule}`;
+  if (ex.call !== undefined)
+    return replyCall(ex, ex.call, { failure, status, reason, detail: "", code, message });
+  const content = status === 204 || status === 304 ? NO_BYTES : bytesOfText(body);
+  const type = contentType === "" || content.length === 0 ? "" : `content-type: ${contentType}\r\n`;
+  const about = `x-mesh-reason: ${printable(reason)}\r\n${type}`;
+  const length = status === 204 || status === 304 ? "" : `content-length: ${content.length}\r\n`;
+  const lines = bytesOfText(`${about}${length}${denial.lines}`);
+  replyWith(ex, { status, lines, body: content });
+}
+
 /** By a route: a redirect, a direct response, a preflight. `fields`: whole lines. */
 export function replyRoute(
   ex: Exchange,
@@ -53,15 +72,22 @@ function replyReason(ex: Exchange, status: number, reason: string): void {
   const detail = ex.failure?.origin === "upstream" ? ex.detail : "";
   const fields = ex.responseFields ?? NO_BYTES;
   const { call } = ex;
-  if (call !== undefined) {
-    const reply = { failure: ex.failure, status, reason, detail };
-    call.takeReply(grpcCode(reply));
-    const length = ex.downstream!.stream === undefined ? "content-length: 0\r\n" : "";
-    const lines = withFields(`${length}${grpcReply(call, reply)}`, fields);
-    return replyWith(ex, { status: 200, lines, body: NO_BYTES });
-  }
+  if (call !== undefined)
+    return replyCall(ex, call, { failure: ex.failure, status, reason, detail }, fields);
   const { lines, body } = replyParts({ status, reason, detail });
   replyWith(ex, { status, lines: withFields(lines, fields), body: Buffer.from(body, "latin1") });
+}
+
+function replyCall(
+  ex: Exchange,
+  call: Call,
+  reply: GrpcReply,
+  fields: Uint8Array = NO_BYTES,
+): void {
+  call.takeReply(grpcCode(reply));
+  const length = ex.downstream!.stream === undefined ? "content-length: 0\r\n" : "";
+  const lines = withFields(`${length}${grpcReply(call, reply)}`, fields);
+  replyWith(ex, { status: 200, lines, body: NO_BYTES });
 }
 
 function withFields(lines: string, fields: Uint8Array): Uint8Array {
@@ -74,7 +100,10 @@ function replyCloses(ex: Exchange): boolean {
 }
 
 /** Sends a whole reply, and ends the exchange. */
-function replyWith(ex: Exchange, reply: Reply): void {
+function replyWith(ex: Exchange, said: Reply): void {
+  const edits = ex.responseEdits;
+  const reply =
+    edits === undefined ? said : { ...said, lines: Buffer.concat([said.lines, edits.lines]) };
   const bodiless = ex.method === MethodId.head;
   ex.status = reply.status;
   ex.responseBytes = bodiless ? 0 : reply.body.length;

@@ -9,11 +9,13 @@ import { webTypeLines } from "./web-response.ts";
 export function writeResponseBlock(ex: Exchange, stream: Stream, head: MessageHead): void {
   const { blocks } = ex.env.http2;
   if (ex.responseFields !== undefined) dropOwnAnswers(head);
+  if (ex.responseEdits !== undefined) ex.responseEdits.drop(head);
   const type = ex.call?.web === undefined ? undefined : webTypeLines(ex, ex.call, head);
   if (!blocks.begin(stream)) return;
   blocks.response(head);
   blocks.fields(head);
   if (ex.responseFields !== undefined) blocks.add(ex.responseFields);
+  if (ex.responseEdits !== undefined) blocks.addOnce(ex.responseEdits.lines);
   if (type !== undefined) blocks.add(type);
   const { framing, contentLength } = head;
   blocks.end(framing === Framing.none || (framing === Framing.length && contentLength === 0));

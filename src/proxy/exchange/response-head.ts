@@ -18,10 +18,12 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   const dechunks = head.framing === Framing.chunked && ex.minorVersion === 0;
   if (dechunks) head.drop(FieldId.transferEncoding);
   if (ex.responseFields !== undefined) dropOwnAnswers(head);
+  if (ex.responseEdits !== undefined) ex.responseEdits.drop(head);
   const type = ex.call?.web === undefined ? undefined : webTypeLines(ex, ex.call, head);
   output.response(head);
   output.fields(head);
   if (ex.responseFields !== undefined) output.add(ex.responseFields);
+  if (ex.responseEdits !== undefined) output.add(ex.responseEdits.lines);
   if (type !== undefined) output.add(type);
   if (ex.websocket && head.status === 101) {
     output.upgrade();

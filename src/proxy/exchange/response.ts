@@ -19,6 +19,7 @@ import { retryLater, tryFailed } from "./attempt.ts";
 import { writeContent, writeEnd } from "./downstream-writer.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
 import { abortExchange, dropEarlier, dropUpstream, endTry, finishAnswered } from "./finish.ts";
+import { noteResponse } from "./report.ts";
 import { keptMs, writeInterim, writeResponseHead } from "./response-head.ts";
 import { beginTunnel } from "./tunnel.ts";
 import { isUnserved } from "./unserved.ts";
@@ -174,6 +175,7 @@ export function acceptHead(ex: Exchange, reusable: boolean): boolean {
   if (ex.earlier !== undefined) dropEarlier(ex);
   if (call !== undefined) beginWebResponse(call, head, reusable);
   ex.tryDeadlineMs = 0;
+  if (env.policy !== undefined) noteResponse(ex, env.policy, head);
   ex.responseFraming = head.framing;
   ex.upstreamKeepsAlive = head.keepsAlive;
   writeResponseHead(ex, head);

@@ -13,6 +13,7 @@ import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
 import type { EdgePeer } from "../gateway/edge-peer.ts";
+import type { ConnectionFacts } from "../policy/connection-facts.ts";
 import type { Http2Connection } from "../transport/http2-connection.ts";
 import { StreamSocket } from "../transport/stream-socket.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
@@ -21,6 +22,7 @@ import type { DownstreamOwner } from "./downstream-owner.ts";
 /** The connection that a stream came on. */
 export interface StreamsConnection extends Http2Connection {
   readonly names: ConnectionNames;
+  readonly facts: ConnectionFacts;
   readonly captured: SocketAddress | undefined;
   readonly edge: EdgePeer | undefined;
   readonly source: SocketAddress | undefined;
@@ -52,6 +54,10 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
 
   override get names(): ConnectionNames {
     return this.#connection.names;
+  }
+
+  override get facts(): ConnectionFacts {
+    return this.#connection.facts;
   }
 
   get busy(): boolean {

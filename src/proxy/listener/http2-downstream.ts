@@ -9,6 +9,11 @@ import type { SocketAddress } from "../../io/socket-address.ts";
 import { type ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import { connectionNames } from "../exchange/downstream-side.ts";
 import type { EdgePeer } from "../gateway/edge-peer.ts";
+import {
+  type ConnectionFacts,
+  connectionFacts,
+  unknownConnection,
+} from "../policy/connection-facts.ts";
 import { Http2Connection } from "../transport/http2-connection.ts";
 import {
   isMeshRequest,
@@ -32,6 +37,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   readonly source: SocketAddress | undefined;
   readonly #owner: DownstreamOwner;
   #names: ConnectionNames | undefined = undefined;
+  #facts: ConnectionFacts | undefined = undefined;
 
   constructor(
     owner: DownstreamOwner,
@@ -75,6 +81,13 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     if (this.#names === undefined && socket !== undefined)
       this.#names = connectionNames(socket, this);
     return this.#names ?? UNKNOWN_NAMES;
+  }
+
+  get facts(): ConnectionFacts {
+    const { socket } = this;
+    if (this.#facts === undefined && socket !== undefined)
+      this.#facts = connectionFacts(socket, this.source, this.edge?.tls);
+    return this.#facts ?? unknownConnection;
   }
 
   holds(): boolean {

@@ -54,6 +54,13 @@ export function connectionFacts(
   return new ConnectionFacts(from, { address: localAddress, port: localPort }, tls);
 }
 
+/** It is gone, and nobody had asked. */
+export const unknownConnection: ConnectionFacts = new ConnectionFacts(
+  { address: "", port: 0 },
+  { address: "", port: 0 },
+  undefined,
+);
+
 function bytesOf(address: string): Uint8Array | undefined {
   const bytes = parseIpAddress(address);
   return bytes && shortestIpAddress(bytes);

@@ -1,4 +1,4 @@
-/** What policy may know of a downstream connection: read from its socket once, when asked. */
+/** What policy may know of a downstream connection: read from its socket once. */
 import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";

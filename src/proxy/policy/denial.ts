@@ -1,9 +1,10 @@
-/** What a caller is told when policy refuses: the sidecar's own mapping of codes (mixer 1.3, 2.3). */
+/** What a caller is told when policy refuses, as the sidecar maps codes (mixer 1.3, 2.3). */
+
+import { textOfBytes } from "../../attribute/byte-text.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
-import { checkAppendedName, checkHeaderValue } from "../../model/validate-http.ts";
-import type { DirectResponse } from "../../policy/result.ts";
 import { StatusCode } from "../../policy/status-code.ts";
-import type { HeaderChange } from "../../policy/verdict.ts";
+import type { DirectReply, HeaderChange } from "../../policy/verdict.ts";
+import { HeaderEdits } from "./header-edit.ts";
 
 /** In place of the upstream's answer. */
 export interface Denial {
@@ -27,33 +28,33 @@ export interface Refusal {
   readonly code: StatusCode;
   readonly message: string;
   readonly rule: string;
-  readonly direct: DirectResponse | undefined;
+  readonly direct: DirectReply | undefined;
   readonly responseHeaders: readonly HeaderChange[];
   readonly retryAfterMs: number;
 }
 
-type Row = readonly [name: string, http: number, ofDirect: number];
+type Row = readonly [name: string, http: number];
 
-/** By code; the third is of direct responses that say no status themselves. */
+/** By code. */
 // biome-ignore format: a table reads as a table
 const codes: readonly Row[] = [
-  ["OK",                  200, 200],
-  ["CANCELLED",           499, 408],
-  ["UNKNOWN",             500, 500],
-  ["INVALID_ARGUMENT",    400, 400],
-  ["DEADLINE_EXCEEDED",   504, 504],
-  ["NOT_FOUND",           404, 404],
-  ["ALREADY_EXISTS",      409, 409],
-  ["PERMISSION_DENIED",   403, 403],
-  ["RESOURCE_EXHAUSTED",  429, 429],
-  ["FAILED_PRECONDITION", 400, 412],
-  ["ABORTED",             409, 409],
-  ["OUT_OF_RANGE",        400, 400],
-  ["UNIMPLEMENTED",       501, 501],
-  ["INTERNAL",            500, 500],
-  ["UNAVAILABLE",         503, 503],
-  ["DATA_LOSS",           500, 500],
-  ["UNAUTHENTICATED",     401, 401],
+  ["OK",                  200],
+  ["CANCELLED",           499],
+  ["UNKNOWN",             500],
+  ["INVALID_ARGUMENT",    400],
+  ["DEADLINE_EXCEEDED",   504],
+  ["NOT_FOUND",           404],
+  ["ALREADY_EXISTS",      409],
+  ["PERMISSION_DENIED",   403],
+  ["RESOURCE_EXHAUSTED",  429],
+  ["FAILED_PRECONDITION", 400],
+  ["ABORTED",             409],
+  ["OUT_OF_RANGE",        400],
+  ["UNIMPLEMENTED",       501],
+  ["INTERNAL",            500],
+  ["UNAVAILABLE",         503],
+  ["DATA_LOSS",           500],
+  ["UNAUTHENTICATED",     401],
 ];
 const unknown: Row = codes[StatusCode.unknown]!;
 
@@ -63,23 +64,16 @@ export function statusText(code: StatusCode, message: string): string {
 }
 
 export function denialOf(refusal: Refusal): Denial {
-  const { code, message, rule, direct, retryAfterMs } = refusal;
-  const [, http, ofDirect] = codes[code] ?? unknown;
+  const { code, message, rule, direct, responseHeaders, retryAfterMs } = refusal;
+  const [, http] = codes[code] ?? unknown;
   const failure =
     code === StatusCode.resourceExhausted ? Failures.rateLimited : Failures.policyDenied;
   const waits = retryAfterMs > 0 ? `retry-after: ${Math.ceil(retryAfterMs / 1_000)}\r\n` : "";
-  if (direct === undefined)
-    return {
-      ...{ failure, status: http, code, message, rule, lines: waits },
-      body: statusText(code, message),
-      contentType: "text/plain",
-    };
-  const isFinal = direct.code >= 200 && direct.code <= 599;
-  const lines = directLines(direct);
+  const lines = textOfBytes(new HeaderEdits().add(responseHeaders).lines) + waits;
+  const isFinal = direct !== undefined && direct.code >= 200 && direct.code <= 599;
   return {
-    ...{ failure, status: isFinal ? direct.code : ofDirect, code, message, rule },
-    lines: lines + waits,
-    body: direct.body,
+    ...{ failure, status: isFinal ? direct.code : http, code, message, rule, lines },
+    body: direct?.body ?? statusText(code, message),
     contentType: /^content-type:/im.test(lines) ? "" : "text/plain",
   };
 }
@@ -96,19 +90,4 @@ export function unanswered(reason: string): Denial {
     lines: "",
     contentType: "text/plain",
   };
-}
-
-/** What cannot be said in a field is left out; several cookies are several fields. */
-function directLines({ headers }: DirectResponse): string {
-  let lines = "";
-  for (const [written, value] of Object.entries(headers)) {
-    const name = written.toLowerCase();
-    const values = name === "set-cookie" ? value.split(",") : [value];
-    if (checkAppendedName(name) !== undefined) continue;
-    for (const one of values) {
-      const text = one.trim();
-      if (checkHeaderValue(text) === undefined) lines += `${name}: ${text}\r\n`;
-    }
-  }
-  return lines;
 }

@@ -77,7 +77,7 @@ export class ExchangePolicy {
 
   #tell(facts: ExchangeFacts): void {
     const bag: AttributeBag = this.#bag.about(facts);
-    this.#scope.report(bag);
+    if (this.#scope.report(bag)) this.#mixer?.report(bag, this.#scope);
     facts.forgetHeads();
     this.#bag.about(this.facts);
   }

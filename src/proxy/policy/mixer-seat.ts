@@ -9,9 +9,8 @@
  */
 import type { AttributeBag } from "../../attribute/bag.ts";
 import type { Vocabulary } from "../../attribute/vocabulary.ts";
-import type { DirectResponse } from "../../policy/result.ts";
 import type { StatusCode } from "../../policy/status-code.ts";
-import type { HeaderChange, PolicyEngine, PolicyScope } from "../../policy/verdict.ts";
+import type { DirectReply, HeaderChange, PolicyEngine, PolicyScope } from "../../policy/verdict.ts";
 
 /** What the mixer says of an exchange: its part of a Verdict. */
 export interface MixerAnswer {
@@ -20,7 +19,8 @@ export interface MixerAnswer {
   readonly message: string;
   /** The full name of the rule that denied, where the mixer tells; else empty. */
   readonly rule: string;
-  readonly direct: DirectResponse | undefined;
+  /** Its headers are among `responseHeaders`. */
+  readonly direct: DirectReply | undefined;
   readonly requestHeaders: readonly HeaderChange[];
   readonly responseHeaders: readonly HeaderChange[];
   /** Milliseconds after which a quota may grant again; 0: unknown or no quota. */

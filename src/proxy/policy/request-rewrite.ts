@@ -1,4 +1,4 @@
-/** A request's head with the changes that rules ask for: octets to be scanned like received ones. */
+/** A request head with the changes that rules ask for: octets to be scanned as received ones. */
 import { bytesOfText as encode } from "../../attribute/byte-text.ts";
 import { FieldId } from "../../http/field-id.ts";
 import { type MessageHead, TargetForm } from "../../http/message-head.ts";

@@ -18,6 +18,7 @@ import { adapterSuites } from "./mixer-adapters.ts";
 import { outputSuites } from "./mixer-adapters-output.ts";
 import { redisSuites } from "./mixer-adapters-redis.ts";
 import { adapterTableSuites } from "./mixer-adapters-tables.ts";
+import { cacheSuites } from "./mixer-caches.ts";
 import { expressionSuites } from "./mixer-expressions.ts";
 import { functionSuites } from "./mixer-functions.ts";
 import { expressionParserSuites } from "./mixer-parser.ts";
@@ -49,6 +50,7 @@ export const suites: readonly Suite[] = [
   ...adapterTableSuites,
   ...expressionSuites,
   ...wireSuites,
+  ...cacheSuites,
   ...expressionParserSuites,
   ...functionSuites,
 ];

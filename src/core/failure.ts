@@ -70,6 +70,7 @@ const rows = {
   ignoredFlood:         ["OM",   "downstream",   0,  8, "never", "http2-ignored-frame-flood"],
   emptyDataFlood:       ["OM",   "downstream",   0,  8, "never", "http2-empty-data-flood"],
   windowFlood:          ["OM",   "downstream",   0,  8, "never", "http2-window-update-flood"],
+  untakenFlood:         ["OM",   "downstream",   0,  8, "never", "http2-untaken-answers"],
   headerBomb:           ["OM",   "downstream",   0,  8, "never", "http2-header-bomb"],
   settingsTimeout:      ["DT",   "downstream",   0,  4, "never", "http2-settings-timeout"],
   downstreamStalled:    ["DT",   "downstream",   0,  4, "never", "downstream-takes-nothing"],

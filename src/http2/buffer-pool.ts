@@ -24,5 +24,7 @@ export class BufferPool {
     if (length === 0) return;
     const at = length === sizes[0] ? 0 : length === sizes[1] ? 1 : 2;
     if (length === sizes[at] && this.#free[at]!.length < keptMax[at]!) this.#free[at]!.push(buffer);
+    // The collector would hear of it late: in a flood, too late.
+    else if (buffer.buffer instanceof ArrayBuffer) buffer.buffer.transfer(0);
   }
 }

@@ -128,6 +128,7 @@ export const Flood = table("connection", "upstreamProtocol", {
   ignored:      ["ignoredFlood",      "enhanceYourCalm", "PRIORITY and unknown frames"],
   emptyData:    ["emptyDataFlood",    "enhanceYourCalm", "DATA without content"],
   window:       ["windowFlood",       "enhanceYourCalm", "WINDOW_UPDATE"],
+  untaken:      ["untakenFlood",      "enhanceYourCalm", "answers that are not taken"],
   continuation: ["continuationFlood", "enhanceYourCalm", "CONTINUATION"],
   headerBomb:   ["headerBomb",        "enhanceYourCalm", "fields far over the limit"],
 });

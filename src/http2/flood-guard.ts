@@ -17,6 +17,8 @@ export const FloodClass = {
   emptyData: 5,
   /** WINDOW_UPDATE beyond what our own DATA explains. */
   window: 6,
+  /** Streams that we gave up since the peer does not take what it asked for. */
+  untaken: 7,
 } as const;
 export type FloodClass = (typeof FloodClass)[keyof typeof FloodClass];
 
@@ -32,6 +34,7 @@ const rows: readonly Row[] = [
   [Flood.ignored,  1000, 100],
   [Flood.emptyData, 100,  50],
   [Flood.window,   2000, 500],
+  [Flood.untaken,    50,   5],
 ];
 
 export class FloodGuard {

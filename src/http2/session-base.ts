@@ -217,6 +217,12 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
     this.#end(failure, code, failure.reason);
   }
 
+  /** The owner gave a stream up whose answer the peer does not take. */
+  untaken(): void {
+    const fault = this.flood.take(FloodClass.untaken, this.nowMs);
+    if (fault !== undefined) this.failBy(fault);
+  }
+
   /** The connection is gone: every stream is reset with `failure`; nothing is put out. */
   close(failure: Failure): void {
     if (this.failure !== undefined) return;

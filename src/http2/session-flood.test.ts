@@ -200,6 +200,21 @@ test("WINDOW_UPDATEs that our own content explains are no flood", () => {
   expect(peer.session.failure).toBeUndefined();
 });
 
+test("streams given up for answers that are not taken: some are forgiven, many end it", () => {
+  const peer = Peer.ready("server");
+  let given = 0;
+  for (; peer.session.failure === undefined && given < 1_000; given++) peer.session.untaken();
+  expect(given).toBe(51);
+  expect(peer.session.failure).toBe(Failures.untakenFlood);
+  expect(peer.hears().at(-1)).toMatch(/^0 goaway \d+ ENHANCE_YOUR_CALM /);
+  const slow = Peer.ready("server");
+  for (let i = 0; i < 1_000; i++) {
+    slow.session.nowMs += 201;
+    slow.session.untaken();
+  }
+  expect(slow.session.failure).toBeUndefined();
+});
+
 test("a peer that does not read is not read from", () => {
   const peer = Peer.ready("server");
   for (let i = 0; i < 20_000 && !peer.session.isClogged; i++) {

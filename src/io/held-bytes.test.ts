@@ -4,7 +4,19 @@ import { Held, HeldBytes } from "./held-bytes.ts";
 
 /** Holders by name, who note that they were shed and then hold nothing. */
 function setUp(bytesMax: number) {
-  const owner = new HeldBytes(bytesMax);
+  const seen = { bytes: 0, shed: 0 };
+  const owner = new HeldBytes(bytesMax, {
+    held: {
+      set(bytes) {
+        seen.bytes = bytes;
+      },
+    },
+    shed: {
+      increment() {
+        seen.shed++;
+      },
+    },
+  });
   const shed: string[] = [];
   const hold = (name: string): Held => {
     const held: Held = new Held(owner, {
@@ -15,7 +27,7 @@ function setUp(bytesMax: number) {
     });
     return held;
   };
-  return { owner, shed, hold };
+  return { owner, shed, hold, seen };
 }
 
 test("below the bound everybody stays", async () => {
@@ -24,14 +36,14 @@ test("below the bound everybody stays", async () => {
   a.set(60);
   b.set(40);
   await Promise.resolve();
-  expect([shed, owner.bytes]).toEqual([[], 100]);
+  expect([shed, owner.bytes, owner.isTight]).toEqual([[], 100, true]);
   a.set(0);
-  b.set(10);
-  expect(owner.bytes).toBe(10);
+  b.set(50);
+  expect([owner.bytes, owner.isTight]).toEqual([50, false]);
 });
 
 test("past it those go that have taken nothing for longest, until there is room", async () => {
-  const { owner, shed, hold } = setUp(100);
+  const { owner, shed, hold, seen } = setUp(100);
   const all = ["a", "b", "c", "d"].map(hold);
   for (const held of all) held.set(25);
   // It reads, if slowly.
@@ -40,7 +52,8 @@ test("past it those go that have taken nothing for longest, until there is room"
   expect(shed).toEqual([]);
   await Promise.resolve();
   expect(shed).toEqual(["b", "c"]);
-  expect([owner.bytes, owner.shedCount]).toEqual([80, 2]);
+  expect(owner.bytes).toBe(80);
+  expect(seen).toEqual({ bytes: 80, shed: 2 });
 });
 
 test("whoever holds more while going away counts no more, and may hold again", async () => {

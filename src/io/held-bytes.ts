@@ -7,6 +7,12 @@
  *              the first of the list: shed, while there is too much
  */
 
+/** Who is told of it: metrics, by their gauge and counter. */
+export interface HeldBytesView {
+  readonly held: { set(bytes: number): void };
+  readonly shed: { increment(): void };
+}
+
 /** Who keeps bytes for a peer. */
 export interface Holder {
   /** Gives up the peer, and what is kept for it: at once, or soon. */
@@ -42,8 +48,7 @@ export class Held {
 
 export class HeldBytes {
   readonly bytesMax: number;
-  /** Holders that were told to go. */
-  shedCount = 0;
+  readonly #view: HeldBytesView | undefined;
   #bytes = 0;
   #first: Held | undefined = undefined;
   #last: Held | undefined = undefined;
@@ -55,17 +60,23 @@ export class HeldBytes {
       if (this.#bytes <= this.bytesMax - (this.bytesMax >> 3)) return;
       this.update(held, 0);
       held.isShed = true;
-      this.shedCount++;
+      this.#view?.shed.increment();
       held.holder.shed();
     }
   };
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, view?: HeldBytesView) {
     this.bytesMax = bytesMax;
+    this.#view = view;
   }
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Half of it is in use: whoever brings more is to be stopped sooner. */
+  get isTight(): boolean {
+    return this.#bytes > this.bytesMax >> 1;
   }
 
   /** For Held. */
@@ -74,6 +85,7 @@ export class HeldBytes {
     if (bytes === before) return;
     this.#bytes += bytes - before;
     held.bytes = bytes;
+    this.#view?.held.set(this.#bytes);
     if (before === 0) this.#append(held);
     else if (bytes === 0) this.#unlink(held);
     if (this.#bytes <= this.bytesMax || this.#shedding) return;

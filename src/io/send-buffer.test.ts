@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { seededRandom } from "../core/random.ts";
 import { expectLinear } from "../testing/growth.ts";
 import { RawClient } from "../testing/raw-client.ts";
+import { Held, HeldBytes } from "./held-bytes.ts";
 import { SEND_CLOSED, SEND_OVERFLOW, SendBuffer, SendPool } from "./send-buffer.ts";
 import type { TcpSocket } from "./socket.ts";
 import { listenTcp } from "./tcp-listener.ts";
@@ -230,4 +231,25 @@ test("a slow reader gets 20 MB whole, and the end after the last byte", async ()
   expect(Bun.hash(text)).toBe(Bun.hash("0123456789abcdef".repeat(total / 16)));
   expect(most).toBeLessThanOrEqual(512 << 10);
   listener.stop();
+});
+
+test("while much is held for all together, a producer is to pause sooner", () => {
+  const held = new HeldBytes(1 << 20);
+  const kernel = new Kernel();
+  const buffer = new SendBuffer(new SendPool(limits, 0, held), { shed() {} });
+  buffer.write(kernel, new Uint8Array(501), 0, 501);
+  const other = new Held(held, { shed() {} });
+  const full: boolean[] = [buffer.isFull];
+  other.set(600_000);
+  full.push(buffer.isFull);
+  other.set(0);
+  full.push(buffer.isFull);
+  expect(full).toEqual([false, true, false]);
+});
+
+test("a block that the pool does not keep is freed at once", () => {
+  const pool = new SendPool(limits, 2 * 65_536);
+  const blocks = [1, 2, 3].map(() => pool.take(false));
+  for (const block of blocks) pool.giveBack(block);
+  expect(blocks.map(({ bytes }) => bytes.length)).toEqual([65_536, 65_536, 0]);
 });

@@ -5,10 +5,12 @@
  *
  * Bun's `end` drops what the kernel did not take, so the end of a connection goes through here. The
  * owner pauses the producer while `isFull` and lets it run again when flush has made it `isLow`.
- * Nothing is allocated until a write is short; blocks come from a pool shared by all connections.
+ * Nothing is allocated until a write is short; blocks come from a pool shared by all connections,
+ * and what the pool does not keep is freed at once: the collector would be late for it in a flood.
  */
 import { Held, type HeldBytes, type Holder } from "./held-bytes.ts";
 import type { TcpSocket } from "./socket.ts";
+import { freeSpent } from "./spent-bytes.ts";
 
 export interface SendLimits {
   readonly lowBytes: number;
@@ -67,7 +69,10 @@ export class SendPool {
   }
 
   giveBack(block: Block): void {
-    if (this.#spares === this.#sparesMax || block.bytes.length !== BLOCK_BYTES) return;
+    if (this.#spares === this.#sparesMax || block.bytes.length !== BLOCK_BYTES) {
+      freeSpent(block.bytes);
+      return;
+    }
     block.from = 0;
     block.to = 0;
     block.next = this.#spare;
@@ -98,9 +103,13 @@ export class SendBuffer {
     return this.#waiting;
   }
 
-  /** Above the high mark: the producer is to pause. */
+  /**
+   * Above the high mark, or while much is held for all peers together above half the low one: the
+   * producer is to pause.
+   */
   get isFull(): boolean {
-    return this.#waiting > this.#pool.limits.highBytes;
+    const { held, limits } = this.#pool;
+    return this.#waiting > (held?.isTight === true ? limits.lowBytes >> 1 : limits.highBytes);
   }
 
   /** At the low mark or below: a paused producer may go on. */

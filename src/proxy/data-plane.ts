@@ -11,7 +11,6 @@ import type { Log } from "../core/log.ts";
 import { formatProblem, type Problem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
 import { descriptorLimit } from "../io/descriptor-limit.ts";
-import { HeldBytes } from "../io/held-bytes.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
 import type { SocketAddress } from "../io/socket-address.ts";
@@ -38,6 +37,7 @@ import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
 import type { Inheritance, Place, TrafficPlane } from "./traffic-plane.ts";
+import { unreadBytes } from "./transport/unread-bytes.ts";
 import { UpstreamCredentials } from "./upstream/upstream-credentials.ts";
 
 export interface DataPlaneParts {
@@ -89,7 +89,7 @@ export class DataPlane implements TrafficPlane {
     const connectionsMax = connectionsWithin(descriptorLimit(), engines, shared?.workers);
     const limits = { downstreamConnectionsMax: connectionsMax };
     const { metrics } = this;
-    const held = new HeldBytes(defaultEngineLimits.heldBytesMax);
+    const held = unreadBytes(metrics, defaultEngineLimits.heldBytesMax, shared?.workers);
     const options = { clock, random, metrics, log, limits, held };
     this.#tcp = new TcpPlane({ clock, random, log, metrics, connectionsMax, held });
     const { unknownHosts } = this.#tcp;

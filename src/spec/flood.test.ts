@@ -11,7 +11,7 @@ import { anonymousMb, Stage } from "./process.ts";
 
 const MEMORY_MB = 100;
 /** Attackers at a time, at each door. */
-const ATTACKERS = 2;
+const ATTACKERS = 4;
 
 const stage = new Stage();
 const large = new Uint8Array(1 << 20);

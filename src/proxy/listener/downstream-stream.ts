@@ -130,6 +130,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
   override shed(): void {
     if (this.#exchange !== undefined) this.#exchange.shed();
     else this.#breakOff();
+    this.#connection.streamShed();
   }
 
   /** The time to drain is over. */

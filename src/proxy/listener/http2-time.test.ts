@@ -290,6 +290,16 @@ test("what is held for clients that do not read is bounded, and who reads stays"
   expect(mesh.engine.stats().bytesWaiting).toBeLessThan(4 << 20);
 });
 
+test("a client that asks on and on for what it does not take is sent away", async () => {
+  const { connect, mesh } = await setUp({ limits: { heldBytesMax: 1 << 20 } });
+  const greedy = await connect();
+  const asked = Array.from({ length: 100 }, (_, i) => headers(2 * i + 1, request("svc")));
+  await greedy.says(join([noWindow, ...asked]));
+  await greedy.hears("goaway ENHANCE_YOUR_CALM");
+  const counted = 'mesh_http2_connections_ended_total{reason="http2-untaken-answers"}';
+  expect(counter(mesh, counted)).toBe(1);
+});
+
 function request(host: string, method = "GET", path = "/"): (readonly [string, string])[] {
   return [
     [":method", method],

@@ -138,6 +138,14 @@ export abstract class Http2Connection
     this.abort();
   }
 
+  /** The same, and it is one of the peer's streams: who has too many of those goes as a whole. */
+  streamShed(): void {
+    this.tick();
+    // A sidecar brings the streams of many clients.
+    if (!this.isSidecar) this.session.untaken();
+    this.touch();
+  }
+
   /** Takes no new streams; closes after those that there are. */
   drain(): void {
     this.tick();
@@ -310,7 +318,7 @@ export abstract class Http2Connection
     const { held } = context.sendPool;
     if (held === undefined) return;
     this.#held ??= new Held(held, this);
-    this.#held.set(session.outputEnd - session.outputStart);
+    this.#held.set(session.output.length);
     if (moved) this.#held.moved();
   }
 }

@@ -15,6 +15,7 @@ import type {
   MixerClient,
 } from "../proxy/policy/mixer-seat.ts";
 import type { PolicyNode, ReporterKind } from "../proxy/policy/node-reader.ts";
+import { RelayPolicy } from "../proxy/policy/relay-policy.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 
 /** By name, or "request.headers[x-user]". */
@@ -98,6 +99,13 @@ export class FakePolicy implements PolicyEngine {
       mixer,
       limits: defaultHeadLimits,
       dropped: this.metrics.counter("dropped", ""),
+    });
+  }
+
+  /** As relays ask it. */
+  ofRelays(kind: ReporterKind, mixer?: MixerClient): RelayPolicy {
+    return new RelayPolicy({
+      ...{ engine: this, vocabulary: this.vocabulary, node: fakeNode, kind, mixer },
     });
   }
 

@@ -12,7 +12,7 @@ import { Endpoint } from "../cluster/endpoint.ts";
 import { serviceNameOf } from "../cluster/service-name.ts";
 import { ConnectionFacts } from "./connection-facts.ts";
 import { ExchangeBag, type Readers } from "./exchange-bag.ts";
-import { ExchangeFacts, HeadScratch, RelayFacts } from "./exchange-facts.ts";
+import { ExchangeFacts, HeadScratch, RelayedFacts } from "./exchange-facts.ts";
 import { exchangeReaders, relayReaders } from "./exchange-reader.ts";
 import type { PolicyNode } from "./node-reader.ts";
 
@@ -277,7 +277,7 @@ test("what an edge does not believe is not there", () => {
 });
 
 test("a connection that is passed on", () => {
-  const facts = new RelayFacts();
+  const facts = new RelayedFacts();
   facts.connection = connection;
   facts.id = "reviews-1x8k2m.default-7";
   facts.wallMs = 1_000;

@@ -110,7 +110,7 @@ export class HeadScratch {
   }
 }
 
-export class RelayFacts extends CallFacts {
+export class RelayedFacts extends CallFacts {
   /** Of this connection: "<node>-17". */
   id = "";
   event: "open" | "continue" | "close" = "open";

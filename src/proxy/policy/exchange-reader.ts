@@ -3,7 +3,7 @@ import type { Timestamp, ValueType } from "../../attribute/value.ts";
 import { FieldId } from "../../http/field-id.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import type { Reader, Readers } from "./exchange-bag.ts";
-import type { CallFacts, ExchangeFacts, RelayFacts } from "./exchange-facts.ts";
+import type { CallFacts, ExchangeFacts, RelayedFacts } from "./exchange-facts.ts";
 import {
   authorityOf,
   fieldOf,
@@ -51,9 +51,9 @@ export function exchangeReaders(node: PolicyNode, kind: ReporterKind): Readers<E
   return readers;
 }
 
-export function relayReaders(node: PolicyNode, kind: ReporterKind): Readers<RelayFacts> {
-  const readers: Reads<RelayFacts> = new Map();
-  const add: Add<RelayFacts> = (name, type, read) => void readers.set(name, [type, read]);
+export function relayReaders(node: PolicyNode, kind: ReporterKind): Readers<RelayedFacts> {
+  const readers: Reads<RelayedFacts> = new Map();
+  const add: Add<RelayedFacts> = (name, type, read) => void readers.set(name, [type, read]);
   addCall(add, node, kind);
   add("context.protocol", "STRING", always("tcp"));
   add("context.time", "TIMESTAMP", ({ wallMs }) => timestampOf(wallMs));
@@ -63,7 +63,7 @@ export function relayReaders(node: PolicyNode, kind: ReporterKind): Readers<Rela
   add("connection.received.bytes_total", "INT64", ({ receivedTotal }) => receivedTotal);
   add("connection.sent.bytes", "INT64", ({ sent }) => sent);
   add("connection.sent.bytes_total", "INT64", ({ sentTotal }) => sentTotal);
-  const duration: Reader<RelayFacts> = ({ isOver, durationMs }) =>
+  const duration: Reader<RelayedFacts> = ({ isOver, durationMs }) =>
     isOver ? nanosOf(durationMs) : undefined;
   add("connection.duration", "DURATION", duration);
   add("connection.requested_server_name", "STRING", ({ serverName }) => serverName || undefined);

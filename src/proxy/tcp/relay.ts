@@ -25,10 +25,13 @@ import { originalEndpoint } from "./original-endpoint.ts";
 import { encodeProxyV1, encodeProxyV2 } from "./proxy-protocol.ts";
 import type { RelayEnvironment, RelayLimits, RelayTarget } from "./relay-environment.ts";
 import { localOf, nameOf, type RelayFacts, remoteOf, writeRelayRecord } from "./relay-record.ts";
+import type { RelayWatch } from "./relay-watch.ts";
 
 export interface RelayOwner {
   readonly env: RelayEnvironment;
   readonly limits: RelayLimits;
+  /** Who is asked about it; undefined: nobody. */
+  watch(relay: TcpRelay): RelayWatch | undefined;
   relayClosed(relay: TcpRelay): void;
 }
 
@@ -61,6 +64,7 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
   /** What came before the upstream was there. */
   #early: Uint8Array = NO_BYTES;
   #series: TcpSeries | undefined = undefined;
+  #watch: RelayWatch | undefined = undefined;
   #downstreamEnded = false;
   #upstreamEnded = false;
   #lingered = 0;
@@ -102,8 +106,24 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     this.cluster.hold();
     this.#early = early;
     this.pause();
+    this.#watch = this.#owner.watch(this);
+    if (this.#watch === undefined) this.admitted();
+    else this.#watch.begin();
+  }
+
+  /** Nothing speaks against it. */
+  admitted(): void {
     const failure = this.#connect(undefined);
     if (failure !== undefined) this.#fail(failure);
+  }
+
+  denied(failure: Failure): void {
+    this.#fail(failure);
+  }
+
+  /** Policy is told how it goes on. */
+  continued(): void {
+    if (this.#state === "relaying") this.#watch?.continued();
   }
 
   data(bytes: Uint8Array): void {
@@ -380,6 +400,7 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     if (this.#series === undefined) stats.tcp.series.opened.increment();
     stats.tcp.closed(this.failure);
     writeRelayRecord(this, this.#owner.env);
+    this.#watch?.closed();
     this.cluster.release();
     this.#owner.relayClosed(this);
   }

@@ -8,6 +8,7 @@ import type { Clock } from "../../core/clock.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
 import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
 import type { Counter, Gauge, MetricScope } from "../../telemetry/metrics.ts";
+import type { RelayPolicy } from "../policy/relay-policy.ts";
 import { type RelayOwner, TcpRelay } from "./relay.ts";
 import {
   defaultRelayLimits,
@@ -16,6 +17,7 @@ import {
   type RelayTarget,
 } from "./relay-environment.ts";
 import { writeRefusal } from "./relay-record.ts";
+import { RelayWatch } from "./relay-watch.ts";
 
 export interface RelaysParts {
   readonly env: RelayEnvironment;
@@ -24,6 +26,8 @@ export interface RelaysParts {
   readonly limits?: Partial<RelayLimits> | undefined;
 }
 
+/** How often policy is told that connections go on. */
+const CONTINUES_MS = 10_000;
 const NO_BYTES = new Uint8Array(0);
 
 export class TcpRelays implements RelayOwner {
@@ -34,6 +38,9 @@ export class TcpRelays implements RelayOwner {
   readonly #total: Counter;
   readonly #unrouted: Counter;
   readonly #active: Gauge;
+  #policy: RelayPolicy | undefined = undefined;
+  #watched = 0;
+  #cancelTelling: (() => void) | undefined = undefined;
   #onEmpty: (() => void) | undefined = undefined;
 
   constructor({ env, clock, metrics, limits }: RelaysParts) {
@@ -81,6 +88,24 @@ export class TcpRelays implements RelayOwner {
     socket.terminate();
   }
 
+  get policy(): RelayPolicy | undefined {
+    return this.#policy;
+  }
+
+  /** Undefined: no rule concerns connections. */
+  set policy(policy: RelayPolicy | undefined) {
+    this.#policy = policy;
+    this.#cancelTelling?.();
+    this.#cancelTelling = undefined;
+    if (policy?.reports === true) this.#tellLater();
+  }
+
+  watch(relay: TcpRelay): RelayWatch | undefined {
+    const policy = this.#policy;
+    if (policy === undefined || !(policy.checks || policy.reports)) return undefined;
+    return new RelayWatch(relay, this, ++this.#watched);
+  }
+
   relayClosed(relay: TcpRelay): void {
     if (!this.#relays.delete(relay)) return;
     this.#active.decrement();
@@ -101,8 +126,18 @@ export class TcpRelays implements RelayOwner {
 
   /** Ends all: those in which nothing is under way by FIN, the others by reset. */
   close(): void {
+    this.#cancelTelling?.();
+    this.#cancelTelling = undefined;
     this.env.tick();
     for (const relay of [...this.#relays]) relay.stop();
+  }
+
+  #tellLater(): void {
+    this.#cancelTelling = this.#clock.after(CONTINUES_MS, () => {
+      this.env.tick();
+      for (const relay of [...this.#relays]) relay.continued();
+      this.#tellLater();
+    });
   }
 }
 

@@ -21,6 +21,7 @@ import { type LocalApplication, makeLocalCluster } from "../cluster/make-cluster
 import type { CapturedCall } from "../listener/captured.ts";
 import { type ListenerName, OwnAddresses } from "../listener/own-addresses.ts";
 import { behindProxyHeader, type HeaderRefused } from "../listener/proxy-header-gate.ts";
+import type { RelayPolicy } from "../policy/relay-policy.ts";
 import { upstreamHandlers } from "../upstream/connection.ts";
 import { WaitingUsers } from "../upstream/pool.ts";
 import { listenForDestination } from "./destination-listener.ts";
@@ -100,6 +101,12 @@ export class TcpPlane {
   /** Undefined: none. */
   set accessLog(log: AccessLog | undefined) {
     this.#env.accessLog = log;
+  }
+
+  /** Who is asked about connections of the one and the other direction; undefined: nobody. */
+  usePolicy(outbound: RelayPolicy | undefined, inbound: RelayPolicy | undefined): void {
+    this.#outbound.policy = outbound;
+    this.#inbound.policy = inbound;
   }
 
   /** An activated snapshot; new connections begin with it. */

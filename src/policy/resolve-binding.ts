@@ -8,7 +8,7 @@ import type { Value } from "../attribute/value.ts";
 import { Vocabulary } from "../attribute/vocabulary.ts";
 import type { Instance } from "../model/instance.ts";
 import type { InstanceContext, Site } from "./resolve-context.ts";
-import { ExpressionResolver } from "./resolve-expression.ts";
+import { attributeNames, ExpressionResolver } from "./resolve-expression.ts";
 import { entryPath, snakeCase } from "./resolve-problem.ts";
 import type { Binding } from "./resolved-policy.ts";
 import type { Template } from "./template.ts";
@@ -35,10 +35,7 @@ export function resolveBindings(
       problems.error(subject, at, {
         at: text.at,
         message: `attribute '${name}' is not declared by any manifest`,
-        suggestion: problems.didYouMean(
-          name,
-          vocabulary.attributes.map((one) => one.name),
-        ),
+        suggestion: problems.didYouMean(name, attributeNames(vocabulary)),
       });
     const expression = outputs.compile(text, { subject, path: at });
     if (attribute === undefined || expression === undefined) continue;

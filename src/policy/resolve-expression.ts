@@ -60,20 +60,25 @@ export class ExpressionResolver {
     const unknown = /^unknown attribute (\S{1,200})$/.exec(message)?.[1];
     if (unknown === undefined) {
       if (mayBeText && isPlainWords(whole)) return quotedHint(whole);
-      return hintAt(source.slice(offset, offset + 200));
+      return hintAt(source.slice(offset, offset + 200)) ?? durationHint(message);
     }
-    const near = unknown.includes(".") ? this.#near(unknown) : undefined;
+    if (unknown.startsWith("$out.")) return this.#outputHint(unknown);
+    const names = attributeNames(this.vocabulary);
+    const near = unknown.includes(".") ? this.#problems.nearest(unknown, names) : undefined;
     if (near !== undefined) return `did you mean ${near}?`;
     if (whole !== unknown) return `write "${unknown}" if it is a text`;
     return mayBeText ? quotedHint(unknown) : undefined;
   }
 
-  #near(name: string): string | undefined {
-    return this.#problems.nearest(
-      name,
-      this.vocabulary.attributes.map((attribute) => attribute.name),
-    );
+  #outputHint(name: string): string {
+    const near = this.#problems.didYouMean(name, attributeNames(this.vocabulary));
+    return near ?? "only attributeBindings of a generator have an output";
   }
+}
+
+/** For suggestions, which may be enough before all of them. */
+export function* attributeNames({ attributes }: Vocabulary): Iterable<string> {
+  for (const { name } of attributes) yield name;
 }
 
 export function otherType(source: string, type: ValueType, wanted: string): string {
@@ -92,16 +97,21 @@ function hintAt(rest: string): string | undefined {
   return single === undefined ? undefined : `write "${single}": texts have double quotation marks`;
 }
 
+function durationHint(message: string): string | undefined {
+  const isMixed = /got DURATION, expected STRING$|got STRING, expected DURATION$/.test(message);
+  return isMixed ? 'a text that reads as a duration is one, as "5m" and "0"' : undefined;
+}
+
 function quotedHint(words: string): string {
   return `write '"${words}"' if it is a text`;
 }
 
-/** Of what stands `offset` code units after the beginning of a text. */
+/** Of what stands `offset` code units after the beginning of a text, whose lines are a block. */
 export function positionWithin({ source, at }: ExpressionText, offset: number): Position {
   if (at.line === 0 || at.column === 0) return at;
   const before = source.slice(0, offset);
   const start = before.lastIndexOf("\n") + 1;
   if (start === 0) return { ...at, column: at.column + offset };
   const lines = before.split("\n").length - 1;
-  return { ...at, line: at.line + lines, column: offset - start + 1 };
+  return { ...at, line: at.line + lines, column: at.column + offset - start };
 }

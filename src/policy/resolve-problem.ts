@@ -23,14 +23,13 @@ export function subjectOf({ name, namespace, origin }: Declared<unknown>, kind: 
 }
 
 const problemsMax = 10_000;
-const suggestionsMax = 50;
-/** Each costs a comparison with the word. */
-const knownMax = 2_000;
+/** Of words that are not known with words that are: each costs some microseconds. */
+const comparisonsMax = 2_000;
 const messageMax = 1_000;
 
 export class ProblemList {
   readonly #problems: PolicyProblem[] = [];
-  #suggestions = suggestionsMax;
+  #comparisons = comparisonsMax;
 
   error(subject: Subject, path: string, wrong: Wrong): void {
     this.#add("error", subject, path, wrong);
@@ -42,14 +41,20 @@ export class ProblemList {
 
   /** The known word that was meant, if one is near; undefined also where too many were sought. */
   nearest(word: string, known: Iterable<string>): string | undefined {
-    if (this.#suggestions === 0) return undefined;
-    this.#suggestions--;
-    return nearest(word, first(known, knownMax));
+    return nearest(word, this.#few(known));
   }
 
   didYouMean(word: string, known: Iterable<string>): string | undefined {
     const found = this.nearest(word, known);
     return found === undefined ? undefined : `did you mean ${found}?`;
+  }
+
+  *#few(words: Iterable<string>): Iterable<string> {
+    for (const word of words) {
+      if (this.#comparisons === 0) return;
+      this.#comparisons--;
+      yield word;
+    }
   }
 
   /** In the order of files and lines. */
@@ -79,14 +84,6 @@ interface Wrong {
   readonly at?: Position | undefined;
   readonly message: string;
   readonly suggestion?: string | undefined;
-}
-
-function* first(words: Iterable<string>, most: number): Iterable<string> {
-  let left = most;
-  for (const word of words) {
-    if (left-- === 0) return;
-    yield word;
-  }
 }
 
 /** The order of code units, the same everywhere. */

@@ -2,12 +2,15 @@
  * What operators are told about policy that does not fit together, and what works all the same.
  * `resolve.golden` has what they wrote, and beside it what they are told and what is left.
  */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatProblem } from "../core/problem.ts";
+import type { Declared, PolicySet } from "../model/policy-set.ts";
 import { expectGolden } from "../testing/golden.ts";
-import { resolveSample } from "../testing/policy-sample.ts";
+import { expectLinear } from "../testing/growth.ts";
+import { emptyPolicy } from "../testing/policy-documents.ts";
+import { resolveSample, resolveSet } from "../testing/policy-sample.ts";
 import type { Resolved } from "./resolve.ts";
 import type { ResolvedRule } from "./resolved-policy.ts";
 
@@ -51,3 +54,81 @@ function ruleLines(rule: ResolvedRule): string[] {
     ...rule.outputs.map(({ action, field }) => `  reads ${field} of action ${action}`),
   ];
 }
+
+describe("work grows with what is declared, and no faster", () => {
+  const at = { file: "a", line: 1, column: 1 };
+  const declare = <Spec>(name: string, spec: Spec): Declared<Spec> => {
+    return { name, namespace: "default", origin: at, spec };
+  };
+  const list = <T>(n: number, make: (i: number) => T): T[] =>
+    Array.from({ length: n }, (_, i) => make(i));
+  const text = (source: string) => ({ source, at });
+  const attribute = (i: number) => `attribute.number${i}`;
+  const setOf = (n: number, slip: string): PolicySet => ({
+    ...emptyPolicy(),
+    manifests: [
+      declare("m", {
+        revision: "",
+        attributes: list(n, (i) => ({ name: attribute(i), type: "STRING", description: "", at })),
+      }),
+    ],
+    handlers: list(n, (i) =>
+      declare(`h${i}`, {
+        writtenKind: "handler",
+        adapter: "denier",
+        adapterAt: at,
+        parameters: { json: "{}", positions: {} },
+      }),
+    ),
+    instances: list(n, (i) =>
+      declare(`i${i}`, {
+        writtenKind: "instance",
+        template: "listentry",
+        templateAt: at,
+        fields: { value: text(`${attribute(i)}${slip} | "a"`) },
+        positions: {},
+        attributeBindings: {},
+      }),
+    ),
+    rules: list(n, (i) =>
+      declare(`r${i}`, {
+        match: text(`${attribute(i)}${slip} == "a"`),
+        actions: [
+          {
+            name: "",
+            handler: { name: `h${i}${slip}`, at },
+            instances: [{ name: `i${i}`, at }],
+            charge: 0,
+            at,
+          },
+        ],
+        requestHeaders: [],
+        responseHeaders: [],
+        failPolicy: "closed",
+      }),
+    ),
+  });
+
+  test.each([
+    ["all of it fine", "", 0],
+    ["all of it misspelt", "x", 4],
+  ])("%s", (_, slip, problems) => {
+    const sets = new Map([20, 50, 200].map((n) => [n, setOf(n, slip)]));
+    const resolve = (n: number): Resolved => resolveSet(sets.get(n)!);
+    expect(resolve(20).problems.length).toBe(20 * problems);
+    expectLinear(resolve, 50);
+  });
+
+  test("many names for one thing that is not there", () => {
+    const sets = new Map(
+      [50, 200].map((n) => {
+        const [rule] = setOf(1, "").rules;
+        const [action] = rule!.spec.actions;
+        const instances = list(n, (i) => ({ name: `nothing${i}`, at }));
+        const spec = { ...rule!.spec, actions: [{ ...action!, instances }] };
+        return [n, { ...setOf(n, ""), rules: [declare("r", spec)] }] as const;
+      }),
+    );
+    expectLinear((n) => void resolveSet(sets.get(n)!), 50);
+  });
+});

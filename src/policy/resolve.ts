@@ -13,7 +13,7 @@ import { resolveInstance, type UsableInstance } from "./resolve-instance.ts";
 import { NameTable, withoutDuplicates } from "./resolve-name.ts";
 import { byText, type PolicyProblem, ProblemList, subjectOf } from "./resolve-problem.ts";
 import { finishRule, followRule, type RuleContext } from "./resolve-rule.ts";
-import { bindSpecs } from "./resolve-spec.ts";
+import { resolveSpecs } from "./resolve-spec.ts";
 import { resolveVocabulary } from "./resolve-vocabulary.ts";
 import type { ResolvedHandler, ResolvedPolicy } from "./resolved-policy.ts";
 import type { Template } from "./template.ts";
@@ -63,11 +63,7 @@ export function resolvePolicy(
     vocabulary,
     handlers: [...used].sort((a, b) => byText(a.name, b.name)),
     rules,
-    quotaSpecs: bindSpecs(set.quotaSpecs, set.quotaSpecBindings, { kind: "quotaspec", problems }),
-    httpApiSpecs: bindSpecs(set.httpApiSpecs, set.httpApiSpecBindings, {
-      kind: "httpapispec",
-      problems,
-    }),
+    ...resolveSpecs(set, rules, { vocabulary, problems }),
   };
   return { policy: Object.freeze(policy), problems: problems.sorted() };
 }

@@ -23,7 +23,7 @@ export function policyOf(text: string, known: KnownKinds, file = "policy.yaml"):
   const lines = new LineCounter();
   for (const document of parseAllDocuments(text, { lineCounter: lines })) {
     if (!("contents" in document) || document.contents === null) continue;
-    new DocumentReader(file, lines, known).read(document.contents as ParsedNode, set);
+    new DocumentReader({ file, text }, lines, known).read(document.contents as ParsedNode, set);
   }
   return set;
 }
@@ -45,11 +45,17 @@ export function emptyPolicy(): Mutable<PolicySet> {
 
 class DocumentReader {
   readonly #file: string;
+  readonly #text: string;
   readonly #lines: LineCounter;
   readonly #known: KnownKinds;
 
-  constructor(file: string, lines: LineCounter, known: KnownKinds) {
+  constructor(
+    { file, text }: { file: string; text: string },
+    lines: LineCounter,
+    known: KnownKinds,
+  ) {
     this.#file = file;
+    this.#text = text;
     this.#lines = lines;
     this.#known = known;
   }
@@ -181,9 +187,10 @@ class DocumentReader {
 
   /** Its first character: behind a quotation mark. */
   #expression(node: Node): ExpressionText {
-    const at = this.#at(node);
-    const quoted = isScalar(node) && /^QUOTE/.test(node.type ?? "") ? 1 : 0;
-    return { source: textOf(node), at: { ...at, column: at.column + quoted } };
+    const start = node?.range?.[0] ?? 0;
+    const type = isScalar(node) ? (node.type ?? "") : "";
+    const before = /^QUOTE/.test(type) ? 1 : /^BLOCK/.test(type) ? this.#header(start) : 0;
+    return { source: textOf(node), at: this.#position(start + before) };
   }
 
   *#positions(node: Node, path: string): Iterable<readonly [string, Position]> {
@@ -196,8 +203,17 @@ class DocumentReader {
     for (const [i, item] of items(node).entries()) yield* this.#positions(item, `${path}[${i}]`);
   }
 
+  /** Of `|` and what follows it, to the first character of a block. */
+  #header(start: number): number {
+    return /^.*\n\s*/.exec(this.#text.slice(start))?.[0].length ?? 0;
+  }
+
   #at(node: Node): Position {
-    const { line, col } = this.#lines.linePos(node?.range?.[0] ?? 0);
+    return this.#position(node?.range?.[0] ?? 0);
+  }
+
+  #position(offset: number): Position {
+    const { line, col } = this.#lines.linePos(offset);
     return { file: this.#file, line, column: col };
   }
 }

@@ -89,7 +89,9 @@ export function resolveSample(documents: string, file = "policy.yaml"): Resolved
       [...some, ...set[kind as keyof PolicySet]],
     ]),
   );
-  return resolvePolicy(all as unknown as PolicySet, sampleInventory, {
-    rootNamespace: "istio-system",
-  });
+  return resolveSet(all as unknown as PolicySet);
+}
+
+export function resolveSet(set: PolicySet): Resolved {
+  return resolvePolicy(set, sampleInventory, { rootNamespace: "istio-system" });
 }

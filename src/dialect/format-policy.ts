@@ -3,7 +3,12 @@ import type { AttributeManifest } from "../model/attribute-manifest.ts";
 import type { Config, ConfigKind, ConfigOf } from "../model/config.ts";
 import type { Handler } from "../model/handler.ts";
 import type { ConstantAttributes, HttpApiSpec } from "../model/http-api-spec.ts";
-import type { ExpressionText, Instance, InstanceFields } from "../model/instance.ts";
+import {
+  type ExpressionText,
+  type Instance,
+  type InstanceFields,
+  isExpressionText,
+} from "../model/instance.ts";
 import type { Action, HeaderOperation, PolicyRule, Sampling } from "../model/policy-rule.ts";
 import type { QuotaSpec, SpecBinding, StringMatch } from "../model/quota-spec.ts";
 import { formatDuration } from "../model/validate-duration.ts";
@@ -142,14 +147,9 @@ function fieldsJson(fields: InstanceFields): Json {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [
       name,
-      isExpression(value) ? value.source : fieldsJson(value),
+      isExpressionText(value) ? value.source : fieldsJson(value),
     ]),
   );
-}
-
-/** A map may have a key "source" too, but never a text below it. */
-function isExpression(value: ExpressionText | InstanceFields): value is ExpressionText {
-  return typeof value.source === "string";
 }
 
 function sourcesJson(expressions: Readonly<Record<string, ExpressionText>>): Json {

@@ -27,3 +27,8 @@ export interface Instance {
   /** Of a generator: attributes ─▶ expressions of its output (`$out.name`). */
   readonly attributeBindings: Readonly<Record<string, ExpressionText>>;
 }
+
+/** A map may have a key "source" too, but never a text below it. */
+export function isExpressionText(value: ExpressionText | InstanceFields): value is ExpressionText {
+  return typeof value.source === "string";
+}

@@ -2,8 +2,8 @@
  * What generators find out about an exchange before its other rules are asked: laid over the
  * exchange's own attributes, and never in place of them. Spec: mixer 3.2.
  *
- * A generator that fails leaves its attributes absent, and the fail policy judges: a check denies if
- * it says closed, since rules that have a default for such an attribute would not notice.
+ * A generator that fails leaves its attributes absent, and the fail policy judges: a check denies
+ * if it says closed, since rules that have a default for such an attribute would not notice.
  */
 import type { AttributeBag } from "../attribute/bag.ts";
 import { Fault } from "../attribute/fault.ts";

@@ -16,7 +16,7 @@ import type {
 } from "./resolved-policy.ts";
 import { type Pair, pairsOf } from "./rule-index.ts";
 import type { RuleStatistics } from "./rule-statistics.ts";
-import { compileSampler, type Sampler } from "./sampler.ts";
+import { compileSampler, type Sampler, sampledSlots } from "./sampler.ts";
 import type { AnyInstance, TemplateName, Variety } from "./template.ts";
 
 /** One instance that a rule hands to a handler. */
@@ -101,7 +101,7 @@ export function compileRule(rule: ResolvedRule, surroundings: RuleSurroundings):
     requestHeaders: rule.requestHeaders.map((one) => compileHeaderOperation(one, nothing)),
     responseHeaders: rule.responseHeaders.map((one) => compileHeaderOperation(one, nothing)),
     outputs: rule.outputs,
-    sampler: rule.sampling && compileSampler(rule.sampling, random),
+    sampler: rule.sampling && compileSampler(rule.sampling, { random, vocabulary }),
     remotePolicy: remote.length === 0 ? undefined : isClosed ? "closed" : "open",
     reads: readsOf(rule, vocabulary),
   };
@@ -113,8 +113,9 @@ export function instanceOf(ask: Ask, bag: AttributeBag): AnyInstance | Fault {
 }
 
 /**
- * Whether a rule matches. A condition that has no value is still false if a pair of it is: `a == 1
- * && b == 2` cannot hold where b is 3, whether a is there or not, and whatever rules are indexed by.
+ * Whether a rule matches. A condition that has no value is still false if a pair of it is:
+ * `a == 1 && b == 2` cannot hold where b is 3, whether a is there or not, and whatever rules are
+ * indexed by.
  */
 export function holds(rule: CompiledRule, bag: AttributeBag): boolean | Fault {
   if (rule.match === undefined) return true;
@@ -167,15 +168,15 @@ function tellingsOf(asks: readonly Ask[]): Telling[] {
   });
 }
 
-function readsOf(rule: ResolvedRule, { size }: Vocabulary): ReadonlySet<number> {
+function readsOf(rule: ResolvedRule, vocabulary: Vocabulary): ReadonlySet<number> {
   const headers = [...rule.requestHeaders, ...rule.responseHeaders];
-  const { sampling } = rule;
   const readers = [
     rule.match,
-    sampling?.by === "random" ? sampling.attribute : undefined,
+    rule.sampling?.by === "random" ? rule.sampling.attribute : undefined,
     ...rule.actions.flatMap(({ instances }) => instances),
     ...headers.flatMap(({ values }) => values),
   ];
   const slots = readers.flatMap((reader) => (reader === undefined ? [] : [...reader.reads]));
-  return new Set(slots.filter((slot) => slot < size));
+  if (rule.sampling !== undefined) slots.push(...sampledSlots(rule.sampling, vocabulary));
+  return new Set(slots.filter((slot) => slot < vocabulary.size));
 }

@@ -3,7 +3,7 @@ import type { DirectResponse } from "./result.ts";
 import { StatusCode } from "./status-code.ts";
 import type { DirectReply, HeaderChange } from "./verdict.ts";
 
-/** What a code of gRPC is in HTTP where an adapter chose none: not what proxies themselves answer. */
+/** A code of gRPC in HTTP, where an adapter chose none; proxies have a mapping of their own. */
 const httpStatus: Readonly<Record<StatusCode, number>> = {
   [StatusCode.ok]: 200,
   [StatusCode.cancelled]: 408,

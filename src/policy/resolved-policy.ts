@@ -80,7 +80,7 @@ export interface ActionOutput {
 
 export type ResolvedSampling =
   | (Omit<Extract<Sampling, { by: "random" }>, "attribute"> & {
-      /** As in Sampling: a number, INT64 or DOUBLE. */
+      /** A number of parts in `denominator` that counts instead of `share`. */
       readonly attribute: Expression | undefined;
     })
   | Extract<Sampling, { by: "rate" }>;

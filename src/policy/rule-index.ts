@@ -5,8 +5,8 @@
  *     read(slot) ──value──▶ rules that want this value ─┼─▶ merged, in the order of the rules
  *     the rest: rules without a pair worth a table ─────┘
  *
- * Each rule is in one place: the table of the attribute that tells most rules apart, or the rest. An
- * attribute that is absent tells nothing, so all of its table's rules are looked at: their
+ * Each rule is in one place: the table of the attribute that tells most rules apart, or the rest.
+ * An attribute that is absent tells nothing, so all of its table's rules are looked at: their
  * conditions may fail, which is not the same as being false.
  */
 import type { AttributeBag } from "../attribute/bag.ts";

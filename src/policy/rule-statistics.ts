@@ -2,8 +2,8 @@
  * How often each rule matched, denied and failed: rows of plain numbers, added to by whoever asks
  * and read by an operator who wonders why a rule did or did not apply.
  *
- * A row belongs to a rule's full name and lives as long as an engine has such a rule, so that counts
- * survive publications.
+ * A row belongs to a rule's full name and lives as long as an engine has such a rule, so that
+ * counts survive publications.
  */
 import { assert } from "../core/assert.ts";
 

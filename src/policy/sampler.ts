@@ -1,36 +1,67 @@
 /**
  * Which of the exchanges that a rule matches it reports. Spec table: mixer 3.1.
  *
- * By the hash of an attribute (the same value is always in or always out, wherever it is asked), by
- * chance, or by rate: so many in each window, and then one of `rate`.
+ * A share of them: by the hash of the request's id, so that an exchange is in or out wherever and
+ * by whichever rule it is asked, or by chance where it has none. Or by rate: so many in each
+ * window, and then one of `rate`.
  */
 import type { AttributeBag } from "../attribute/bag.ts";
 import { Fault } from "../attribute/fault.ts";
-import type { TypedValue } from "../attribute/value.ts";
+import type { StringMap } from "../attribute/value.ts";
+import type { Attribute, Vocabulary } from "../attribute/vocabulary.ts";
 import type { Random } from "../core/random.ts";
 import type { ResolvedSampling } from "./resolved-policy.ts";
-import { valueText } from "./value-text.ts";
 
 export interface Sampler {
   /** `nowMs`: of the monotonic clock. */
   takes(bag: AttributeBag, nowMs: number): boolean;
 }
 
-export function compileSampler(sampling: ResolvedSampling, random: Random): Sampler {
+type ByShare = Extract<ResolvedSampling, { by: "random" }>;
+
+interface Surroundings {
+  readonly random: Random;
+  readonly vocabulary: Vocabulary;
+}
+
+const REQUEST_ID = "x-request-id";
+
+export function compileSampler(sampling: ResolvedSampling, of: Surroundings): Sampler {
   if (sampling.by === "rate") return new RateSampler(sampling);
-  const { attribute, share } = sampling;
-  if (attribute === undefined) return { takes: () => random() < share };
+  const { random } = of;
+  const headers = headersOf(sampling, of.vocabulary);
   return {
     takes: (bag) => {
-      const value = attribute.evaluate(bag);
-      if (value instanceof Fault) return random() < share;
-      const text =
-        typeof value === "string"
-          ? value
-          : valueText({ type: attribute.type, value } as TypedValue);
-      return shareOf(text) < share;
+      const id = headers === undefined ? undefined : requestId(bag, headers);
+      return (id === undefined ? random() : shareOf(id)) < shareFor(sampling, bag);
     },
   };
+}
+
+/** What it reads beside its expression. */
+export function sampledSlots(sampling: ResolvedSampling, vocabulary: Vocabulary): number[] {
+  const headers = sampling.by === "rate" ? undefined : headersOf(sampling, vocabulary);
+  return headers === undefined ? [] : [headers.slot];
+}
+
+function headersOf({ independent }: ByShare, vocabulary: Vocabulary): Attribute | undefined {
+  const headers = independent ? undefined : vocabulary.find("request.headers");
+  return headers?.type === "STRING_MAP" ? headers : undefined;
+}
+
+function requestId(bag: AttributeBag, { slot }: Attribute): string | undefined {
+  const headers = bag.read(slot);
+  if (headers === undefined || headers instanceof Fault) return undefined;
+  return (headers as StringMap).get(REQUEST_ID) || undefined;
+}
+
+/** Where the expression is no number, none. */
+function shareFor({ attribute, share, denominator }: ByShare, bag: AttributeBag): number {
+  if (attribute === undefined) return share;
+  const value = attribute.evaluate(bag);
+  const isNumber = typeof value === "string" ? /^\d+(\.\d+)?$/.test(value) : true;
+  if (value instanceof Fault || typeof value === "object" || !isNumber) return 0;
+  return Number(value) / denominator;
 }
 
 class RateSampler implements Sampler {

@@ -39,6 +39,7 @@ export class Scope implements PolicyScope {
   readonly #report: ReportQuestion;
   readonly checksNothing: boolean;
   readonly reportsNothing: boolean;
+  readonly reportsToMixer: boolean;
   readonly reads: ReadonlySet<number>;
 
   constructor(rules: readonly CompiledRule[], surroundings: ScopeSurroundings) {
@@ -54,6 +55,9 @@ export class Scope implements PolicyScope {
     this.#report = new ReportQuestion(reports, { ...surroundings, generation });
     this.checksNothing = checks.isEmpty;
     this.reportsNothing = reports.isEmpty;
+    this.reportsToMixer = reports.rules.some(({ tellings }) =>
+      tellings.some(({ handler }) => handler.isRemote),
+    );
     this.reads = new Set(rules.flatMap((rule) => [...rule.reads]));
   }
 

@@ -1,9 +1,9 @@
 /**
  * One verdict out of many answers. Spec: mixer 1.3.
  *
- * Valid for as long and as often as the least of the answers; the code of the first that failed, the
- * messages of all. An answer that says nothing of its validity is not used again, and neither is
- * one that a fail policy gave; a verdict that nobody had a part in is good for a minute.
+ * Valid for as long and as often as the least of the answers; the code of the first that failed,
+ * the messages of all. An answer that says nothing of its validity is not used again, and neither
+ * is one that a fail policy gave; a verdict that nobody had a part in is good for a minute.
  */
 import type { Fault } from "../attribute/fault.ts";
 import type { FailPolicy } from "../model/handler.ts";

@@ -75,6 +75,8 @@ export interface PolicyScope {
   readonly checksNothing: boolean;
   /** `report` would do nothing. */
   readonly reportsNothing: boolean;
+  /** Some rule reports to handlers that only the mixer can tell. */
+  readonly reportsToMixer: boolean;
   /** Slots that any of its rules may read. */
   readonly reads: ReadonlySet<number>;
   /** In place: what the mixer answers is left to it (`needsMixer`). Charges are taken. */

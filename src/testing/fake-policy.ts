@@ -78,6 +78,7 @@ export class FakePolicy implements PolicyEngine {
     };
     return {
       checksNothing: check === undefined,
+      reportsToMixer: false,
       reportsNothing: report === undefined,
       reads: new Set(this.vocabulary.attributes.map(({ slot }) => slot)),
       check: (bag) => ({ ...admitted, ...check?.(readOf(bag)) }),

@@ -230,7 +230,9 @@ roles:
   rules:
   - { services: [products], methods: ["*"], constraints: [{ key: version, values: [v1, v2] }] }
 - { name: role3, namespace: ns1, rules: [{ services: [fish*], paths: [/pond/*], methods: [GET] }] }
-- { name: role4, namespace: ns1, rules: [{ services: [fish], paths: ["*/review"], methods: [GET] }] }
+- name: role4
+  namespace: ns1
+  rules: [{ services: [fish], paths: ["*/review"], methods: [GET] }]
 - { name: role5, namespace: ns1, rules: [{ services: [abc], methods: [GET] }] }
 bindings:
 - name: binding1

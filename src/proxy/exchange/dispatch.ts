@@ -20,7 +20,6 @@ import { isAdmitted } from "./admission.ts";
 import { runTry } from "./attempt.ts";
 import { prepareCall } from "./call-rules.ts";
 import { type Exchange, Form, Wake } from "./exchange.ts";
-import { ReplayBuffer } from "./replay-buffer.ts";
 import { replyFailure, replyRoute, replyRule } from "./reply.ts";
 import { rescan, writeRequestHead } from "./request-head.ts";
 import { armTimer, startRouteTimeout } from "./timing.ts";
@@ -206,8 +205,7 @@ function forward(ex: Exchange, route: Route, head: MessageHead): void {
     ex.target = targets.out.slice(0, length);
   }
   const mayRepeat = ex.retriesLeft > 0 || retry !== undefined || isIdempotent(ex.method);
-  if (!ex.requestDone && mayRepeat && !ex.connects)
-    ex.replay = new ReplayBuffer(ex.env.limits.replayBytesMax);
+  if (!ex.requestDone && mayRepeat && !ex.connects) ex.beginReplay();
   if (ex.requestDone) startRouteTimeout(ex);
   if (route.mirror !== undefined) beginMirror(ex, route.mirror, head);
   runTry(ex);

@@ -26,7 +26,7 @@ import type { UpstreamSide } from "../upstream/upstream-side.ts";
 import type { UpstreamStreamUser } from "../upstream/upstream-stream.ts";
 import type { DownstreamSide } from "./downstream-side.ts";
 import type { Environment } from "./environment.ts";
-import type { ReplayBuffer } from "./replay-buffer.ts";
+import { ReplayBuffer } from "./replay-buffer.ts";
 
 /** Where the response is. */
 export const Phase = { head: 0, body: 1, tunnel: 2, done: 3 } as const;
@@ -117,6 +117,7 @@ export abstract class Exchange implements UpstreamStreamUser {
   /** Takes the place of the received Max-Forwards. */
   hopField: Uint8Array | undefined = undefined;
   replay: ReplayBuffer | undefined = undefined;
+  #spareReplay: ReplayBuffer | undefined = undefined;
   copy: RequestCopy | undefined = undefined;
   /** The request is a call of gRPC. */
   call: Call | undefined = undefined;
@@ -213,6 +214,12 @@ export abstract class Exchange implements UpstreamStreamUser {
     return this.#responseChunks;
   }
 
+  /** The request's content is kept from now on. */
+  beginReplay(): void {
+    this.#spareReplay ??= new ReplayBuffer(this.env.limits.replayBytesMax);
+    this.replay = this.#spareReplay;
+  }
+
   /** For the head that was just scanned; see callKindOf. */
   beginCall(kind: CallKind, head: MessageHead): void {
     this.#spareCall ??= new Call();
@@ -230,6 +237,7 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.bytes = NO_BYTES;
     this.target = undefined;
     this.hopField = undefined;
+    this.replay?.clear();
     this.replay = undefined;
     this.copy = undefined;
     this.copyIsStream = false;

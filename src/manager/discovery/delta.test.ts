@@ -24,6 +24,8 @@ const nodes: readonly NodeView[] = [
   { service: hosts[0]!, namespace: "default", labels: { version: "v2" } },
   { service: hosts[1]!, namespace: "other", labels: {} },
   { service: hosts[1]!, namespace: "default", labels: {} },
+  { service: "", namespace: "default", labels: {}, mode: "gateway" },
+  { service: "", namespace: "default", labels: {}, mode: "mixer" },
 ];
 
 const anyHost = fc.constantFrom(...hosts);
@@ -84,6 +86,55 @@ const anyEgress: fc.Arbitrary<Config> = fc
     ...common,
     meta: meta(name),
     spec: { service, ports: [{ port: 80, protocol: "http" }] },
+  }));
+
+const anyRule: fc.Arbitrary<Config> = fc
+  .record({
+    name: fc.constantFrom("q1", "q2"),
+    namespace: fc.constantFrom("default", "other", "istio-system"),
+    handler: fc.constantFrom("h1", "h2.istio-system"),
+    failPolicy: fc.constantFrom("open" as const, "closed" as const),
+  })
+  .map(({ name, namespace, handler, failPolicy }) => ({
+    kind: "rule",
+    ...common,
+    meta: { ...meta(name), namespace },
+    spec: {
+      match: undefined,
+      actions: [
+        { name: "", handler: { name: handler, at: origin }, instances: [], charge: 0, at: origin },
+      ],
+      requestHeaders: [],
+      responseHeaders: [],
+      failPolicy,
+    },
+  }));
+
+const anyHandler: fc.Arbitrary<Config> = fc
+  .record({
+    name: fc.constantFrom("h1", "h2"),
+    namespace: fc.constantFrom("default", "other", "istio-system"),
+    adapter: fc.constantFrom("denier", "noop"),
+  })
+  .map(({ name, namespace, adapter }) => ({
+    kind: "handler",
+    ...common,
+    meta: { ...meta(name), namespace },
+    spec: {
+      writtenKind: "handler",
+      adapter,
+      adapterAt: origin,
+      parameters: { json: "{}", positions: {} },
+    },
+  }));
+
+const anyBinding: fc.Arbitrary<Config> = fc
+  .record({ name: fc.constantFrom("s1", "s2"), service: fc.constantFrom("*", ...hosts) })
+  .map(({ name, service }) => ({
+    kind: "QuotaSpecBinding",
+    ...common,
+    meta: meta(name),
+    spec: { services: [service], specs: [] },
   }));
 
 const anySettings: fc.Arbitrary<Config> = fc
@@ -169,7 +220,7 @@ function after(mesh: Mesh, { field, key, value }: Step): Mesh {
 
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
   fc
-    .oneof(anyRouteRule, anyPolicy, anyEgress, anySettings)
+    .oneof(anyRouteRule, anyPolicy, anyEgress, anySettings, anyRule, anyHandler, anyBinding)
     .chain((config) =>
       fc.boolean().map((there) => put("configs", config.meta.name, there ? config : undefined)),
     ),
@@ -201,6 +252,7 @@ function apply(held: ProxyConfig, update: ConfigUpdate): ProxyConfig {
   return create(ProxyConfigSchema, {
     version: config.version,
     ...(config.settings || held.settings ? { settings: (config.settings ?? held.settings)! } : {}),
+    ...(config.policy || held.policy ? { policy: (config.policy ?? held.policy)! } : {}),
     virtualHosts: merge(
       held.virtualHosts,
       { changed: config.virtualHosts, removed: update.removedVirtualHosts },
@@ -287,6 +339,7 @@ test("a changed endpoint is sent as that endpoint set and nothing else", () => {
   expect(update.config?.virtualHosts).toEqual([]);
   expect(update.config?.clusters).toEqual([]);
   expect(update.config?.settings).toBeUndefined();
+  expect(update.config?.policy).toBeUndefined();
 });
 
 test("a rule that begins to tell two proxies apart reaches the one that it means", () => {

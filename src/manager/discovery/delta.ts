@@ -19,6 +19,7 @@ export function deltaUpdate(from: Resources, to: Resources): ConfigUpdate {
     config: {
       version: to.version,
       ...(from.settings.hash !== to.settings.hash && { settings: to.settings.message }),
+      ...(from.policy.hash !== to.policy.hash && { policy: to.policy.message }),
       virtualHosts: virtualHosts.changed,
       clusters: clusters.changed,
       endpointSets: endpointSets.changed,

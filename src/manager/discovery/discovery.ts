@@ -166,6 +166,7 @@ export class Discovery {
 }
 
 function modeOf(mode: Node_Mode): Pick<NodeView, "mode"> {
+  if (mode === Node_Mode.MIXER) return { mode: "mixer" };
   return mode === Node_Mode.GATEWAY ? { mode: "gateway" } : {};
 }
 

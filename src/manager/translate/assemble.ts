@@ -35,10 +35,10 @@ export interface HashedPlan {
   readonly hosts: ReadonlySet<string>;
 }
 
-/** `plans` in order of right: services by name, then egress rules by key. */
+/** `plans` in order of right: services by name, then egress rules by key; `whole`: as it is. */
 export function assemble(
   plans: readonly HashedPlan[],
-  settings: Resource<Resources["settings"]["message"]>,
+  whole: Pick<Resources, "settings" | "policy">,
   endpointSet: (key: ClusterKey) => Resource<EndpointSet>,
 ): Resources {
   const clusters = new Map<string, Resource<Cluster>>();
@@ -50,7 +50,7 @@ export function assemble(
       endpointSets.set(cluster.name, endpointSet(key));
     }
   return resourcesOf({
-    settings,
+    ...whole,
     virtualHosts: [
       ...Map.groupBy(
         plans.flatMap(({ virtualHosts }) => virtualHosts),

@@ -3,6 +3,7 @@
  * a repetition.
  */
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type PolicyConfig, PolicyConfigSchema } from "../../api/gen/mesh/v1/policy_pb.ts";
 import {
   type Cluster,
   ClusterSchema,
@@ -27,6 +28,7 @@ export interface Resource<M> {
 export interface Resources {
   readonly version: string;
   readonly settings: Resource<ProxySettings>;
+  readonly policy: Resource<PolicyConfig>;
   readonly virtualHosts: readonly Resource<VirtualHost>[];
   readonly clusters: readonly Resource<Cluster>[];
   readonly endpointSets: readonly Resource<EndpointSet>[];
@@ -53,21 +55,26 @@ export function settingsResource(message: ProxySettings): Resource<ProxySettings
   return { name: "", hash: hashOf(ProxySettingsSchema, message), message };
 }
 
+export function policyResource(message: PolicyConfig): Resource<PolicyConfig> {
+  return { name: "", hash: hashOf(PolicyConfigSchema, message), message };
+}
+
 /** Sorts, and gives the whole the hash of its parts as its version. */
 export function resourcesOf(parts: Omit<Resources, "version">): Resources {
-  const { settings } = parts;
+  const { settings, policy } = parts;
   const virtualHosts = byName(parts.virtualHosts);
   const clusters = byName(parts.clusters);
   const endpointSets = byName(parts.endpointSets);
   const tcpDestinations = byName(parts.tcpDestinations);
   const hasher = new Bun.CryptoHasher("sha256");
   hasher.update(settings.hash);
+  hasher.update(policy.hash);
   for (const list of [virtualHosts, clusters, endpointSets, tcpDestinations]) {
     hasher.update("\n");
     for (const { hash } of list) hasher.update(hash);
   }
   const version = hasher.digest("hex").slice(0, 16);
-  return { version, settings, virtualHosts, clusters, endpointSets, tcpDestinations };
+  return { version, settings, policy, virtualHosts, clusters, endpointSets, tcpDestinations };
 }
 
 function byName<M>(resources: readonly Resource<M>[]): readonly Resource<M>[] {

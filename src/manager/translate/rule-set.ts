@@ -2,10 +2,12 @@
  * What operators declared, sorted by kind and in the order in which it is considered: the model
  * side of a translation.
  */
+import { declaredPolicy } from "../../dialect/policy/policy-set.ts";
 import { type Config, type ConfigOf, configKey } from "../../model/config.ts";
 import { type DestinationPolicy, policiesOf } from "../../model/destination-policy.ts";
 import { isIngressOurs } from "../../model/ingress.ts";
 import { defaultMeshSettings, type MeshSettings } from "../../model/mesh-settings.ts";
+import type { PolicySet } from "../../model/policy-set.ts";
 import { compare } from "../order.ts";
 
 export interface RuleSet {
@@ -20,6 +22,8 @@ export interface RuleSet {
   /** By rising key; of Ingress those that are ours. */
   readonly ingresses: readonly (ConfigOf<"IngressRule"> | ConfigOf<"Ingress">)[];
   readonly settings: MeshSettings;
+  /** What is decided and told of exchanges, without the standard manifests. */
+  readonly policy: PolicySet;
   /** "cluster.local" */
   readonly domain: string;
 }
@@ -55,6 +59,7 @@ export function ruleSetOf(configs: readonly Config[], domain: string): RuleSet {
         ({ kind, spec }) => kind === "IngressRule" || isIngressOurs(settings.ingress, spec.class),
       ),
     settings,
+    policy: declaredPolicy(keyed),
     domain,
   };
 }

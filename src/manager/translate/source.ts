@@ -9,7 +9,7 @@ export interface NodeView {
   readonly namespace: string;
   readonly labels: Labels;
   /** Absent: a sidecar. */
-  readonly mode?: "sidecar" | "gateway";
+  readonly mode?: "sidecar" | "gateway" | "mixer";
 }
 
 /** A source without host means any service; its labels must be among the caller's. */

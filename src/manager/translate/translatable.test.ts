@@ -23,7 +23,7 @@ function spoilt(config: Config): Config {
   let done = false;
   const spec = JSON.parse(JSON.stringify(config.spec), (key, value) => {
     const counts =
-      /(?<!^ttl)Ms$|^port$|^number$|weight|maxConnections/.test(key) || /^\d+$/.test(key);
+      /(?<!^ttl)Ms$|^port$|^number$|weight|maxConnections|^line$/.test(key) || /^\d+$/.test(key);
     if (typeof value !== "number" || done || !counts) return value;
     done = true;
     return 2 ** 40;

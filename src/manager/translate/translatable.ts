@@ -4,6 +4,7 @@
  * object, and no proxy goes without its configuration because of it.
  */
 import { toBinary } from "@bufbuild/protobuf";
+import { PolicyConfigSchema } from "../../api/gen/mesh/v1/policy_pb.ts";
 import {
   ClusterSchema,
   EndpointSetSchema,
@@ -12,9 +13,11 @@ import {
   VirtualHostSchema,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../../core/problem.ts";
+import { declaredPolicy } from "../../dialect/policy/policy-set.ts";
 import type { Config, ConfigOf } from "../../model/config.ts";
 import { policiesOf } from "../../model/destination-policy.ts";
 import type { Service } from "../../model/service.ts";
+import { policyToMessage } from "../../policy/policy-message.ts";
 import { staticRegistryOf } from "../registry/static-registry.ts";
 import { settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
@@ -82,6 +85,7 @@ function encode(config: Config): void {
     case "QuotaSpecBinding":
     case "HTTPAPISpec":
     case "HTTPAPISpecBinding":
+      toBinary(PolicyConfigSchema, policyToMessage(declaredPolicy([config])));
       return;
     default:
       config satisfies never;

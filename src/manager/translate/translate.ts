@@ -6,7 +6,7 @@
  *   service ─▶ plan ┼─▶ assemble ──▶ ┤ clusters      ├─▶ ProxyConfig at a version
  *   egress  ─▶ plan ┘                └ endpoint sets ┘
  *
- * A gateway has one plan instead, of what is let in.
+ * A gateway has one plan instead, of what is let in; a mixer none. All of them have policy.
  */
 import { create } from "@bufbuild/protobuf";
 import {
@@ -20,11 +20,13 @@ import { Catalog } from "./catalog.ts";
 import { type ClusterKey, endpointSetOf } from "./cluster.ts";
 import { planGateway } from "./gateway.ts";
 import { type Plan, type PlanContext, planEgress, planService } from "./plan.ts";
+import { policyResourceOf } from "./policy.ts";
 import {
   clusterResource,
   endpointSetResource,
   type Resource,
   type Resources,
+  resourcesOf,
   tcpDestinationResource,
   virtualHostResource,
 } from "./resource.ts";
@@ -39,23 +41,42 @@ export function translate(
 ): ProxyConfig {
   const catalog = new Catalog(services, instances);
   const context = { rules, catalog, node };
+  const policy = policyResourceOf(rules.policy, node);
   const endpointSet = (key: ClusterKey): Resource<EndpointSet> =>
     endpointSetResource(endpointSetOf(key, catalog.instances(key.host)));
-  if (node.mode === "gateway") return proxyConfigOf(gatewayResources(context, endpointSet));
+  if (node.mode === "gateway") return proxyConfigOf(gatewayResources(context, policy, endpointSet));
+  if (node.mode === "mixer") return proxyConfigOf(mixerResources(rules, policy));
   const plans = [
     ...catalog.services.map((service) => planService(service, context)),
     ...rules.egressRules.map((egress) => planEgress(egress, context)),
   ].map(hashPlan);
-  return proxyConfigOf(assemble(plans, settingsOf(rules.settings), endpointSet));
+  return proxyConfigOf(
+    assemble(plans, { settings: settingsOf(rules.settings), policy }, endpointSet),
+  );
 }
 
 /** What a gateway runs on. */
 export function gatewayResources(
   context: PlanContext,
+  policy: Resources["policy"],
   endpointSet: (key: ClusterKey) => Resource<EndpointSet>,
 ): Resources {
   const plan = planGateway(context);
-  return assemble([hashPlan(plan)], settingsOf(context.rules.settings, plan.gateway), endpointSet);
+  const settings = settingsOf(context.rules.settings, plan.gateway);
+  return assemble([hashPlan(plan)], { settings, policy }, endpointSet);
+}
+
+/** What a mixer runs on. */
+export function mixerResources(rules: RuleSet, policy: Resources["policy"]): Resources {
+  const settings = settingsOf(rules.settings);
+  return resourcesOf({
+    settings,
+    policy,
+    virtualHosts: [],
+    clusters: [],
+    endpointSets: [],
+    tcpDestinations: [],
+  });
 }
 
 export function hashPlan(plan: Plan): HashedPlan {
@@ -71,6 +92,7 @@ export function proxyConfigOf(resources: Resources): ProxyConfig {
   return create(ProxyConfigSchema, {
     version: resources.version,
     settings: resources.settings.message,
+    policy: resources.policy.message,
     virtualHosts: resources.virtualHosts.map(({ message }) => message),
     clusters: resources.clusters.map(({ message }) => message),
     endpointSets: resources.endpointSets.map(({ message }) => message),

@@ -17,10 +17,11 @@ import { type ClusterKey, clusterName, endpointSetOf } from "./cluster.ts";
 import { egressProxyOf } from "./egress-proxy.ts";
 import { formatLabels } from "./labels.ts";
 import { planEgress, planService } from "./plan.ts";
+import { isSamePolicy, policyKey, policyResourceOf } from "./policy.ts";
 import { endpointSetResource, type Resource, type Resources } from "./resource.ts";
 import { type RuleSet, ruleSetOf } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
-import { gatewayResources, hashPlan } from "./translate.ts";
+import { gatewayResources, hashPlan, mixerResources } from "./translate.ts";
 
 export interface World {
   readonly rules: RuleSet;
@@ -44,6 +45,8 @@ export class Translator {
   readonly #views = new Map<string, View>();
   readonly #viewKeys = new Map<string, string>();
   readonly #endpointSets = new Map<string, Resource<Resources["endpointSets"][0]["message"]>>();
+  /** By their keys. */
+  readonly #policies = new Map<string, Resources["policy"]>();
   #world: World;
   #settings: Resources["settings"];
   #sourced: readonly Sourced[] = [];
@@ -68,6 +71,7 @@ export class Translator {
       this.#endpointSets.clear();
       return;
     }
+    if (!isSamePolicy(former.rules.policy, world.rules.policy)) this.#policies.clear();
     const owners = changedOwners(former.rules, world.rules);
     const looked = changedHosts(former, world);
     for (const [key, view] of this.#views) {
@@ -96,8 +100,10 @@ export class Translator {
     const { rules, catalog } = this.#world;
     const context = { rules, catalog, node: view.node };
     // One plan of everything: a change of anything makes it anew.
+    const policy = this.#policy(view.node);
     if (view.node.mode === "gateway")
-      return gatewayResources(context, (key) => this.#endpointSet(key));
+      return gatewayResources(context, policy, (key) => this.#endpointSet(key));
+    if (view.node.mode === "mixer") return mixerResources(rules, policy);
     const keep = (owner: string, make: () => HashedPlan): HashedPlan => {
       const kept = view.plans.get(owner) ?? make();
       view.plans.set(owner, kept);
@@ -111,7 +117,18 @@ export class Translator {
         keep(configKey(egress), () => hashPlan(planEgress(egress, context))),
       ),
     ];
-    return assemble(plans, this.#settings, (key) => this.#endpointSet(key));
+    return assemble(plans, { settings: this.#settings, policy }, (key) => this.#endpointSet(key));
+  }
+
+  #policy(node: NodeView): Resources["policy"] {
+    const { policy } = this.#world.rules;
+    const key = policyKey(policy, node);
+    let resource = this.#policies.get(key);
+    if (resource === undefined) {
+      resource = policyResourceOf(policy, node);
+      this.#policies.set(key, resource);
+    }
+    return resource;
   }
 
   #endpointSet(key: ClusterKey): Resource<Resources["endpointSets"][0]["message"]> {
@@ -131,7 +148,7 @@ export class Translator {
       if (hosts.has(name.slice(name.lastIndexOf("|") + 1))) this.#endpointSets.delete(name);
   }
 
-  /** Mode, namespace, the egress proxy, and the objects with a source that speak of this node. */
+  /** Mode, namespace, egress proxy, objects with a source that speak of this node, its policy. */
   #viewKey(node: NodeView): string {
     const { mode = "sidecar", namespace, service } = node;
     const identity = `${mode}|${namespace}|${service}|${formatLabels(node.labels)}`;
@@ -139,7 +156,8 @@ export class Translator {
     if (key === undefined) {
       const spoken = this.#sourced.filter(({ source }) => isSource(source, node));
       const via = egressProxyOf(this.#world.rules, node) ?? "";
-      key = [mode, namespace, via, ...spoken.map(({ name }) => name)].join("|");
+      const policy = policyKey(this.#world.rules.policy, node);
+      key = [mode, namespace, via, ...spoken.map(({ name }) => name), policy].join("|");
       this.#viewKeys.set(identity, key);
     }
     return key;

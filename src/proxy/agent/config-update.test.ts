@@ -8,6 +8,7 @@ import { applyUpdate } from "./config-update.ts";
 const held = create(ProxyConfigSchema, {
   version: "v1",
   settings: { connectTimeoutMs: 7 },
+  policy: { rules: [{ actions: [] }] },
   virtualHosts: [{ name: "a" }, { name: "b" }],
   clusters: [{ name: "c1" }, { name: "c2" }],
   endpointSets: [{ cluster: "c1" }, { cluster: "c2" }],
@@ -45,7 +46,13 @@ test("a difference changes, adds and removes by name, and leaves the rest as it 
   expect(next?.clusters).toEqual([held.clusters[0]!]);
   expect(next?.endpointSets[0]?.endpoints[0]?.address).toBe("10.0.0.1");
   expect(next?.settings?.connectTimeoutMs).toBe(7);
+  expect(next?.policy).toBe(held.policy!);
   expect(held.virtualHosts.length).toBe(2);
+});
+
+test("policy is replaced as a whole, also by none", () => {
+  const next = applyUpdate(held, update({ baseVersion: "v1", config: { policy: {} } }));
+  expect(next?.policy?.rules).toEqual([]);
 });
 
 test("a difference to another version than the one held is not applied", () => {

@@ -17,9 +17,11 @@ export function applyUpdate(
   if (update.baseVersion === "") return config;
   if (held === undefined || held.version !== update.baseVersion) return undefined;
   const settings = config.settings ?? held.settings;
+  const policy = config.policy ?? held.policy;
   return create(ProxyConfigSchema, {
     version: config.version,
     ...(settings === undefined ? {} : { settings }),
+    ...(policy === undefined ? {} : { policy }),
     virtualHosts: merged(
       held.virtualHosts,
       config.virtualHosts,

@@ -56,7 +56,7 @@ export type ProxyConfig = Message<"mesh.v1.ProxyConfig"> & {
   tcpDestinations: TcpDestination[];
 
   /**
-   * Absent: none, and in a difference: as before.
+   * Whole if it differs in anything. Absent: none, and in a difference: as before.
    *
    * @generated from field: mesh.v1.PolicyConfig policy = 11;
    */

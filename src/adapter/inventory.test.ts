@@ -1,5 +1,6 @@
 /** What holds for every adapter, whatever it does. */
 import { expect, test } from "bun:test";
+import { adapterKinds, templateKinds } from "../dialect/policy/typed-kind.ts";
 import { templates } from "../policy/template.ts";
 import { problemsOf } from "../testing/adapter-environment.ts";
 import { adapterNamed, adapters } from "./inventory.ts";
@@ -24,4 +25,12 @@ test.each(adapters.map((adapter) => [adapter.name, adapter] as const))(
 test("what an adapter takes are templates", () => {
   for (const adapter of adapters)
     for (const template of adapter.templates) expect(Object.hasOwn(templates, template)).toBe(true);
+});
+
+test("every adapter and every template is a kind too, as it was before there were handlers", () => {
+  const names = adapters.flatMap(({ name, aliases }) => [name, ...aliases]);
+  expect(names.filter((name) => !adapterKinds.has(name))).toEqual([]);
+  expect([...templateKinds].sort()).toEqual(Object.keys(templates).sort());
+  for (const name of adapterKinds.values())
+    if (!/^(rbac|kubernetesenv)$/.test(name)) expect(adapterNamed(name)?.name).toBe(name);
 });

@@ -51,6 +51,7 @@ export class BindableHandler {
       configured: read.configured,
       signature: JSON.stringify([this.adapter.name, parameters.json, connection ?? null, bound]),
       failPolicy,
+      ...timeLimit(this.#handler),
     };
   }
 
@@ -81,6 +82,14 @@ export function resolveHandler(
     suggestion: problems.didYouMean(handler.adapter, adapterNames),
   });
   return undefined;
+}
+
+/** A limit of its own, or that of its connection. */
+function timeLimit({ timeoutMs, connection }: Handler): Pick<ResolvedHandler, "timeoutMs"> {
+  if (timeoutMs !== undefined) return { timeoutMs };
+  return connection === undefined || connection.timeoutMs === 0
+    ? {}
+    : { timeoutMs: connection.timeoutMs };
 }
 
 /** Of the parameter at `path`, or else of the nearest that it is part of. */

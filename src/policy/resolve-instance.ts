@@ -113,7 +113,7 @@ class InstanceBuilder {
     const fields = new Map<string, Field>();
     let isFine = true;
     for (const [name, value] of Object.entries(written)) {
-      const at = new FieldPlace(entryPath(path, name), key === "" ? name : `${key}.${name}`);
+      const at = new FieldPlace(entryPath(path, name), key === "" ? name : entryPath(key, name));
       const canonical = Object.hasOwn(known, name) ? name : camelCase(name);
       const type = Object.hasOwn(known, canonical) ? known[canonical] : undefined;
       let run: Run | undefined;
@@ -144,7 +144,7 @@ class InstanceBuilder {
     const entries: Field[] = [];
     let isFine = true;
     for (const [name, entry] of Object.entries(value)) {
-      const entryAt = new FieldPlace(entryPath(at.path, name), `${at.key}.${name}`);
+      const entryAt = new FieldPlace(entryPath(at.path, name), entryPath(at.key, name));
       let run: Run | undefined;
       if (!isExpression(entry)) this.#error(entryAt, entry, "must be an expression");
       else if (name === "__proto__") this.#error(entryAt, entry, "cannot be a key");

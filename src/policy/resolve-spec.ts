@@ -131,9 +131,9 @@ class SpecJudge {
   }
 
   api({ attributes, patterns }: HttpApiSpec, subject: Subject): void {
-    this.#constants(attributes, subject, "spec.attributes");
+    this.#constants(attributes, subject, "spec.attributes.attributes");
     for (const [i, pattern] of patterns.entries())
-      this.#constants(pattern.attributes, subject, `spec.patterns[${i}].attributes`);
+      this.#constants(pattern.attributes, subject, `spec.patterns[${i}].attributes.attributes`);
   }
 
   #matched(name: string, subject: Subject, path: string): void {

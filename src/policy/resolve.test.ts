@@ -6,10 +6,10 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatProblem } from "../core/problem.ts";
+import { declaredPolicy } from "../dialect/policy/policy-set.ts";
 import type { Declared, PolicySet } from "../model/policy-set.ts";
 import { expectGolden } from "../testing/golden.ts";
 import { expectLinear } from "../testing/growth.ts";
-import { emptyPolicy } from "../testing/policy-documents.ts";
 import { resolveSample, resolveSet } from "../testing/policy-sample.ts";
 import type { Resolved } from "./resolve.ts";
 import type { ResolvedRule } from "./resolved-policy.ts";
@@ -65,7 +65,7 @@ describe("work grows with what is declared, and no faster", () => {
   const text = (source: string) => ({ source, at });
   const attribute = (i: number) => `attribute.number${i}`;
   const setOf = (n: number, slip: string): PolicySet => ({
-    ...emptyPolicy(),
+    ...declaredPolicy([]),
     manifests: [
       declare("m", {
         revision: "",

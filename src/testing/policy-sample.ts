@@ -1,12 +1,15 @@
 /** A few adapters, attributes, a handler and an instance that tests of policy build upon. */
+import { formatProblem, isError } from "../core/problem.ts";
+import { declaredPolicy } from "../dialect/policy/policy-set.ts";
+import { readDocuments } from "../dialect/read.ts";
 import { message } from "../dialect/schema/message.ts";
 import { integer, text } from "../dialect/schema/scalar.ts";
+import type { Config } from "../model/config.ts";
 import type { PolicySet } from "../model/policy-set.ts";
 import { localAdapter, remoteAdapter } from "../policy/adapter.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
 import { type PolicyInventory, type Resolved, resolvePolicy } from "../policy/resolve.ts";
 import { templates } from "../policy/template.ts";
-import { policyOf } from "./policy-documents.ts";
 
 const status = message({ code: integer({ least: 0, most: 16 }), message: text });
 const parameters = message({ status, validUseCount: integer({ least: 0, most: 100 }) });
@@ -52,11 +55,6 @@ export const sampleInventory: PolicyInventory = {
   ],
 };
 
-const known = {
-  adapters: sampleInventory.adapters.map(({ name }) => name),
-  templates: Object.keys(sampleInventory.templates),
-};
-
 const base = `kind: attributemanifest
 metadata: { name: standard, namespace: istio-system }
 spec:
@@ -81,17 +79,17 @@ spec: { compiledTemplate: checknothing }
 
 /** Documents, and what is always there: the handler `deny` and the instance `nothing`. */
 export function resolveSample(documents: string, file = "policy.yaml"): Resolved {
-  const always = policyOf(base, known, "base.yaml");
-  const set = policyOf(documents, known, file);
-  const all = Object.fromEntries(
-    Object.entries(always).map(([kind, some]) => [
-      kind,
-      [...some, ...set[kind as keyof PolicySet]],
-    ]),
-  );
-  return resolveSet(all as unknown as PolicySet);
+  return resolveSet(declaredPolicy([...read(base, "base.yaml"), ...read(documents, file)]));
 }
 
 export function resolveSet(set: PolicySet): Resolved {
   return resolvePolicy(set, sampleInventory, { rootNamespace: "istio-system" });
+}
+
+/** Documents without an apiVersion are fine here. */
+function read(text: string, file: string): readonly Config[] {
+  const { configs, problems } = readDocuments(text, { file, namespace: "default" });
+  const errors = problems.filter(isError).map(formatProblem);
+  if (errors.length > 0) throw new Error(errors.join("\n"));
+  return configs;
 }

@@ -19,6 +19,11 @@ export class Exposition {
     return () => void this.#sources.delete(source);
   }
 
+  /** What all sources offer now. */
+  families(): readonly ExposedFamily[] {
+    return [...this.#sources].flatMap((source) => source());
+  }
+
   /**
    * Prometheus text, 0.0.4. Of families with one name but different types, and of series with one
    * name and the same labels, the first counts: twice would make the whole text invalid.

@@ -4,12 +4,12 @@
  * Inbound and outbound are engines of their own, because they end at different times: what comes in
  * is drained first, while the application may still call out to answer it.
  */
-import { create } from "@bufbuild/protobuf";
-import { type ProxyConfig, ProxyConfigSchema } from "../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { ProxyConfig } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { formatProblem, type Problem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
+import { defaultHeadLimits } from "../http/message-head.ts";
 import { descriptorLimit } from "../io/descriptor-limit.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
@@ -32,7 +32,10 @@ import { EdgeListeners } from "./gateway/edge-listeners.ts";
 import { besideInIpv6, IPV6_NAMES, isWithoutIpv6 } from "./listener/both-families.ts";
 import type { ListenerName } from "./listener/own-addresses.ts";
 import { countHeaderFaults } from "./listener/proxy-header-gate.ts";
+import { policyNode } from "./policy/policy-node.ts";
+import { PolicySeat } from "./policy/policy-seat.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
+import { nothing, unconfigured } from "./snapshot/fixed-config.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
@@ -69,6 +72,7 @@ export class DataPlane implements TrafficPlane {
   /** Of a gateway, which has no others. */
   readonly #edges: EdgeListeners | undefined;
   readonly #accessLog: AccessLogSwitch;
+  readonly policy: PolicySeat;
   #captureView = emptyCaptureView;
   #dns: DnsServer | undefined;
   /** Applied last. */
@@ -92,6 +96,15 @@ export class DataPlane implements TrafficPlane {
     const held = unreadBytes(metrics, defaultEngineLimits.heldBytesMax, shared?.workers);
     const options = { clock, random, metrics, log, limits, held };
     this.#tcp = new TcpPlane({ clock, random, log, metrics, connectionsMax, held });
+    this.policy = new PolicySeat({
+      ...{ clock, random, log, metrics, limits: defaultHeadLimits, mixer: undefined },
+      node: () => policyNode(flags, this.address("inbound"), random),
+      use: (outbound, inbound) => {
+        this.#outbound.watchers.policy = outbound.exchanges;
+        if (this.#inbound !== undefined) this.#inbound.watchers.policy = inbound.exchanges;
+        this.#tcp.usePolicy(outbound.relays, inbound.relays);
+      },
+    });
     const { unknownHosts } = this.#tcp;
     const capture = this.#outboundCapture();
     const snapshot = this.#fixed(unconfigured);
@@ -135,6 +148,8 @@ export class DataPlane implements TrafficPlane {
 
   #apply(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {
     if (this.#isClosed) return [];
+    const loading = this.policy.load(config);
+    if (loading !== undefined) return loading.then(() => this.#apply(config));
     const compiled = this.compile(config, this.#snapshot);
     if (Array.isArray(compiled)) return compiled;
     const warm = this.#snapshot === undefined ? undefined : compiled.warm(this.#parts.clock);
@@ -170,6 +185,7 @@ export class DataPlane implements TrafficPlane {
       locality: flags.locality,
       prober: this.#prober,
       credentials: this.#credentials,
+      compilePolicy: this.policy.compile,
       former,
     });
     if (Array.isArray(snapshot)) return snapshot;
@@ -184,6 +200,7 @@ export class DataPlane implements TrafficPlane {
 
   publish(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
+    this.policy.publish(snapshot.policy);
     this.#outbound.publish(snapshot);
     this.#tcp.publish(snapshot);
     const clusters = [...snapshot.clusters.values()];
@@ -453,6 +470,7 @@ export class DataPlane implements TrafficPlane {
     this.#credentials.close();
     this.#edges?.close();
     this.#tcp.close();
+    this.policy.close();
     this.#inbound?.close();
     this.#outbound.close();
     await this.#accessLog.close();
@@ -471,26 +489,3 @@ function applicationProtocol(protocol: ProxyFlags["protocol"]): "http" | "http2"
   if (protocol === undefined || protocol === "tcp") return "any";
   return protocol === "http" ? "http" : "http2";
 }
-
-/** What outbound answers until it has been told where anything is. */
-const unconfigured = create(ProxyConfigSchema, {
-  version: "none",
-  virtualHosts: [
-    {
-      name: "unconfigured",
-      domains: ["*"],
-      routes: [
-        {
-          name: "unconfigured",
-          action: {
-            case: "direct",
-            value: { status: 503, body: "mesh: this proxy has no configuration yet\n" },
-          },
-        },
-      ],
-    },
-  ],
-});
-
-/** Inbound goes to the application, whatever the host. */
-const nothing = create(ProxyConfigSchema, { version: "none" });

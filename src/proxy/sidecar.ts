@@ -91,7 +91,10 @@ export class Sidecar {
   constructor(parts: SidecarParts) {
     this.#parts = parts;
     const { flags, log } = parts;
-    this.#dataPlane = flags.concurrency === 1 ? new DataPlane(parts) : new WorkerPlane(parts);
+    // Who serves nothing has an id of chance, which rules are to know it by, too.
+    if (flags.app === undefined) this.#id = nodeId(flags, "", parts.random);
+    const plane = { ...parts, flags: { ...flags, id: this.#id } };
+    this.#dataPlane = flags.concurrency === 1 ? new DataPlane(plane) : new WorkerPlane(plane);
     this.#process = addProcessMetrics(this.#dataPlane.metrics, parts.clock);
     exportAgentMetrics(this.#dataPlane.metrics, {
       version: parts.version,
@@ -398,7 +401,9 @@ export class Sidecar {
       discovery: () => this.#link?.discovery(),
       registration: () => this.#link?.registration(),
       readiness: () => this.#readiness(),
-      metrics: () => renderPrometheus(this.#dataPlane.registries()),
+      metrics: async () =>
+        renderPrometheus(this.#dataPlane.registries(), await this.#dataPlane.policy.families()),
+      policy: () => this.#dataPlane.policy.view(),
       tap: (listener) => this.#dataPlane.accessLog.tap(listener),
       taps: () => this.#dataPlane.accessLog.taps,
       failHealthcheck: (failed) => {

@@ -7,9 +7,11 @@ import type { Problem } from "../core/problem.ts";
 import type { Handover, OfferedListener } from "../io/listener-handover.ts";
 import type { ListenOptions } from "../io/tcp-listener.ts";
 import type { Metrics, MetricsView } from "../telemetry/metrics.ts";
+import type { TextFamily } from "../telemetry/prometheus.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import type { HostPort } from "./flags.ts";
+import type { PolicyView } from "./policy/policy-view.ts";
 
 /** The listening sockets of a predecessor, by name. */
 export type Inheritance = Pick<Handover, "listeners" | "use">;
@@ -28,6 +30,13 @@ export interface AccessLogControl {
   readonly taps: number;
 }
 
+export interface PolicyReadings {
+  /** What adapters count, for a scrape. */
+  families(): readonly TextFamily[] | Promise<readonly TextFamily[]>;
+  /** Undefined: no rules were ever in force. */
+  view(): PolicyView | undefined | Promise<PolicyView | undefined>;
+}
+
 export interface TrafficPlane {
   /** Of this thread. */
   readonly metrics: Metrics;
@@ -38,6 +47,7 @@ export interface TrafficPlane {
   apply(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]>;
   /** Resolves when clusters of names have asked once. */
   ready(): Promise<unknown>;
+  readonly policy: PolicyReadings;
   clusters(): readonly ClusterView[] | Promise<readonly ClusterView[]>;
   /** Binds, or takes over and accepts nothing until resumeAccept(). Throws StartFault. */
   listen(inheritance: Inheritance | undefined): Promise<void>;

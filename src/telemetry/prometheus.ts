@@ -1,8 +1,17 @@
 /** The Prometheus text format, 0.0.4, of one registry or of several threads' put together. */
 import { BUCKETS_MS } from "./histogram.ts";
-import type { FamilyView, Metrics, MetricsView } from "./metrics.ts";
+import type { FamilyView, MetricKind, Metrics, MetricsView } from "./metrics.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** Series that somebody else counts, as text already. */
+export interface TextFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: MetricKind;
+  /** Lines by labels in braces; without an end of line. */
+  readonly series: ReadonlyMap<string, string>;
+}
 
 /** Where one series has its slot, in one registry. */
 interface Place {
@@ -11,15 +20,24 @@ interface Place {
 }
 
 interface Merged {
-  readonly family: FamilyView;
+  readonly family: Omit<FamilyView, "series">;
   readonly series: Map<string, Place[]>;
+  /** By labels in braces. */
+  readonly texts: Map<string, string>;
 }
 
-/** Families by name, series by labels: two scrapes differ only in values. */
-export function renderPrometheus(registries: readonly (Metrics | MetricsView)[]): string {
+/**
+ * Families by name, series by labels: two scrapes differ only in values. Of `others` what has the
+ * name of a family of another kind is left out, as is a series that is there already: twice would
+ * make the whole text invalid.
+ */
+export function renderPrometheus(
+  registries: readonly (Metrics | MetricsView)[],
+  others: readonly TextFamily[] = [],
+): string {
   const views = registries.map((one) => ("view" in one ? one.view() : one));
   const lines: string[] = [];
-  for (const { family, series } of merge(views)) {
+  for (const { family, series, texts } of merge(views, others)) {
     lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`);
     lines.push(`# TYPE ${family.name} ${family.kind}`);
     for (const labels of [...series.keys()].sort()) {
@@ -27,17 +45,18 @@ export function renderPrometheus(registries: readonly (Metrics | MetricsView)[])
       if (family.kind === "histogram") pushHistogram(lines, family.name, labels, places);
       else pushSample(lines, family.name, labels, together(family, places));
     }
+    for (const labels of [...texts.keys()].sort()) lines.push(texts.get(labels)!);
   }
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
-function merge(views: readonly MetricsView[]): Merged[] {
+function merge(views: readonly MetricsView[], others: readonly TextFamily[]): Merged[] {
   const families = new Map<string, Merged>();
   for (const { values, families: own } of views) {
     for (const family of own) {
       let merged = families.get(family.name);
       if (merged === undefined) {
-        merged = { family, series: new Map() };
+        merged = { family, series: new Map(), texts: new Map() };
         families.set(family.name, merged);
       }
       for (const { labels, slot } of family.series) {
@@ -47,7 +66,22 @@ function merge(views: readonly MetricsView[]): Merged[] {
       }
     }
   }
+  for (const other of others) addText(families, other);
   return [...families.values()].sort((a, b) => (a.family.name < b.family.name ? -1 : 1));
+}
+
+function addText(families: Map<string, Merged>, { name, help, type, series }: TextFamily): void {
+  if (series.size === 0) return;
+  let merged = families.get(name);
+  if (merged === undefined) {
+    const family = { name, help, kind: type, together: "sum" } as const;
+    merged = { family, series: new Map(), texts: new Map() };
+    families.set(name, merged);
+  }
+  if (merged.family.kind !== type) return;
+  for (const [labels, text] of series)
+    if (!merged.series.has(labels.slice(1, -1)) && !merged.texts.has(labels))
+      merged.texts.set(labels, text);
 }
 
 function pushHistogram(
@@ -71,7 +105,7 @@ function pushSample(lines: string[], name: string, labels: string, value: number
   lines.push(labels === "" ? `${name} ${format(value)}` : `${name}{${labels}} ${format(value)}`);
 }
 
-function together(family: FamilyView, places: readonly Place[]): number {
+function together(family: Pick<FamilyView, "together">, places: readonly Place[]): number {
   if (family.together === "sum") return sum(places, 0);
   return Math[family.together](...places.map(({ values, slot }) => values[slot]!));
 }

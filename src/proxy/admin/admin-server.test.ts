@@ -70,6 +70,7 @@ const view: ProxyView = {
   taps: () => listeners.size,
   failHealthcheck: (failed) => told.push(`fail ${failed}`),
   drain: () => told.push("drain"),
+  policy: () => undefined,
   quit: () => told.push("quit"),
 };
 

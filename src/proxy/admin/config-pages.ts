@@ -42,7 +42,7 @@ export const configPages: readonly Page[] = [
   },
 ];
 
-function configDump(view: ProxyView): Response {
+async function configDump(view: ProxyView): Promise<Response> {
   const config = view.config();
   const discovery = view.discovery();
   return json({
@@ -53,6 +53,7 @@ function configDump(view: ProxyView): Response {
     registration: view.registration() ?? null,
     listeners: view.listeners(),
     config: config === undefined ? {} : toJson(ProxyConfigSchema, config),
+    policy: (await view.policy()) ?? null,
   });
 }
 

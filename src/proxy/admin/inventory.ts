@@ -2,7 +2,14 @@
 import { configPages } from "./config-pages.ts";
 import { controlPages } from "./control-pages.ts";
 import type { Page } from "./page.ts";
+import { policyPage } from "./policy-page.ts";
 import { statePages } from "./state-pages.ts";
 import { tapPage } from "./tap-page.ts";
 
-export const pages: readonly Page[] = [...configPages, ...statePages, tapPage, ...controlPages];
+export const pages: readonly Page[] = [
+  ...configPages,
+  policyPage,
+  ...statePages,
+  tapPage,
+  ...controlPages,
+];

@@ -3,6 +3,7 @@ import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";
 import type { DiscoveryStatus } from "../agent/discovery.ts";
 import type { RegistrationStatus } from "../agent/registration.ts";
+import type { PolicyView } from "../policy/policy-view.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 export interface ListenerView {
@@ -44,7 +45,9 @@ export interface ProxyView {
   registration(): RegistrationStatus | undefined;
   readiness(): Readiness;
   /** In the Prometheus text format. */
-  metrics(): string;
+  metrics(): string | Promise<string>;
+  /** Undefined: no rules were ever in force. */
+  policy(): PolicyView | undefined | Promise<PolicyView | undefined>;
   /** Gets the access log's lines, as JSON, until what is returned is called. */
   tap(listener: (line: string) => void): () => void;
   /** How many listen. */

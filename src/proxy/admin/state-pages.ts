@@ -20,8 +20,8 @@ export const statePages: readonly Page[] = [
     path: "/stats/prometheus",
     method: "GET",
     about: "the same in the Prometheus text format",
-    answer: (view) =>
-      new Response(view.metrics(), { headers: { "content-type": PROMETHEUS_CONTENT_TYPE } }),
+    answer: async (view) =>
+      new Response(await view.metrics(), { headers: { "content-type": PROMETHEUS_CONTENT_TYPE } }),
   },
   {
     path: "/server_info",
@@ -36,11 +36,11 @@ export function ready(view: ProxyView): Response {
   return text(reason, isReady ? 200 : 503);
 }
 
-function stats(view: ProxyView, query: URLSearchParams): Response {
+async function stats(view: ProxyView, query: URLSearchParams): Promise<Response> {
   const filter = pattern(query.get("filter") ?? "");
   if (filter === undefined) return text("filter: not a regular expression", 400);
-  const lines = view
-    .metrics()
+  const metrics = await view.metrics();
+  const lines = metrics
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((line) => line.replace(/ (\S+)$/, ": $1"))

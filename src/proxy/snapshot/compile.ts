@@ -26,6 +26,7 @@ import {
 } from "../cluster/make-cluster.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
 import { RequestStats } from "../cluster/request-stats.ts";
+import type { CompilePolicy } from "../policy/compiled-policy.ts";
 import type { UpstreamCredentials } from "../upstream/upstream-credentials.ts";
 import { CONNECT_TIMEOUT_MS, compileClusterSettings, compileEndpoints } from "./compile-cluster.ts";
 import { compileEdgeRules, compileEdges } from "./compile-edge.ts";
@@ -41,6 +42,8 @@ export interface CompileParts extends Omit<ClusterParts, "reporter"> {
   readonly former: Snapshot | undefined;
   /** For clusters that are reached by TLS; absent: those are refused. */
   readonly credentials?: UpstreamCredentials;
+  /** Undefined: what a configuration says of policy is not looked at. */
+  readonly compilePolicy?: CompilePolicy | undefined;
 }
 
 const DRAIN_MS = 45_000;
@@ -54,6 +57,7 @@ export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snaps
   const edges = compileEdges(config, hosts.edges, problems);
   const tcp = compileTcp(config.tcpDestinations, clusters, problems);
   if (problems.problems.length > 0) return problems.problems;
+  const policy = config.policy && parts.compilePolicy?.(config.policy, parts.former?.policy);
   return new Snapshot({
     version: config.version,
     config,
@@ -66,6 +70,7 @@ export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snaps
     clusters,
     members,
     localStats: parts.former?.localStats ?? makeLocalStats(parts),
+    policy,
   });
 }
 

@@ -15,6 +15,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
 import type { RequestStats } from "../cluster/request-stats.ts";
 import type { EdgeRules } from "../filter/edge-fields.ts";
+import type { CompiledPolicy } from "../policy/compiled-policy.ts";
 import type { HostTable } from "../route/host-table.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
 import type { TcpRouteTable } from "../tcp/route-table.ts";
@@ -51,6 +52,8 @@ export interface SnapshotParts {
   readonly members: ReadonlyMap<string, readonly EndpointSpec[]>;
   /** For replies to requests without a virtual host. */
   readonly localStats: RequestStats;
+  /** Undefined: it has none. */
+  readonly policy: CompiledPolicy | undefined;
 }
 
 /** A name that nobody answers must not keep the rest of a configuration from being in force. */
@@ -69,6 +72,7 @@ export class Snapshot {
   readonly hosts: HostTable<VirtualHost>;
   readonly edgeHosts: ReadonlyMap<string, HostTable<VirtualHost>>;
   readonly edges: readonly EdgeListener[];
+  readonly policy: CompiledPolicy | undefined;
   #activated = false;
   /** New clusters whose names were asked for before it was published. */
   #warmed: readonly Cluster[] = [];
@@ -85,6 +89,7 @@ export class Snapshot {
     this.hosts = parts.hosts;
     this.edgeHosts = parts.edgeHosts;
     this.edges = parts.edges;
+    this.policy = parts.policy;
   }
 
   /**

@@ -106,7 +106,7 @@ describe("what only the mixer can answer", () => {
   });
 });
 
-test("policy is told when a connection opens, goes on and closes, each time of what is new", async () => {
+test("policy is told when a connection opens, goes on and closes: of what is new", async () => {
   const told: unknown[][] = [];
   const names = [
     ...["connection.event", "connection.received.bytes", "connection.received.bytes_total"],

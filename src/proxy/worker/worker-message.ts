@@ -5,10 +5,12 @@
 import type { Problem } from "../../core/problem.ts";
 import type { OfferedListener } from "../../io/listener-handover.ts";
 import type { SeriesChange } from "../../telemetry/metrics.ts";
+import type { TextFamily } from "../../telemetry/prometheus.ts";
 import type { GoneSeries } from "../../telemetry/series-mirror.ts";
 import type { ClusterView } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
+import type { PolicyView } from "../policy/policy-view.ts";
 
 export interface WorkerStart {
   readonly flags: ProxyFlags;
@@ -52,6 +54,8 @@ export interface WorkerAsks {
   readonly withdraw: Ask<undefined, void>;
   readonly ready: Ask<undefined, void>;
   readonly clusters: Ask<undefined, readonly ClusterView[]>;
+  readonly families: Ask<undefined, readonly TextFamily[]>;
+  readonly policyView: Ask<undefined, PolicyView | undefined>;
   readonly drain: Ask<DrainOrder, void>;
   readonly reopenLog: Ask<undefined, void>;
   readonly tap: Ask<boolean, void>;

@@ -20,10 +20,17 @@ import { Metrics, type MetricsView } from "../../telemetry/metrics.ts";
 import { type ClusterView, mergeClusters } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
-import type { AccessLogControl, Inheritance, TrafficPlane } from "../traffic-plane.ts";
+import { mergeViews } from "../policy/policy-view.ts";
+import type {
+  AccessLogControl,
+  Inheritance,
+  PolicyReadings,
+  TrafficPlane,
+} from "../traffic-plane.ts";
 import { divideLimits } from "./divide-limits.ts";
 import { dealSockets, socketName } from "./inherited-sockets.ts";
 import { LineAllowance } from "./line-allowance.ts";
+import { mergeFamilies } from "./merge-family.ts";
 import type { DrainOrder, WorkerReport } from "./worker-message.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
@@ -40,6 +47,7 @@ const CLOSE_MS = 2_000;
 export class WorkerPlane implements TrafficPlane {
   readonly metrics = new Metrics();
   readonly accessLog: AccessLogControl;
+  readonly policy: PolicyReadings;
   readonly #parts: WorkerPlaneParts;
   readonly #turn = new SharedArrayBuffer(4);
   readonly #lines = new SharedArrayBuffer(4);
@@ -60,6 +68,7 @@ export class WorkerPlane implements TrafficPlane {
       (_, number) => new WorkerThread({ number, onLine }),
     );
     this.accessLog = this.#accessLogControl();
+    this.policy = this.#policyReadings();
   }
 
   registries(): readonly (Metrics | MetricsView)[] {
@@ -180,6 +189,17 @@ export class WorkerPlane implements TrafficPlane {
       level: level.memory,
       turn: this.#turn,
       lines: this.#lines,
+    };
+  }
+
+  #policyReadings(): PolicyReadings {
+    return {
+      families: async () =>
+        mergeFamilies(await this.#all((thread) => thread.ask("families", undefined))),
+      view: async () => {
+        const views = await this.#all((thread) => thread.ask("policyView", undefined));
+        return mergeViews(views.filter((view) => view !== undefined));
+      },
     };
   }
 

@@ -5,7 +5,7 @@
  *   counting ─▶ start ─▶ listen ─▶ (prepare ─▶ publish)* ─▶ drain ─▶ close
  */
 import { fromBinary } from "@bufbuild/protobuf";
-import { ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { assert } from "../../core/assert.ts";
 import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
@@ -74,6 +74,8 @@ export class WorkerSide {
     },
     ready: () => this.#running.ready(),
     clusters: () => this.#running.clusters(),
+    families: () => this.#running.policy.families(),
+    policyView: () => this.#running.policy.view(),
     drain: ({ direction, deadlineMs }) =>
       direction === "inbound"
         ? this.#running.drainInbound(deadlineMs)
@@ -172,8 +174,16 @@ export class WorkerSide {
   }
 
   #prepare(bytes: Uint8Array): readonly Problem[] | Promise<readonly Problem[]> {
+    const config = fromBinary(ProxyConfigSchema, bytes);
+    const loading = this.#running.policy.load(config);
+    return loading === undefined
+      ? this.#compile(config)
+      : loading.then(() => this.#compile(config));
+  }
+
+  #compile(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {
     const plane = this.#running;
-    const compiled = plane.compile(fromBinary(ProxyConfigSchema, bytes), plane.snapshot);
+    const compiled = plane.compile(config, plane.snapshot);
     this.#prepared?.abandon();
     this.#prepared = Array.isArray(compiled) ? undefined : compiled;
     if (Array.isArray(compiled)) return compiled;

@@ -1,0 +1,63 @@
+/**
+ * Where policy sits in a data plane. A configuration that has rules has the code for them loaded
+ * before it is compiled; until then nothing of it is in memory.
+ */
+import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { ExposedFamily } from "../../policy/exposition.ts";
+import type { CompiledPolicy, CompilePolicy } from "./compiled-policy.ts";
+import type { PolicyNode } from "./node-reader.ts";
+import type { PolicyView } from "./policy-view.ts";
+import type { DirectionPolicy, ProxyPolicy, ProxyPolicyParts } from "./proxy-policy.ts";
+
+export interface PolicySeatParts extends ProxyPolicyParts {
+  readonly node: () => PolicyNode;
+  /** From now on these are asked. */
+  readonly use: (outbound: DirectionPolicy, inbound: DirectionPolicy) => void;
+}
+
+export class PolicySeat {
+  readonly #parts: PolicySeatParts;
+  #policy: ProxyPolicy | undefined = undefined;
+  #node: PolicyNode | undefined = undefined;
+  #isClosed = false;
+
+  constructor(parts: PolicySeatParts) {
+    this.#parts = parts;
+  }
+
+  /** A promise where the code for what `config` asks is not there yet. */
+  load({ policy }: ProxyConfig): Promise<void> | undefined {
+    return policy === undefined || this.#policy !== undefined ? undefined : this.#load();
+  }
+
+  /** Undefined: no configuration with a policy was loaded. */
+  get compile(): CompilePolicy | undefined {
+    return this.#policy?.compile;
+  }
+
+  publish(policy: CompiledPolicy | undefined): void {
+    const loaded = this.#policy;
+    this.#node ??= this.#parts.node();
+    if (loaded?.publish(policy, this.#node) !== true) return;
+    this.#parts.use(loaded.outbound, loaded.inbound);
+  }
+
+  /** What adapters offer to a scrape. */
+  families(): readonly ExposedFamily[] {
+    return this.#policy?.exposition.families() ?? [];
+  }
+
+  view(): PolicyView | undefined {
+    return this.#policy?.view();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#policy?.close();
+  }
+
+  async #load(): Promise<void> {
+    const { ProxyPolicy: Loaded } = await import("./proxy-policy.ts");
+    if (!this.#isClosed) this.#policy ??= new Loaded(this.#parts);
+  }
+}

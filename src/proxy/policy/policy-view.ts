@@ -1,0 +1,101 @@
+/** What an operator sees of the policy of one proxy: plain data, which another thread may send. */
+import { formatProblem } from "../../core/problem.ts";
+import type { ResolvedRule } from "../../policy/resolved-policy.ts";
+import type { RuleFigures } from "../../policy/rule-statistics.ts";
+import type { CompiledPolicy } from "./compiled-policy.ts";
+
+export interface PolicyView {
+  readonly generation: number;
+  readonly rules: readonly RuleView[];
+  /** In words, with their places. */
+  readonly problems: readonly string[];
+  /** What is wrong was not put in force: the policy before it still is. */
+  readonly isFormer: boolean;
+}
+
+export interface RuleView {
+  /** "deny-jason.rule.default" */
+  readonly name: string;
+  /** "rules/deny.yaml:3" */
+  readonly origin: string;
+  /** As it was written; "": always. */
+  readonly match: string;
+  /** Where its handlers are asked. */
+  readonly runsAt: "proxy" | "mixer" | "both";
+  readonly failPolicy: "open" | "closed";
+  /** Does this proxy ask it at all: is it of its namespace, or for all. */
+  readonly concerns: boolean;
+  /** "h.denier.default (denier): i.checknothing.default" */
+  readonly actions: readonly string[];
+  readonly figures: RuleFigures;
+}
+
+export interface ViewedPolicy {
+  readonly generation: number;
+  readonly policy: CompiledPolicy;
+  readonly figuresOf: (rule: string) => RuleFigures | undefined;
+  readonly concerns: (namespace: string) => boolean;
+}
+
+export function viewPolicy({ generation, policy, figuresOf, concerns }: ViewedPolicy): PolicyView {
+  const { resolved, problems, isFormer } = policy;
+  return {
+    generation,
+    rules: resolved.rules.map((rule) => ({
+      name: rule.name,
+      origin: placeOf(rule),
+      match: rule.match?.source ?? "",
+      runsAt: rule.runsAt,
+      failPolicy: rule.failPolicy,
+      concerns: concerns(rule.namespace),
+      actions: rule.actions.map(
+        ({ handler, instances }) =>
+          `${handler.name} (${handler.adapter}): ${instances.map(({ name }) => name).join(", ")}`,
+      ),
+      figures: figuresOf(rule.name) ?? nothingYet(rule.name),
+    })),
+    problems: problems.map(formatProblem),
+    isFormer,
+  };
+}
+
+/** Of all threads of a proxy: each has the same rules, and counts for itself. */
+export function mergeViews(views: readonly PolicyView[]): PolicyView | undefined {
+  const [first, ...others] = views;
+  if (first === undefined) return undefined;
+  return {
+    ...first,
+    rules: first.rules.map((rule) => ({
+      ...rule,
+      figures: others.reduce((sum, { rules }) => {
+        const other = rules.find(({ name }) => name === rule.name);
+        return other === undefined ? sum : together(sum, other.figures);
+      }, rule.figures),
+    })),
+  };
+}
+
+function together(a: RuleFigures, b: RuleFigures): RuleFigures {
+  return {
+    rule: a.rule,
+    matched: a.matched + b.matched,
+    denied: a.denied + b.denied,
+    reported: a.reported + b.reported,
+    failed: {
+      match: a.failed.match + b.failed.match,
+      instance: a.failed.instance + b.failed.instance,
+      handler: a.failed.handler + b.failed.handler,
+      late: a.failed.late + b.failed.late,
+    },
+    lastFault: a.lastFault || b.lastFault,
+  };
+}
+
+function nothingYet(rule: string): RuleFigures {
+  const failed = { match: 0, instance: 0, handler: 0, late: 0 };
+  return { rule, matched: 0, denied: 0, reported: 0, failed, lastFault: "" };
+}
+
+function placeOf({ origin: { file, line } }: ResolvedRule): string {
+  return line === 0 ? file : `${file}:${line}`;
+}

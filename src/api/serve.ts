@@ -24,6 +24,10 @@ export interface ServeOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** What the routes do not answer. */
   readonly fetch: FetchHandler;
+  /** 64 MiB unless told. */
+  readonly messageBytesMax?: number;
+  /** Takes the connections that speak HTTP/2, and answers the routes there in its own way. */
+  readonly http2?: (socket: Socket) => void;
 }
 
 export interface ApiServer {
@@ -41,7 +45,7 @@ const PREFACE = Buffer.from("PRI ");
 export async function serveApi(options: ServeOptions): Promise<ApiServer> {
   const handler = connectNodeAdapter({
     routes: options.routes,
-    readMaxBytes: MESSAGE_BYTES_MAX,
+    readMaxBytes: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
     // On loopback, bytes cost less than making them fewer.
     compressMinBytes: MESSAGE_BYTES_MAX,
     fallback: nodeHandler(options.fetch),
@@ -64,7 +68,8 @@ export async function serveApi(options: ServeOptions): Promise<ApiServer> {
     socket.on("close", cancel);
     sniff(socket, (isHttp2) => {
       cancel();
-      (isHttp2 ? http2 : http1).emit("connection", socket);
+      if (isHttp2 && options.http2 !== undefined) options.http2(socket);
+      else (isHttp2 ? http2 : http1).emit("connection", socket);
     });
   });
   const { hostname, port } = await listen(server, options);

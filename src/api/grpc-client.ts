@@ -1,0 +1,188 @@
+/**
+ * Unary calls over gRPC to one server, on one connection of our own codec: for who asks once for
+ * each request of a mesh, and may wait for nobody.
+ *
+ *   idle ─call─▶ connecting ─SETTINGS─▶ open ─lost, silent─▶ resting ─backoff─▶ idle
+ *
+ * A call is answered once, within its limit. While the server rests, calls fail at once: it was
+ * away a moment ago. A server that says nothing at all within the limit of a call is left.
+ */
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { backoffMs } from "../core/backoff.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Random } from "../core/random.ts";
+import { HeadArena } from "../http2/head-arena.ts";
+import { HeadBlockWriter } from "../http2/head-block-writer.ts";
+import { type ConnectAttempt, TcpConnector } from "../io/tcp-connector.ts";
+import { TimerWheel } from "../io/timer-wheel.ts";
+import { Turn } from "../io/turn.ts";
+import { type ConnectionOwner, connectHandlers, GrpcClientConnection } from "./grpc-client-link.ts";
+import { octets } from "./grpc-text.ts";
+import { type CallOptions, type CallOwner, OutgoingCall } from "./outgoing-call.ts";
+
+export interface GrpcClientOptions {
+  readonly hostname: string;
+  readonly port: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** For the connection, and for the server's first words. */
+  readonly connectMs: number;
+  /** At a time; one more fails at once. */
+  readonly callsMax: number;
+  readonly answerBytesMax: number;
+  /** The connection stands, or is gone: for a log. */
+  readonly onState?: (state: "open" | "lost", reason: string) => void;
+}
+
+const REST_BASE_MS = 50;
+const REST_MAX_MS = 1_000;
+
+type State =
+  | { readonly at: "idle" }
+  | { readonly at: "connecting"; readonly connection: GrpcClientConnection }
+  | { readonly at: "open"; readonly connection: GrpcClientConnection }
+  | { readonly at: "resting"; readonly reason: string; readonly cancel: () => void }
+  | { readonly at: "closed" };
+
+export class GrpcClient implements ConnectionOwner, CallOwner {
+  readonly #options: GrpcClientOptions;
+  readonly arena = new HeadArena();
+  readonly blocks = new HeadBlockWriter();
+  readonly turn = new Turn();
+  readonly authority: Uint8Array;
+  readonly #timers: TimerWheel;
+  readonly #connector: TcpConnector<GrpcClientConnection>;
+  readonly #calls = new Set<OutgoingCall>();
+  #state: State = { at: "idle" };
+  #attempt: ConnectAttempt | undefined;
+  /** Connections in a row that came to nothing. */
+  #failures = 0;
+
+  constructor(options: GrpcClientOptions) {
+    this.#options = options;
+    this.#timers = new TimerWheel(options.clock);
+    this.#connector = new TcpConnector(connectHandlers, this.#timers);
+    const { hostname, port } = options;
+    this.authority = octets(
+      hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`,
+    );
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
+  }
+
+  get callsMax(): number {
+    return this.#options.callsMax;
+  }
+
+  get answerBytesMax(): number {
+    return this.#options.answerBytesMax;
+  }
+
+  get state(): State["at"] {
+    return this.#state.at;
+  }
+
+  get callsUnderWay(): number {
+    return this.#calls.size;
+  }
+
+  /** `framed`: the message behind its prefix (grpc-text.ts). Returns what ends it unanswered. */
+  call(desc: DescMethodUnary, framed: Uint8Array, options: CallOptions): () => void {
+    const call = new OutgoingCall(this, { path: pathOf(desc), framed, options });
+    if (this.#state.at === "closed") return failSoon(call, "the client is closed");
+    if (this.#state.at === "resting") return failSoon(call, this.#state.reason);
+    if (this.#calls.size >= this.#options.callsMax)
+      return failSoon(call, "too many calls at a time");
+    this.#calls.add(call);
+    this.#timers.arm(call, options.timeoutMs);
+    if (this.#state.at === "idle") this.#connect();
+    if (this.#state.at === "open") this.#state.connection.send(call);
+    return () => call.cancel();
+  }
+
+  /** Calls under way are told nothing any more. */
+  close(): void {
+    for (const call of [...this.#calls]) call.cancel();
+    const state = this.#state;
+    this.#state = { at: "closed" };
+    this.#attempt?.cancel();
+    if (state.at === "resting") state.cancel();
+    if (state.at === "connecting" || state.at === "open") state.connection.close();
+  }
+
+  over(call: OutgoingCall): void {
+    this.#calls.delete(call);
+    this.#timers.release(call);
+  }
+
+  /** It did not answer in time: a server that says nothing to anybody is left. */
+  late(call: OutgoingCall): void {
+    const state = this.#state;
+    if (state.at !== "open" || state.connection.heardAtMs > call.sentAtMs) return;
+    this.lost(state.connection, "the server does not answer");
+  }
+
+  opened(connection: GrpcClientConnection): void {
+    if (this.#state.at !== "connecting" || this.#state.connection !== connection) return;
+    this.#failures = 0;
+    this.#state = { at: "open", connection };
+    this.#options.onState?.("open", "");
+    for (const call of [...this.#calls]) connection.send(call);
+  }
+
+  lost(connection: GrpcClientConnection, reason: string): void {
+    const state = this.#state;
+    if (state.at !== "connecting" && state.at !== "open") return;
+    if (state.connection !== connection) return;
+    this.#attempt?.cancel();
+    this.#options.onState?.("lost", reason);
+    this.#rest(reason, state.at === "open");
+    for (const call of [...this.#calls]) call.lose(reason);
+    connection.abandon();
+  }
+
+  /** It takes no new calls; those on it are still answered. */
+  leaving(connection: GrpcClientConnection): void {
+    const state = this.#state;
+    if (state.at === "open" && state.connection === connection) this.#state = { at: "idle" };
+  }
+
+  #connect(): void {
+    const connection = new GrpcClientConnection(this);
+    this.#state = { at: "connecting", connection };
+    const { hostname, port, connectMs, clock } = this.#options;
+    this.#attempt = this.#connector.connect({ hostname, port }, connection, connectMs);
+    const limit = clock.after(connectMs, () => {
+      if (this.#state.at === "connecting") this.lost(connection, "the server does not answer");
+    });
+    connection.onReady = limit;
+  }
+
+  /** A connection that stood is made again at once; one that never did after a while. */
+  #rest(reason: string, stood: boolean): void {
+    const { clock, random } = this.#options;
+    const failures = stood ? 0 : ++this.#failures;
+    const ms = stood ? 0 : backoffMs(failures, REST_BASE_MS, REST_MAX_MS, random);
+    const cancel = clock.after(ms, () => {
+      if (this.#state.at === "resting") this.#state = { at: "idle" };
+    });
+    this.#state = { at: "resting", reason, cancel };
+  }
+}
+
+function failSoon(call: OutgoingCall, reason: string): () => void {
+  queueMicrotask(() => call.lose(reason));
+  return () => call.cancel();
+}
+
+const paths = new WeakMap<DescMethodUnary, Uint8Array>();
+
+function pathOf(desc: DescMethodUnary): Uint8Array {
+  const known = paths.get(desc);
+  if (known !== undefined) return known;
+  const path = octets(`/${desc.parent.typeName}/${desc.name}`);
+  paths.set(desc, path);
+  return path;
+}

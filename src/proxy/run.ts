@@ -108,7 +108,7 @@ function connector(
   const { manager } = flags;
   if (manager === undefined) return undefined;
   return async () => {
-    const { managerTransport } = await import("./agent/manager-transport.ts");
+    const { managerTransport } = await import("../api/discovery/manager-transport.ts");
     return { transport: managerTransport(manager), close: () => {} };
   };
 }

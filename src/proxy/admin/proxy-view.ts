@@ -1,7 +1,8 @@
 /** What the admin port may ask of the running proxy, and what it may tell it to do. */
+
+import type { DiscoveryStatus } from "../../api/discovery/discovery.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";
-import type { DiscoveryStatus } from "../agent/discovery.ts";
 import type { RegistrationStatus } from "../agent/registration.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
 import type { ClusterView } from "./cluster-view.ts";

@@ -1,7 +1,8 @@
 /** What a scrape learns of the proxy itself: is it ready, what it runs on, does it hear more. */
+
+import type { DiscoveryStatus } from "../../api/discovery/discovery.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { ConfigSource } from "./configuration.ts";
-import type { DiscoveryStatus } from "./discovery.ts";
 import type { RegistrationStatus } from "./registration.ts";
 
 export interface AgentFacts {

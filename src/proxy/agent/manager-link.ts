@@ -9,6 +9,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
+import { Discovery, type DiscoveryStatus } from "../../api/discovery/discovery.ts";
 import {
   Node_Mode,
   NodeSchema,
@@ -21,7 +22,6 @@ import type { Random } from "../../core/random.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
 import { AppProbe } from "./app-probe.ts";
 import type { Configuration } from "./configuration.ts";
-import { Discovery, type DiscoveryStatus } from "./discovery.ts";
 import { Registration, type RegistrationStatus } from "./registration.ts";
 
 export interface ManagerLinkParts {

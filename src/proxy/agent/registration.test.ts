@@ -1,13 +1,13 @@
 /** A workload joins the mesh when its application answers, and leaves it before it stops. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
+import { managerTransport } from "../../api/discovery/manager-transport.ts";
 import { WorkloadSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { seededRandom } from "../../core/random.ts";
 import { FakeManager } from "../../testing/fake-manager.ts";
 import { AppProbe } from "./app-probe.ts";
-import { managerTransport } from "./manager-transport.ts";
 import { Registration } from "./registration.ts";
 
 let manager: FakeManager;

@@ -8,13 +8,13 @@
  * A fault of the manager is no news about the workload: it is retried, and nothing else changes.
  */
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { callFault } from "../../api/discovery/call-fault.ts";
+import { within } from "../../api/discovery/time-limit.ts";
 import { type Lease, RegistryService, type Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { backoffMs } from "../../core/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
-import { callFault } from "./call-fault.ts";
-import { within } from "./time-limit.ts";
 
 const CALL_TIMEOUT_MS = 5000;
 const WITHDRAW_TIMEOUT_MS = 1000;

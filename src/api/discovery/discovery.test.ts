@@ -1,13 +1,13 @@
 /** What a proxy does with what a manager sends, and without a manager. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
-import { NodeSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
-import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { seededRandom } from "../../core/random.ts";
 import { FakeManager } from "../../testing/fake-manager.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
+import { NodeSchema } from "../gen/mesh/v1/discovery_pb.ts";
+import { type ProxyConfig, ProxyConfigSchema } from "../gen/mesh/v1/proxy_config_pb.ts";
 import { Discovery } from "./discovery.ts";
 import { managerTransport } from "./manager-transport.ts";
 

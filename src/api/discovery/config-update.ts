@@ -5,8 +5,8 @@
  *   held v1 + update (base v1, config v2) ─▶ v2        other base ─▶ undefined: ask for the whole
  */
 import { create } from "@bufbuild/protobuf";
-import type { ConfigUpdate } from "../../api/gen/mesh/v1/discovery_pb.ts";
-import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { ConfigUpdate } from "../gen/mesh/v1/discovery_pb.ts";
+import { type ProxyConfig, ProxyConfigSchema } from "../gen/mesh/v1/proxy_config_pb.ts";
 
 export function applyUpdate(
   held: ProxyConfig | undefined,

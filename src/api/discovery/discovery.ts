@@ -8,18 +8,18 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import {
-  type AcknowledgementSchema,
-  type ConfigUpdate,
-  DiscoveryService,
-  type Node,
-} from "../../api/gen/mesh/v1/discovery_pb.ts";
-import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { AssertionError } from "../../core/assert.ts";
 import { backoffMs } from "../../core/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import {
+  type AcknowledgementSchema,
+  type ConfigUpdate,
+  DiscoveryService,
+  type Node,
+} from "../gen/mesh/v1/discovery_pb.ts";
+import type { ProxyConfig } from "../gen/mesh/v1/proxy_config_pb.ts";
 import { callFault } from "./call-fault.ts";
 import { applyUpdate } from "./config-update.ts";
 import { within } from "./time-limit.ts";

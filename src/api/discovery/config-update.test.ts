@@ -1,8 +1,8 @@
 /** Differences that the manager sends, applied to what the proxy holds. */
 import { expect, test } from "bun:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { ConfigUpdateSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
-import { ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { ConfigUpdateSchema } from "../gen/mesh/v1/discovery_pb.ts";
+import { ProxyConfigSchema } from "../gen/mesh/v1/proxy_config_pb.ts";
 import { applyUpdate } from "./config-update.ts";
 
 const held = create(ProxyConfigSchema, {

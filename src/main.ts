@@ -3,7 +3,7 @@
  *
  *   mesh proxy      carries the traffic of one service, beside it
  *   mesh manager    knows services and rules, and tells every proxy what to do
- *   mesh mixer      policy and telemetry (a later version)
+ *   mesh mixer      the shared half of policy and telemetry
  *   mesh ctl        the operator's hand; `mesh ctl demo` shows all of it
  *
  * Each mode is imported when it is picked, so that none pays for another.
@@ -16,6 +16,7 @@ usage: mesh <mode> [flags]
 
   proxy      carries the traffic of one service, beside it
   manager    keeps services and rules, and configures every proxy
+  mixer      answers what proxies cannot alone: shared limits, backends, mesh-wide metrics
   ctl        apply and inspect rules, look at services and proxies
   version    prints the version
 
@@ -33,6 +34,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return await proxy(rest);
     case "manager":
       return await (await import("./manager/run.ts")).runManager(rest);
+    case "mixer":
+      return await mixer(rest);
     case "ctl":
       return await (await import("./ctl/run.ts")).runCtl(rest);
     case "version":
@@ -51,6 +54,15 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+/** A mixer whose policy is in files has a manager in its own process as well. */
+async function mixer(argv: readonly string[]): Promise<number> {
+  const { runMixer } = await import("./mixer/run.ts");
+  return await runMixer(argv, {
+    embedManager: async (options) =>
+      (await import("./manager/embedded.ts")).embeddedManager(options),
+  });
+}
+
 /** A standalone proxy has a manager in its own process, over an in-memory transport. */
 async function proxy(argv: readonly string[]): Promise<number> {
   const { runProxy } = await import("./proxy/run.ts");
@@ -63,7 +75,7 @@ async function proxy(argv: readonly string[]): Promise<number> {
 function end(code: number): void {
   // A daemon that has ended has closed everything; sockets that still part from their peers would
   // hold the process for seconds. Other modes may have output under way.
-  if (process.argv[2] === "proxy" || process.argv[2] === "manager") process.exit(code);
+  if (["proxy", "manager", "mixer"].includes(process.argv[2] ?? "")) process.exit(code);
   process.exitCode = code;
 }
 

@@ -86,6 +86,11 @@ export class GrpcConnection implements SessionSink<IncomingCall> {
     this.#link.received(bytes);
   }
 
+  /** Not answered yet. */
+  get calls(): number {
+    return this.#session.streamCount;
+  }
+
   get isClogged(): boolean {
     return this.#link.isClogged;
   }

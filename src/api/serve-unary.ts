@@ -11,6 +11,8 @@ import type { LinkSocket } from "./http2-link.ts";
 import { type ApiServer, serveApi } from "./serve.ts";
 import { routesOf, type UnaryMethod } from "./unary-method.ts";
 
+const DRAIN_LOOK_MS = 20;
+
 export interface ServeUnaryOptions {
   readonly hostname: string;
   /** 0 picks one. */
@@ -21,6 +23,8 @@ export interface ServeUnaryOptions {
   readonly heldBytesMax: number;
   /** At a time on one connection. */
   readonly callsMax: number;
+  /** Once it closes, for calls under way; 0 unless told. */
+  readonly drainMs?: number;
   readonly fetch: FetchHandler;
 }
 
@@ -40,9 +44,27 @@ export async function serveUnary(options: ServeUnaryOptions): Promise<ApiServer>
     ...api,
     async close() {
       for (const connection of connections) connection.drain();
+      await gone(connections, options);
       await api.close();
     },
   };
+}
+
+/** Waits for those that still have calls. */
+function gone(
+  connections: ReadonlySet<GrpcConnection>,
+  { clock, drainMs = 0 }: ServeUnaryOptions,
+): Promise<void> {
+  const untilMs = clock.nowMs() + drainMs;
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const isOver = [...connections].every(({ calls }) => calls === 0);
+      if (isOver || clock.nowMs() >= untilMs) resolve();
+      else clock.after(DRAIN_LOOK_MS, look);
+    };
+    // What was answered in this turn leaves at its end.
+    clock.after(0, look);
+  });
 }
 
 function connect(server: GrpcServer, socket: Socket): GrpcConnection {

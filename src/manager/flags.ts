@@ -2,15 +2,10 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { type Address, parseAddress } from "../api/address.ts";
 import { isLoopback } from "../api/serve.ts";
 import type { Level } from "../core/log.ts";
-import { nearest } from "../core/suggestion.ts";
-
-export interface Address {
-  readonly hostname: string;
-  /** 0 picks one. */
-  readonly port: number;
-}
+import { unknownFlags } from "../core/unknown-flag.ts";
 
 export interface ManagerFlags {
   readonly listen: Address;
@@ -74,7 +69,7 @@ export function parseManagerFlags(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): ManagerFlagsResult {
-  const problems = unknownFlags(argv);
+  const problems = unknownFlags(argv, Object.keys(OPTIONS));
   if (problems.length > 0) return { at: "problems", problems };
   const parsed = parse(argv);
   if (typeof parsed === "string") return { at: "problems", problems: [parsed] };
@@ -119,28 +114,6 @@ function parse(argv: readonly string[]) {
   } catch (cause) {
     return cause instanceof Error ? cause.message : String(cause);
   }
-}
-
-/** Each with the flag that may have been meant. */
-function unknownFlags(argv: readonly string[]): string[] {
-  const known = Object.keys(OPTIONS);
-  return argv
-    .filter((word) => word.startsWith("--") && word.length > 2)
-    .map((word) => word.slice(2).split("=")[0] ?? "")
-    .filter((name) => !known.includes(name))
-    .map((name) => {
-      const near = nearest(name, known);
-      return `--${name}: no such flag${near === undefined ? "" : `; did you mean --${near}?`}`;
-    });
-}
-
-/** "127.0.0.1:15010", "localhost:0", "[::1]:15010" */
-function parseAddress(text: string): Address | undefined {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3] ?? -1);
-  const hostname = match?.[1] ?? match?.[2];
-  if (hostname === undefined || port < 0 || port > 65_535) return undefined;
-  return { hostname, port };
 }
 
 function defaultDataDir(environment: Readonly<Record<string, string | undefined>>): string {

@@ -1,10 +1,12 @@
 /** `mesh manager`: flags in, a running manager until SIGTERM or SIGINT, an exit code out. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type ApiServer, serveApi } from "../api/serve.ts";
+import { addressText } from "../api/address.ts";
+import { serveApi } from "../api/serve.ts";
+import { serveFetch } from "../api/serve-fetch.ts";
 import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
-import { type Address, MANAGER_HELP, type ManagerFlags, parseManagerFlags } from "./flags.ts";
+import { MANAGER_HELP, type ManagerFlags, parseManagerFlags } from "./flags.ts";
 import { Manager } from "./manager.ts";
 import { ManagerMetrics } from "./metrics.ts";
 import { forgetfulWorkloadStore, SqliteWorkloadStore } from "./registry/workload-store.ts";
@@ -12,7 +14,6 @@ import { apiRoutes } from "./rpc/routes.ts";
 import { DirectoryStore } from "./store/directory-store.ts";
 import { MemoryStore } from "./store/memory-store.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
-import { serveFetch } from "./web/serve-fetch.ts";
 import { webApp } from "./web/web-app.ts";
 
 export async function runManager(argv: readonly string[]): Promise<number> {
@@ -65,18 +66,18 @@ async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<s
     fetch,
   });
   open.push(api);
-  const words = [`mesh manager ready: api ${addressOf(api)}`];
+  const words = [`mesh manager ready: api ${addressText(api)}`];
   if (flags.http !== undefined) {
     const http = serveFetch(flags.http, fetch);
     open.push(http);
-    words.push(`dashboard http://${addressOf(http)}/`);
+    words.push(`dashboard http://${addressText(http)}/`);
   }
   if (flags.metrics !== undefined) {
     const metrics = new ManagerMetrics(manager);
     open.push(metrics);
     const server = serveFetch(flags.metrics, (request) => metrics.fetch(request));
     open.push(server);
-    words.push(`metrics http://${addressOf(server)}/metrics`);
+    words.push(`metrics http://${addressText(server)}/metrics`);
   }
   words.push(`data ${flags.dataDir === "" ? "in memory" : flags.dataDir}`);
   return words.join(", ");
@@ -112,8 +113,4 @@ function stopSignal(): Promise<string> {
     for (const signal of ["SIGTERM", "SIGINT"] as const)
       process.once(signal, () => resolve(signal));
   });
-}
-
-function addressOf({ hostname, port }: Address | ApiServer): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

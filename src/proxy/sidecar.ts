@@ -7,6 +7,7 @@
  *   Configuration ◀─ disk, --upstream, ManagerLink ◀─▶ manager
  */
 import { mkdir } from "node:fs/promises";
+import { ConfigCache } from "../api/discovery/config-cache.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
@@ -24,7 +25,6 @@ import { type BoundServer, openAdmin, openReadiness } from "./admin/admin-server
 import type { ListenerView, ProxyView, Readiness } from "./admin/proxy-view.ts";
 import { exportAgentMetrics } from "./agent/agent-metrics.ts";
 import { Application, applicationEnvironment } from "./agent/application.ts";
-import { ConfigCache } from "./agent/config-cache.ts";
 import { Configuration } from "./agent/configuration.ts";
 import type { ManagerConnection, ManagerLink } from "./agent/manager-link.ts";
 import { advertisedAddress, handoverPath, nodeId, stateKey } from "./agent/node-identity.ts";

@@ -1,5 +1,6 @@
 /** Dashboard and REST, as a browser meets them. */
 import { afterEach, describe, expect, test } from "bun:test";
+import { serveFetch } from "../../api/serve-fetch.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { readDocuments } from "../../dialect/read.ts";
@@ -7,7 +8,6 @@ import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { Manager } from "../manager.ts";
 import { forgetfulWorkloadStore } from "../registry/workload-store.ts";
 import { MemoryStore } from "../store/memory-store.ts";
-import { serveFetch } from "./serve-fetch.ts";
 import { webApp } from "./web-app.ts";
 
 const closing: (() => void | Promise<void>)[] = [];

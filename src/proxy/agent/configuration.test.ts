@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import { ConfigCache } from "../../api/discovery/config-cache.ts";
 import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { Log } from "../../core/log.ts";
 import type { Problem } from "../../core/problem.ts";
@@ -11,7 +12,6 @@ import { seededRandom } from "../../core/random.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { compileSnapshot } from "../snapshot/compile.ts";
-import { ConfigCache } from "./config-cache.ts";
 import { Configuration } from "./configuration.ts";
 import { staticConfig } from "./static-config.ts";
 

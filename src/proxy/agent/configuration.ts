@@ -5,11 +5,12 @@
  *   disk ────┼─▶ under --upstream ─▶ apply ──problems──▶ refused, the former stays
  *   static ──┘                         └──none──▶ in force; the manager's also on disk
  */
+
+import type { ConfigCache } from "../../api/discovery/config-cache.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { formatProblem, type Problem } from "../../core/problem.ts";
-import type { ConfigCache } from "./config-cache.ts";
 import { overlay } from "./static-config.ts";
 
 export type ConfigSource = "manager" | "disk" | "static" | "none";

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import { ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { ProxyConfigSchema } from "../gen/mesh/v1/proxy_config_pb.ts";
 import { ConfigCache } from "./config-cache.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "config-cache-"));

@@ -1,5 +1,5 @@
 /** A port that only answers GET: pages, REST, metrics. */
-import type { FetchHandler } from "../../api/fetch-handler.ts";
+import type { FetchHandler } from "./fetch-handler.ts";
 
 export interface FetchServer {
   readonly hostname: string;

@@ -1,0 +1,169 @@
+/**
+ * The shared half of policy and telemetry: answers Check and Report of istio.mixer.v1 by the policy
+ * in force. It knows no socket; who follows the manager hands it what is in force.
+ *
+ *   ProxyConfig.policy ─▶ configure ─▶ PolicyRuntime ◀─ Check, Report ◀─ proxies, applications
+ */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { adapters } from "../adapter/inventory.ts";
+import { CallFault, CallStatus } from "../api/call-fault.ts";
+import {
+  type CheckRequest,
+  type CheckResponse,
+  Mixer as MixerDesc,
+  type ReportRequest,
+  type ReportResponse,
+  ReportResponseSchema,
+} from "../api/gen/istio/mixer/v1/mixer_pb.ts";
+import { PolicyConfigSchema } from "../api/gen/mesh/v1/policy_pb.ts";
+import type { ProxyConfig } from "../api/gen/mesh/v1/proxy_config_pb.ts";
+import { type CallMetadata, type UnaryMethod, unaryMethod } from "../api/unary-method.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Log } from "../core/log.ts";
+import { formatProblem } from "../core/problem.ts";
+import type { Random } from "../core/random.ts";
+import { policyRootNamespace } from "../model/policy-set.ts";
+import { Exposition } from "../policy/exposition.ts";
+import { policyFromMessage } from "../policy/policy-message.ts";
+import { resolvePolicy } from "../policy/resolve.ts";
+import { PolicyRuntime } from "../policy/runtime.ts";
+import { templates } from "../policy/template.ts";
+import { grpcStatusNames } from "../telemetry/grpc-status-name.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import { answerCheck, type CheckOptions } from "./check-call.ts";
+import { LoadShedding, type SheddingOptions } from "./load-shedding.ts";
+import { type CallName, MixerMetrics } from "./mixer-metrics.ts";
+import { answerReport } from "./report-call.ts";
+
+export interface MixerOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly shedding: SheddingOptions;
+}
+
+/** Metadata of a proxy of ours, which has answered in place what it can. */
+export const REMOTE_ONLY_HEADER = "mesh-remote-only";
+/** Metadata of answers: kept ones of another version are void. */
+export const POLICY_VERSION_HEADER = "mesh-policy-version";
+const PROBLEMS_LOGGED_MAX = 20;
+const REFUSAL_NOTE_MS = 10_000;
+
+export class Mixer {
+  readonly metrics = new Metrics();
+  readonly exposition = new Exposition();
+  readonly #options: MixerOptions;
+  readonly #runtime: PolicyRuntime;
+  readonly #shedding: LoadShedding;
+  readonly #counts: MixerMetrics;
+  /** Of the policy in force; undefined: none yet. */
+  #version: string | undefined;
+  #policyBytes: Uint8Array | undefined;
+  #notedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: MixerOptions) {
+    const { clock, random, log, shedding } = options;
+    this.#options = options;
+    this.#counts = new MixerMetrics(this.metrics);
+    this.#shedding = new LoadShedding(shedding, clock, this.metrics, (why) => this.#overload(why));
+    const { metrics, exposition } = this;
+    this.#runtime = new PolicyRuntime({ clock, random, log, metrics, exposition });
+  }
+
+  /** A policy is in force: callers may come. */
+  get isReady(): boolean {
+    return this.#version !== undefined;
+  }
+
+  get methods(): readonly UnaryMethod[] {
+    return [
+      unaryMethod(MixerDesc.method.check, (request, call) => this.check(request, call)),
+      unaryMethod(MixerDesc.method.report, (request, call) => this.report(request, call)),
+    ];
+  }
+
+  /** Best effort: what is broken is left out and told; never refused as a whole. */
+  configure(config: ProxyConfig): void {
+    const message = config.policy ?? create(PolicyConfigSchema);
+    const bytes = toBinary(PolicyConfigSchema, message);
+    const isSame =
+      this.#policyBytes !== undefined && Buffer.compare(bytes, this.#policyBytes) === 0;
+    this.#policyBytes = bytes;
+    // Two mixers of one mesh have one version, whenever each of them was started.
+    this.#version = Bun.hash.wyhash(bytes).toString(36);
+    if (isSame) return;
+    const set = policyFromMessage(message);
+    const { policy, problems } = resolvePolicy(
+      set,
+      { adapters, templates },
+      { rootNamespace: policyRootNamespace },
+    );
+    const { log } = this.#options;
+    for (const problem of problems.slice(0, PROBLEMS_LOGGED_MAX)) log.warn(formatProblem(problem));
+    const { generation } = this.#runtime.publish(policy);
+    this.#counts.configured(set, problems.length);
+    log.info("policy in force", {
+      generation,
+      rules: policy.rules.length,
+      handlers: policy.handlers.length,
+      problems: problems.length,
+    });
+  }
+
+  check(request: CheckRequest, call: CallMetadata): Promise<CheckResponse> {
+    return this.#answer("Check", 1, () => {
+      call.setHeader(POLICY_VERSION_HEADER, this.#version ?? "");
+      return answerCheck(request, this.#askOptions(call));
+    });
+  }
+
+  report(request: ReportRequest, call: CallMetadata): Promise<ReportResponse> {
+    const entries = request.attributes.length;
+    return this.#answer("Report", entries, async () => {
+      await answerReport(request, this.#askOptions(call));
+      this.#counts.entries.add(entries);
+      return create(ReportResponseSchema);
+    });
+  }
+
+  /** Handlers say their last words; nothing is answered any more. */
+  close(): void {
+    this.#runtime.close();
+  }
+
+  async #answer<T>(call: CallName, cost: number, answer: () => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
+    const startMs = clock.nowMs();
+    let code: number = CallStatus.ok;
+    try {
+      if (!this.#shedding.admit(cost)) {
+        const words = "Server is currently overloaded. Please try again.";
+        throw new CallFault(CallStatus.unavailable, words);
+      }
+      const answered = await answer();
+      this.#shedding.took(clock.nowMs() - startMs);
+      return answered;
+    } catch (thrown) {
+      code = thrown instanceof CallFault ? thrown.code : CallStatus.internal;
+      throw thrown;
+    } finally {
+      this.#counts.answered(call, grpcStatusNames[code] ?? "Unknown", clock.nowMs() - startMs);
+    }
+  }
+
+  #askOptions(call: CallMetadata): CheckOptions {
+    return {
+      engine: this.#runtime.current,
+      nowMs: this.#options.clock.wallMs(),
+      onlyRemote: call.header(REMOTE_ONLY_HEADER) !== undefined,
+      onUndecodable: (reason) => this.#counts.undecodable(reason),
+    };
+  }
+
+  #overload(reason: string): void {
+    const { clock, log, shedding } = this.#options;
+    if (clock.nowMs() - this.#notedAtMs < REFUSAL_NOTE_MS) return;
+    this.#notedAtMs = clock.nowMs();
+    log.warn("overloaded", { reason, mode: shedding.mode });
+  }
+}

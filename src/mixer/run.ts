@@ -1,0 +1,145 @@
+/** `mesh mixer`: flags in, a running mixer until SIGTERM or SIGINT, an exit code out. */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import type { Transport } from "@connectrpc/connect";
+import { addressText } from "../api/address.ts";
+import { managerTransport } from "../api/discovery/manager-transport.ts";
+import { serveFetch } from "../api/serve-fetch.ts";
+import { serveUnary } from "../api/serve-unary.ts";
+import { systemClock } from "../core/clock.ts";
+import { Log } from "../core/log.ts";
+import { systemRandom } from "../core/random.ts";
+import { addProcessMetrics } from "../telemetry/process-metrics.ts";
+import { MIXER_HELP, type MixerFlags, parseMixerFlags } from "./flags.ts";
+import { Mixer } from "./mixer.ts";
+import { monitorFetch } from "./monitor.ts";
+import { PolicyFollower } from "./policy-follower.ts";
+
+/** A manager inside this process, for `-f`. */
+export interface EmbeddedManager {
+  readonly transport: Transport;
+  close(): Promise<void>;
+}
+
+export interface MixerDependencies {
+  /** Opens a manager over these files. Throws where they are unusable. */
+  readonly embedManager: (options: {
+    readonly files: readonly string[];
+    readonly namespace: string;
+    readonly domain: string;
+  }) => Promise<EmbeddedManager>;
+}
+
+/** Octets of all calls that are not answered yet. */
+const HELD_BYTES_MAX = 64 << 20;
+
+export async function runMixer(
+  argv: readonly string[],
+  dependencies: MixerDependencies,
+): Promise<number> {
+  const parsed = parseMixerFlags(argv, process.env, hostname().split(".")[0] || "host");
+  switch (parsed.at) {
+    case "help":
+      process.stdout.write(MIXER_HELP);
+      return 0;
+    case "problems":
+      for (const problem of parsed.problems) process.stderr.write(`mesh mixer: ${problem}\n`);
+      return 2;
+    case "flags":
+      return await serve(parsed.flags, dependencies);
+    default:
+      return parsed satisfies never;
+  }
+}
+
+/** What is open, to be closed in the opposite order. */
+type Closable = { close(): Promise<void> | void };
+
+async function serve(flags: MixerFlags, dependencies: MixerDependencies): Promise<number> {
+  const log = new Log("mixer", { level: flags.logLevel });
+  const open: Closable[] = [];
+  try {
+    const ready = await start(flags, { log, open, dependencies });
+    const stopped = stopSignal();
+    process.stdout.write(`${ready}\n`);
+    log.info("stopping", { signal: await stopped });
+    return 0;
+  } catch (cause) {
+    process.stderr.write(`mesh mixer: ${cause instanceof Error ? cause.message : cause}\n`);
+    return 1;
+  } finally {
+    for (const closable of open.reverse()) await closable.close();
+  }
+}
+
+interface Surroundings {
+  readonly log: Log;
+  readonly open: Closable[];
+  readonly dependencies: MixerDependencies;
+}
+
+/** Returns the line that says where everything is. */
+async function start(flags: MixerFlags, { log, open, dependencies }: Surroundings) {
+  const [clock, random] = [systemClock, systemRandom];
+  const mixer = new Mixer({ clock, random, log, shedding: flags.shedding });
+  open.push(mixer);
+  const api = await serveUnary({
+    ...flags.listen,
+    clock,
+    methods: mixer.methods,
+    messageBytesMax: flags.messageBytesMax,
+    heldBytesMax: Math.max(HELD_BYTES_MAX, 2 * flags.messageBytesMax),
+    callsMax: flags.callsMax,
+    drainMs: flags.drainMs,
+    fetch: () => new Response("istio.mixer.v1 is served here\n", { status: 404 }),
+  });
+  open.push(api);
+  const words = [`mesh mixer ready: api ${addressText(api)}`];
+  if (flags.metrics !== undefined) {
+    const process = addProcessMetrics(mixer.metrics, clock);
+    open.push({ close: () => process.stop() });
+    const monitor = serveFetch(flags.metrics, monitorFetch(mixer));
+    open.push(monitor);
+    words.push(`metrics http://${addressText(monitor)}/metrics`);
+  }
+  const follower = await follow(flags, { log, open, dependencies }, mixer);
+  open.push({ close: () => follower.stop() });
+  const from = flags.configDirs.length > 0 ? flags.configDirs.join(" ") : flags.manager;
+  return [...words, `policy ${from}`].join(", ");
+}
+
+async function follow(
+  flags: MixerFlags,
+  { log, open, dependencies }: Surroundings,
+  mixer: Mixer,
+): Promise<PolicyFollower> {
+  const { configDirs: files, namespace, domain, id } = flags;
+  const missing = files.filter((path) => !existsSync(path));
+  if (missing.length > 0) throw new Error(`no such file or directory: ${missing.join(", ")}`);
+  let transport = managerTransport(flags.manager);
+  if (files.length > 0) {
+    const manager = await dependencies.embedManager({ files, namespace, domain });
+    open.push(manager);
+    transport = manager.transport;
+  } else {
+    // What a directory holds is on this disk anyway.
+    await mkdir(flags.stateDir, { recursive: true, mode: 0o700 });
+  }
+  const follower = new PolicyFollower({
+    ...{ transport, id, namespace, log: log.child("policy") },
+    stateDir: files.length > 0 ? undefined : flags.stateDir,
+    clock: systemClock,
+    random: systemRandom,
+    configure: (config) => mixer.configure(config),
+  });
+  await follower.start();
+  return follower;
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      process.once(signal, () => resolve(signal));
+  });
+}

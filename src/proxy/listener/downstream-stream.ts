@@ -94,7 +94,15 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     }
     this.#settledAt = this.inputAt;
     this.#process();
-    if (this.input !== undefined) this.#connection.keeps = true;
+    if (this.input === bytes) this.#keep(bytes.subarray(this.inputAt, this.inputEnd));
+  }
+
+  /** Copied: the window bounds this, and not what was received in one piece with it. */
+  #keep(rest: Uint8Array): void {
+    this.input = new Uint8Array(rest);
+    this.inputAt = 0;
+    this.inputEnd = rest.length;
+    this.#settledAt = 0;
   }
 
   trailersArrived(lines: Uint8Array, from: number, to: number): void {

@@ -100,8 +100,8 @@ export class MeshSocket<C extends MeshSocketUser> extends StreamSocket<C> implem
     if (this.#closing) return;
     if (this.#paused) {
       const arrived = bytes.subarray(from, to);
-      this.#held = this.#held === undefined ? arrived : Buffer.concat([this.#held, arrived]);
-      this.connection.keeps = true;
+      // Copied: the window bounds this, and not what was received in one piece with it.
+      this.#held = Buffer.concat(this.#held === undefined ? [arrived] : [this.#held, arrived]);
       return;
     }
     this.stream.consumed(to - from);

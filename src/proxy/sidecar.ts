@@ -18,7 +18,7 @@ import {
   offerListeners,
   takeListeners,
 } from "../io/listener-handover.ts";
-import { giveMemoryBack } from "../io/resident-memory.ts";
+import { MemoryTidying } from "../io/memory-tidying.ts";
 import { addProcessMetrics, type ProcessMetrics } from "../telemetry/process-metrics.ts";
 import { renderPrometheus } from "../telemetry/prometheus.ts";
 import { type BoundServer, openAdmin, openReadiness } from "./admin/admin-server.ts";
@@ -65,8 +65,6 @@ const PROPAGATION_MS = 500;
 const REBIND_MS = 20;
 const LAST_ANSWERS_MS = 100;
 const DRAIN_MS = 5000;
-/** Configurations come in bursts: memory is given back when one has settled. */
-const SETTLED_MS = 2000;
 /** Nobody answers any more, so nothing is worth a long wait. */
 const APPLICATION_GONE_MS = 1000;
 
@@ -86,7 +84,7 @@ export class Sidecar {
   #succession: HandoverOffer | undefined;
   #link: ManagerLink | undefined;
   #application: Application | undefined;
-  #cancelTidying: () => void = () => {};
+  readonly #tidying: MemoryTidying;
 
   constructor(parts: SidecarParts) {
     this.#parts = parts;
@@ -95,6 +93,7 @@ export class Sidecar {
     if (flags.app === undefined) this.#id = nodeId(flags, "", parts.random);
     const plane = { ...parts, flags: { ...flags, id: this.#id } };
     this.#dataPlane = flags.concurrency === 1 ? new DataPlane(plane) : new WorkerPlane(plane);
+    this.#tidying = new MemoryTidying(parts);
     this.#process = addProcessMetrics(this.#dataPlane.metrics, parts.clock);
     exportAgentMetrics(this.#dataPlane.metrics, {
       version: parts.version,
@@ -110,7 +109,7 @@ export class Sidecar {
       clock: parts.clock,
       log: log.child("config"),
       apply: (config) => {
-        this.#tidyMemorySoon();
+        this.#tidying.cause();
         return this.#dataPlane.apply(config);
       },
     });
@@ -139,11 +138,6 @@ export class Sidecar {
   signal(signal: NodeJS.Signals): void {
     if (this.#parts.flags.command.length > 0) this.#application?.signal(signal);
     else this.#dataPlane.accessLog.reopen();
-  }
-
-  #tidyMemorySoon(): void {
-    this.#cancelTidying();
-    this.#cancelTidying = this.#parts.clock.after(SETTLED_MS, giveMemoryBack);
   }
 
   async #open(): Promise<void> {
@@ -326,7 +320,7 @@ export class Sidecar {
   }
 
   async #close(): Promise<void> {
-    this.#cancelTidying();
+    this.#tidying.close();
     this.#process.stop();
     this.#succession?.close();
     this.#predecessor?.discard();

@@ -13,6 +13,7 @@ import type { Problem } from "../../core/problem.ts";
 import { systemRandom } from "../../core/random.ts";
 import { SharedLevel } from "../../core/shared-level.ts";
 import { claimPort } from "../../io/claim-port.ts";
+import { MemoryTidying } from "../../io/memory-tidying.ts";
 import { collectGarbage } from "../../io/resident-memory.ts";
 import { Metrics, type SeriesChange } from "../../telemetry/metrics.ts";
 import { addLagMetrics } from "../../telemetry/process-metrics.ts";
@@ -38,9 +39,6 @@ export interface WorkerPort {
   onmessage: ((event: { readonly data: ToWorker }) => void) | null;
 }
 
-/** Configurations come in bursts: memory is given back when one has settled. */
-const SETTLED_MS = 2_000;
-
 export class WorkerSide {
   readonly #port: WorkerPort;
   readonly #clock = new ClosableClock(systemClock);
@@ -49,7 +47,8 @@ export class WorkerSide {
   #plane: DataPlane | undefined;
   #prepared: Snapshot | undefined;
   #endTap: (() => void) | undefined;
-  #cancelTidying: () => void = () => {};
+  /** Pages are the process's, and given back by its main thread. */
+  readonly #tidying = new MemoryTidying({ clock: this.#clock, settled: collectGarbage });
   readonly #answers: WorkerAnswers = {
     start: (start) => this.#start(start),
     listen: (order) => this.#listen(order),
@@ -196,8 +195,7 @@ export class WorkerSide {
     assert(prepared !== undefined, "what is published has been prepared");
     this.#prepared = undefined;
     this.#running.publish(prepared);
-    this.#cancelTidying();
-    this.#cancelTidying = this.#clock.after(SETTLED_MS, collectGarbage);
+    this.#tidying.cause();
     return this.#report();
   }
 

@@ -7,42 +7,63 @@ import type { Log } from "../core/log.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import { BoundedFetch } from "./bounded-fetch.ts";
 
-export interface BatchPostOptions {
+/** Text, or the octets of a message. */
+type Encoded = string | Uint8Array;
+
+export interface BatchPostOptions<R extends Encoded> {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly pushMs: number;
   /** Records of one post; four times as many may wait. */
   readonly batchMax: number;
-  /** Of records that are JSON each. */
-  readonly wrap: (records: readonly string[]) => string;
+  readonly contentType: string;
+  readonly wrap: (records: readonly R[]) => string | Uint8Array<ArrayBuffer>;
+  /** How many of the records the answer of a collector that took them refuses. */
+  readonly refused?: (answer: Uint8Array) => number;
   readonly clock: Clock;
   readonly log: Log;
   readonly lost: Counter;
 }
 
 const ANSWER_BYTES_MAX = 64 * 1024;
+/** Of one post and of one record; four times as much may wait. Collectors take 20 MiB. */
+const POST_BYTES_MAX = 4 * 1024 * 1024;
 
-export class BatchPost {
-  readonly #options: BatchPostOptions;
+export class BatchPost<R extends Encoded> {
+  readonly #options: BatchPostOptions<R>;
   readonly #fetch: BoundedFetch;
-  #waiting: string[] = [];
+  readonly #waiting: R[] = [];
+  #waitingBytes = 0;
   #posting = false;
   #cancelPush: (() => void) | undefined;
   #closed = false;
 
-  constructor(options: BatchPostOptions) {
+  constructor(options: BatchPostOptions<R>) {
     this.#options = options;
     const { clock, timeoutMs } = options;
     this.#fetch = new BoundedFetch(clock, { bytesMax: ANSWER_BYTES_MAX, timeoutMs });
   }
 
-  add(record: string): void {
+  /** Nothing waits, nothing is under way. */
+  get idle(): boolean {
+    return !this.#posting && this.#waiting.length === 0;
+  }
+
+  add(record: R): void {
     const { batchMax, clock, lost, pushMs } = this.#options;
-    if (this.#closed || this.#waiting.length >= 4 * batchMax) return lost.increment();
+    const bytes = this.#waitingBytes + record.length;
+    const large = record.length > POST_BYTES_MAX || bytes > 4 * POST_BYTES_MAX;
+    if (this.#closed || large || this.#waiting.length >= 4 * batchMax) return lost.increment();
     this.#waiting.push(record);
-    if (this.#waiting.length >= batchMax) this.#push();
+    this.#waitingBytes = bytes;
+    if (this.#waiting.length >= batchMax || bytes >= POST_BYTES_MAX) this.#push();
     else this.#cancelPush ??= clock.after(pushMs, () => this.#push());
+  }
+
+  /** What waits is posted now, or after what is under way. */
+  flush(): void {
+    this.#push();
   }
 
   /** What waits is posted; its answer is not waited for. */
@@ -58,16 +79,33 @@ export class BatchPost {
     if (!this.#posting && this.#waiting.length > 0) void this.#post();
   }
 
+  /** As many as one post may have: at least one, since none is larger than a post. */
+  #take(): R[] {
+    let count = 0;
+    let bytes = 0;
+    for (const record of this.#waiting) {
+      if (count === this.#options.batchMax || bytes + record.length > POST_BYTES_MAX) break;
+      bytes += record.length;
+      count++;
+    }
+    this.#waitingBytes -= bytes;
+    return this.#waiting.splice(0, count);
+  }
+
   async #post(): Promise<void> {
-    const { url, headers, wrap, batchMax, log, lost } = this.#options;
+    const { url, headers, wrap, contentType, refused, log, lost } = this.#options;
     this.#posting = true;
-    const records = this.#waiting.splice(0, batchMax);
-    const post = { type: "application/json", body: wrap(records), headers };
-    const answer = await this.#fetch.text(url, post);
+    const records = this.#take();
+    const post = { type: contentType, body: wrap(records), headers };
+    const answer = await this.#fetch.bytes(url, post);
     this.#posting = false;
     if (answer.at === "failed") {
       lost.add(records.length);
       log.debug("records lost", { url, records: records.length, why: answer.why });
+    } else {
+      const count = Math.min(refused?.(answer.body) ?? 0, records.length);
+      lost.add(count);
+      if (count > 0) log.debug("records lost", { url, records: count, why: "refused" });
     }
     if (this.#waiting.length > 0) this.#push();
   }

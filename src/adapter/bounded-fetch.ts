@@ -1,8 +1,8 @@
 /** HTTP requests to backends that are neither trusted to be quick nor to be brief. */
 import type { Clock } from "../core/clock.ts";
 
-export type Fetched =
-  | { readonly at: "done"; readonly status: number; readonly body: string }
+export type Fetched<Body = string> =
+  | { readonly at: "done"; readonly status: number; readonly body: Body }
   /** In a few words; status 0: no answer. */
   | { readonly at: "failed"; readonly status: number; readonly why: string };
 
@@ -30,6 +30,13 @@ export class BoundedFetch {
 
   /** A status other than 2xx is a failure. Never rejects. */
   async text(url: string, post?: Post): Promise<Fetched> {
+    const fetched = await this.bytes(url, post);
+    return fetched.at === "done"
+      ? { ...fetched, body: new TextDecoder().decode(fetched.body) }
+      : fetched;
+  }
+
+  async bytes(url: string, post?: Post): Promise<Fetched<Uint8Array>> {
     const controller = new AbortController();
     this.#running.add(controller);
     const cancel = this.#clock.after(this.#limits.timeoutMs, () => controller.abort());
@@ -67,7 +74,7 @@ export class BoundedFetch {
     for (const controller of this.#running) controller.abort();
   }
 
-  async #read(response: Response): Promise<string | undefined> {
+  async #read(response: Response): Promise<Uint8Array | undefined> {
     const parts: Uint8Array[] = [];
     let length = 0;
     for await (const part of response.body ?? []) {
@@ -75,6 +82,6 @@ export class BoundedFetch {
       if (length > this.#limits.bytesMax) return undefined;
       parts.push(part);
     }
-    return new TextDecoder().decode(Buffer.concat(parts));
+    return Buffer.concat(parts);
   }
 }

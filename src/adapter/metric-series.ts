@@ -19,8 +19,11 @@ export interface MetricDefinition {
 }
 
 interface Series {
+  /** In the order of the label names; undefined: the series that stands for too many. */
+  readonly values: readonly string[] | undefined;
   /** `a="b",c="d"`, or nothing. */
   readonly labels: string;
+  readonly sinceMs: number;
   value: number;
   /** Of a DISTRIBUTION: how many fell into each bucket, the one without a bound last. */
   readonly counts: number[];
@@ -55,7 +58,8 @@ export class MetricSeries {
     const key = values.join("\u0000");
     let series = this.#series.get(key);
     const crowded = series === undefined && this.#budget.left <= 0;
-    if (series === undefined) series = crowded ? this.#overflow() : this.#add(key, values);
+    if (series === undefined)
+      series = crowded ? this.#overflow(nowMs) : this.#add(key, values, nowMs);
     series.usedMs = nowMs;
     if (this.definition.kind === "GAUGE") series.value = value;
     else series.value += value;
@@ -71,6 +75,10 @@ export class MetricSeries {
       this.#series.delete(key);
       if (series.labels !== OVERFLOW) this.#budget.left++;
     }
+  }
+
+  samples(): Iterable<Readonly<Series>> {
+    return this.#series.values();
   }
 
   family(): ExposedFamily {
@@ -97,23 +105,24 @@ export class MetricSeries {
     return `${text}${name}_count${braces} ${sampleText(count)}`;
   }
 
-  #add(key: string, values: readonly string[]): Series {
+  #add(key: string, values: readonly string[], sinceMs: number): Series {
     this.#budget.left--;
     const labels = this.definition.labelNames
       .map((name, i) => `${name}="${escapeLabel(values[i]!)}"`)
       .join(",");
-    return this.#put(key, labels);
+    return this.#put(key, { values, labels, sinceMs });
   }
 
-  #overflow(): Series {
-    return this.#series.get(OVERFLOW) ?? this.#put(OVERFLOW, OVERFLOW);
+  #overflow(sinceMs: number): Series {
+    const known = this.#series.get(OVERFLOW);
+    return known ?? this.#put(OVERFLOW, { values: undefined, labels: OVERFLOW, sinceMs });
   }
 
-  #put(key: string, labels: string): Series {
+  #put(key: string, facts: Pick<Series, "values" | "labels" | "sinceMs">): Series {
     const { kind, bounds } = this.definition;
     const buckets = kind === "DISTRIBUTION" ? bounds.length + 1 : 0;
     const counts = new Array<number>(buckets).fill(0);
-    const series: Series = { labels, value: 0, counts, usedMs: 0 };
+    const series: Series = { ...facts, value: 0, counts, usedMs: 0 };
     this.#series.set(key, series);
     return series;
   }

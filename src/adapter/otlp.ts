@@ -1,18 +1,31 @@
 /**
- * otlp: spans and entries of logs to an OpenTelemetry collector, by OTLP over HTTP in its JSON form
- * (opentelemetry.io/docs/specs/otlp, 1.5), which every collector of the protocol reads.
+ * otlp: spans, entries of logs and metrics to an OpenTelemetry collector, by OTLP over HTTP in
+ * protobuf (opentelemetry.io/docs/specs/otlp, 1.5).
+ *
+ *   logentry ─▶ record ─┐                          ┌─▶ /v1/logs
+ *   tracespan ─▶ span ──┼─▶ waits, bounded ─▶ post ┼─▶ /v1/traces
+ *   metric ─▶ series ───┘  every push interval     └─▶ /v1/metrics
  */
-import type { Int64, Timestamp, TypedValue } from "../attribute/value.ts";
-import { mapOf, message, toRecord } from "../dialect/schema/message.ts";
+import type { Timestamp } from "../attribute/value.ts";
+import { list, mapOf, message, toRecord } from "../dialect/schema/message.ts";
 import type { Place } from "../dialect/schema/place.ts";
 import { integer, number, text } from "../dialect/schema/scalar.ts";
-import { type Environment, type RemoteHandler, remoteAdapter } from "../policy/adapter.ts";
-import { positiveSpan } from "../policy/parameter.ts";
+import {
+  type BoundInstance,
+  type Environment,
+  type RemoteHandler,
+  remoteAdapter,
+} from "../policy/adapter.ts";
+import { positiveSpan, span } from "../policy/parameter.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
 import { type ReportResult, reported } from "../policy/result.ts";
-import type { AnyInstance, Dimensions, Instance } from "../policy/template.ts";
-import { plainNumber, valueText } from "../policy/value-text.ts";
+import type { AnyInstance, Instance } from "../policy/template.ts";
+import type { Counter } from "../telemetry/metrics.ts";
 import { BatchPost } from "./batch-post.ts";
+import { recordMetric } from "./metric-record.ts";
+import { MetricSeries, SeriesBudget } from "./metric-series.ts";
+import { encodeMetric, metricReader, type OtlpMetric, readMetrics } from "./otlp-metric.ts";
+import { encodeLog, encodeResource, encodeSpan, exportRequest, refusedBy } from "./otlp-record.ts";
 import { isSampled } from "./trace-sample.ts";
 import { httpUrl } from "./webhook.ts";
 
@@ -25,7 +38,15 @@ interface Parameters {
   /** Of traces. */
   readonly sampleProbability: number;
   readonly resource: Readonly<Record<string, string>>;
+  readonly metrics: ReadonlyMap<string, OtlpMetric>;
+  /** 0: series stay. */
+  readonly expiryMs: number;
 }
+
+/** Of all metrics together. */
+const SERIES_MAX = 20_000;
+/** Metrics are collected all at once, whatever the size of a batch. */
+const METRICS_MAX = 10_000;
 
 const fields = message({
   endpoint: httpUrl,
@@ -35,9 +56,11 @@ const fields = message({
   batchSize: integer({ least: 1, most: 10_000 }),
   sampleProbability: number,
   resource: mapOf(text),
+  metrics: list(metricReader),
+  metricsExpiry: span(),
 });
 
-function read(place: Place): Parameters | undefined {
+function read(place: Place, bound: readonly BoundInstance[]): Parameters | undefined {
   const value = fields(orEmpty(place));
   if (value === undefined) return undefined;
   const { sampleProbability = 1 } = value;
@@ -51,153 +74,119 @@ function read(place: Place): Parameters | undefined {
     batchMax: value.batchSize ?? 512,
     sampleProbability,
     resource: { "service.name": "mesh", ...toRecord(value.resource) },
+    metrics: readMetrics(value, bound),
+    expiryMs: value.metricsExpiry ?? 3_600_000,
   };
-}
-
-/** Numbers of 64 bits are texts in proto-JSON. */
-function anyValue(of: TypedValue): string {
-  switch (of.type) {
-    case "INT64":
-      return `{"intValue":"${of.value}"}`;
-    case "DOUBLE":
-      return Number.isFinite(of.value)
-        ? `{"doubleValue":${plainNumber(of.value)}}`
-        : `{"stringValue":"${plainNumber(of.value)}"}`;
-    case "BOOL":
-      return `{"boolValue":${of.value}}`;
-    case "STRING_MAP": {
-      const entries = [...of.value.entries()].map(([key, value]) =>
-        keyValue(key, { type: "STRING", value }),
-      );
-      return `{"kvlistValue":{"values":[${entries.join(",")}]}}`;
-    }
-    default:
-      return `{"stringValue":${JSON.stringify(valueText(of))}}`;
-  }
-}
-
-function keyValue(key: string, of: TypedValue): string {
-  return `{"key":${JSON.stringify(key)},"value":${anyValue(of)}}`;
-}
-
-function attributes(of: Dimensions): string {
-  return `[${Object.entries(of)
-    .map(([key, value]) => keyValue(key, value))
-    .join(",")}]`;
-}
-
-function unixNanos({ seconds, nanos }: Timestamp): string {
-  return String(BigInt(seconds) * 1_000_000_000n + BigInt(nanos));
-}
-
-const severities: ReadonlyMap<string, number> = new Map([
-  ["debug", 5],
-  ["info", 9],
-  ["informational", 9],
-  ["warn", 13],
-  ["warning", 13],
-  ["error", 17],
-  ["fatal", 21],
-]);
-
-export function logRecord(entry: Instance<"logentry">, now: Timestamp): string {
-  const { severity = "", timestamp = now, variables = {} } = entry;
-  const level = severities.get(severity.toLowerCase()) ?? 0;
-  const head = `"timeUnixNano":"${unixNanos(timestamp)}","severityNumber":${level}`;
-  const [severityText, eventName] = [severity, entry.name].map((name) => JSON.stringify(name));
-  const body = `"severityText":${severityText},"eventName":${eventName}`;
-  return `{${head},${body},"attributes":${attributes(variables)}}`;
-}
-
-/** Undefined: ids that are none. Those of 64 bits are filled up. */
-export function spanRecord(span: Instance<"tracespan">): string | undefined {
-  const traceId = (span.traceId ?? "").toLowerCase().padStart(32, "0");
-  const spanId = (span.spanId ?? "").toLowerCase().padStart(16, "0");
-  const parent = (span.parentSpanId ?? "").toLowerCase();
-  if (!isId(traceId, 32) || !isId(spanId, 16)) return undefined;
-  const { startTime, endTime, httpStatusCode, clientSpan = false } = span;
-  if (startTime === undefined || endTime === undefined) return undefined;
-  const kind = clientSpan ? 3 : 2;
-  const ids = `"traceId":"${traceId}","spanId":"${spanId}"`;
-  const above = isId(parent, 16) ? `,"parentSpanId":"${parent}"` : "";
-  const what = `"name":${JSON.stringify(span.spanName ?? "")},"kind":${kind}`;
-  const start = `"startTimeUnixNano":"${unixNanos(startTime)}"`;
-  const end = `"endTimeUnixNano":"${unixNanos(endTime)}"`;
-  const failed = Number(httpStatusCode ?? 0) >= (clientSpan ? 400 : 500);
-  const status = failed ? ',"status":{"code":2}' : "";
-  const of = attributes(spanAttributes(span));
-  return `{${ids}${above},${what},${start},${end},"attributes":${of}${status}}`;
-}
-
-/** By the names that OpenTelemetry gives them. */
-function spanAttributes(span: Instance<"tracespan">): Dimensions {
-  const found: Record<string, TypedValue> = { ...span.spanTags };
-  const put = (name: string, value: Int64 | undefined): void => {
-    if (value !== undefined) found[name] = { type: "INT64", value };
-  };
-  put("http.response.status_code", span.httpStatusCode);
-  put("http.request.body.size", span.requestSize);
-  put("http.response.body.size", span.responseSize);
-  const name = span.clientSpan === true ? span.destinationName : span.sourceName;
-  const ip = span.clientSpan === true ? span.destinationIp : span.sourceIp;
-  if (name !== undefined && name !== "") found["peer.service"] = { type: "STRING", value: name };
-  if (ip !== undefined) found["network.peer.address"] = { type: "IP_ADDRESS", value: ip };
-  return found;
-}
-
-function isId(text: string, length: number): boolean {
-  return text.length === length && /^[0-9a-f]+$/.test(text) && !/^0+$/.test(text);
 }
 
 class Otlp implements RemoteHandler {
   readonly #parameters: Parameters;
   readonly #environment: Environment;
-  readonly #logs: BatchPost;
-  readonly #spans: BatchPost;
+  readonly #logs: BatchPost<Uint8Array>;
+  readonly #spans: BatchPost<Uint8Array>;
+  readonly #metrics: BatchPost<Uint8Array>;
+  readonly #series: ReadonlyMap<string, readonly [OtlpMetric, MetricSeries]>;
+  readonly #overflowed: Counter;
+  readonly #originMs: number;
+  #cancelCollection: (() => void) | undefined;
 
   constructor(parameters: Parameters, environment: Environment) {
     this.#parameters = parameters;
     this.#environment = environment;
-    const { endpoint } = parameters;
-    const resource = attributes(
-      Object.fromEntries(
-        Object.entries(parameters.resource).map(([key, value]) => [key, { type: "STRING", value }]),
-      ),
+    const { handler, metrics, clock } = environment;
+    this.#originMs = clock.wallMs() - clock.nowMs();
+    const budget = new SeriesBudget(SERIES_MAX);
+    this.#series = new Map(
+      Array.from(parameters.metrics, ([name, metric]) => [
+        name,
+        [metric, new MetricSeries(metric, budget)] as const,
+      ]),
     );
-    const before = (outer: string) => `{"${outer}":[{"resource":{"attributes":${resource}},`;
-    const wrap = (outer: string, scope: string, inner: string) => (records: readonly string[]) =>
-      `${before(outer)}"${scope}":[{"scope":{"name":"mesh"},"${inner}":[${records.join(",")}]}]}]}`;
-    this.#logs = this.#post(`${endpoint}/v1/logs`, wrap("resourceLogs", "scopeLogs", "logRecords"));
-    this.#spans = this.#post(`${endpoint}/v1/traces`, wrap("resourceSpans", "scopeSpans", "spans"));
+    const lost = "Records that did not reach the collector.";
+    const counter = metrics.counter("mesh_otlp_lost_total", lost, { handler });
+    this.#overflowed = metrics.counter(
+      "mesh_otlp_overflow_total",
+      "Samples counted as otel.metric.overflow, because there were too many series.",
+      { handler },
+    );
+    this.#logs = this.#post("/v1/logs", counter);
+    this.#spans = this.#post("/v1/traces", counter);
+    this.#metrics = this.#post("/v1/metrics", counter, METRICS_MAX);
   }
 
   async report(instances: readonly AnyInstance[]): Promise<ReportResult> {
     let complaints: string[] | undefined;
     for (const instance of instances) {
-      if (instance.template === "logentry") this.#logs.add(logRecord(instance, this.#now()));
-      if (instance.template !== "tracespan") continue;
-      if (!isSampled(instance.traceId ?? "", this.#parameters.sampleProbability)) continue;
-      const record = spanRecord(instance);
-      if (record !== undefined) this.#spans.add(record);
-      else {
-        complaints ??= [];
-        complaints.push(`${instance.name}: a span without ids or times`);
-      }
+      const complaint = this.#add(instance);
+      if (complaint === undefined) continue;
+      complaints ??= [];
+      complaints.push(`${instance.name}: ${complaint}`);
     }
     return complaints ?? reported;
   }
 
   close(): void {
-    this.#logs.close();
-    this.#spans.close();
+    if (this.#cancelCollection !== undefined) this.#encode();
+    this.#cancelCollection?.();
+    this.#cancelCollection = undefined;
+    for (const post of [this.#logs, this.#spans, this.#metrics]) post.close();
   }
 
-  #post(url: string, wrap: (records: readonly string[]) => string): BatchPost {
-    const { clock, handler, log, metrics } = this.#environment;
-    const { headers, timeoutMs, pushMs, batchMax } = this.#parameters;
-    const what = "Records that did not reach the collector.";
-    const lost = metrics.counter("mesh_otlp_lost_total", what, { handler });
-    return new BatchPost({ url, headers, timeoutMs, pushMs, batchMax, wrap, clock, log, lost });
+  #add(instance: AnyInstance): string | undefined {
+    if (instance.template === "metric") return this.#record(instance);
+    if (instance.template === "logentry") this.#logs.add(encodeLog(instance, this.#now()));
+    if (instance.template !== "tracespan") return undefined;
+    if (!isSampled(instance.traceId ?? "", this.#parameters.sampleProbability)) return undefined;
+    const record = encodeSpan(instance);
+    if (record === undefined) return "a span without ids or times";
+    this.#spans.add(record);
+    return undefined;
+  }
+
+  #record(instance: Instance<"metric">): string | undefined {
+    const { clock } = this.#environment;
+    const [, series] = this.#series.get(instance.name) ?? [];
+    if (series === undefined) return "no metric is defined for it";
+    const recorded = recordMetric(series, instance, clock.nowMs());
+    if (recorded === false) this.#overflowed.increment();
+    this.#cancelCollection ??= clock.after(this.#parameters.pushMs, () => this.#collect());
+    return typeof recorded === "string" ? recorded : undefined;
+  }
+
+  /** Sums go on growing while the former ones are under way: nothing is lost by leaving one out. */
+  #collect(): void {
+    const { pushMs } = this.#parameters;
+    this.#cancelCollection = this.#environment.clock.after(pushMs, () => this.#collect());
+    if (this.#metrics.idle) this.#encode();
+    else this.#expire();
+  }
+
+  #expire(): void {
+    const { expiryMs } = this.#parameters;
+    if (expiryMs === 0) return;
+    const beforeMs = this.#environment.clock.nowMs() - expiryMs;
+    for (const [, series] of this.#series.values()) series.expire(beforeMs);
+  }
+
+  #encode(): void {
+    const moment = { originMs: this.#originMs, wallMs: this.#environment.clock.wallMs() };
+    this.#expire();
+    for (const [metric, series] of this.#series.values())
+      for (const record of encodeMetric(metric, series, moment)) this.#metrics.add(record);
+    this.#metrics.flush();
+  }
+
+  #post(path: string, lost: Counter, batchMax = this.#parameters.batchMax) {
+    const { clock, log } = this.#environment;
+    const { endpoint, headers, timeoutMs, pushMs } = this.#parameters;
+    const resource = encodeResource(this.#parameters.resource);
+    return new BatchPost<Uint8Array>({
+      url: `${endpoint}${path}`,
+      contentType: "application/x-protobuf",
+      wrap: (records) => exportRequest(resource, records),
+      refused: refusedBy,
+      ...{ headers, timeoutMs, pushMs, batchMax, clock, log, lost },
+    });
   }
 
   #now(): Timestamp {
@@ -209,7 +198,7 @@ class Otlp implements RemoteHandler {
 
 export const otlp = remoteAdapter<Parameters>({
   name: "otlp",
-  templates: ["logentry", "tracespan"],
+  templates: ["logentry", "tracespan", "metric"],
   read,
   open: (parameters, environment) => new Otlp(parameters, environment),
 });

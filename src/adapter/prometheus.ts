@@ -6,7 +6,7 @@
  */
 import { list, message } from "../dialect/schema/message.ts";
 import type { Place } from "../dialect/schema/place.ts";
-import { integer, number, oneOf, text } from "../dialect/schema/scalar.ts";
+import { oneOf, text } from "../dialect/schema/scalar.ts";
 import {
   type BoundInstance,
   type Environment,
@@ -16,16 +16,16 @@ import {
 import { positiveSpan, span } from "../policy/parameter.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
 import { type ReportResult, reported } from "../policy/result.ts";
-import type { AnyInstance, Instance } from "../policy/template.ts";
-import { valueText } from "../policy/value-text.ts";
+import type { AnyInstance } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
+import { boundsOf, buckets, defaultBounds } from "./metric-buckets.ts";
+import { recordMetric } from "./metric-record.ts";
 import {
   type MetricDefinition,
   type MetricKind,
   MetricSeries,
   SeriesBudget,
 } from "./metric-series.ts";
-import { numericValue } from "./numeric-value.ts";
 
 interface Parameters {
   /** By the full name of the instance. */
@@ -35,20 +35,8 @@ interface Parameters {
 }
 
 export const seriesMax = 20_000;
-/** Characters of a label's value; the rest is cut off. */
-const LABEL_MAX = 1_024;
-const BUCKETS_MAX = 500;
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;
-/** Those of Prometheus' libraries, of seconds. */
-const defaultBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-const finite = integer({ least: 1, most: BUCKETS_MAX });
-const buckets = message({
-  linearBuckets: message({ numFiniteBuckets: finite, width: number, offset: number }),
-  exponentialBuckets: message({ numFiniteBuckets: finite, growthFactor: number, scale: number }),
-  explicitBuckets: message({ bounds: list(number) }),
-});
 const metric = message({
   instanceName: text,
   name: text,
@@ -67,7 +55,6 @@ const fields = message({
 });
 
 type MetricMessage = NonNullable<ReturnType<typeof metric>>;
-type BucketsMessage = NonNullable<ReturnType<typeof buckets>>;
 
 function read(place: Place, bound: readonly BoundInstance[]): Parameters | undefined {
   const value = fields(orEmpty(place));
@@ -135,28 +122,6 @@ export function exposedName(name: string): string {
   return name.replace(/[/. ]/g, "_").replaceAll("-", "");
 }
 
-/** Of N finite buckets N + 1 bounds. */
-function boundsOf(value: BucketsMessage | undefined): readonly number[] | undefined {
-  if (value === undefined) return undefined;
-  const { linearBuckets: linear, exponentialBuckets: exponential, explicitBuckets } = value;
-  const given = [linear, exponential, explicitBuckets].filter((one) => one !== undefined);
-  if (given.length > 1) value.at().error("must be of one kind");
-  let bounds: readonly number[] | undefined;
-  if (linear !== undefined) {
-    const { numFiniteBuckets = 0, width = 0, offset = 0 } = linear;
-    bounds = Array.from({ length: numFiniteBuckets + 1 }, (_, i) => offset + i * width);
-  } else if (exponential !== undefined) {
-    const { numFiniteBuckets = 0, growthFactor = 0, scale = 0 } = exponential;
-    bounds = Array.from({ length: numFiniteBuckets + 1 }, (_, i) => scale * growthFactor ** i);
-  } else if (explicitBuckets !== undefined) bounds = explicitBuckets.bounds ?? [];
-  if (bounds === undefined) return undefined;
-  if (bounds.length > BUCKETS_MAX + 1) value.at().error(`has more than ${BUCKETS_MAX} buckets`);
-  else if (bounds.length === 0) value.at().error("has no bounds");
-  else if (bounds.some((bound, i) => i > 0 && !(bound > bounds[i - 1]!)))
-    value.at().error("must have bounds that rise");
-  return bounds;
-}
-
 class Prometheus implements LocalHandler {
   readonly #series: ReadonlyMap<string, MetricSeries>;
   readonly #environment: Environment;
@@ -198,15 +163,9 @@ class Prometheus implements LocalHandler {
     const series = this.#series.get(instance.name);
     if (instance.template !== "metric" || series === undefined)
       return `no metric is defined for ${instance.name}`;
-    const value = numericValue(instance.value);
-    if (value === undefined) return `${instance.name}: its value is no number`;
-    if (series.definition.kind === "COUNTER" && !(value >= 0))
-      return `${instance.name}: a counter cannot go down by ${value}`;
-    const labels = labelsOf(instance, series.definition.labelNames);
-    if (typeof labels === "string") return `${instance.name}: ${labels}`;
-    if (!series.record(labels, value, this.#environment.clock.nowMs()))
-      this.#overflowed.increment();
-    return undefined;
+    const recorded = recordMetric(series, instance, this.#environment.clock.nowMs());
+    if (recorded === false) this.#overflowed.increment();
+    return typeof recorded === "string" ? `${instance.name}: ${recorded}` : undefined;
   }
 
   #families() {
@@ -215,16 +174,6 @@ class Prometheus implements LocalHandler {
     if (this.#expiryMs > 0) for (const one of all) one.expire(clock.nowMs() - this.#expiryMs);
     return all.map((one) => one.family());
   }
-}
-
-function labelsOf(instance: Instance<"metric">, names: readonly string[]): string[] | string {
-  const { dimensions = {} } = instance;
-  const values: string[] = [];
-  for (const name of names) {
-    if (!Object.hasOwn(dimensions, name)) return `it has no dimension ${name}`;
-    values.push(valueText(dimensions[name]).slice(0, LABEL_MAX));
-  }
-  return values;
 }
 
 export const prometheus = localAdapter<Parameters>({

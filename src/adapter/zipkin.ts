@@ -74,7 +74,7 @@ function micros({ seconds, nanos }: Timestamp): number {
 
 class Zipkin implements RemoteHandler {
   readonly #probability: number;
-  readonly #spans: BatchPost;
+  readonly #spans: BatchPost<string>;
 
   constructor({ url, sampleProbability }: Parameters, environment: Environment) {
     this.#probability = sampleProbability;
@@ -83,7 +83,8 @@ class Zipkin implements RemoteHandler {
     const lost = metrics.counter("mesh_zipkin_lost_total", what, { handler });
     const limits = { headers: {}, timeoutMs: 5_000, pushMs: 1_000, batchMax: 500 };
     const wrap = (spans: readonly string[]) => `[${spans.join(",")}]`;
-    this.#spans = new BatchPost({ url, ...limits, wrap, clock, log, lost });
+    const contentType = "application/json";
+    this.#spans = new BatchPost({ url, ...limits, contentType, wrap, clock, log, lost });
   }
 
   async report(instances: readonly AnyInstance[]): Promise<ReportResult> {

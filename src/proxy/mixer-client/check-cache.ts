@@ -1,7 +1,7 @@
 /**
  * Answers of the mixer that may be used again, denials too. Spec table: mixer 2.1.
  *
- *   lookup(request):  for each shape seen so far:  shape.keyOf(request) ─▶ entry, not expired ─▶ hit
+ *   lookup(request):  each shape seen so far ─▶ shape.keyOf(request) ─▶ entry, in time ─▶ hit
  *
  * Entries belong to one generation of the configuration; with another, all are void.
  */

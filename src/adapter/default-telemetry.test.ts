@@ -1,4 +1,4 @@
-/** Policy below rules/ means something: adapters take it, expressions are of their fields' types. */
+/** Policy below rules/ means something: adapters take it, expressions are of the right types. */
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -291,12 +291,42 @@ test.each(commands.map(({ name }) => name))("`mesh ctl %s --help` has an example
   expect(help.out).toContain("Examples");
 });
 
+test("policy is applied, listed by any word for its kind, shown and deleted", async () => {
+  const text = `apiVersion: config.istio.io/v1alpha2
+kind: denier
+metadata: { name: no }
+spec: { status: { code: 7 } }
+---
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: { name: log }
+spec: { compiledAdapter: stdio }
+---
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: limit }
+spec: { rateLimit: 10/s by source.user, actions: [{ handler: no.denier, instances: [n] }] }
+`;
+  expect((await ctl(["apply", "-f", file("policy.yaml", text)])).code).toBe(0);
+  const names = async (...words: string[]): Promise<string[]> =>
+    (await ctl(["get", ...words, "-o", "name"])).out.trim().split("\n");
+  expect(await names("rules")).toEqual(["rule/default/limit"]);
+  expect(await names("handlers")).toEqual(["denier/default/no", "handler/default/log"]);
+  expect(await names("denier")).toEqual(["denier/default/no"]);
+  expect((await ctl(["get", "rules"])).out).toContain("no.denier ← n + limit 10/1s by source.user");
+  expect((await ctl(["get", "denier", "no"])).out).toContain("kind: denier");
+  expect((await ctl(["get", "handler", "no"])).code).toBe(1);
+  const deleted = await ctl(["delete", "denier/no", "handler/log", "rule/limit"]);
+  expect(deleted).toMatchObject({ code: 0, err: "" });
+});
+
 test("shells learn commands, flags, values, kinds and names", async () => {
   await ctl(["apply", "-f", file("rule.yaml", rule("v1"))]);
   const complete = async (...words: string[]): Promise<string[]> =>
     (await ctl(["complete", "--", ...words])).out.trim().split("\n");
   expect(await complete("va")).toEqual(["validate"]);
   expect(await complete("get", "route")).toEqual(["route-rules"]);
+  expect(await complete("get", "quota")).toEqual(["quota-specs", "quota-spec-bindings", "quota"]);
   expect(await complete("get", "route-rule", "")).toEqual(["reviews-default"]);
   expect(await complete("get", "-o", "j")).toEqual(["json"]);
   expect(await complete("diff", "--e")).toEqual(["--exit-code"]);

@@ -2,7 +2,9 @@
  * The words by which people name kinds: Istio 0.1's `route-rules`, 0.2's `routerules`, plain kinds
  * and short forms; and references like `route-rule reviews` or `RouteRule/default/reviews`.
  */
+
 import { didYouMean } from "../core/suggestion.ts";
+import { adapterKinds, templateKinds } from "../dialect/policy/typed-kind.ts";
 import { type CtlError, usageError } from "./command.ts";
 
 /** Kind, its word in messages (Istio 0.1's), and a short form. */
@@ -16,19 +18,34 @@ const kinds: readonly (readonly [kind: string, word: string, short: string])[] =
   ["ServiceEntry", "service-entry", "se"],
   ["WorkloadEntry", "workload-entry", "we"],
   ["MeshConfig", "mesh-config", "mc"],
+  ["rule", "rule", "ru"],
+  ["handler", "handler", "ha"],
+  ["instance", "instance", "in"],
+  ["attributemanifest", "attribute-manifest", "am"],
+  ["QuotaSpec", "quota-spec", "qs"],
+  ["QuotaSpecBinding", "quota-spec-binding", "qsb"],
+  ["HTTPAPISpec", "http-api-spec", "has"],
+  ["HTTPAPISpecBinding", "http-api-spec-binding", "hasb"],
 ];
 
-const byWord: ReadonlyMap<string, string> = new Map(
-  kinds.flatMap(([kind, word, short]) =>
+/** Called after an adapter or a template; they have no other words. */
+const typedKinds: readonly string[] = [...adapterKinds.keys(), ...templateKinds];
+
+const byWord: ReadonlyMap<string, string> = new Map([
+  ...typedKinds.flatMap((kind) => [[kind, kind] as const, [plural(kind), kind] as const]),
+  ...kinds.flatMap(([kind, word, short]) =>
     [word, plural(word), short].flatMap((spelling) => [
       [spelling, kind] as const,
       [spelling.replaceAll("-", ""), kind] as const,
     ]),
   ),
-);
+]);
 
 /** What completion offers. */
-export const kindWords: readonly string[] = kinds.map(([, word]) => plural(word));
+export const kindWords: readonly string[] = [
+  ...kinds.map(([, word]) => plural(word)),
+  ...typedKinds,
+];
 
 /** "route-rule" of "RouteRule"; a kind that is not in the table stands for itself. */
 export function wordOf(kind: string): string {

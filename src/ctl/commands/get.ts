@@ -26,13 +26,16 @@ export const getCommand = defineCtlCommand({
   args: flags,
   restName: "KIND NAME",
   details:
-    "KIND is route-rule, destination-policy, egress-rule, service-entry, workload-entry or\n" +
-    "mesh-config, in any usual spelling, or `all`. One object by name is printed as written.",
+    "KIND is route-rule, destination-policy, egress-rule, service-entry, workload-entry,\n" +
+    "mesh-config, rule, handler, instance, quota-spec and so on, in any usual spelling, or\n" +
+    "`all`; handlers are also those of older kinds, as denier, and so are instances. One\n" +
+    "object by name is printed as written.",
   examples: [
     ["mesh ctl get route-rules", "a table of every route rule"],
     ["mesh ctl get route-rule reviews-canary -o yaml", "one, as it was written"],
     ["mesh ctl get all -n default -o name", "KIND/NAMESPACE/NAME, one a line"],
     ["mesh ctl get route-rules -o json", "for scripts"],
+    ["mesh ctl get rules -n istio-system", "what is checked and told for the whole mesh"],
   ],
   async run(args, context) {
     const words = context.rest.filter((word) => word !== "all");

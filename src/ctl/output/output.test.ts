@@ -107,7 +107,56 @@ const summaries: readonly (readonly [
   ],
   ["EgressRule", { ports: [{ port: 80, protocol: "http" }] }, "", "80/http"],
   ["ServiceEntry", { hosts: ["a", "b"] }, "a,b", ""],
+  [
+    "rule",
+    {
+      match: 'a ==\n "b"',
+      actions: [{ handler: "h.denier", instances: ["i", "j"] }],
+      responseHeaderOperations: [{ name: "server", operation: "REMOVE" }],
+    },
+    "",
+    'a == "b" → h.denier ← i, j + header server',
+  ],
+  [
+    "rule",
+    {
+      actions: [
+        {
+          handler: {
+            compiledAdapter: "memquota",
+            params: { quotas: [{ maxAmount: 10, validDuration: "1s" }] },
+          },
+          instances: [{ compiledTemplate: "quota", params: { dimensions: { "source.user": "" } } }],
+        },
+        { handler: { compiledAdapter: "stdio" }, instances: [{ compiledTemplate: "logentry" }] },
+      ],
+    },
+    "",
+    "limit 10/1s by source.user + stdio ← logentry",
+  ],
+  ["handler", { compiledAdapter: "denier", params: { status: {} } }, "", "denier status"],
+  ["instance", { compiledTemplate: "checknothing" }, "", "checknothing"],
+  ["denier", { status: {}, validDuration: "1s" }, "", "status, validDuration"],
+  ["listentry", { value: "source.ip" }, "", "value"],
+  ["attributemanifest", { attributes: { a: {}, b: {} } }, "", "2 attributes"],
+  [
+    "QuotaSpec",
+    { rules: [{ quotas: [{ quota: "q", charge: 1 }] }, { match: [], quotas: [{ quota: "p" }] }] },
+    "",
+    "q 1; some → p ",
+  ],
+  [
+    "QuotaSpecBinding",
+    {
+      services: [{ service: "web.shop.svc.cluster.local" }, { service: "*" }],
+      quotaSpecs: [{ name: "q", namespace: "shop" }],
+    },
+    "web.shop,*",
+    "shop/q",
+  ],
+  ["HTTPAPISpec", { patterns: [{}], apiKeys: [] }, "", "1 operations, 0 places of keys"],
   ["Unknown", null, "", ""],
+  ["constructor", {}, "", ""],
 ];
 
 test.each(summaries)("%s %j in a few words", (kind, spec, destination, action) => {

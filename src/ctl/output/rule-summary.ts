@@ -2,6 +2,8 @@
  * What a rule does in a few words for tables, from its spec in canonical JSON:
  * "reviews", "end-user=jason → v2 + delay 2s". Tolerant: what it does not know it leaves out.
  */
+import { summarizePolicy, summarizeTyped } from "./policy-summary.ts";
+
 type Json = Readonly<Record<string, unknown>>;
 
 export interface RuleSummary {
@@ -30,7 +32,7 @@ export function summarize(kind: string, spec: unknown): RuleSummary {
     case "WorkloadEntry":
       return { destination: text(rule.address), action: pairs(record(rule.labels)) };
     default:
-      return { destination: "", action: "" };
+      return summarizePolicy(kind, rule) ?? summarizeTyped(kind, rule);
   }
 }
 

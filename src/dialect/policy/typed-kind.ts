@@ -9,7 +9,6 @@ export const adapterKinds: ReadonlyMap<string, string> = new Map([
     .split(/\s+/)
     .map((name) => [name, name] as const),
   ["list", "listchecker"],
-  ["kubernetesenvs", "kubernetesenv"],
 ]);
 
 export const templateKinds: readonly string[] = [

@@ -58,7 +58,7 @@ test("every expression compiles, and those of typed fields are of that type", ()
   expect(wrong).toEqual([]);
 });
 
-test("every handler's adapter takes its parameters, with the instances that rules hand to it", () => {
+test("every adapter takes the parameters of its handlers, with the instances of rules", () => {
   const bound: readonly BoundInstance[] = set.instances.map(({ name, namespace, spec }) => {
     const { dimensions } = spec.fields;
     const keys = dimensions && !isExpressionText(dimensions) ? Object.keys(dimensions) : undefined;

@@ -163,6 +163,22 @@ test("a clock that is set back grants nothing twice", () => {
   ]);
 });
 
+test("who is refused is told when there will be enough again, if nobody else takes it", () => {
+  const window = new RollingWindow(10, 30);
+  expect(window.take(4, 100)).toBe(true);
+  expect(window.take(6, 110)).toBe(true);
+  const rows = [
+    [4, 115, 15],
+    [5, 115, 25],
+    [10, 115, 25],
+    [11, 115, 0],
+    [4, 130, 0],
+    [4, 129, 0],
+  ] as const;
+  for (const [amount, tick, ticks] of rows)
+    expect([amount, tick, window.ticksUntil(amount, tick)]).toEqual([amount, tick, ticks]);
+});
+
 test("what is given back is the newest, over several ticks, and no more than is in use", () => {
   const window = new RollingWindow(9, 3);
   for (const tick of [1, 2, 3]) window.take(2, tick);

@@ -156,7 +156,10 @@ class MemoryQuota implements LocalHandler {
     const tick = Math.floor(nowMs / TICK_MS);
     if (amount < 0) return quotaGranted(counter.release(-amount, tick), 0);
     const available = counter.available(tick);
-    if (amount > available && !bestEffort) return quotaRefused;
+    if (amount > available && !bestEffort) {
+      const waitMs = counter.ticksUntil(amount, tick) * TICK_MS - (nowMs % TICK_MS);
+      return waitMs > 0 ? { ...quotaRefused, retryAfterMs: waitMs } : quotaRefused;
+    }
     const granted = Math.max(0, Math.min(amount, available));
     counter.take(granted, tick);
     return quotaGranted(granted, limit.validDurationMs);

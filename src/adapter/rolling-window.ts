@@ -42,6 +42,16 @@ export class RollingWindow {
     return true;
   }
 
+  /** Ticks until so much is available, if nobody takes of it; 0: now, or never. */
+  ticksUntil(amount: number, tick: number): number {
+    let available = this.available(tick);
+    for (let i = this.#first; available < amount && i < this.#useTicks.length; i++) {
+      available += this.#amounts[i]!;
+      if (available >= amount) return this.#useTicks[i]! + this.#ticks - this.#now;
+    }
+    return 0;
+  }
+
   /** Gives back, from the newest use backwards; returns how much was still in use. */
   release(amount: number, tick: number): number {
     this.#advance(tick);
@@ -88,6 +98,11 @@ export class AllocationCell {
 
   available(): number {
     return this.#limit - this.#used;
+  }
+
+  /** Whoever holds it knows when. */
+  ticksUntil(): number {
+    return 0;
   }
 
   take(amount: number): boolean {

@@ -73,7 +73,7 @@ test("what is exhausted is named, and a charge is not used again", () => {
     message: "Quota is exhausted for: perPath",
     rule: "limit.rule.istio-system",
     validUseCount: 0,
-    retryAfterMs: 0,
+    retryAfterMs: 1_000,
   });
 });
 

@@ -270,7 +270,7 @@ function settle(taken: readonly Charge[], verdict: VerdictBuilder): void {
   const [first] = exhausted;
   if (first === undefined) return;
   const names = exhausted.map(({ ask }) => ask.instance.shortName);
-  const waits = exhausted.map(({ result }) => result.validDurationMs);
+  const waits = exhausted.map(({ result }) => result.retryAfterMs ?? result.validDurationMs);
   verdict.exhausted(first.rule, names, Math.max(...waits));
 }
 

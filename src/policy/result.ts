@@ -41,6 +41,8 @@ export interface QuotaResult {
   readonly validDurationMs: number;
   readonly code: StatusCode;
   readonly message: string;
+  /** Of a refusal: when there will be enough again; absent: not known. */
+  readonly retryAfterMs?: number;
 }
 
 /** What could not be reported, in words; mostly empty. */

@@ -34,6 +34,7 @@ export interface GrpcClientOptions {
   readonly onState?: (state: "open" | "lost", reason: string) => void;
 }
 
+const CLOSING_LOOK_MS = 20;
 const REST_BASE_MS = 50;
 const REST_MAX_MS = 1_000;
 
@@ -57,6 +58,8 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
   #attempt: ConnectAttempt | undefined;
   /** Connections in a row that came to nothing. */
   #failures = 0;
+  /** Why the last one did. */
+  #reason = "";
 
   constructor(options: GrpcClientOptions) {
     this.#options = options;
@@ -93,13 +96,26 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
     const call = new OutgoingCall(this, { path: pathOf(desc), framed, options });
     if (this.#state.at === "closed") return failSoon(call, "the client is closed");
     if (this.#state.at === "resting") return failSoon(call, this.#state.reason);
+    if (this.#state.at === "idle") this.#connect();
+    // It was away a moment ago: whether it is back is found out while nobody waits.
+    if (this.#state.at === "connecting" && this.#failures > 0) return failSoon(call, this.#reason);
     if (this.#calls.size >= this.#options.callsMax)
       return failSoon(call, "too many calls at a time");
     this.#calls.add(call);
     this.#timers.arm(call, options.timeoutMs);
-    if (this.#state.at === "idle") this.#connect();
     if (this.#state.at === "open") this.#state.connection.send(call);
     return () => call.cancel();
+  }
+
+  /** Closes once nothing is under way, or after `ms`. */
+  closeAfter(ms: number): void {
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + ms;
+    const look = (): void => {
+      if (this.#calls.size === 0 || clock.nowMs() >= untilMs) this.close();
+      else clock.after(CLOSING_LOOK_MS, look);
+    };
+    look();
   }
 
   /** Calls under way are told nothing any more. */
@@ -163,6 +179,7 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
   /** A connection that stood is made again at once; one that never did after a while. */
   #rest(reason: string, stood: boolean): void {
     const { clock, random } = this.#options;
+    this.#reason = reason;
     const failures = stood ? 0 : ++this.#failures;
     const ms = stood ? 0 : backoffMs(failures, REST_BASE_MS, REST_MAX_MS, random);
     const cancel = clock.after(ms, () => {

@@ -87,6 +87,12 @@ export class MutableBag implements AttributeBag {
     this.#values.fill(undefined);
   }
 
+  /** The same for the wire. */
+  *wireValues(): Iterable<readonly [name: string, value: WireValue]> {
+    for (const [{ name, type }, value] of this.entries())
+      yield [name, { type: carrierOf(type), value }];
+  }
+
   /** What was set here, by name; not what the base has. */
   *entries(): Iterable<readonly [attribute: Attribute, value: Value]> {
     for (const attribute of this.vocabulary.attributes) {

@@ -35,6 +35,8 @@ export interface CheckOptions {
   readonly onlyRemote: boolean;
   /** Told of each attribute that could not be decoded, by reason. */
   readonly onUndecodable: (reason: string) => void;
+  /** Before it becomes a message, which has no place for all of it. */
+  readonly onVerdict?: (verdict: Verdict) => void;
 }
 
 /** Of one request. */
@@ -60,6 +62,7 @@ export async function answerCheck(
     const { nowMs, onlyRemote } = options;
     const dedupId = request.deduplicationId;
     const verdict = await scope.checkAll(tracked, { nowMs, onlyRemote, dedupId });
+    options.onVerdict?.(verdict);
     const answer = create(CheckResponseSchema, {
       precondition: preconditionOf(verdict, tracked, request.globalWordCount),
     });

@@ -47,7 +47,7 @@ gRPC-Web.
   --max-latency MS        above this average, calls are refused; 0: for no latency (100)
   --latency-rate N        calls a second that there must be before latency counts (100)
   --latency-half-life MS  of the average (1000)
-  --max-rate N            checks and reported exchanges a second; 0: any (0)
+  --max-rate N            checks and reported exchanges a second; 0: no limit (0)
   --burst N               so many of them at once (--max-rate)
   --drain SECONDS         at the end, for calls under way (5)
   --log-level LEVEL       debug, info, warn or error (info)

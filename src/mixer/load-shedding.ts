@@ -2,8 +2,8 @@
  * Refuses work that would make everybody late: too many a second, or answers that take too long
  * while there is much to do. Spec table: mixer 8.
  *
- *   admit(cost) ─▶ undefined: go on, and tell `took` afterwards
- *                  else: why not ("rate", "latency"), counted; told to the caller where it is enforced
+ *   admit(cost) ─▶ go on, and tell `took` afterwards
+ *                  else: why not ("rate", "latency"), counted; refused where it is enforced
  */
 import type { Clock } from "../core/clock.ts";
 import type { Counter, Metrics } from "../telemetry/metrics.ts";
@@ -17,7 +17,7 @@ export interface SheddingOptions {
   /** So much a second there must be before latency counts. */
   readonly latencyEnforcementRate: number;
   readonly latencyHalfLifeMs: number;
-  /** 0: any. A report costs as many as it has entries. */
+  /** 0: no limit. A report costs as many as it has entries. */
   readonly requestsPerSecond: number;
   /** So many at once. */
   readonly burst: number;

@@ -127,7 +127,8 @@ kind: handler
 metadata: { name: memory, namespace: istio-system }
 spec:
   compiledAdapter: memquota
-  params: { quotas: [{ name: requestcount.instance.istio-system, maxAmount: 5, validDuration: 10s }] }
+  params:
+    quotas: [{ name: requestcount.instance.istio-system, maxAmount: 5, validDuration: 10s }]
 ---
 apiVersion: config.istio.io/v1alpha2
 kind: instance

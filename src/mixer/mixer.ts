@@ -28,6 +28,7 @@ import { policyFromMessage } from "../policy/policy-message.ts";
 import { resolvePolicy } from "../policy/resolve.ts";
 import { PolicyRuntime } from "../policy/runtime.ts";
 import { templates } from "../policy/template.ts";
+import type { Verdict } from "../policy/verdict.ts";
 import { grpcStatusNames } from "../telemetry/grpc-status-name.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { answerCheck, type CheckOptions } from "./check-call.ts";
@@ -46,6 +47,9 @@ export interface MixerOptions {
 export const REMOTE_ONLY_HEADER = "mesh-remote-only";
 /** Metadata of answers: kept ones of another version are void. */
 export const POLICY_VERSION_HEADER = "mesh-policy-version";
+/** What a verdict tells and the message has no place for. */
+const RULE_HEADER = "mesh-policy-rule";
+const RETRY_AFTER_HEADER = "mesh-retry-after-ms";
 const PROBLEMS_LOGGED_MAX = 20;
 const REFUSAL_NOTE_MS = 10_000;
 
@@ -113,7 +117,11 @@ export class Mixer {
   check(request: CheckRequest, call: CallMetadata): Promise<CheckResponse> {
     return this.#answer("Check", 1, () => {
       call.setHeader(POLICY_VERSION_HEADER, this.#version ?? "");
-      return answerCheck(request, this.#askOptions(call));
+      const onVerdict = ({ rule, retryAfterMs }: Verdict): void => {
+        if (rule !== "") call.setHeader(RULE_HEADER, rule);
+        if (retryAfterMs > 0) call.setHeader(RETRY_AFTER_HEADER, String(Math.ceil(retryAfterMs)));
+      };
+      return answerCheck(request, { ...this.#askOptions(call), onVerdict });
     });
   }
 

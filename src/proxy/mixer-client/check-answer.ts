@@ -5,17 +5,9 @@ import {
   HeaderOperation_Operation,
 } from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
 import { durationOfMessage } from "../../attribute/well-known-time.ts";
-import type { DirectResponse } from "../../policy/result.ts";
 import { StatusCode } from "../../policy/status-code.ts";
 import type { HeaderChange } from "../../policy/verdict.ts";
-
-export interface CheckAnswer {
-  readonly code: StatusCode;
-  readonly message: string;
-  readonly direct: DirectResponse | undefined;
-  readonly requestHeaders: readonly HeaderChange[];
-  readonly responseHeaders: readonly HeaderChange[];
-}
+import type { MixerAnswer } from "../policy/mixer-seat.ts";
 
 /** For how long and how often an answer may be used again. */
 export interface Validity {
@@ -33,10 +25,19 @@ const operations: Readonly<Record<number, HeaderChange["operation"]>> = {
   [HeaderOperation_Operation.APPEND]: "append",
 };
 
+/** Metadata of answers of a mixer of ours. */
+const RULE_HEADER = "mesh-policy-rule";
+const RETRY_AFTER_HEADER = "mesh-retry-after-ms";
+
 /** Of a stranger's making, and used for every request of a kind. */
 const CHANGES_MAX = 100;
 
-export function answerOf({ status, routeDirective }: Precondition): CheckAnswer {
+/** `header`: of the metadata that came with it, where a mixer of ours tells more. */
+export function answerOf(
+  { status, routeDirective }: Precondition,
+  header: (name: string) => string | undefined = () => undefined,
+): MixerAnswer {
+  const waitMs = Number(header(RETRY_AFTER_HEADER) ?? 0);
   const directCode = routeDirective?.directResponseCode ?? 0;
   const changes = (list: NonNullable<typeof routeDirective>["requestHeaderOperations"] = []) =>
     list.slice(0, CHANGES_MAX).map(({ name, value, operation }) => ({
@@ -45,12 +46,15 @@ export function answerOf({ status, routeDirective }: Precondition): CheckAnswer 
       operation: operations[operation] ?? "replace",
     }));
   return {
+    at: "answered",
+    rule: header(RULE_HEADER) ?? "",
+    retryAfterMs: Number.isFinite(waitMs) ? Math.max(0, waitMs) : 0,
     code: statusCodeOf(status?.code ?? 0),
     message: status?.message ?? "",
     direct:
       directCode === 0
         ? undefined
-        : { code: directCode, body: routeDirective?.directResponseBody ?? "", headers: {} },
+        : { code: directCode, body: routeDirective?.directResponseBody ?? "" },
     requestHeaders: changes(routeDirective?.requestHeaderOperations),
     responseHeaders: changes(routeDirective?.responseHeaderOperations),
   };

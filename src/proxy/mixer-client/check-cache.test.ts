@@ -10,7 +10,7 @@ import { encodeReferences, type Reference, TrackedBag } from "../../attribute/re
 import { parseTimestamp } from "../../attribute/timestamp.ts";
 import type { Value } from "../../attribute/value.ts";
 import { Vocabulary } from "../../attribute/vocabulary.ts";
-import type { CheckAnswer } from "./check-answer.ts";
+import type { MixerAnswer } from "../policy/mixer-seat.ts";
 import { CheckCache } from "./check-cache.ts";
 import { shapeOf } from "./referenced-shape.ts";
 
@@ -46,9 +46,11 @@ const absent = (name: string, mapKey?: string): Reference => ({
   condition: "ABSENCE",
 });
 
-function answer(message: string): CheckAnswer {
+function answer(message: string): MixerAnswer {
   const headerless = { requestHeaders: [], responseHeaders: [] };
-  return { code: message === "" ? 0 : 7, message, direct: undefined, ...headerless };
+  const code = message === "" ? 0 : 7;
+  const facts = { at: "answered", rule: "", retryAfterMs: 0 } as const;
+  return { ...facts, code, message, direct: undefined, ...headerless };
 }
 
 const lasting = { durationMs: Infinity, useCount: -1, nowMs: 0 };

@@ -6,12 +6,13 @@
  * Entries belong to one generation of the configuration; with another, all are void.
  */
 import type { AttributeBag } from "../../attribute/bag.ts";
-import type { CheckAnswer, Validity } from "./check-answer.ts";
+import type { MixerAnswer } from "../policy/mixer-seat.ts";
+import type { Validity } from "./check-answer.ts";
 import { LruMap } from "./lru-map.ts";
 import type { ReferencedShape } from "./referenced-shape.ts";
 
 interface Entry {
-  readonly answer: CheckAnswer;
+  readonly answer: MixerAnswer;
   readonly expiresAtMs: number;
   /** Negative: without end. */
   usesLeft: number;
@@ -58,7 +59,7 @@ export class CheckCache {
   }
 
   /** Takes one of its uses. */
-  lookup(request: AttributeBag, nowMs: number): CheckAnswer | undefined {
+  lookup(request: AttributeBag, nowMs: number): MixerAnswer | undefined {
     for (const { shape, prefix } of this.#shapes) {
       const values = shape.keyOf(request);
       if (values === undefined) continue;
@@ -80,7 +81,7 @@ export class CheckCache {
   store(
     request: AttributeBag,
     shape: ReferencedShape | undefined,
-    answer: CheckAnswer,
+    answer: MixerAnswer,
     { durationMs, useCount, nowMs }: Validity & { readonly nowMs: number },
   ): boolean {
     if (!this.#isOn || shape === undefined || useCount === 0 || durationMs <= 0) return false;

@@ -6,7 +6,7 @@
  *                           else ─▶ one that all such requests share, until its first answer
  *                                   tells what it depends on, and so whose it is
  */
-import type { CheckResponse_QuotaResult as QuotaResult } from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
+import type { CheckResponse } from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
 import type { AttributeBag } from "../../attribute/bag.ts";
 import type { Vocabulary } from "../../attribute/vocabulary.ts";
 import { StatusCode } from "../../policy/status-code.ts";
@@ -20,6 +20,8 @@ import {
   type Taken,
 } from "./quota-prefetch.ts";
 import { type ReferencedShape, shapeOf } from "./referenced-shape.ts";
+
+type QuotaResult = CheckResponse["quotas"][string];
 
 export interface QuotaNeed {
   readonly quota: string;

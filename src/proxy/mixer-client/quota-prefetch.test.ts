@@ -15,9 +15,8 @@ class Bench {
   }
 
   take(amount = 1): string {
-    return this.prefetch.take(amount, this.nowMs, this.#fetch, (granted) =>
-      this.told.push(granted),
-    );
+    const onTaken = (granted: boolean | undefined) => this.told.push(granted);
+    return this.prefetch.take(amount, this.nowMs, this.#fetch, onTaken);
   }
 
   answer(grant: Grant | undefined): void {

@@ -1,7 +1,9 @@
 /** When reports are sent, and that a batch says what its entries said. */
 import { expect, test } from "bun:test";
-import type { ReportRequest } from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
-import { ReportRequest_RepeatedAttributesSemantics } from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
+import {
+  type ReportRequest,
+  ReportRequest_RepeatedAttributesSemantics as Semantics,
+} from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
 import { decodeAttributes } from "../../attribute/attribute-message.ts";
 import type { WireValue } from "../../attribute/bag.ts";
 import { globalWords } from "../../attribute/global-dictionary.ts";
@@ -66,9 +68,7 @@ test("entries stand alone and share their words", () => {
   for (const entry of entries) reports.add(entry);
   reports.flush();
   const [request] = sent;
-  expect(request?.repeatedAttributesSemantics).toBe(
-    ReportRequest_RepeatedAttributesSemantics.INDEPENDENT_ENCODING,
-  );
+  expect(request?.repeatedAttributesSemantics).toBe(Semantics.INDEPENDENT_ENCODING);
   expect(request?.defaultWords).toEqual(["/a", "my.attribute", "own", "/b"]);
   expect(request?.globalWordCount).toBe(222);
   const decoded = request?.attributes.map((message) => {

@@ -41,11 +41,26 @@ export interface MixerAsker {
   mixerFailed(reason: string): void;
 }
 
+/** Of a quota that only the mixer can answer for (QuotaAnswer.needsMixer). */
+export interface MixerQuota {
+  /** The short name of an instance. */
+  readonly quota: string;
+  readonly amount: number;
+}
+
 export interface MixerClient {
   /** What questions are about from now on; cached answers of an engine before it are void. */
   follow(engine: PolicyEngine, vocabulary: Vocabulary): void;
-  /** The bag is read before it returns, and not kept. */
-  check(bag: AttributeBag, scope: PolicyScope, asker: MixerAsker): MixerAnswer | MixerCall;
+  /**
+   * The bag is read before it returns, and not kept. RESOURCE_EXHAUSTED where it may not take all
+   * of `quotas`.
+   */
+  check(
+    bag: AttributeBag,
+    scope: PolicyScope,
+    asker: MixerAsker,
+    quotas?: readonly MixerQuota[],
+  ): MixerAnswer | MixerCall;
   /** The same; what does not fit into the next batch is dropped, and counted by the client. */
   report(bag: AttributeBag, scope: PolicyScope): void;
   /** What is batched is sent as far as it can be; askers are told nothing any more. */

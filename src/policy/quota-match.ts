@@ -1,6 +1,6 @@
 /**
- * QuotaSpecs, compiled: service and attributes of an exchange ─▶ which quotas it takes from, and how
- * much. Spec table: mixer 2.7.
+ * QuotaSpecs, compiled: service and attributes of an exchange ─▶ which quotas it takes from, and
+ * how much. Spec table: mixer 2.7.
  */
 import { type AttributeBag, carrierOf } from "../attribute/bag.ts";
 import { Fault } from "../attribute/fault.ts";

@@ -19,9 +19,12 @@ import { outputSuites } from "./mixer-adapters-output.ts";
 import { redisSuites } from "./mixer-adapters-redis.ts";
 import { adapterTableSuites } from "./mixer-adapters-tables.ts";
 import { cacheSuites } from "./mixer-caches.ts";
+import { dispatchSuites } from "./mixer-dispatch.ts";
 import { expressionSuites } from "./mixer-expressions.ts";
 import { functionSuites } from "./mixer-functions.ts";
 import { expressionParserSuites } from "./mixer-parser.ts";
+import { quotaSpecSuites } from "./mixer-quota-spec.ts";
+import { routingSuites } from "./mixer-routing.ts";
 import { wireSuites } from "./mixer-wire.ts";
 import { smugglingSuites } from "./smuggling.ts";
 import type { Suite } from "./suite.ts";
@@ -53,6 +56,9 @@ export const suites: readonly Suite[] = [
   ...cacheSuites,
   ...expressionParserSuites,
   ...functionSuites,
+  ...dispatchSuites,
+  ...routingSuites,
+  ...quotaSpecSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

@@ -13,7 +13,7 @@ import type { ProblemList, Subject } from "./resolve-problem.ts";
 type Kind = "handler" | "instance";
 
 /** Full names that a reference may stand for; the first that is there is meant. */
-export function fullNames(reference: string, kind: Kind, namespace: string): readonly string[] {
+export function fullNames(reference: string, kind: string, namespace: string): readonly string[] {
   const [name = "", other = "", ...more] = reference.split(".", 3);
   if (more.length > 0) return [reference];
   if (!reference.includes(".")) return [`${name}.${kind}.${namespace}`];

@@ -19,6 +19,8 @@ import { outputSuites } from "./mixer-adapters-output.ts";
 import { redisSuites } from "./mixer-adapters-redis.ts";
 import { adapterTableSuites } from "./mixer-adapters-tables.ts";
 import { cacheSuites } from "./mixer-caches.ts";
+import { configDocumentSuites } from "./mixer-config-documents.ts";
+import { configSnapshotSuites } from "./mixer-config-snapshot.ts";
 import { dispatchSuites } from "./mixer-dispatch.ts";
 import { expressionSuites } from "./mixer-expressions.ts";
 import { functionSuites } from "./mixer-functions.ts";
@@ -59,6 +61,8 @@ export const suites: readonly Suite[] = [
   ...dispatchSuites,
   ...routingSuites,
   ...quotaSpecSuites,
+  ...configDocumentSuites,
+  ...configSnapshotSuites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

@@ -24,6 +24,7 @@ import { configSnapshotSuites } from "./mixer-config-snapshot.ts";
 import { dispatchSuites } from "./mixer-dispatch.ts";
 import { expressionSuites } from "./mixer-expressions.ts";
 import { functionSuites } from "./mixer-functions.ts";
+import { list01Suites } from "./mixer-lists-01.ts";
 import { expressionParserSuites } from "./mixer-parser.ts";
 import { quotaSpecSuites } from "./mixer-quota-spec.ts";
 import { routingSuites } from "./mixer-routing.ts";
@@ -63,6 +64,7 @@ export const suites: readonly Suite[] = [
   ...quotaSpecSuites,
   ...configDocumentSuites,
   ...configSnapshotSuites,
+  ...list01Suites,
 ];
 
 /** First matching prefix: what the file is about, where nothing here reads it yet. */

@@ -106,12 +106,16 @@ function quotedHint(words: string): string {
   return `write '"${words}"' if it is a text`;
 }
 
-/** Of what stands `offset` code units after the beginning of a text, whose lines are a block. */
+/**
+ * Of what stands `offset` code units after the beginning of a text, whose lines are a block and
+ * whose position is that of its first line that is not blank.
+ */
 export function positionWithin({ source, at }: ExpressionText, offset: number): Position {
   if (at.line === 0 || at.column === 0) return at;
-  const before = source.slice(0, offset);
+  const [blank] = /^\n*/.exec(source)!;
+  const before = source.slice(blank.length, offset);
   const start = before.lastIndexOf("\n") + 1;
-  if (start === 0) return { ...at, column: at.column + offset };
+  if (start === 0) return { ...at, column: at.column + before.length };
   const lines = before.split("\n").length - 1;
-  return { ...at, line: at.line + lines, column: at.column + offset - start };
+  return { ...at, line: at.line + lines, column: at.column + before.length - start };
 }

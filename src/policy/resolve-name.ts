@@ -49,19 +49,24 @@ export class NameTable<T> {
       const found = this.#byName.get(name);
       if (found !== undefined) return found;
     }
-    this.#tell(reference, rule, path, this.#suggestion(reference.name, names));
+    this.#tell(reference, { rule, path }, this.#suggestion(reference.name, names));
     return undefined;
   }
 
   /** Of what was found, and turned out to be broken later. */
   tellBroken(reference: Reference, rule: Subject, path: string): void {
-    this.#tell(reference, rule, path, broken);
+    this.#tell(reference, { rule, path }, broken);
   }
 
-  #tell({ name, at }: Reference, rule: Subject, path: string, suggestion?: string): void {
+  #tell(
+    { name, at }: Reference,
+    { rule, path }: { readonly rule: Subject; readonly path: string },
+    suggestion: string | undefined,
+  ): void {
     const title = this.#kind === "handler" ? "Handler" : "Instance";
     const message = `${title} not found: ${this.#kind}='${name}'`;
-    this.#problems.error(rule, path, { at, message, suggestion });
+    const about = suggestion === broken ? "consequence" : "reference";
+    this.#problems.error(rule, path, { at, message, suggestion, about });
   }
 
   #suggestion(reference: string, names: readonly string[]): string | undefined {

@@ -9,7 +9,14 @@ import type { Declared } from "../model/policy-set.ts";
 export interface PolicyProblem extends Problem {
   /** "name.kind.namespace" of the object that it stands in. */
   readonly object: string;
+  readonly about: ProblemSubject;
 }
+
+/**
+ * What is wrong: the object itself; a name in it that nothing here has; or only that something else
+ * is wrong, which is told elsewhere.
+ */
+export type ProblemSubject = "itself" | "reference" | "consequence";
 
 /** An object while it is judged: its full name, and where it stands. */
 export interface Subject {
@@ -67,7 +74,7 @@ export class ProblemList {
 
   #add(severity: Problem["severity"], subject: Subject, path: string, wrong: Wrong): void {
     if (this.#problems.length >= problemsMax) return;
-    const { at = subject.origin, message, suggestion } = wrong;
+    const { at = subject.origin, message, suggestion, about = "itself" } = wrong;
     this.#problems.push({
       severity,
       position: at,
@@ -75,6 +82,7 @@ export class ProblemList {
       message: message.length > messageMax ? `${message.slice(0, messageMax)}…` : message,
       ...(suggestion === undefined ? {} : { suggestion }),
       object: subject.name,
+      about,
     });
   }
 }
@@ -84,6 +92,7 @@ interface Wrong {
   readonly at?: Position | undefined;
   readonly message: string;
   readonly suggestion?: string | undefined;
+  readonly about?: ProblemSubject;
 }
 
 /** The order of code units, the same everywhere. */

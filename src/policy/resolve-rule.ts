@@ -110,7 +110,11 @@ class ActionFollower {
       } else instances.set(instance.name, instance);
     }
     if (instances.size === 0) {
-      this.#error(`${path}.instances`, action.at, "No valid instances found");
+      this.#context.problems.error(this.#subject, `${path}.instances`, {
+        at: action.at,
+        message: "No valid instances found",
+        about: action.instances.length === 0 ? "itself" : "consequence",
+      });
       return undefined;
     }
     const followed = { action, path, handler, instances: [...instances.values()] };
@@ -174,7 +178,9 @@ export function finishRule(
   const responseHeaders = headers.resolve(spec.responseHeaders, "spec.responseHeaderOperations");
   const sampling = resolveSampling(spec.sampling, subject, context);
   if (usable.length + requestHeaders.length + responseHeaders.length === 0) {
-    context.problems.error(subject, "spec", { message: "No valid actions found in rule" });
+    const written = [spec.actions, spec.requestHeaders, spec.responseHeaders].flat();
+    const about = written.length === 0 ? "itself" : "consequence";
+    context.problems.error(subject, "spec", { message: "No valid actions found in rule", about });
     return undefined;
   }
   if (match === false) return undefined;

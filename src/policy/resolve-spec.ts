@@ -19,8 +19,8 @@ export function resolveSpecs(
 ): Pick<ResolvedPolicy, "quotaSpecs" | "httpApiSpecs"> {
   const { vocabulary, problems } = context;
   const judge = new SpecJudge(vocabulary, quotasOf(rules), problems);
-  const ofQuotas = new SpecBinder<QuotaSpec>("quotaspec", "spec.quotaSpecs", problems);
-  const ofApis = new SpecBinder<HttpApiSpec>("httpapispec", "spec.apiSpecs", problems);
+  const ofQuotas = new SpecBinder<QuotaSpec>("QuotaSpec", "spec.quotaSpecs", problems);
+  const ofApis = new SpecBinder<HttpApiSpec>("HTTPAPISpec", "spec.apiSpecs", problems);
   for (const [{ spec }, subject] of ofQuotas.declare(set.quotaSpecs)) judge.quotas(spec, subject);
   for (const [{ spec }, subject] of ofApis.declare(set.httpApiSpecs)) judge.api(spec, subject);
   return {
@@ -70,7 +70,7 @@ class SpecBinder<Spec> {
 
   /** Sorted by name. A spec that is bound to no service is none. */
   bind(bindings: readonly Declared<SpecBinding>[]): readonly BoundSpec<Spec>[] {
-    const kind = `${this.#kind}binding`;
+    const kind = `${this.#kind}Binding`;
     for (const [{ spec }, subject] of withoutDuplicates(
       bindings,
       (one) => subjectOf(one, kind),
@@ -100,7 +100,7 @@ class SpecBinder<Spec> {
     if (found !== undefined) return found;
     const message = `${this.#kind} '${name}.${where}' not found`;
     const suggestion = this.#problems.didYouMean(name, this.#shortNames);
-    this.#problems.error(binding, path, { at, message, suggestion });
+    this.#problems.error(binding, path, { at, message, suggestion, about: "reference" });
     return undefined;
   }
 }
@@ -126,6 +126,7 @@ class SpecJudge {
           this.#problems.warn(subject, `spec.rules[${i}].quotas[${j}].quota`, {
             message: `no rule has a quota '${quota}': what is asked of it is granted`,
             suggestion: this.#problems.didYouMean(quota, this.#quotas.values()),
+            about: "reference",
           });
     }
   }

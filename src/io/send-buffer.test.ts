@@ -143,6 +143,26 @@ test("ten thousand connections with a little to send do not cost a block each", 
   expect(Bun.hash(new Uint8Array(kernels[0]!.taken))).toBe(Bun.hash(text));
 });
 
+test("small blocks are used again, and a quarter of what is kept is theirs", () => {
+  const pool = new SendPool(limits, 64 * 1024);
+  const hold = (count: number): SendBuffer[] =>
+    Array.from({ length: count }, () => {
+      const buffer = new SendBuffer(pool);
+      buffer.write(new Kernel(), Buffer.from("little"), 0, 6);
+      return buffer;
+    });
+  for (const buffer of hold(10)) buffer.clear();
+  expect(pool.spareBytes).toBe(4 * 4_096);
+  const kernel = new Kernel();
+  const again = new SendBuffer(pool);
+  again.write(kernel, Buffer.from("other"), 1, 4);
+  expect(pool.spareBytes).toBe(3 * 4_096);
+  kernel.room = Number.POSITIVE_INFINITY;
+  again.flush(kernel);
+  expect(Buffer.from(kernel.taken).toString()).toBe("ther");
+  expect(pool.spareBytes).toBe(4 * 4_096);
+});
+
 test("any mixture of writes and partial drains gives the same bytes in order", () => {
   const seed = 71;
   const random = seededRandom(seed);

@@ -8,6 +8,7 @@
  * Nothing is allocated until a write is short; blocks come from a pool shared by all connections,
  * and what the pool does not keep is freed at once: the collector would be late for it in a flood.
  */
+import { copyRange } from "../core/copy-range.ts";
 import { Held, type HeldBytes, type Holder } from "./held-bytes.ts";
 import type { TcpSocket } from "./socket.ts";
 import { freeSpent } from "./spent-bytes.ts";
@@ -36,48 +37,65 @@ interface Block {
   next: Block | undefined;
 }
 
+/** Blocks of one length that nobody uses. */
+class Spares {
+  readonly #max: number;
+  #first: Block | undefined;
+  count = 0;
+
+  constructor(max: number) {
+    this.#max = Math.floor(max);
+  }
+
+  take(): Block | undefined {
+    const block = this.#first;
+    if (block === undefined) return undefined;
+    this.#first = block.next;
+    this.count--;
+    block.next = undefined;
+    return block;
+  }
+
+  give(block: Block): void {
+    if (this.count === this.#max) return freeSpent(block.bytes);
+    block.from = 0;
+    block.to = 0;
+    block.next = this.#first;
+    this.#first = block;
+    this.count++;
+  }
+}
+
 /** The limits, and the blocks that connections take in turn. One for each thread and purpose. */
 export class SendPool {
   readonly limits: SendLimits;
   /** Where the blocks in use are counted; undefined: nowhere. */
   readonly held: HeldBytes | undefined;
-  readonly #sparesMax: number;
-  #spare: Block | undefined;
-  #spares = 0;
+  readonly #blocks: Spares;
+  /** Streams whose windows are full need one each, and come and go by the hundred in a turn. */
+  readonly #smallBlocks: Spares;
 
-  /** Keeps up to `spareBytesMax` for reuse; 4 MiB unless told. */
+  /** Keeps up to `spareBytesMax` for reuse, a quarter of it small; 4 MiB unless told. */
   constructor(limits: SendLimits, spareBytesMax = 4 << 20, held?: HeldBytes) {
     this.limits = limits;
     this.held = held;
-    this.#sparesMax = Math.floor(spareBytesMax / BLOCK_BYTES);
+    this.#blocks = new Spares((spareBytesMax * 0.75) / BLOCK_BYTES);
+    this.#smallBlocks = new Spares((spareBytesMax * 0.25) / SMALL_BLOCK_BYTES);
   }
 
   get spareBytes(): number {
-    return this.#spares * BLOCK_BYTES;
+    return this.#blocks.count * BLOCK_BYTES + this.#smallBlocks.count * SMALL_BLOCK_BYTES;
   }
 
   take(isSmall: boolean): Block {
-    const block = this.#spare;
-    if (block === undefined || isSmall) {
-      const bytes = new Uint8Array(isSmall ? SMALL_BLOCK_BYTES : BLOCK_BYTES);
-      return { bytes, from: 0, to: 0, next: undefined };
-    }
-    this.#spare = block.next;
-    this.#spares--;
-    block.next = undefined;
-    return block;
+    const spare = isSmall ? this.#smallBlocks.take() : this.#blocks.take();
+    if (spare !== undefined) return spare;
+    const bytes = new Uint8Array(isSmall ? SMALL_BLOCK_BYTES : BLOCK_BYTES);
+    return { bytes, from: 0, to: 0, next: undefined };
   }
 
   giveBack(block: Block): void {
-    if (this.#spares === this.#sparesMax || block.bytes.length !== BLOCK_BYTES) {
-      freeSpent(block.bytes);
-      return;
-    }
-    block.from = 0;
-    block.to = 0;
-    block.next = this.#spare;
-    this.#spare = block;
-    this.#spares++;
+    (block.bytes.length === BLOCK_BYTES ? this.#blocks : this.#smallBlocks).give(block);
   }
 }
 
@@ -179,7 +197,7 @@ export class SendBuffer {
       let block = this.#last;
       if (block === undefined || block.to === block.bytes.length) block = this.#append(end - at);
       const n = Math.min(end - at, block.bytes.length - block.to);
-      block.bytes.set(bytes.subarray(at, at + n), block.to);
+      copyRange.call(bytes, block.bytes, block.to, at, at + n);
       block.to += n;
       at += n;
     }

@@ -23,7 +23,7 @@ export function endCall(ex: Exchange, call: Call, failure: Failure): boolean {
   const reply = { failure, status: failure.http, reason: failure.reason, detail };
   const lines = Buffer.from(statusLines(reply), "latin1");
   env.output.begin(0);
-  writeEnd(ex, lines, lines.length);
+  writeEnd(ex, lines, 0, lines.length);
   env.output.flush(downstream);
   call.takeReply(failure.grpc);
   ex.phase = Phase.done;

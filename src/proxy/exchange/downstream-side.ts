@@ -101,8 +101,11 @@ export abstract class DownstreamSide extends SocketSide {
   /** A head was written to the stream: it leaves at the end of the turn. */
   touch(): void {}
 
-  /** FIN, or END_STREAM, once everything is sent; `trailers`: whole lines, for a stream. */
-  endResponse(_trailers: Uint8Array | undefined): void {
+  /**
+   * FIN, or END_STREAM, once everything is sent; for a stream with trailers[from, to) before it:
+   * whole lines, which never change.
+   */
+  endResponse(_trailers: Uint8Array, _from: number, _to: number): void {
     this.shutdown();
   }
 

@@ -35,19 +35,19 @@ function passContent(ex: Exchange, bytes: Uint8Array, from: number, to: number):
   else output.stage(downstream, bytes, from, to);
 }
 
-/** The end of the content; `trailers`: whole lines. */
-export function writeEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
+/** The end of the content; trailers[from, to): whole lines, which never change. */
+export function writeEnd(ex: Exchange, trailers: Uint8Array, from: number, to: number): void {
   const { call } = ex;
-  if (call !== undefined && length > 0) {
-    if (call.answered) takeStatus(ex, call, statusIn(trailers, length));
+  if (call !== undefined && to > from) {
+    if (call.answered) takeStatus(ex, call, statusIn(trailers, from, to));
     if (call.web?.translates === true) {
-      const frame = call.web.trailerFrame(trailers, length);
+      const frame = call.web.trailerFrame(trailers.subarray(from, to), to - from);
       ex.responseBytes += frame.length;
       passContent(ex, frame, 0, frame.length);
-      return passEnd(ex, NO_BYTES, 0);
+      return passEnd(ex, NO_BYTES, 0, 0);
     }
   }
-  passEnd(ex, trailers, length);
+  passEnd(ex, trailers, from, to);
 }
 
 function takeStatus(ex: Exchange, call: Call, status: number): void {
@@ -56,17 +56,16 @@ function takeStatus(ex: Exchange, call: Call, status: number): void {
   if (isNews && call.endedInTime) ex.cluster?.ended(ex.endpoint!, outcomeOfCode(status));
 }
 
-function passEnd(ex: Exchange, trailers: Uint8Array, length: number): void {
+function passEnd(ex: Exchange, trailers: Uint8Array, from: number, to: number): void {
   const { output } = ex.env;
   const downstream = ex.downstream!;
-  if (downstream.stream !== undefined)
-    return downstream.endResponse(length === 0 ? undefined : trailers.slice(0, length));
+  if (downstream.stream !== undefined) return downstream.endResponse(trailers, from, to);
   if (ex.responseForm === Form.raw) return;
   if (ex.responseForm === Form.chunks) {
-    if (length === 0) return output.stage(downstream, lastChunk, 0, lastChunk.length);
+    if (from === to) return output.stage(downstream, lastChunk, 0, lastChunk.length);
     output.stage(downstream, lastChunkStart, 0, lastChunkStart.length);
   }
-  if (length > 0) output.stage(downstream, trailers, 0, length);
+  if (to > from) output.stage(downstream, trailers, from, to);
   output.stage(downstream, chunkEnd, 0, 2);
 }
 

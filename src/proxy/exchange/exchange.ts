@@ -289,6 +289,6 @@ export abstract class Exchange implements UpstreamStreamUser {
   abstract upstreamInterim(head: MessageHead): void;
   abstract upstreamHead(head: MessageHead, ended: boolean): void;
   abstract upstreamContent(bytes: Uint8Array, from: number, to: number): void;
-  abstract upstreamComplete(trailers: Uint8Array | undefined): void;
+  abstract upstreamComplete(trailers: Uint8Array, from: number, to: number): void;
   abstract upstreamReset(failure: Failure): void;
 }

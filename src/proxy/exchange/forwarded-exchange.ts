@@ -179,9 +179,9 @@ export class ForwardedExchange extends Exchange {
     takeStreamContent(this, bytes, from, to);
   }
 
-  override upstreamComplete(trailers: Uint8Array | undefined): void {
+  override upstreamComplete(trailers: Uint8Array, from: number, to: number): void {
     this.env.tick();
-    endStreamResponse(this, trailers);
+    endStreamResponse(this, trailers, from, to);
   }
 
   override upstreamReset(failure: Failure): void {

@@ -139,7 +139,7 @@ function sendBlock(ex: Exchange, { status, lines, body }: Reply): void {
   blocks.end(!hasBody);
   downstream.touch();
   if (hasBody) downstream.send(body, 0, body.length);
-  downstream.endResponse(undefined);
+  downstream.endResponse(NO_BYTES, 0, 0);
 }
 
 /** The rest of the request is here already, or there is none. */

@@ -6,8 +6,6 @@ import { finishAnswered } from "./finish.ts";
 import { acceptHead, flushResponse, takeInterim } from "./response.ts";
 import { beginTunnel, tunnelUpstreamEnded } from "./tunnel.ts";
 
-const NO_BYTES = new Uint8Array(0);
-
 export function takeStreamInterim(ex: Exchange, _head: MessageHead): void {
   ex.env.output.begin(0);
   ex.progressMs = ex.env.nowMs;
@@ -40,12 +38,17 @@ export function takeStreamContent(ex: Exchange, bytes: Uint8Array, from: number,
   flushResponse(ex);
 }
 
-/** END_STREAM; `trailers`: whole lines. */
-export function endStreamResponse(ex: Exchange, trailers: Uint8Array | undefined): void {
+/** END_STREAM; trailers[from, to): whole lines, which never change. */
+export function endStreamResponse(
+  ex: Exchange,
+  trailers: Uint8Array,
+  from: number,
+  to: number,
+): void {
   if (ex.phase === Phase.tunnel) return tunnelUpstreamEnded(ex);
   const { output } = ex.env;
   output.begin(0);
-  writeEnd(ex, trailers ?? NO_BYTES, trailers?.length ?? 0);
+  writeEnd(ex, trailers, from, to);
   output.flush(ex.downstream!);
   ex.phase = Phase.done;
   finishAnswered(ex);

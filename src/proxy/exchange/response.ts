@@ -70,7 +70,7 @@ export function endResponse(ex: Exchange): void {
   const { env } = ex;
   if (ex.phase === Phase.body && ex.responseFraming === Framing.untilClose) {
     env.output.begin(0);
-    writeEnd(ex, NO_BYTES, 0);
+    writeEnd(ex, NO_BYTES, 0, 0);
     env.output.flush(ex.downstream!);
     ex.phase = Phase.done;
     ex.upstreamKeepsAlive = false;
@@ -256,7 +256,8 @@ function takeChunks(ex: Exchange, bytes: Uint8Array, at: number, to: number): nu
         writeContent(ex, bytes, chunks.dataStart, chunks.dataEnd);
         break;
       case ChunkEvent.end:
-        writeEnd(ex, chunks.trailers, chunks.trailersLength);
+        // The decoder uses its array again; a stream may have to hold them until content has left.
+        writeEnd(ex, chunks.trailers.slice(0, chunks.trailersLength), 0, chunks.trailersLength);
         ex.phase = Phase.done;
         return next;
       case ChunkEvent.failed:

@@ -33,7 +33,8 @@ describe("grpc-status", () => {
   ];
   for (const [lines, status] of rows)
     test(`${JSON.stringify(lines)} says ${status}`, () => {
-      expect(statusIn(Buffer.from(`${lines}rest`), lines.length)).toBe(status);
+      const bytes = Buffer.from(`grpc-status: 1\r\n${lines}rest`);
+      expect(statusIn(bytes, 16, 16 + lines.length)).toBe(status);
       expect(statusOf(headOf(lines))).toBe(status);
     });
 });

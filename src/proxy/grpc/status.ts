@@ -34,11 +34,11 @@ export function statusOf(head: MessageHead): number {
   return codeOf(head.bytes, head.valueStart[field]!, head.valueEnd[field]!);
 }
 
-/** Of trailers: lines[0, length), whole, each with its CRLF. */
-export function statusIn(lines: Uint8Array, length: number): number {
-  for (let at = 0; at < length; ) {
+/** Of trailers: lines[from, to), whole, each with its CRLF. */
+export function statusIn(lines: Uint8Array, from: number, to: number): number {
+  for (let at = from; at < to; ) {
     let end = at;
-    while (end < length && lines[end] !== Ascii.lf) end++;
+    while (end < to && lines[end] !== Ascii.lf) end++;
     let colon = at;
     while (colon < end && lines[colon] !== Ascii.colon) colon++;
     if (colon < end && fieldIdOf(lines, at, colon) === FieldId.grpcStatus)

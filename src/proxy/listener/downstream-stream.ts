@@ -19,6 +19,8 @@ import { StreamSocket } from "../transport/stream-socket.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
 import type { DownstreamOwner } from "./downstream-owner.ts";
 
+const NO_BYTES = new Uint8Array(0);
+
 /** The connection that a stream came on. */
 export interface StreamsConnection extends Http2Connection {
   readonly names: ConnectionNames;
@@ -158,10 +160,14 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     this.#connection.touch();
   }
 
-  override endResponse(trailers: Uint8Array | undefined): void {
+  override endResponse(trailers: Uint8Array, from: number, to: number): void {
     if (this.#responseEnded) return;
     this.#responseEnded = true;
-    this.#socket.trailers = trailers;
+    if (to > from && this.waiting === 0) {
+      this.#stream.trailers(trailers, from, to);
+      return this.#connection.touch();
+    }
+    if (to > from) this.#socket.trailers = trailers.subarray(from, to);
     this.shutdown();
   }
 
@@ -181,7 +187,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     if (this.socket === undefined) return;
     this.#drop();
     if (after === After.abort) return this.#breakOff();
-    this.endResponse(undefined);
+    this.endResponse(NO_BYTES, 0, 0);
     if (this.waiting === 0) this.#release();
     else this.env.timers.armAt(this, this.env.nowMs + this.env.limits.stallTimeoutMs);
   }

@@ -15,6 +15,8 @@ import type { StreamUser } from "../transport/stream-user.ts";
 import type { UpstreamUser } from "./connection.ts";
 import { UpstreamSide } from "./upstream-side.ts";
 
+const NO_BYTES = new Uint8Array(0);
+
 /** A user that takes its answer as messages, not as the bytes of a connection. */
 export interface UpstreamStreamUser extends UpstreamUser {
   upstreamInterim(head: MessageHead): void;
@@ -22,8 +24,8 @@ export interface UpstreamStreamUser extends UpstreamUser {
   upstreamHead(head: MessageHead, ended: boolean): void;
   /** bytes[from, to) hold good during the call only. */
   upstreamContent(bytes: Uint8Array, from: number, to: number): void;
-  /** The message is whole; `trailers`: whole lines. */
-  upstreamComplete(trailers: Uint8Array | undefined): void;
+  /** The message is whole; trailers[from, to): whole lines, which never change; may be none. */
+  upstreamComplete(trailers: Uint8Array, from: number, to: number): void;
   /** The stream is over, early; the user has it no more. */
   upstreamReset(failure: Failure): void;
 }
@@ -50,7 +52,10 @@ export class UpstreamStream extends UpstreamSide implements StreamUser, SessionW
   #connection: SessionConnection | undefined = undefined;
   #socket: StreamSocket<undefined> | undefined = undefined;
   #giveUp: ((waiter: SessionWaiter) => void) | undefined;
-  #trailers: Uint8Array | undefined = undefined;
+  /** Lines, the arena's. */
+  #trailers: Uint8Array = NO_BYTES;
+  #trailersFrom = 0;
+  #trailersTo = 0;
   /** Arrived while paused: the peer may not send as much again before resume. */
   #unconsumed = 0;
   /** What waits to be sent holds up the end. */
@@ -169,11 +174,13 @@ export class UpstreamStream extends UpstreamSide implements StreamUser, SessionW
   }
 
   trailersArrived(lines: Uint8Array, from: number, to: number): void {
-    if (to > from) this.#trailers = lines.subarray(from, to);
+    this.#trailers = lines;
+    this.#trailersFrom = from;
+    this.#trailersTo = to;
   }
 
   messageEnded(): void {
-    this.#user?.upstreamComplete(this.#trailers);
+    this.#user?.upstreamComplete(this.#trailers, this.#trailersFrom, this.#trailersTo);
   }
 
   streamReset(failure: Failure): void {

@@ -1,8 +1,10 @@
 /**
  * The streams of a session by identifier, and how those that are over came to their end.
  *
- * Identifiers only grow, two at a time: a table of open addressing finds a stream with one look,
- * and the last few hundred that are gone are remembered where their identifier says.
+ * Identifiers only grow, two at a time: a stream lies where its identifier says, in a table twice
+ * as long as there are streams, and the last few hundred that are gone are remembered so. Who finds
+ * its slot taken, by a stream that has lived through a whole turn of the table or because the peer
+ * leaves identifiers out, lies apart: no stream is ever in the way of the others.
  */
 import type { Stream } from "./stream.ts";
 
@@ -19,17 +21,14 @@ export class StreamTable<U> {
   /** Identifiers of what is in the slots, so that streams need not be looked at; 0: nothing. */
   #ids = new Int32Array(firstSlots);
   #mask = firstSlots - 1;
+  readonly #apart = new Map<number, Stream<U>>();
   readonly #endedId: Int32Array = new Int32Array(remembered);
   readonly #ending: Uint8Array = new Uint8Array(remembered);
 
   find(id: number): Stream<U> | undefined {
-    const ids = this.#ids;
-    let at = (id >> 1) & this.#mask;
-    for (;;) {
-      if (ids[at] === id) return this.#slots[at];
-      if (ids[at] === 0) return undefined;
-      at = (at + 1) & this.#mask;
-    }
+    const at = (id >> 1) & this.#mask;
+    if (this.#ids[at] === id) return this.#slots[at];
+    return this.#apart.size === 0 ? undefined : this.#apart.get(id);
   }
 
   add(stream: Stream<U>): void {
@@ -37,34 +36,25 @@ export class StreamTable<U> {
     this.#put(stream);
   }
 
-  /** Streams behind it move up, so that no gap hides them. */
   remove(id: number): void {
-    const ids = this.#ids;
-    const slots = this.#slots;
-    const mask = this.#mask;
-    let gap = (id >> 1) & mask;
-    while (ids[gap] !== 0 && ids[gap] !== id) gap = (gap + 1) & mask;
-    if (ids[gap] === 0) return;
-    this.count--;
-    for (let at = (gap + 1) & mask; ids[at] !== 0; at = (at + 1) & mask) {
-      const home = (ids[at]! >> 1) & mask;
-      if (((at - home) & mask) < ((at - gap) & mask)) continue;
-      slots[gap] = slots[at];
-      ids[gap] = ids[at]!;
-      gap = at;
-    }
-    slots[gap] = undefined;
-    ids[gap] = 0;
+    const at = (id >> 1) & this.#mask;
+    if (this.#ids[at] === id) {
+      this.#slots[at] = undefined;
+      this.#ids[at] = 0;
+      this.count--;
+    } else if (this.#apart.delete(id)) this.count--;
   }
 
   /** All that are there, as an array of its own. */
   all(): Stream<U>[] {
-    return this.#slots.filter((stream) => stream !== undefined);
+    const streams = this.#slots.filter((stream) => stream !== undefined);
+    return this.#apart.size === 0 ? streams : [...streams, ...this.#apart.values()];
   }
 
   /** Calls for each; the table must not change meanwhile. */
   each(visit: (stream: Stream<U>) => void): void {
     for (const stream of this.#slots) if (stream !== undefined) visit(stream);
+    for (const stream of this.#apart.values()) visit(stream);
   }
 
   /** Remembers how the stream ended. */
@@ -80,14 +70,16 @@ export class StreamTable<U> {
   }
 
   #put(stream: Stream<U>): void {
-    let at = (stream.id >> 1) & this.#mask;
-    while (this.#ids[at] !== 0) at = (at + 1) & this.#mask;
-    this.#slots[at] = stream;
-    this.#ids[at] = stream.id;
+    const at = (stream.id >> 1) & this.#mask;
+    if (this.#ids[at] === 0) {
+      this.#slots[at] = stream;
+      this.#ids[at] = stream.id;
+    } else this.#apart.set(stream.id, stream);
   }
 
   #grow(): void {
     const streams = this.all();
+    this.#apart.clear();
     this.#slots = new Array<Stream<U> | undefined>(this.#slots.length * 2).fill(undefined);
     this.#ids = new Int32Array(this.#slots.length);
     this.#mask = this.#slots.length - 1;

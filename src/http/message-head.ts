@@ -137,6 +137,8 @@ export class MessageHead {
   runCount = 0;
   runBytes: Uint8Array | undefined = undefined;
   runStart = 0;
+  /** So is the request line with its Host: one number for the same octets; 0: they are new. */
+  lineId = 0;
 
   constructor(limits: HeadLimits = defaultHeadLimits) {
     this.limits = limits;

@@ -203,6 +203,7 @@ function hidesDots(bytes: Uint8Array, from: number, to: number): boolean {
  * stands before it moves up, so that the head can be scanned again and reads the same.
  */
 function replacePath(head: MessageHead, path: Uint8Array, length: number): void {
+  head.lineId = 0;
   const { bytes, start, pathStart, pathEnd } = head;
   const by = pathEnd - pathStart - length;
   for (let i = 0; i < length; i++) bytes[pathEnd - length + i] = path[i]!;

@@ -92,7 +92,7 @@ export class FieldBlock {
         this.#pending = false;
         this.#listBytes = line.listBytes;
         this.beginHead();
-        line.take(this.fields, hpack);
+        line.take(this.fields, hpack, this.arena);
         return true;
       }
     } else line.missed();

@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { type Random, seededRandom } from "../core/random.ts";
 import { fieldIdOf } from "../http/field-id.ts";
 import { defaultHeadLimits, MessageHead } from "../http/message-head.ts";
+import { PathNormalizer, type PathRules, PathVerdict } from "../http/path-normalization.ts";
 import { scanRequestHead } from "../http1/request-head.ts";
 import { headDifference } from "../testing/head-equivalence.ts";
 import { octets } from "../testing/http1-stream.ts";
@@ -22,7 +23,14 @@ import { RequestSection } from "./request-section.ts";
 
 type Field = readonly [name: string, value: string];
 const methods = ["GET", "POST", "PUT"];
-const paths = ["/", "/a?b=1", "/answer"];
+/** The last is changed in its place when it is normalised. */
+const paths = ["/", "/a?b=1", "/answer", "/a/../b"];
+const rules: PathRules = {
+  normalizes: true,
+  mergesSlashes: false,
+  escapedSlashes: "KEEP_UNCHANGED",
+};
+const normalizer = new PathNormalizer(8_192);
 const pool: readonly Field[] = [
   ["accept", "*/*"],
   ["user-agent", "one/1.0"],
@@ -126,19 +134,34 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])("heads that repeat, seed %d", (seed) => 
       if (random() < 0.2 && head.fieldCount > 2) head.dropped[1 + Math.floor(random() * 2)] = 1;
       const dropped = head.dropped.slice(0, head.fieldCount);
       const wanted = asked.fields.slice(4).filter((_, at) => dropped[at + 1] === 0);
+      const [method, , [, path]] = asked.fields as [Field, Field, Field];
+      const normalizes = random() < 0.5;
+      if (normalizes && normalizer.normalize(head, rules) === PathVerdict.changed)
+        expect(head.lineId).toBe(0);
+      const target = random() < 0.1 ? "/other" : undefined;
+      const authority = random() < 0.1 ? "other:1" : undefined;
+      if (random() < 0.1) head.acceptsTrailers = !head.acceptsTrailers;
       const te: Field[] = head.acceptsTrailers ? [["te", "trailers"]] : [];
-      expect(written(head).sort()).toEqual(
-        [...wanted, ...te].map(([name, value]) => `${name}: ${value}`).sort(),
+      const line: Field[] = [
+        method,
+        [":scheme", "http"],
+        [":path", target ?? (normalizes ? path.replace("/a/../b", "/b") : path)],
+        [":authority", authority ?? "svc:80"],
+      ];
+      expect(written(head, target, authority).sort()).toEqual(
+        [...line, ...wanted, ...te].map(([name, value]) => `${name}: ${value}`).sort(),
       );
     }
   });
 
-  function written(head: MessageHead): string[] {
+  function written(head: MessageHead, target?: string, authority?: string): string[] {
     const { out } = client.session;
     out.taken(out.length);
     const stream = client.session.open("test")!;
     writer.begin(stream);
-    writer.request(head, undefined, undefined);
+    const bytesOf = (one?: string): Uint8Array | undefined =>
+      one === undefined ? undefined : octets(one);
+    writer.request(head, bytesOf(target), bytesOf(authority));
     writer.fields(head);
     writer.end(true);
     const bytes = out.bytes.slice(out.start + 9, out.end);
@@ -151,10 +174,8 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])("heads that repeat, seed %d", (seed) => 
     far.begin(bytes, 0, bytes.length);
     while (far.nextIn() === 0) {
       const { hpack } = far;
-      if (hpack.kind < 128) {
-        const text = Buffer.from(hpack.out.subarray(hpack.at, hpack.valueEnd)).toString("latin1");
-        lines.push(text.replace(":  ", ": "));
-      }
+      const text = Buffer.from(hpack.out.subarray(hpack.at, hpack.valueEnd)).toString("latin1");
+      lines.push(text.replace(":  ", ": "));
     }
     return lines;
   }
@@ -170,10 +191,10 @@ describe("a head that begins like the one before", () => {
   /** GET http / with the authority "a", one octet each but for the authority. */
   const plain = "82 86 84 01 01 61";
 
-  function reader(listBytesMax = 60 * 1024, fieldsMax = 100) {
+  function reader(listBytesMax = 60 * 1024, fieldsMax = 100, arena = new HeadArena()) {
     const known = new KnownLine();
     const head = new MessageHead({ ...defaultHeadLimits, fieldsMax });
-    const block = new FieldBlock(head, new HeadArena(), listBytesMax, known);
+    const block = new FieldBlock(head, arena, listBytesMax, known);
     const section = new RequestSection(block, true, known);
     const read = (bytes: Uint8Array): string => {
       const fault = section.decode(bytes, 0, bytes.length, true);
@@ -230,25 +251,56 @@ describe("a head that begins like the one before", () => {
     expect(read(websocket)).toBe(Unserved.tooManyFields.detail);
   });
 
-  test("says nothing of another head in the same memory", () => {
-    const { read, head } = reader();
-    const other = literals([...http, ["x", "1"], ["y", "2"]]);
-    for (let i = 0; i < 4; i++) read(other);
-    const { bytes, start, end } = head;
-    for (let i = 0; i < 4; i++) read(literals([...http, ["z", "3"], ["x", "4"]]));
+  /** Writes heads to one peer, and says what their blocks are. */
+  function writing(): (head: MessageHead) => string {
     const writer = new HeadBlockWriter();
     const client = Peer.ready("client");
-    const write = (): Uint8Array => {
+    return (head) => {
       const { out } = client.session;
       out.taken(out.length);
-      writer.begin(client.session.open("test")!);
+      const stream = client.session.open("test")!;
+      writer.begin(stream);
       writer.request(head, undefined, undefined);
       writer.fields(head);
       writer.end(true);
-      return out.bytes.slice(out.start, out.end);
+      const block = Buffer.from(out.bytes.subarray(out.start + 9, out.end)).toString("latin1");
+      stream.release();
+      return block;
     };
-    for (let i = 0; i < 4; i++) write();
+  }
+  const withPath = (path: string, ...fields: readonly Field[]): Uint8Array =>
+    literals([...http.slice(0, 3), [":path", path], ...fields]);
+
+  test("says nothing of another head in the same memory", () => {
+    const { read, head } = reader();
+    const write = writing();
+    for (let i = 0; i < 4; i++) read(withPath("/one", ["x", "1"], ["y", "2"]));
+    const { bytes, start, end } = head;
+    for (let i = 0; i < 4; i++) read(withPath("/two", ["z", "3"], ["x", "4"]));
+    for (let i = 0; i < 4; i++) write(head);
     scanRequestHead(bytes, start, end, head);
-    expect(Buffer.from(write()).toString("latin1")).toContain("y\x012");
+    const written = write(head);
+    expect(written).toContain("/one");
+    expect(written).toContain("y\x012");
+  });
+
+  test("is written with an octet for each of its fields, once the peer knows them", () => {
+    const { read, head } = reader();
+    const write = writing();
+    for (let i = 0; i < 4; i++) read(withPath("/answer", ["x", "1"]));
+    const lengths = Array.from({ length: 4 }, () => write(head).length);
+    expect(lengths.at(-1)).toBe(5);
+  });
+
+  test("is told from those of other connections, however many there are", () => {
+    const write = writing();
+    const arena = new HeadArena();
+    const heads = Array.from({ length: 20 }, (_, i) => {
+      const { read, head } = reader(60 * 1024, 100, arena);
+      for (let times = 0; times < 4; times++) read(withPath(`/${i}`));
+      return head;
+    });
+    const rounds = Array.from({ length: 4 }, () => heads.map(write));
+    expect(new Set(rounds.at(-1)).size).toBe(heads.length);
   });
 });

@@ -132,6 +132,6 @@ export class FieldRun {
       this.#dropped[i] = head.dropped[field]!;
     }
     this.#lines = head.bytes.slice(start, start + this.#end[count - 1]!);
-    this.#id = arena.idOfLines(this.#lines);
+    this.#id = arena.runIds.idOf(this.#lines);
   }
 }

@@ -4,9 +4,9 @@
  * head in it. One for all sessions of a thread.
  */
 import { BufferPool, noBytes } from "./buffer-pool.ts";
+import { LineIds } from "./line-ids.ts";
 
 const SLAB_BYTES = 64 * 1024;
-const RUNS_MAX = 64;
 
 export class HeadArena {
   /** The slab that is being filled. */
@@ -18,19 +18,9 @@ export class HeadArena {
   /** For what is decoded, and not kept there; any length. */
   scratch: Uint8Array = new Uint8Array(4096);
 
-  /** Lines that came again on some connection lately, each at its id modulo their number. */
-  readonly #lines: Uint8Array[] = [];
-  #lastId = 0;
-
-  /** One number for all lines of the same octets, from 1 on; they must not change. */
-  idOfLines(lines: Uint8Array): number {
-    for (let back = 0; back < Math.min(this.#lastId, RUNS_MAX); back++) {
-      const id = this.#lastId - back;
-      if (Buffer.compare(this.#lines[id % RUNS_MAX]!, lines) === 0) return id;
-    }
-    this.#lines[++this.#lastId % RUNS_MAX] = lines;
-    return this.#lastId;
-  }
+  /** Runs of fields that came again on some connection lately, and request lines with Host. */
+  readonly runIds = new LineIds();
+  readonly requestLineIds = new LineIds();
 
   /** A new slab with room for `bytes` at least. */
   renew(bytes: number): void {

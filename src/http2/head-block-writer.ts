@@ -89,10 +89,33 @@ export class HeadBlockWriter {
     authority: Uint8Array | undefined,
   ): void {
     const stream = this.#stream!;
-    const { method } = head;
-    stream.requestMethod = method;
+    stream.requestMethod = head.method;
     this.#websocket = head.upgradesToWebsocket;
     stream.isWebsocket = head.upgradesToWebsocket;
+    const isAgain =
+      head.lineId !== 0 &&
+      target === undefined &&
+      authority === undefined &&
+      head.runBytes === head.bytes &&
+      head.runStart === head.start;
+    if (!isAgain) return this.#request(head, target, authority);
+    const out = this.#out;
+    const hpack = this.#encoder;
+    if (hpack.sentLines.repeat(head, hpack.version, out)) return;
+    const { changes } = hpack;
+    const from = out.base + out.end;
+    this.#request(head, target, authority);
+    const length = out.base + out.end - from;
+    if (hpack.changes === changes) hpack.sentLines.keep(head, hpack.version, out, length);
+  }
+
+  #request(
+    head: MessageHead,
+    target: Uint8Array | undefined,
+    authority: Uint8Array | undefined,
+  ): void {
+    const stream = this.#stream!;
+    const { method } = head;
     if (this.#websocket) {
       this.#pseudo(Pseudo.method, text.method, text.connect);
       this.#pseudo(Pseudo.protocol, text.protocol, text.websocket);

@@ -70,6 +70,7 @@ export class HeadFields {
     for (let i = 0; i < head.fieldCount; i++) head.firstOf[head.fieldId[i]!] = -1;
     head.fieldCount = 0;
     head.runCount = 0;
+    head.lineId = 0;
     head.repeated = 0;
     if (arena.at + spareBytes > arena.slab.length) arena.renew(0);
     this.#start = arena.at;

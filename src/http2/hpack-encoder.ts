@@ -8,6 +8,7 @@
 import { FieldId } from "../http/field-id.ts";
 import { DynamicTable, entryOverheadBytes, lineOverheadBytes } from "./dynamic-table.ts";
 import type { OutputBuffer } from "./output-buffer.ts";
+import { SentLines } from "./sent-line.ts";
 import { SentRuns } from "./sent-run.ts";
 import { staticCount, staticIndexOf } from "./static-table.ts";
 
@@ -37,6 +38,8 @@ export class HpackEncoder {
 
   /** Runs of lines as they were written last. */
   readonly sent = new SentRuns();
+  /** Pseudo-fields of requests as they were written last. */
+  readonly sentLines = new SentLines();
 
   // The line to be put: ranges of `bytes`.
   bytes: Uint8Array = new Uint8Array(0);

@@ -7,6 +7,7 @@ import { FieldId } from "../http/field-id.ts";
 import { TargetForm } from "../http/message-head.ts";
 import { MethodId } from "../http/method.ts";
 import { noBytes } from "./buffer-pool.ts";
+import type { HeadArena } from "./head-arena.ts";
 import type { HeadFields } from "./head-fields.ts";
 import type { HpackDecoder } from "./hpack-decoder.ts";
 import { OpRun } from "./op-run.ts";
@@ -25,6 +26,8 @@ export class KnownLine {
   #isNoting = false;
   #misses = 0;
   #lines = noBytes;
+  /** Of the lines; 0: not asked for yet. */
+  #id = 0;
   #method: MethodId = MethodId.other;
   #form: TargetForm = TargetForm.origin;
   #methodEnd = 0;
@@ -65,6 +68,7 @@ export class KnownLine {
       return;
     }
     const { start } = head;
+    this.#id = 0;
     this.listBytes = listBytes;
     this.schemeIsHttps = schemeIsHttps;
     this.#lines = head.bytes.slice(start, head.valueEnd[0]! + 2);
@@ -82,14 +86,17 @@ export class KnownLine {
   }
 
   /** Puts it into the head that is begun. */
-  take(fields: HeadFields, hpack: HpackDecoder): void {
+  take(fields: HeadFields, hpack: HpackDecoder, arena: HeadArena): void {
     const lines = this.#lines;
+    // Not before it is of use: most lines never come again.
+    if (this.#id === 0) this.#id = arena.requestLineIds.idOf(lines);
     const { length } = lines;
     fields.need(length);
     const { head } = fields;
     const { at } = hpack;
     copyRange.call(lines, hpack.out, at, 0, length);
     hpack.at = at + length;
+    head.lineId = this.#id;
     head.method = this.#method;
     head.form = this.#form;
     head.methodEnd = at + this.#methodEnd;

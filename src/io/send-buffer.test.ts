@@ -143,8 +143,8 @@ test("ten thousand connections with a little to send do not cost a block each", 
   expect(Bun.hash(new Uint8Array(kernels[0]!.taken))).toBe(Bun.hash(text));
 });
 
-test("small blocks are used again, and a quarter of what is kept is theirs", () => {
-  const pool = new SendPool(limits, 64 * 1024);
+test("small blocks are used again, and half of what is kept is theirs", () => {
+  const pool = new SendPool(limits, 32 * 1024);
   const hold = (count: number): SendBuffer[] =>
     Array.from({ length: count }, () => {
       const buffer = new SendBuffer(pool);

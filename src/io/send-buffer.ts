@@ -75,12 +75,12 @@ export class SendPool {
   /** Streams whose windows are full need one each, and come and go by the hundred in a turn. */
   readonly #smallBlocks: Spares;
 
-  /** Keeps up to `spareBytesMax` for reuse, a quarter of it small; 4 MiB unless told. */
+  /** Keeps up to `spareBytesMax` for reuse, half of it small; 4 MiB unless told. */
   constructor(limits: SendLimits, spareBytesMax = 4 << 20, held?: HeldBytes) {
     this.limits = limits;
     this.held = held;
-    this.#blocks = new Spares((spareBytesMax * 0.75) / BLOCK_BYTES);
-    this.#smallBlocks = new Spares((spareBytesMax * 0.25) / SMALL_BLOCK_BYTES);
+    this.#blocks = new Spares(spareBytesMax / 2 / BLOCK_BYTES);
+    this.#smallBlocks = new Spares(spareBytesMax / 2 / SMALL_BLOCK_BYTES);
   }
 
   get spareBytes(): number {

@@ -39,6 +39,15 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
   return overlong || outside ? 0 : length;
 }
 
+export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; ) {
+    const length = bytes[at]! < 0x80 ? 1 : sequenceLength(bytes, at);
+    if (length === 0 || length > end - at) return false;
+    at += length;
+  }
+  return true;
+}
+
 /** How many bytes the text is on the wire. */
 export function byteLength(text: string): number {
   let length = text.length;

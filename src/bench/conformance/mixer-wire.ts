@@ -16,6 +16,7 @@ import {
   encodeAttributes,
 } from "../../attribute/attribute-message.ts";
 import { MutableBag, type WireValue } from "../../attribute/bag.ts";
+import { ForwardedAttributes, forwardedNames } from "../../attribute/forwarded-attributes.ts";
 import { globalWords } from "../../attribute/global-dictionary.ts";
 import { TrackedBag } from "../../attribute/reference.ts";
 import type { StringMap, ValueType } from "../../attribute/value.ts";
@@ -28,6 +29,7 @@ interface Case {
   readonly kind: string;
   readonly test: string;
   readonly wire_hex?: string;
+  readonly proto_json?: Readonly<Record<string, unknown>>;
   readonly global_words?: readonly string[] | "real" | null;
   readonly attributes?: Readonly<Record<string, Typed>>;
   readonly error?: string;
@@ -72,9 +74,21 @@ const judges: Readonly<Record<string, Judge>> = {
     same(bytes, toBinary(CheckResponseSchema, fromBinary(CheckResponseSchema, bytes))),
   report_request_message: (_, bytes) =>
     same(bytes, toBinary(ReportRequestSchema, fromBinary(ReportRequestSchema, bytes))),
-  attributes_uncompressed: (_, bytes) =>
-    same(bytes, toBinary(AttributesSchema, fromBinary(AttributesSchema, bytes))),
+  attributes_uncompressed: (one, bytes) =>
+    same(bytes, toBinary(AttributesSchema, fromBinary(AttributesSchema, bytes))) ??
+    judgeForwarded(one, bytes),
 };
+
+/** As the value of a header: of the names that are believed, those that the message has as text. */
+function judgeForwarded({ proto_json: json }: Case, bytes: Uint8Array): string | undefined {
+  const attributes = (json?.attributes ?? {}) as Readonly<Record<string, { stringValue?: string }>>;
+  const header = new TextEncoder().encode(bytes.toBase64());
+  const forwarded = new ForwardedAttributes();
+  if (!forwarded.read(header, 0, header.length)) return "is refused";
+  const found = forwardedNames.map((_, i) => forwarded.text(i));
+  const wanted = forwardedNames.map((name) => attributes[name]?.stringValue);
+  return Bun.deepEquals(found, wanted) ? undefined : `reads as ${JSON.stringify(found)}`;
+}
 
 function judgeLookups(one: Case, bytes: Uint8Array): string | undefined {
   const message = fromBinary(CompressedAttributesSchema, bytes);

@@ -268,7 +268,7 @@ test("while much is held for all together, a producer is to pause sooner", () =>
 });
 
 test("a block that the pool does not keep is freed at once", () => {
-  const pool = new SendPool(limits, 2 * 65_536);
+  const pool = new SendPool(limits, 4 * 65_536);
   const blocks = [1, 2, 3].map(() => pool.take(false));
   for (const block of blocks) pool.giveBack(block);
   expect(blocks.map(({ bytes }) => bytes.length)).toEqual([65_536, 65_536, 0]);

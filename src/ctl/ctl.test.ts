@@ -196,6 +196,35 @@ bad.yaml:6:3: error: spec.weight: unknown field
   expect((await ctl(["list", "-o", "name"])).out).toBe("");
 });
 
+test("policy is judged without a manager, but for what it may have", async () => {
+  const path = file(
+    "policy.yaml",
+    `apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: closed }
+spec:
+  match: request.path == reviews
+  actions: [{ handler: deny, instances: [nothing] }]
+`,
+  );
+  const offline = await ctl(["validate", path], { env: {} });
+  expect(offline.code).toBe(1);
+  expect(offline.err).toBe(`policy.yaml:1:1: warning: spec: No valid actions found in rule
+  1 | apiVersion: config.istio.io/v1alpha2
+    | ^~~~~~~~~~
+policy.yaml:5:26: error: spec.match: unknown attribute reviews
+  5 |   match: request.path == reviews
+    |                          ^~~~~~~
+    = write "reviews" if it is a text
+policy.yaml:6:24: warning: spec.actions[0].handler: Handler not found: handler='deny'
+  6 |   actions: [{ handler: deny, instances: [nothing] }]
+    |                        ^~~~
+1 error and 2 warnings in 1 file
+`);
+  const applied = await ctl(["apply", "--dry-run", "-f", path]);
+  expect(applied.err).toContain("3 errors; nothing was changed");
+});
+
 test("services, proxies, check and version", async () => {
   const services = await ctl(["services"]);
   expect(services.out).toMatch(/^SERVICE +PORTS +HEALTHY +VERSIONS/);

@@ -13,6 +13,7 @@ import { validateSet } from "../dialect/validate-set.ts";
 import { Configuration } from "./configuration.ts";
 import { Debounce } from "./debounce.ts";
 import { Discovery } from "./discovery/discovery.ts";
+import { PolicyMemory } from "./policy-memory.ts";
 import { LocalRegistry } from "./registry/local-registry.ts";
 import { mergeRegistries, type Registry } from "./registry/registry.ts";
 import { staticRegistryOf } from "./registry/static-registry.ts";
@@ -51,6 +52,7 @@ export class Manager {
   #reported: readonly Problem[] = [];
   /** Until something changes. */
   #setProblems: readonly Problem[] | undefined;
+  readonly #policyMemory = new PolicyMemory();
 
   static async open(options: ManagerOptions): Promise<Manager> {
     let changed = (): void => {};
@@ -102,7 +104,11 @@ export class Manager {
 
   /** Between all objects in force. */
   setProblems(): readonly Problem[] {
-    this.#setProblems ??= validateSet(this.configuration.configs(), { hosts: this.hosts });
+    const configs = this.configuration.configs();
+    this.#setProblems ??= [
+      ...validateSet(configs, { hosts: this.hosts }),
+      ...this.#policyMemory.problemsOf(configs),
+    ];
     return this.#setProblems;
   }
 
@@ -135,11 +141,11 @@ export class Manager {
       catalog: new Catalog(services, instances),
     });
     this.#setProblems = undefined;
-    this.#report(this.configuration.problems);
+    this.#report([...this.configuration.problems, ...this.#policyMemory.problemsOf(configs)]);
     this.#news.cause();
   }
 
-  /** Problems of files, each once. */
+  /** Problems of files and of policy, each once. */
   #report(problems: readonly Problem[]): void {
     const known = new Set(this.#reported.map(formatProblem));
     this.#reported = problems;

@@ -25,7 +25,8 @@ function bindingText(attribute: string, message: string): string {
   const expression = /^unknown attribute (.*)$/.exec(message)?.[1];
   if (expression === undefined)
     return `error evaluating AttributeBinding: ${message.replace(/\$out\./, `${output}.`)}`;
-  return `error evaluating AttributeBinding expression '${expression}' for attribute '${attribute}': ${message}`;
+  const which = `expression '${expression}' for attribute '${attribute}'`;
+  return `error evaluating AttributeBinding ${which}: ${message}`;
 }
 
 const output = "adapter_template_kubernetes.output";
@@ -43,8 +44,10 @@ function fieldText(path: string, message: string): string {
   return `failed to evaluate expression for field '${outer}'; ${text}`;
 }
 
-const maps =
-  /^(?:(subject|action)\.)?(dimensions|properties|variables|monitored_?[rR]esource_?[dD]imensions|spanTags)(?:\.(.*)|\["(.*)"\])$/;
+const mapNames =
+  "dimensions|properties|variables|spanTags|monitoredResourceDimensions|" +
+  "monitored_resource_dimensions";
+const maps = new RegExp(`^(?:(subject|action)\\.)?(${mapNames})(?:\\.(.*)|\\["(.*)"\\])$`);
 
 function goField(path: string): string {
   const [, outer, map, plain, quoted] = maps.exec(path) ?? [];

@@ -289,7 +289,7 @@ function messageFields({ field }: DescriptorProto): Fields {
 }
 
 const section =
-  /(HandlersStatic|InstancesStatic|Rules|AdaptersDynamic|TemplatesDynamic|HandlersDynamic|InstancesDynamic|Attributes):/g;
+  /((?:Handler|Instance)sStatic|(?:Adapter|Template|Handler|Instance)sDynamic|Rules|Attributes):/;
 
 /** Names and what they lead to; parameters are the adapter's and template's own. */
 function judgeSnapshot(

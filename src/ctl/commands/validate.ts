@@ -1,4 +1,5 @@
 /** `mesh ctl validate`: reads rules as the manager would, without asking anybody. */
+import { policyProblems, problemsOfPart } from "../../adapter/policy-problem.ts";
 import { isError, type Problem } from "../../core/problem.ts";
 import { readDocuments } from "../../dialect/read.ts";
 import { validateSet } from "../../dialect/validate-set.ts";
@@ -20,7 +21,8 @@ export const validateCommand = defineCtlCommand({
   restName: "FILE",
   details:
     "Needs no manager: the same reader and the same checks run here. References to services are\n" +
-    "not judged, since only a running mesh knows its services.",
+    "not judged, since only a running mesh knows its services. Handlers, instances and quotas\n" +
+    "that are named and not among the files are warned of: the mesh may have them.",
   examples: [
     ["mesh ctl validate rules/", "every file below a directory"],
     ["mesh ctl validate -f a.yaml -f b.yaml --strict", "in a pipeline"],
@@ -39,7 +41,8 @@ export const validateCommand = defineCtlCommand({
       problems.push(...read.problems);
       counts.set(file, read.configs.length);
     }
-    problems.push(...withExcerpts(validateSet(configs, {}), files));
+    const between = [...validateSet(configs, {}), ...problemsOfPart(policyProblems(configs))];
+    problems.push(...withExcerpts(between, files));
     const failed = args.strict ? problems.length > 0 : problems.some(isError);
     if (args.output === "json") {
       const valid = !failed;

@@ -3,6 +3,7 @@
  * problem is reported, and with one error nothing changes.
  */
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { policyObjectName, policyProblems } from "../../adapter/policy-problem.ts";
 import {
   AppliedObject_Change,
   ApplyMode,
@@ -164,10 +165,28 @@ function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly P
   const places = new Set(
     configs.flatMap(({ origin, fields }) => [origin, ...Object.values(fields ?? {})]),
   );
-  const after = validateSet([...rest, ...configs], { hosts: manager.hosts }).filter(
+  const all = [...rest, ...configs];
+  const after = validateSet(all, { hosts: manager.hosts }).filter(
     (problem) => !before.has(identityOf(problem)) || places.has(problem.position),
   );
-  return [...after, ...ruleWarnings(configs, manager.registry)];
+  return [
+    ...after,
+    ...problemsOfPolicy(all, { mine: new Set(configs.map(policyObjectName)), before }),
+    ...ruleWarnings(configs, manager.registry),
+  ];
+}
+
+/** Of others what is new with them, by name: their lines are of another file, put long ago. */
+function problemsOfPolicy(
+  all: readonly Config[],
+  { mine, before }: { readonly mine: ReadonlySet<string>; readonly before: ReadonlySet<string> },
+): readonly Problem[] {
+  return policyProblems(all).flatMap((problem) => {
+    const { object, about, message } = problem;
+    if (mine.has(object)) return [problem];
+    if (about === "consequence" || before.has(identityOf(problem))) return [];
+    return [{ ...problem, message: `${object}: ${message}` }];
+  });
 }
 
 function identityOf({ position, path, message }: Problem): string {

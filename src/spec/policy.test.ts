@@ -1,4 +1,4 @@
-/** An operator's rules of policy in a running mesh: who may call, how often, and what is counted. */
+/** Rules of policy in a running mesh: who may call, how often, and what is counted. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Load } from "./load.ts";

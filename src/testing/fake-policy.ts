@@ -6,13 +6,23 @@ import type { AttributeBag } from "../attribute/bag.ts";
 import type { StringMap, Value, ValueType } from "../attribute/value.ts";
 import { Vocabulary } from "../attribute/vocabulary.ts";
 import { defaultHeadLimits } from "../http/message-head.ts";
-import type { PolicyEngine, PolicyScope, Verdict } from "../policy/verdict.ts";
+import type { QuotaSpec } from "../model/quota-spec.ts";
+import { QuotaMatcher } from "../policy/quota-match.ts";
+import type { BoundSpec } from "../policy/resolved-policy.ts";
+import type {
+  PolicyEngine,
+  PolicyScope,
+  QuotaAnswer,
+  QuotaQuestion,
+  Verdict,
+} from "../policy/verdict.ts";
 import { ExchangePolicy } from "../proxy/policy/exchange-policy.ts";
 import type {
   MixerAnswer,
   MixerAsker,
   MixerCall,
   MixerClient,
+  MixerQuota,
 } from "../proxy/policy/mixer-seat.ts";
 import type { PolicyNode, ReporterKind } from "../proxy/policy/node-reader.ts";
 import { RelayPolicy } from "../proxy/policy/relay-policy.ts";
@@ -27,6 +37,8 @@ export interface FakeRules {
   readonly check?: (read: Read) => Partial<Verdict>;
   /** True: the mixer is to be told. */
   readonly report?: (read: Read) => boolean | undefined;
+  readonly allocate?: (question: QuotaQuestion) => Partial<QuotaAnswer>;
+  readonly quotaSpecs?: readonly BoundSpec<QuotaSpec>[];
 }
 
 const admitted: Verdict = {
@@ -42,6 +54,17 @@ const admitted: Verdict = {
   needsMixer: false,
   mixerFailPolicy: "closed",
 };
+
+const granted = ({ amount }: QuotaQuestion): QuotaAnswer => ({
+  granted: amount,
+  validDurationMs: 1_000,
+  code: 0,
+  message: "",
+  rule: "",
+  handler: "",
+  needsMixer: false,
+  mixerFailPolicy: "closed",
+});
 
 export const fakeNode: PolicyNode = {
   id: "caller-1.default",
@@ -71,7 +94,7 @@ export class FakePolicy implements PolicyEngine {
   }
 
   scopeOf(): PolicyScope {
-    const { check, report } = this.#rules;
+    const { check, report, allocate } = this.#rules;
     const readOf = (bag: AttributeBag): Read => this.#readOf(bag);
     const never = (): never => {
       throw new Error("a proxy does not ask that");
@@ -83,7 +106,7 @@ export class FakePolicy implements PolicyEngine {
       reads: new Set(this.vocabulary.attributes.map(({ slot }) => slot)),
       check: (bag) => ({ ...admitted, ...check?.(readOf(bag)) }),
       report: (bag) => report?.(readOf(bag)) === true,
-      allocate: never,
+      allocate: (_bag, question) => ({ ...granted(question), ...allocate?.(question) }),
       checkAll: never,
       allocateAll: never,
       reportAll: never,
@@ -100,6 +123,7 @@ export class FakePolicy implements PolicyEngine {
       mixer,
       limits: defaultHeadLimits,
       dropped: this.metrics.counter("dropped", ""),
+      quotas: new QuotaMatcher(this.#rules.quotaSpecs ?? [], this.vocabulary),
     });
   }
 
@@ -139,10 +163,17 @@ export class FakeMixer implements MixerClient {
   readonly waiting: MixerAsker[] = [];
   cancelled = 0;
   reports = 0;
+  readonly quotas: MixerQuota[] = [];
 
   follow(): void {}
 
-  check(_bag: AttributeBag, _scope: PolicyScope, asker: MixerAsker): MixerAnswer | MixerCall {
+  check(
+    _bag: AttributeBag,
+    _scope: PolicyScope,
+    asker: MixerAsker,
+    quotas: readonly MixerQuota[] = [],
+  ): MixerAnswer | MixerCall {
+    this.quotas.push(...quotas);
     if (this.known !== undefined) return this.known;
     this.waiting.push(asker);
     return { at: "asked", cancel: () => void this.cancelled++ };

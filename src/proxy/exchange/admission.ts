@@ -45,7 +45,7 @@ export function isAdmitted(ex: Exchange, policy: ExchangePolicy, resume: Resume)
   ex.checkCode = StatusCode.ok;
   const edits = withEdits(undefined, verdict.requestHeaders);
   ex.responseEdits = withEdits(ex.responseEdits, verdict.responseHeaders);
-  if (verdict.needsMixer) {
+  if (verdict.needsMixer || policy.needsQuotas) {
     new MixerWait(ex, edits, { failPolicy: verdict.mixerFailPolicy, resume }).ask(policy);
     return false;
   }

@@ -5,9 +5,8 @@ import { StatusCode } from "../../policy/status-code.ts";
 import type { Verdict } from "../../policy/verdict.ts";
 import { AccessLog } from "../../telemetry/access-log.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
-import { FakeMixer, FakePolicy, type FakeRules, mixerOk } from "../../testing/fake-policy.ts";
+import { FakeMixer, FakePolicy, type FakeRules } from "../../testing/fake-policy.ts";
 import { grpcCall, grpcSetUp } from "../../testing/grpc-set-up.ts";
-import { VirtualClock } from "../../testing/virtual-clock.ts";
 
 const setUp = engineSetUp();
 const grpc = grpcSetUp();
@@ -74,7 +73,7 @@ describe("a request that a rule denies", () => {
     expect(mesh.scrape()).toMatch(/response_flags="RL".* 1\n/);
   });
 
-  test("directly has the rule's own status, body and headers, which cannot split a message", async () => {
+  test("directly has the rule's own status, body and headers, none of which split it", async () => {
     const replace = (name: string, value: string) =>
       ({ name, value, operation: "replace" }) as const;
     const cookie = (value: string) => ({ name: "set-cookie", value, operation: "append" }) as const;
@@ -138,7 +137,8 @@ describe("header operations", () => {
     client.send("GET /a HTTP/1.1\r\nHost: svc\r\nX-USER: jason\r\nAccept: a\r\nX-Kept: 1\r\n\r\n");
     expect((await client.takeResponse()).status).toBe(200);
     expect(service.received).toBe(
-      "GET /b?z HTTP/1.1\r\nHost: svc\r\nX-Kept: 1\r\nx-user: admin\r\nx-more: 1\r\nx-more: 2\r\n\r\n",
+      "GET /b?z HTTP/1.1\r\nHost: svc\r\nX-Kept: 1\r\n" +
+        "x-user: admin\r\nx-more: 1\r\nx-more: 2\r\n\r\n",
     );
   });
 
@@ -250,82 +250,6 @@ describe("header operations", () => {
     );
     client.send(GET);
     expect((await client.takeResponse()).status).toBe(431);
-  });
-});
-
-describe("what only the mixer can answer", () => {
-  const asks = (mixerFailPolicy: "open" | "closed" = "closed") =>
-    always({ needsMixer: true, mixerFailPolicy });
-  const asked = async (mixer: FakeMixer): Promise<void> => {
-    while (mixer.waiting.length === 0) await Bun.sleep(1);
-  };
-
-  test("lets the request wait, and go on with the answer", async () => {
-    const mixer = new FakeMixer();
-    const { client, service } = await withRules(asks(), mixer);
-    client.send("POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 3\r\n\r\nabc");
-    await asked(mixer);
-    expect(service.requests.length).toBe(0);
-    const requestHeaders = [{ name: "x-by", value: "mixer", operation: "append" } as const];
-    mixer.waiting[0]!.mixerAnswered({ ...mixerOk, requestHeaders });
-    expect((await client.takeResponse()).status).toBe(200);
-    expect(service.requests[0]).toMatchObject({ body: "abc" });
-    expect(service.requests[0]?.field("x-by")).toBe("mixer");
-  });
-
-  test("denies, at once where the answer is known", async () => {
-    const mixer = new FakeMixer();
-    mixer.known = { ...mixerOk, code: StatusCode.resourceExhausted, message: "spent" };
-    const { client } = await withRules(asks(), mixer);
-    client.send(GET);
-    const { status, body } = await client.takeResponse();
-    expect([status, body]).toEqual([429, "RESOURCE_EXHAUSTED:spent"]);
-    mixer.known = undefined;
-    client.send(GET);
-    await asked(mixer);
-    mixer.waiting[0]!.mixerAnswered({ ...mixerOk, code: StatusCode.unauthenticated, message: "?" });
-    expect((await client.takeResponse()).status).toBe(401);
-  });
-
-  test("and does not: the rules say what that means", async () => {
-    for (const [policy, status] of [
-      ["open", 200],
-      ["closed", 503],
-    ] as const) {
-      const mixer = new FakeMixer();
-      const { client } = await withRules(asks(policy), mixer);
-      client.send(GET);
-      await asked(mixer);
-      mixer.waiting[0]!.mixerFailed("connection refused");
-      const answer = await client.takeResponse();
-      expect(answer.status).toBe(status);
-      if (status === 503) expect(answer.body).toBe("UNAVAILABLE:connection refused");
-    }
-    const without = await withRules(asks());
-    without.client.send(GET);
-    expect((await without.client.takeResponse()).body).toBe("UNAVAILABLE:there is no mixer");
-  });
-
-  test("is not waited for longer than its time", async () => {
-    const mixer = new FakeMixer();
-    const clock = new VirtualClock();
-    const { client, mesh } = await setUp(undefined, { clock });
-    mesh.engine.watchers.policy = new FakePolicy(asks()).at("outbound", mixer);
-    client.send(GET);
-    await asked(mixer);
-    clock.advance(5_100);
-    expect((await client.takeResponse()).body).toBe("UNAVAILABLE:no answer in time");
-    expect(mixer.cancelled).toBe(1);
-  });
-
-  test("is not asked any more when the client goes", async () => {
-    const mixer = new FakeMixer();
-    const { client, service } = await withRules(asks(), mixer);
-    client.send(GET);
-    await asked(mixer);
-    client.terminate();
-    while (mixer.cancelled === 0) await Bun.sleep(1);
-    expect(service.requests.length).toBe(0);
   });
 });
 

@@ -7,12 +7,14 @@
 import type { AttributeBag } from "../../attribute/bag.ts";
 import type { Vocabulary } from "../../attribute/vocabulary.ts";
 import type { MessageHead } from "../../http/message-head.ts";
+import type { QuotaMatcher } from "../../policy/quota-match.ts";
+import { StatusCode } from "../../policy/status-code.ts";
 import type { PolicyEngine, PolicyScope, Verdict } from "../../policy/verdict.ts";
 import type { Counter } from "../../telemetry/metrics.ts";
 import { ExchangeBag, readsAny } from "./exchange-bag.ts";
 import { ExchangeFacts, HeadScratch } from "./exchange-facts.ts";
 import { exchangeReaders, requestHeadAttributes } from "./exchange-reader.ts";
-import type { MixerAnswer, MixerAsker, MixerCall, MixerClient } from "./mixer-seat.ts";
+import type { MixerAnswer, MixerAsker, MixerCall, MixerClient, MixerQuota } from "./mixer-seat.ts";
 import type { PolicyNode, ReporterKind } from "./node-reader.ts";
 import { ReportQueue } from "./report-queue.ts";
 
@@ -25,7 +27,12 @@ export interface ExchangePolicyParts {
   readonly mixer: MixerClient | undefined;
   readonly limits: MessageHead["limits"];
   readonly dropped: Counter;
+  /** What QuotaSpecs charge; undefined: nothing. */
+  readonly quotas?: QuotaMatcher | undefined;
 }
+
+/** What was asked of the exchange at hand beyond its Verdict. */
+const noQuotas: readonly MixerQuota[] = [];
 
 export class ExchangePolicy {
   /** It has something to say before a request is forwarded. */
@@ -42,6 +49,9 @@ export class ExchangePolicy {
   readonly #scope: PolicyScope;
   readonly #bag: ExchangeBag<ExchangeFacts>;
   readonly #mixer: MixerClient | undefined;
+  readonly #quotas: QuotaMatcher | undefined;
+  readonly #kind: ReporterKind;
+  #mixerQuotas = noQuotas;
 
   constructor(parts: ExchangePolicyParts) {
     const { engine, vocabulary, node, kind, mixer, limits, dropped } = parts;
@@ -49,7 +59,9 @@ export class ExchangePolicy {
     const scratch = new HeadScratch(limits);
     this.#scope = scope;
     this.#mixer = mixer;
-    this.checks = !scope.checksNothing;
+    this.#kind = kind;
+    this.#quotas = parts.quotas?.isEmpty === false ? parts.quotas : undefined;
+    this.checks = !scope.checksNothing || this.#quotas !== undefined;
     this.reports = !scope.reportsNothing;
     this.facts = new ExchangeFacts(scratch);
     this.#bag = new ExchangeBag(vocabulary, exchangeReaders(node, kind), this.facts);
@@ -67,12 +79,50 @@ export class ExchangePolicy {
 
   /** Of `facts`; read before anything else is asked, and not kept. */
   judge(wallMs: number): Verdict {
-    return this.#scope.check(this.#bag.about(this.facts), wallMs);
+    const verdict = this.#scope.check(this.#bag.about(this.facts), wallMs);
+    this.#mixerQuotas = noQuotas;
+    if (this.#quotas === undefined || verdict.code !== StatusCode.ok) return verdict;
+    return this.#charge(this.#quotas, verdict, wallMs);
   }
 
-  /** The same question for the mixer; undefined: there is none. */
+  /** The last verdict stands only if the mixer has nothing against it. */
+  get needsQuotas(): boolean {
+    return this.#mixerQuotas.length > 0;
+  }
+
+  /** The same question for the mixer, with quotas; undefined: there is none. */
   ask(asker: MixerAsker): MixerAnswer | MixerCall | undefined {
-    return this.#mixer?.check(this.#bag.about(this.facts), this.#scope, asker);
+    const bag = this.#bag.about(this.facts);
+    return this.#mixer?.check(bag, this.#scope, asker, this.#mixerQuotas);
+  }
+
+  /**
+   * What QuotaSpecs say of the service that is called. Its own proxy charges; who calls it only
+   * where it has none, or each request would be charged twice.
+   */
+  #charge(matcher: QuotaMatcher, verdict: Verdict, wallMs: number): Verdict {
+    const { service } = this.facts;
+    if (service === undefined) return verdict;
+    if (this.#kind === "outbound" && service.namespace !== "") return verdict;
+    let failPolicy = verdict.mixerFailPolicy;
+    const remote: MixerQuota[] = [];
+    const exhausted: string[] = [];
+    let rule = "";
+    for (const { quota, charge: amount } of matcher.chargesOf(service.host, this.#bag)) {
+      const question = { quota, amount, bestEffort: false, dedupId: "" };
+      const answer = this.#scope.allocate(this.#bag, question, wallMs);
+      if (answer.needsMixer) {
+        remote.push({ quota, amount });
+        if (answer.mixerFailPolicy === "closed") failPolicy = "closed";
+      } else if (answer.granted < amount) {
+        exhausted.push(quota);
+        rule ||= answer.rule;
+      }
+    }
+    if (exhausted.length > 0) return exhaustedVerdict(verdict, exhausted, rule);
+    if (remote.length === 0) return verdict;
+    this.#mixerQuotas = remote;
+    return { ...verdict, mixerFailPolicy: failPolicy };
   }
 
   #tell(facts: ExchangeFacts): void {
@@ -81,4 +131,16 @@ export class ExchangePolicy {
     facts.forgetHeads();
     this.#bag.about(this.facts);
   }
+}
+
+function exhaustedVerdict(verdict: Verdict, quotas: readonly string[], rule: string): Verdict {
+  return {
+    ...verdict,
+    code: StatusCode.resourceExhausted,
+    message: `Quota is exhausted for: ${quotas.join(",")}`,
+    rule,
+    requestHeaders: [],
+    responseHeaders: [],
+    needsMixer: false,
+  };
 }

@@ -16,6 +16,7 @@ import type { MessageHead } from "../../http/message-head.ts";
 import { policyRootNamespace } from "../../model/policy-set.ts";
 import { Exposition } from "../../policy/exposition.ts";
 import { policyFromMessage } from "../../policy/policy-message.ts";
+import { QuotaMatcher } from "../../policy/quota-match.ts";
 import { resolvePolicy } from "../../policy/resolve.ts";
 import type { ResolvedPolicy } from "../../policy/resolved-policy.ts";
 import { PolicyRuntime } from "../../policy/runtime.ts";
@@ -144,10 +145,11 @@ export class ProxyPolicy {
     const engine = this.#runtime.current;
     const { vocabulary } = engine;
     const scope = engine.scopeOf(node.namespace);
-    if (scope.checksNothing && scope.reportsNothing) return nobody;
+    const quotas = new QuotaMatcher(this.#published?.resolved.quotaSpecs ?? [], vocabulary);
+    if (scope.checksNothing && scope.reportsNothing && quotas.isEmpty) return nobody;
     const parts = { engine, vocabulary, node, kind, mixer };
     return {
-      exchanges: new ExchangePolicy({ ...parts, limits, dropped: this.#dropped }),
+      exchanges: new ExchangePolicy({ ...parts, quotas, limits, dropped: this.#dropped }),
       relays: new RelayPolicy(parts),
     };
   }

@@ -239,6 +239,14 @@ test("names are compared by what they mean", () => {
   expect(dnsNamesEqual("*.foo", "*.FOO")).toEqual(new Fault("idna: disallowed rune U+002A"));
   expect(emailsEqual('"foo"@bar.com', "foo@BAR.com")).toBe(true);
   expect(emailFault("foo")).toBe("mail: missing '@' or angle-addr");
+  for (const text of ["a@", "@b", "a@b..c", "a@b.", "a..b@c", "<a@b", "a b@c"])
+    expect([text, emailFault(text)]).toEqual([text, "mail: no angle-addr"]);
+  for (const [text, rest] of [
+    ["a@b@c", "@c"],
+    ["a@b, d@e", ", d@e"],
+    ['"a b"@c  d', "d"],
+  ] as const)
+    expect(emailFault(text)).toBe(`mail: expected single address, got "${rest}"`);
   expect(uriFault("http://[::1")).toContain("missing ']' in host");
   expect(urisEqual("http://HOST.COM:", "http://host.com")).toBe(true);
   expect(urisEqual("http://host/%61", "http://host/a")).toBe(false);

@@ -65,6 +65,8 @@ const addrSpec = new RegExp(
   "u",
 );
 
+const addrStart = new RegExp(String.raw`^[ \t]*(?:${atoms}|${quoted})@${atoms}[ \t]*`, "u");
+
 interface Address {
   readonly local: string;
   readonly domain: string;
@@ -74,14 +76,22 @@ function parseAddress(text: string): Address | Fault {
   if (text === "") return new Fault("mail: no address");
   const match = text.length > 1024 ? null : addrSpec.exec(text);
   if (match === null || text.includes("<") !== (match[3] !== undefined))
-    return new Fault(
-      text.includes("@") ? "mail: no angle-addr" : "mail: missing '@' or angle-addr",
-    );
+    return new Fault(addressFault(text));
   const [, local = "", domain = ""] = match;
   return {
     local: local.startsWith('"') ? local.slice(1, -1).replace(/\\(.)/g, "$1") : local,
     domain,
   };
+}
+
+/** An address that something follows is told from what is none. */
+function addressFault(text: string): string {
+  if (!text.includes("@")) return "mail: missing '@' or angle-addr";
+  const first = text.length > 1024 ? null : addrStart.exec(text);
+  const rest = first === null ? "" : text.slice(first[0].length);
+  return rest === "" || rest.startsWith(".")
+    ? "mail: no angle-addr"
+    : `mail: expected single address, got ${JSON.stringify(rest)}`;
 }
 
 export function emailFault(text: string): string | undefined {

@@ -9,7 +9,12 @@ import { systemClock } from "../../core/clock.ts";
 import type { LocalHandler } from "../../policy/adapter.ts";
 import type { QuotaResult } from "../../policy/result.ts";
 import { sameText, valueText } from "../../policy/value-text.ts";
-import { adapterEnvironment, openLocal, problemsOf } from "../../testing/adapter-environment.ts";
+import {
+  adapterEnvironment,
+  openLocal,
+  problemsOf,
+  type TestEnvironment,
+} from "../../testing/adapter-environment.ts";
 import { toDimensions, toTypedValue, type VectorValue } from "./mixer-adapter-values.ts";
 import { type Suite, Verdicts } from "./suite.ts";
 
@@ -117,6 +122,7 @@ interface ListVector {
     };
   }[];
   readonly observed_num_entries?: number;
+  readonly observed_fetch_error?: boolean;
   readonly observed_validation_errors?: readonly string[] | null;
 }
 
@@ -126,13 +132,19 @@ async function judgeList(vector: ListVector, name: string, verdicts: Verdicts): 
   const wanted = (errors ?? []).map((error) => error.split(":")[0]);
   const got = problems.map((problem) => problem.split(":")[0]);
   verdicts.judge(`${name} validation`, difference(got, wanted));
-  if (problems.length > 0 || checks.length === 0) return;
+  const { observed_num_entries: entries, observed_fetch_error: unfetched = false } = vector;
+  if (problems.length > 0 || (checks.length === 0 && entries === undefined && !unfetched)) return;
   const server =
     body === undefined ? undefined : Bun.serve({ port: 0, fetch: () => new Response(body) });
   const provider = server && { providerUrl: `http://127.0.0.1:${server.port}/` };
   const environment = { ...adapterEnvironment(), clock: systemClock };
   const handler = openLocal(list, { ...config, ...provider }, environment);
   if (server !== undefined) await settled(handler, environment.lines);
+  if (unfetched || entries !== undefined) {
+    const got = { unfetched: environment.lines.length > 0, entries: entriesOf(environment) };
+    const wanted = { unfetched, entries: entries ?? 0 };
+    verdicts.judge(`${name} entries`, difference(got, wanted));
+  }
   const written = `${JSON.stringify(config.overrides ?? [])}${body ?? ""}`;
   const bareIpv6 =
     config.entryType === "IP_ADDRESSES" && /[0-9a-f]:[0-9a-f:]*["'\s]/i.test(written);
@@ -153,6 +165,12 @@ async function judgeList(vector: ListVector, name: string, verdicts: Verdicts): 
   }
   handler.close();
   await server?.stop(true);
+}
+
+function entriesOf({ registry }: Pick<TestEnvironment, "registry">): number {
+  const { families, values } = registry.view();
+  const family = families.find(({ name }) => name === "mesh_list_entries");
+  return values[family?.series[0]?.slot ?? 0] ?? 0;
 }
 
 /** The first fetch is over: the list answers, or a line of the log says why it does not. */

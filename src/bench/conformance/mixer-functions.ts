@@ -39,11 +39,9 @@ function runFunctions(path: string): Promise<SuiteResult> {
       continue;
     }
     const value = call(...(args as [string, string]));
-    const failed = value instanceof Fault;
-    if (observed.error !== undefined)
-      verdicts.judge(name, failed ? undefined : `yields ${value}, not ${observed.error}`);
+    if (observed.error !== undefined) verdicts.judge(name, judgeError(value, observed.error));
     else {
-      const text = failed ? `fails: ${value.message}` : shown(fn, value);
+      const text = value instanceof Fault ? `fails: ${value.message}` : shown(fn, value);
       verdicts.judge(
         name,
         text === String(observed.ok) ? undefined : `${text}, not ${observed.ok}`,
@@ -51,6 +49,11 @@ function runFunctions(path: string): Promise<SuiteResult> {
     }
   }
   return Promise.resolve(verdicts.result());
+}
+
+function judgeError(value: unknown, error: string): string | undefined {
+  if (!(value instanceof Fault)) return `yields ${value}, not ${error}`;
+  return value.message === error ? undefined : `fails: ${value.message}, not ${error}`;
 }
 
 function shown(fn: string, value: unknown): string {

@@ -4,6 +4,7 @@ import { Vocabulary } from "../../attribute/vocabulary.ts";
 import { compileExpression, pairsOf } from "../../expression/expression.ts";
 import { formatNode, type Node, parseExpression } from "../../expression/parser.ts";
 import { readVectors } from "./http-vector.ts";
+import { pairsText, type Typed, typedPairsText } from "./mixer-expressions.ts";
 import { type Suite, type SuiteResult, Verdicts } from "./suite.ts";
 
 interface Case {
@@ -16,7 +17,7 @@ interface Case {
   readonly expected_type?: string;
   readonly attribute_manifest?: Readonly<Record<string, ValueType>>;
   readonly extra_functions?: readonly unknown[] | null;
-  readonly matches?: Readonly<Record<string, unknown>>;
+  readonly matches?: Readonly<Record<string, Typed>>;
 }
 
 function run(path: string): Promise<SuiteResult> {
@@ -49,13 +50,8 @@ function judge(one: Case, source: string): string | undefined {
   if (one.kind === "parse_ok")
     return formatNode(parsed) === one.ast ? undefined : formatNode(parsed);
   if (one.kind !== "eq_matches") return "accepted";
-  const pairs = [...pairsOf(parsed).keys()].sort().join();
-  return pairs ===
-    Object.keys(one.matches ?? {})
-      .sort()
-      .join()
-    ? undefined
-    : pairs;
+  const pairs = pairsText(pairsOf(parsed));
+  return pairs === typedPairsText(one.matches ?? {}) ? undefined : pairs;
 }
 
 function judgeType(one: Case, source: string): string | undefined {

@@ -1,5 +1,5 @@
 /** CompressedAttributes as bytes: what they decode to, what reading them refers to. */
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type Message, toBinary, toJson } from "@bufbuild/protobuf";
 import {
   AttributesSchema,
   CompressedAttributesSchema,
@@ -33,7 +33,11 @@ interface Case {
   readonly global_words?: readonly string[] | "real" | null;
   readonly attributes?: Readonly<Record<string, Typed>>;
   readonly error?: string;
-  readonly lookups?: readonly { readonly name: string; readonly found: boolean }[];
+  readonly lookups?: readonly {
+    readonly name: string;
+    readonly found: boolean;
+    readonly value: Typed | null;
+  }[];
   readonly access?: readonly { readonly get: string; readonly key?: string }[];
   readonly referenced?: readonly object[];
 }
@@ -64,19 +68,16 @@ const judges: Readonly<Record<string, Judge>> = {
     const entries = Object.entries(one.attributes ?? {});
     const message = encodeAttributes(entries.map(([name, value]) => [name, wireValue(value)]));
     const decoded = decodeAttributes(message, { words: message.words, global: globalWords });
-    return decoded.ok ? difference(one, decoded.values) : decoded.message;
+    if (!decoded.ok) return decoded.message;
+    return difference(one, decoded.values) ?? sameJson(one, CompressedAttributesSchema, message);
   },
   lookup: judgeLookups,
   references: judgeLookups,
-  check_request: (_, bytes) =>
-    same(bytes, toBinary(CheckRequestSchema, fromBinary(CheckRequestSchema, bytes))),
-  check_response: (_, bytes) =>
-    same(bytes, toBinary(CheckResponseSchema, fromBinary(CheckResponseSchema, bytes))),
-  report_request_message: (_, bytes) =>
-    same(bytes, toBinary(ReportRequestSchema, fromBinary(ReportRequestSchema, bytes))),
+  check_request: (one, bytes) => judgeMessage(one, CheckRequestSchema, bytes),
+  check_response: (one, bytes) => judgeMessage(one, CheckResponseSchema, bytes),
+  report_request_message: (one, bytes) => judgeMessage(one, ReportRequestSchema, bytes),
   attributes_uncompressed: (one, bytes) =>
-    same(bytes, toBinary(AttributesSchema, fromBinary(AttributesSchema, bytes))) ??
-    judgeForwarded(one, bytes),
+    judgeMessage(one, AttributesSchema, bytes) ?? judgeForwarded(one, bytes),
 };
 
 /** As the value of a header: of the names that are believed, those that the message has as text. */
@@ -98,7 +99,8 @@ function judgeLookups(one: Case, bytes: Uint8Array): string | undefined {
     readonly get: string;
     readonly key?: string;
     readonly found?: boolean;
-  }[] = one.access ?? (one.lookups ?? []).map(({ name, found }) => ({ get: name, found }));
+    readonly value?: Typed | null;
+  }[] = one.access ?? (one.lookups ?? []).map(({ name, ...rest }) => ({ get: name, ...rest }));
   const vocabulary = new Vocabulary(
     reads.map(
       ({ get }) => [get, (decoded.values.get(get)?.type ?? "STRING") as ValueType] as const,
@@ -107,9 +109,10 @@ function judgeLookups(one: Case, bytes: Uint8Array): string | undefined {
   const bag = new MutableBag(vocabulary);
   for (const [name, value] of decoded.values) bag.set(name, value);
   const tracked = new TrackedBag(vocabulary, bag);
-  for (const { get, key, found } of reads) {
+  for (const { get, key, found, value: wanted } of reads) {
     const value = tracked.read(vocabulary.find(get)!.slot);
     if (found !== undefined && (value !== undefined) !== found) return `${get} is wrong`;
+    if (wanted && !Bun.deepEquals(value, wireValue(wanted).value)) return `${get} is ${value}`;
     if (key !== undefined) (value as StringMap).get(key);
   }
   const references = tracked
@@ -138,8 +141,18 @@ function difference(one: Case, values: AttributeValues): string | undefined {
   return text(wanted) === text(values) ? undefined : text(values);
 }
 
-function same(a: Uint8Array, b: Uint8Array): string | undefined {
-  return a.length === b.length ? undefined : `${b.toHex()} is of another length`;
+/** What is read, and what is written of it: entries of a map may go in another order. */
+function judgeMessage(one: Case, schema: DescMessage, bytes: Uint8Array): string | undefined {
+  const message = fromBinary(schema, bytes);
+  const written = toBinary(schema, message);
+  if (written.toSorted().toHex() !== bytes.toSorted().toHex())
+    return `${written.toHex()} has other octets`;
+  return sameJson(one, schema, message);
+}
+
+function sameJson({ proto_json: wanted }: Case, schema: DescMessage, message: Message) {
+  const found = toJson(schema, message);
+  return wanted === undefined || Bun.deepEquals(found, wanted) ? undefined : JSON.stringify(found);
 }
 
 export const wireSuites: readonly Suite[] = [{ file: "mixer/attribute_wire.json", run }];

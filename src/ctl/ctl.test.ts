@@ -335,6 +335,11 @@ apiVersion: config.istio.io/v1alpha2
 kind: rule
 metadata: { name: limit }
 spec: { rateLimit: 10/s by source.user, actions: [{ handler: no.denier, instances: [n] }] }
+---
+apiVersion: config.istio.io/v1alpha2
+kind: instance
+metadata: { name: n }
+spec: { compiledTemplate: checknothing }
 `;
   expect((await ctl(["apply", "-f", file("policy.yaml", text)])).code).toBe(0);
   const names = async (...words: string[]): Promise<string[]> =>
@@ -345,7 +350,7 @@ spec: { rateLimit: 10/s by source.user, actions: [{ handler: no.denier, instance
   expect((await ctl(["get", "rules"])).out).toContain("no.denier ← n + limit 10/1s by source.user");
   expect((await ctl(["get", "denier", "no"])).out).toContain("kind: denier");
   expect((await ctl(["get", "handler", "no"])).code).toBe(1);
-  const deleted = await ctl(["delete", "denier/no", "handler/log", "rule/limit"]);
+  const deleted = await ctl(["delete", "denier/no", "handler/log", "instance/n", "rule/limit"]);
   expect(deleted).toMatchObject({ code: 0, err: "" });
 });
 

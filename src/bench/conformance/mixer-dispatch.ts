@@ -5,11 +5,12 @@
 import { readFileSync } from "node:fs";
 import { type AttributeBag, MutableBag } from "../../attribute/bag.ts";
 import { parseDuration } from "../../attribute/duration.ts";
-import { type Value, type ValueType, valueTypes } from "../../attribute/value.ts";
+import { type TypedValue, type Value, type ValueType, valueTypes } from "../../attribute/value.ts";
 import type { Vocabulary } from "../../attribute/vocabulary.ts";
 import type { LocalHandler } from "../../policy/adapter.ts";
 import type { CheckResult, DirectResponse, QuotaResult } from "../../policy/result.ts";
 import type { StatusCode } from "../../policy/status-code.ts";
+import type { AnyInstance } from "../../policy/template.ts";
 import type { HeaderChange, PolicyScope, Verdict } from "../../policy/verdict.ts";
 import { difference } from "./mixer-adapters.ts";
 import { wireValue } from "./mixer-expressions.ts";
@@ -50,6 +51,7 @@ interface FakeTemplate {
   readonly PanicOnDispatchGenAttrs?: boolean;
 }
 
+const thrown = "error at dispatch";
 const understood = /^(Name|(Check|Quota)Results|(Error|Panic)OnDispatch\w+)$/;
 
 interface HeaderOperation {
@@ -72,6 +74,8 @@ interface Vector {
     readonly dedup_id: string;
   };
   readonly expect_error?: string;
+  /** What the original's fakes were called with, a line each. */
+  readonly expect_log?: string;
   readonly expect_check_result?: FakeCheck & {
     readonly route_directive?: {
       readonly requestHeaderOperations?: readonly HeaderOperation[];
@@ -124,7 +128,34 @@ async function judge(vector: Vector): Promise<string | undefined> {
   const question = questions[vector.variety];
   const why = question === undefined ? "is of no variety" : await question(vector, asked);
   runtime.close();
-  return why;
+  return why ?? difference(fakes.called.toSorted(), callsOf(vector.expect_log ?? "").sort());
+}
+
+/** "tquota Quota foo=bar 64 true": calls in any order, since the original's are parallel. */
+function callsOf(log: string): string[] {
+  const line = /^\[(\w+)\] Dispatch(\w+) => instances?:\s+'(.*?)'(?: qArgs:\{(.*)\})?$/gm;
+  return [...log.matchAll(line)].flatMap(([, template, what, structs = "", args = ""]) => {
+    const [, amount, best] = /amount:'(.*)', best:'(.*)'/.exec(args) ?? [];
+    return structs
+      .split("&Struct")
+      .slice(1)
+      .map((struct) => {
+        const fields = [...struct.matchAll(/(\w+): &Value\{Kind:&Value_\w+\{\w+:([^,]*),\}/g)];
+        const texts = fields.map(([, name, value]) => `${name}=${value}`).sort();
+        return [template, what, ...texts, amount, best]
+          .filter((part) => part !== undefined)
+          .join(" ");
+      });
+  });
+}
+
+function callText(what: string, instance: AnyInstance, ...args: readonly unknown[]): string {
+  const { template, name, ...fields } = instance;
+  const texts = Object.entries(fields).map(([field, value]) => {
+    const typed = value as unknown as TypedValue;
+    return `${field}=${String(typed.value)}`;
+  });
+  return [template, what, ...texts.sort(), ...args].join(" ");
 }
 
 interface Asked {
@@ -133,14 +164,19 @@ interface Asked {
   readonly vocabulary: Vocabulary;
 }
 
+/** What the fake threw has to be in the answer; the words around it are not the original's. */
+function judgeFault({ code, message }: { readonly code: number; readonly message: string }) {
+  if (code !== 0 && message.includes(thrown)) return undefined;
+  return `answers ${code} ${message}, which is no fault of the fake's`;
+}
+
 type Question = (vector: Vector, asked: Asked) => Promise<string | undefined>;
 
 const options = { nowMs: 0, onlyRemote: false };
 
 const check: Question = async ({ expect_check_result: wanted, ...of }, { scope, bag }) => {
   const verdict = await scope.checkAll(bag, options);
-  if (of.expect_error !== undefined)
-    return verdict.code === 0 ? `${JSON.stringify(verdict)} is no fault` : undefined;
+  if (of.expect_error !== undefined) return judgeFault(verdict);
   return difference(checkFacts(verdict), wantedFacts(wanted));
 };
 
@@ -149,8 +185,7 @@ const quota: Question = async (vector, { scope, bag }) => {
   const { quota = "iquota1", amount = 0, best_effort: bestEffort = true } = given ?? {};
   const question = { quota, amount, bestEffort, dedupId: given?.dedup_id ?? "" };
   const answer = await scope.allocateAll(bag, question, options);
-  if (vector.expect_error !== undefined)
-    return answer.code === 0 ? `${JSON.stringify(answer)} is no fault` : undefined;
+  if (vector.expect_error !== undefined) return judgeFault(answer);
   const facts = {
     amount: answer.granted,
     status_code: answer.code as number,
@@ -164,15 +199,17 @@ const quota: Question = async (vector, { scope, bag }) => {
 
 const report: Question = async ({ expect_error: error }, { scope, bag }) => {
   const complaints = await scope.reportAll([bag], options);
-  if (complaints.length > 0 === (error !== undefined)) return undefined;
-  return `complains: ${complaints.join("; ") || "not"}`;
+  if (error !== undefined) return judgeFault({ code: 2, message: complaints.join("; ") });
+  return complaints.length === 0 ? undefined : `complains: ${complaints.join("; ")}`;
 };
 
 /** A fault shows as a denial; what the fakes generate is bound to nothing by their instances. */
 const generate: Question = async (vector, { scope, bag }) => {
   const { expect_error: error, expect_response_attributes: wanted = {} } = vector;
   const { code, message } = await scope.checkAll(bag, options);
-  if ((code !== 0) !== (error !== undefined)) return `answers ${code} ${message}`;
+  const why = error === undefined ? undefined : judgeFault({ code, message });
+  if (why !== undefined) return why;
+  if (code !== 0 && error === undefined) return `answers ${code} ${message}`;
   const strange = Object.keys(wanted).filter((name) => !Object.hasOwn(vector.attributes, name));
   return strange.length === 0 ? undefined : `is to generate ${strange.join(", ")}`;
 };
@@ -230,6 +267,7 @@ function milliseconds(text: string): number {
 class Fakes {
   readonly #templates: ReadonlyMap<string, FakeTemplate>;
   readonly #calls = new Map<string, number>();
+  readonly called: string[] = [];
 
   constructor(templates: readonly FakeTemplate[]) {
     this.#templates = new Map(templates.map((one) => [one.Name, one]));
@@ -237,33 +275,37 @@ class Fakes {
 
   handler(): Partial<LocalHandler> {
     return {
-      check: ({ template }) => {
-        const { told, nth } = this.#call(template, "Check");
+      check: (instance) => {
+        const { template } = instance;
+        const { told, nth } = this.#call("Check", instance);
         const result = told.CheckResults?.[nth];
         const output: Readonly<Record<string, Value>> | undefined =
           (template as string) === "tcheckoutput" ? { value: "1337" } : undefined;
         return { ...checkResult(result), ...(output && { output }) };
       },
-      allocate: ({ template }) => {
-        const { told, nth } = this.#call(template, "Quota");
+      allocate: (instance, { amount, bestEffort }) => {
+        const { told, nth } = this.#call("Quota", instance, amount, bestEffort);
         return quotaResult(told.QuotaResults?.[nth]);
       },
-      report: ([first]) => {
-        this.#call(first?.template ?? "", "Report");
+      report: (instances) => {
+        for (const instance of instances.slice(1)) this.called.push(callText("Report", instance));
+        for (const instance of instances.slice(0, 1)) this.#call("Report", instance);
         return [];
       },
-      generate: ({ template }) => {
-        this.#call(template, "GenAttrs");
+      generate: (instance) => {
+        this.#call("GenAttrs", instance);
         return { output: {}, fault: "" };
       },
     };
   }
 
-  #call(template: string, what: string): { readonly told: FakeTemplate; readonly nth: number } {
+  #call(what: string, instance: AnyInstance, ...args: readonly unknown[]) {
+    this.called.push(callText(what, instance, ...args));
+    const { template } = instance;
     const told = this.#templates.get(template) ?? { Name: template };
     const flags = told as unknown as Readonly<Record<string, unknown>>;
     if (flags[`PanicOnDispatch${what}`] || flags[`ErrorOnDispatch${what}`])
-      throw new Error(`error at dispatch ${what}, as expected`);
+      throw new Error(`${thrown} ${what}`);
     const nth = this.#calls.get(template) ?? 0;
     this.#calls.set(template, nth + 1);
     return { told, nth };

@@ -60,7 +60,7 @@ interface Step {
   readonly charge?: number;
   readonly use_cache?: boolean;
   readonly passed?: boolean | null;
-  readonly remote_request?: unknown;
+  readonly remote_request?: { readonly amount_gt?: number } | string | null;
   readonly response?: JsonObject | string;
   readonly status_after_response?: string | null;
 }
@@ -198,10 +198,20 @@ function judgeQuotaCache(one: Case): string | undefined {
     const taken = cache.take(need, request, 0, () => {});
     if ((taken === "granted") !== step.passed) return `step ${i}: ${taken}`;
     const fetch = asked.pop();
-    if (JSON.stringify(step.remote_request)?.includes("amount_gt") && !fetch) return "no prefetch";
+    const why = judgeFetch(step.remote_request, fetch?.fetch);
+    if (why !== undefined) return `step ${i}: ${why}`;
     fetch?.fetch.answered(result, fetch.request, 0);
   }
   return undefined;
+}
+
+/** Where one is due, and of how much at least; "(if any)" says nothing. */
+function judgeFetch(wanted: Step["remote_request"], fetch: QuotaFetch | undefined) {
+  const amounts = typeof wanted === "object" ? wanted : wanted === "(prefetch)" ? {} : null;
+  if (amounts === null) return undefined;
+  if (fetch === undefined) return "no prefetch";
+  const { amount_gt: more = 0 } = amounts;
+  return fetch.amount > more ? undefined : `fetches ${fetch.amount}, not more than ${more}`;
 }
 
 function resultOf(response: Step["response"]): QuotaResult | undefined {

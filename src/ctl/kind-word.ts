@@ -5,6 +5,7 @@
 
 import { didYouMean } from "../core/suggestion.ts";
 import { adapterKinds, templateKinds } from "../dialect/policy/typed-kind.ts";
+import { policyRootNamespace } from "../model/policy-set.ts";
 import { type CtlError, usageError } from "./command.ts";
 
 /** Kind, its word in messages (Istio 0.1's), and a short form. */
@@ -26,6 +27,8 @@ const kinds: readonly (readonly [kind: string, word: string, short: string])[] =
   ["QuotaSpecBinding", "quota-spec-binding", "qsb"],
   ["HTTPAPISpec", "http-api-spec", "has"],
   ["HTTPAPISpecBinding", "http-api-spec-binding", "hasb"],
+  ["ServiceConfig", "service-config", "sc"],
+  ["GlobalConfig", "global-config", "gc"],
 ];
 
 /** Called after an adapter or a template; they have no other words. */
@@ -99,8 +102,9 @@ export function parseReferences(words: readonly string[], namespace: string): Re
   return references;
 }
 
-/** Settings of the whole mesh are one object, whatever namespace is asked for. */
+/** What is the whole mesh's is in one namespace, whatever is asked for. */
 export function namespaceOf(kind: string, namespace: string): string {
+  if (kind === "ServiceConfig" || kind === "GlobalConfig") return policyRootNamespace;
   return kind === "MeshConfig" ? "default" : namespace;
 }
 

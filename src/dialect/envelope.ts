@@ -6,9 +6,12 @@
 
 import { didYouMean } from "../core/suggestion.ts";
 import type { ConfigMeta } from "../model/config.ts";
+import { policyRootNamespace } from "../model/policy-set.ts";
 import { checkLabel, checkObjectName } from "../model/validate-name.ts";
 import { isForeign, type Readable, readable, unsupported, wordFor } from "./inventory.ts";
 import { meshConfigFields } from "./mesh-config.ts";
+import { globalConfigFields } from "./policy/aspect/global-config.ts";
+import { serviceConfigFields } from "./policy/aspect/service-config.ts";
 import {
   camelCase,
   entriesOf,
@@ -186,6 +189,14 @@ function readBare(
     const meta = metaOf(options.nameFor(found.kind, hostOf(place)), options.namespace);
     return { readable: found, era: "0.1", apiVersion: "", meta, spec: place, bare: true };
   }
+  if (serviceConfigFields.every((key) => keys.has(key))) {
+    const subject = scalarOf(place, "subject").toLowerCase();
+    return aspectConfig(kindOf("ServiceConfig"), place, objectName(subject));
+  }
+  if ([...keys].some((key) => globalConfigFields.has(key))) {
+    const name = keys.has("adapters") ? "adapters" : "descriptors";
+    return aspectConfig(kindOf("GlobalConfig"), place, name);
+  }
   if ([...keys].some((key) => meshConfigFields.has(key)))
     return meshConfig(kindOf("MeshConfig"), place);
   const known = ["kind", "apiVersion", "type", "destination", ...meshConfigFields];
@@ -199,9 +210,24 @@ function kindOf(kind: Readable["kind"]): Readable {
   return readable.find((one) => one.kind === kind)!;
 }
 
+/** Policy of Istio 0.1 is the whole mesh's, and called after its subject. */
+function aspectConfig(found: Readable, spec: Place, name: string): Envelope {
+  const meta = metaOf(name, policyRootNamespace);
+  return { readable: found, era: "0.1", apiVersion: "", meta, spec, bare: false };
+}
+
+/** "namespace-ns" of "namespace:ns". */
+function objectName(subject: string): string {
+  const name = subject.replace(/[^a-z0-9.-]+/g, "-").slice(0, 253);
+  return checkObjectName(name, true) === undefined ? name : "subject";
+}
+
 function hostOf(place: Place): string {
-  const at = fieldOf(place, "destination");
-  const { node } = at;
+  return scalarOf(place, "destination");
+}
+
+function scalarOf(place: Place, name: string): string {
+  const { node } = fieldOf(place, name);
   return node !== null && node !== undefined && "value" in node ? String(node.value) : "";
 }
 

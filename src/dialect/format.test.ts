@@ -221,6 +221,21 @@ spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu
     v1alpha2("HTTPAPISpecBinding", " { services: [{ service: a.b }], apiSpecs: [{ name: q }] }"),
   ],
   [
+    "rules of a subject, in 0.1",
+    `subject: a.b.svc.cluster.local
+rules:
+- selector: target.service == "x*"
+  aspects:
+  - { kind: lists, params: { check_expression: source.ip } }
+`,
+  ],
+  ["adapters in 0.1", "adapters:\n- { name: a, kind: lists, impl: b, params: { c: false } }\n"],
+  [
+    "rules of a subject with a name of their own",
+    "apiVersion: mesh.istio.io/v1alpha1\nkind: ServiceConfig\nmetadata: { name: x }\n" +
+      "spec: { subject: global, rules: [{ aspects: [{ kind: denials }] }] }\n",
+  ],
+  [
     "settings",
     "kind: MeshConfig\naccessLogFile: /dev/stdout\nconnectTimeout: 3s\n" +
       "egressProxyAddress: istio-egress:80\n",

@@ -2,7 +2,7 @@
  * A config ─▶ its document in the canonical spelling of its kind, for `get -o yaml`. Defaults are
  * left out; what is written reads back to an equal config.
  */
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { type Config, writtenKind } from "../model/config.ts";
 import type { CircuitBreaker, DestinationPolicy } from "../model/destination-policy.ts";
 import type { EgressRule } from "../model/egress-rule.ts";
@@ -50,6 +50,9 @@ export function specJson(config: Config): Json {
       return compact(workloadJson(config.spec));
     case "MeshConfig":
       return compact(meshJson(config.spec));
+    case "ServiceConfig":
+    case "GlobalConfig":
+      return writtenSpec(config);
     default:
       return config satisfies never;
   }
@@ -60,6 +63,7 @@ export function configJson(config: Config): Json {
   const { kind, apiVersion, meta } = config;
   const spec = specJson(config);
   if (kind === "MeshConfig") return { kind, ...spec };
+  if (apiVersion === "" && (kind === "ServiceConfig" || kind === "GlobalConfig")) return spec;
   const { name, namespace, labels, annotations } = meta;
   const type = readable.find((one) => one.kind === kind)?.type;
   if (apiVersion === "" && type !== undefined) return { type, name, namespace, spec };
@@ -70,6 +74,13 @@ export function configJson(config: Config): Json {
 /** A YAML document that reads back to an equal config. */
 export function formatConfig(config: Config): string {
   return stringify(configJson(config), { lineWidth: 0 });
+}
+
+/** Policy of Istio 0.1 is shown as it was written: nobody writes more of it. */
+function writtenSpec({ apiVersion, text }: Config): Json {
+  // Read by the reader of its kind before: a map of fields.
+  const document = parse(text, { logLevel: "silent" }) as Json;
+  return apiVersion === "" ? document : (document.spec as Json);
 }
 
 /** Without fields that say nothing: undefined, false, "", 0, {} and []. */

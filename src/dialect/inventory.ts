@@ -9,6 +9,8 @@ import { readMeshConfig } from "./mesh-config.ts";
 import { readDestinationRule } from "./networking/destination-rule.ts";
 import { readServiceEntry } from "./networking/service-entry.ts";
 import { readWorkloadEntry } from "./networking/workload-entry.ts";
+import { readGlobalConfig } from "./policy/aspect/global-config.ts";
+import { readServiceConfig } from "./policy/aspect/service-config.ts";
 import { readAttributeManifest } from "./policy/attribute-manifest.ts";
 import { readHandler, typedHandlerReader } from "./policy/handler.ts";
 import { readHttpApiSpec } from "./policy/http-api-spec.ts";
@@ -85,6 +87,8 @@ export const readable: readonly Readable[] = [
   { kind: "QuotaSpecBinding", apiVersions: configIstio, read: readQuotaSpecBinding },
   { kind: "HTTPAPISpec", apiVersions: configIstio, read: readHttpApiSpec },
   { kind: "HTTPAPISpecBinding", apiVersions: configIstio, read: readHttpApiSpecBinding },
+  { kind: "ServiceConfig", apiVersions: ["mesh.istio.io/v1alpha1"], read: readServiceConfig },
+  { kind: "GlobalConfig", apiVersions: ["mesh.istio.io/v1alpha1"], read: readGlobalConfig },
   ...[...adapterKinds].map(([writtenKind, adapter]) => ({
     kind: "handler" as const,
     writtenKind,

@@ -1,7 +1,9 @@
 /** Whatever is written, reading ends, never throws, and points into the text. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { declaredPolicy } from "./policy/policy-set.ts";
 import { readDocuments } from "./read.ts";
+import { validateSet } from "./validate-set.ts";
 
 const seeds: readonly string[] = [
   `type: route-rule
@@ -49,6 +51,16 @@ metadata: { name: x }
 spec:
   value: |
     source.ip
+`,
+  `subject: a.b
+rules:
+- selector: target.service == "x*"
+  aspects:
+  - { kind: quotas, params: { quotas: [{ descriptor_name: q, max_amount: 5, labels: { a: b } }] } }
+  rules: [{ aspects: [{ kind: denials }] }]
+---
+adapters: [{ name: a, kind: lists, impl: b, params: { c: false } }]
+metrics: [{ name: m, kind: 1, value: 2, labels: { a: 1 } }]
 `,
   `kind: MeshConfig
 connectTimeout: 1s
@@ -107,6 +119,8 @@ test("mutations of good rules", () => {
       const text = edited(seed, edits);
       const lines = text.split("\n");
       const { configs, problems } = readDocuments(text, { file: "f", namespace: "default" });
+      validateSet(configs, {});
+      declaredPolicy(configs);
       for (const { position } of [
         ...problems,
         ...configs.map(({ origin }) => ({ position: origin })),

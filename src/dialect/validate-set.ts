@@ -9,6 +9,7 @@ import { policiesOf } from "../model/destination-policy.ts";
 import { isHostWithin } from "../model/host-name.ts";
 import type { Ingress, IngressBackend } from "../model/ingress.ts";
 import type { ServiceRef } from "../model/route-rule.ts";
+import { aspectProblems } from "./policy/aspect/aspect-problem.ts";
 import { shadowed } from "./shadow.ts";
 
 export interface Known {
@@ -24,6 +25,7 @@ export function validateSet(configs: readonly Config[], known: Known): readonly 
     ...unreachable(ofKind(configs, "RouteRule")),
     ...unroutedPolicies(configs),
     ...egressConflicts(ofKind(configs, "EgressRule")),
+    ...aspectProblems(configs),
     ...severalMeshConfigs(ofKind(configs, "MeshConfig")),
   ];
 }

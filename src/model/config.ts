@@ -6,10 +6,12 @@
  * default of some version".
  */
 import type { Position } from "../core/problem.ts";
+import type { ServiceConfig } from "./aspect-config.ts";
 import type { AttributeManifest } from "./attribute-manifest.ts";
 import type { DestinationPolicy } from "./destination-policy.ts";
 import type { DestinationRule } from "./destination-rule.ts";
 import type { EgressRule } from "./egress-rule.ts";
+import type { GlobalConfig } from "./global-config.ts";
 import type { Handler } from "./handler.ts";
 import type { HttpApiSpec } from "./http-api-spec.ts";
 import type { Ingress, IngressRule } from "./ingress.ts";
@@ -57,7 +59,9 @@ export type Config =
   | Of<"QuotaSpec", QuotaSpec>
   | Of<"QuotaSpecBinding", SpecBinding>
   | Of<"HTTPAPISpec", HttpApiSpec>
-  | Of<"HTTPAPISpecBinding", SpecBinding>;
+  | Of<"HTTPAPISpecBinding", SpecBinding>
+  | Of<"ServiceConfig", ServiceConfig>
+  | Of<"GlobalConfig", GlobalConfig>;
 
 export type ConfigKind = Config["kind"];
 

@@ -154,6 +154,16 @@ const summaries: readonly (readonly [
     "web.shop,*",
     "shop/q",
   ],
+  [
+    "ServiceConfig",
+    {
+      subject: "web.shop.svc.cluster.local",
+      rules: [{ aspects: [{ kind: "lists" }], rules: [{ aspects: [{ kind: "denials" }] }] }],
+    },
+    "web.shop",
+    "lists, denials",
+  ],
+  ["GlobalConfig", { adapters: [{}, {}], metrics: [{}] }, "", "2 adapters, 1 metrics"],
   ["HTTPAPISpec", { patterns: [{}], apiKeys: [] }, "", "1 operations, 0 places of keys"],
   ["Unknown", null, "", ""],
   ["constructor", {}, "", ""],

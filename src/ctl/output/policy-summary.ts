@@ -22,6 +22,17 @@ const summaries: Readonly<Record<string, (spec: Json) => PolicySummary>> = {
   handler: (spec) => of(`${text(spec.compiledAdapter)} ${fieldNames(spec.params)}`.trimEnd()),
   instance: (spec) => of(`${text(spec.compiledTemplate)} ${fieldNames(spec.params)}`.trimEnd()),
   attributemanifest: ({ attributes }) => of(`${Object.keys(record(attributes)).length} attributes`),
+  ServiceConfig: ({ subject, rules }) => ({
+    destination: text(subject).replace(/\.svc\.cluster\.local$/, ""),
+    action: aspectsOf(rules).join(", "),
+  }),
+  GlobalConfig: (spec) =>
+    of(
+      Object.entries(spec)
+        .filter(([, value]) => Array.isArray(value))
+        .map(([field, value]) => `${list(value).length} ${field}`)
+        .join(", "),
+    ),
   QuotaSpec: ({ rules }) => of(list(rules).map(chargesText).join("; ")),
   QuotaSpecBinding: (spec) => binding(spec.services, spec.quotaSpecs),
   HTTPAPISpec: ({ patterns, apiKeys }) =>
@@ -72,6 +83,15 @@ function dimensionsText(instances: unknown): string {
     Object.keys(record(record(record(one).params).dimensions)),
   );
   return by.length === 0 ? "" : ` by ${by.join(", ")}`;
+}
+
+/** Kinds of aspects, each once. */
+function aspectsOf(rules: unknown): readonly string[] {
+  const kinds = list(rules).flatMap((rule) => {
+    const { aspects, rules: inner } = record(rule);
+    return [...list(aspects).map((aspect) => text(record(aspect).kind)), ...aspectsOf(inner)];
+  });
+  return [...new Set(kinds)];
 }
 
 function nameText(value: unknown, inlineField: string): string {

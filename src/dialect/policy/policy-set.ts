@@ -4,6 +4,7 @@
  */
 import { type Config, configKey } from "../../model/config.ts";
 import type { Declared, PolicySet } from "../../model/policy-set.ts";
+import { aspectManifests, aspectRules } from "./aspect/aspect-policy.ts";
 import { standardManifests } from "./standard-manifest.ts";
 
 export function policySetOf(configs: readonly Config[]): PolicySet {
@@ -16,11 +17,19 @@ export function declaredPolicy(configs: readonly Config[]): PolicySet {
     .map((config) => ({ config, key: configKey(config) }))
     .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
     .map(({ config }) => config);
+  const services = declared(sorted.filter((config) => config.kind === "ServiceConfig"));
+  const globals = declared(sorted.filter((config) => config.kind === "GlobalConfig"));
   return {
-    manifests: declared(sorted.filter((config) => config.kind === "attributemanifest")),
+    manifests: [
+      ...declared(sorted.filter((config) => config.kind === "attributemanifest")),
+      ...aspectManifests(globals),
+    ],
     handlers: declared(sorted.filter((config) => config.kind === "handler")),
     instances: declared(sorted.filter((config) => config.kind === "instance")),
-    rules: declared(sorted.filter((config) => config.kind === "rule")),
+    rules: [
+      ...declared(sorted.filter((config) => config.kind === "rule")),
+      ...aspectRules(services, globals),
+    ],
     quotaSpecs: declared(sorted.filter((config) => config.kind === "QuotaSpec")),
     quotaSpecBindings: declared(sorted.filter((config) => config.kind === "QuotaSpecBinding")),
     httpApiSpecs: declared(sorted.filter((config) => config.kind === "HTTPAPISpec")),

@@ -85,6 +85,8 @@ function encode(config: Config): void {
     case "QuotaSpecBinding":
     case "HTTPAPISpec":
     case "HTTPAPISpecBinding":
+    case "ServiceConfig":
+    case "GlobalConfig":
       toBinary(PolicyConfigSchema, policyToMessage(declaredPolicy([config])));
       return;
     default:

@@ -31,6 +31,7 @@ function transcript({ policy, problems }: Resolved): string {
     ...problems.map(formatProblem),
     "",
     ...policy.rules.flatMap(ruleLines),
+    `handlers: ${policy.handlers.map(({ name }) => name).join(", ")}`,
     ...[...policy.quotaSpecs, ...policy.httpApiSpecs].map(
       ({ name, services }) => `${name} of ${services.join(", ")}`,
     ),
@@ -41,7 +42,7 @@ function transcript({ policy, problems }: Resolved): string {
 function ruleLines(rule: ResolvedRule): string[] {
   const operations = [...rule.requestHeaders, ...rule.responseHeaders];
   return [
-    `${rule.name} (${rule.runsAt}) if ${rule.match?.canonical ?? "true"}`,
+    `${rule.name} (${rule.runsAt}) ${rule.match ? `if ${rule.match.canonical}` : "always"}`,
     ...rule.actions.map(
       ({ handler, variety, instances, charge }) =>
         `  ${variety} ${handler.name}: ${instances.map(({ name }) => name).join(", ")}` +
@@ -117,6 +118,11 @@ describe("work grows with what is declared, and no faster", () => {
     const resolve = (n: number): Resolved => resolveSet(sets.get(n)!);
     expect(resolve(60).problems.length).toBe(60 * problems);
     expectLinear(resolve, 15);
+  });
+
+  test("what is told has an end", () => {
+    const { problems } = resolveSet(setOf(3_000, "x"));
+    expect(problems.length).toBe(10_000);
   });
 
   test("many names for one thing that is not there", () => {

@@ -24,25 +24,69 @@ export interface LogEntry {
 const words: Readonly<Record<LogLevel, string>> = { INFO: "info", WARNING: "warn", ERROR: "error" };
 const zeroTime: Timestamp = { seconds: -62_135_596_800, nanos: 0 };
 
-/** With its end of line. Names are sorted. */
-export function jsonLine(entry: LogEntry): string {
-  const { level, time, instance } = entry;
-  const head = `"level":"${words[level]}","time":"${timestampText(time ?? zeroTime)}"`;
-  const fields = fieldTexts(entry, ":").map((field) => `,${field}`);
-  return `{${head},"instance":${JSON.stringify(instance)}${fields.join("")}}\n`;
+/** What lines of one instance have in common: it has the same names each time, in one order. */
+interface Layout {
+  /** As JSON. */
+  readonly instance: string;
+  names: readonly string[];
+  sorted: readonly string[];
+  /** In the order of `sorted`: `"name"`. */
+  heads: readonly string[];
 }
 
-export function textLine(entry: LogEntry): string {
-  const { level, time, instance } = entry;
-  const name = instance.replace(/[\t\n\r]/g, " ");
-  const fields = fieldTexts(entry, ": ").join(", ");
-  const head = `${timestampText(time ?? zeroTime)}\t${words[level]}\t${name}`;
-  return fields === "" ? `${head}\n` : `${head}\t{${fields}}\n`;
-}
+/** Instances are what is configured; more of them than this are written without being kept. */
+const LAYOUTS_MAX = 1_000;
 
-function fieldTexts({ value, fields }: LogEntry, colon: string): string[] {
-  const texts = value === undefined ? [] : [`"value"${colon}${valueJson(value)}`];
-  for (const name of Object.keys(fields).sort())
-    texts.push(`${JSON.stringify(name)}${colon}${valueJson(fields[name])}`);
-  return texts;
+export class LineFormat {
+  readonly #layouts = new Map<string, Layout>();
+  #second = Number.NaN;
+  /** Of that second, to its point. */
+  #secondText = "";
+
+  /** With its end of line. Names are sorted. */
+  json(entry: LogEntry): string {
+    const { level, time, instance, value, fields } = entry;
+    const { instance: name, sorted, heads } = this.#layoutOf(instance, fields);
+    let line = `{"level":"${words[level]}","time":"${this.#time(time)}","instance":${name}`;
+    if (value !== undefined) line += `,"value":${valueJson(value)}`;
+    for (let i = 0; i < sorted.length; i++)
+      line += `,${heads[i]!}:${valueJson(fields[sorted[i]!])}`;
+    return `${line}}\n`;
+  }
+
+  text(entry: LogEntry): string {
+    const { level, time, instance, value, fields } = entry;
+    const { sorted, heads } = this.#layoutOf(instance, fields);
+    const name = instance.replace(/[\t\n\r]/g, " ");
+    const texts = sorted.map((field, i) => `${heads[i]}: ${valueJson(fields[field])}`);
+    if (value !== undefined) texts.unshift(`"value": ${valueJson(value)}`);
+    const head = `${this.#time(time)}\t${words[level]}\t${name}`;
+    return texts.length === 0 ? `${head}\n` : `${head}\t{${texts.join(", ")}}\n`;
+  }
+
+  #layoutOf(instance: string, fields: Dimensions): Layout {
+    let layout = this.#layouts.get(instance);
+    if (layout === undefined) {
+      layout = { instance: JSON.stringify(instance), names: [], sorted: [], heads: [] };
+      if (this.#layouts.size < LAYOUTS_MAX) this.#layouts.set(instance, layout);
+    }
+    let count = 0;
+    let isSame = true;
+    for (const name in fields) if (layout.names[count++] !== name) isSame = false;
+    if (isSame && count === layout.names.length) return layout;
+    layout.names = Object.keys(fields);
+    layout.sorted = layout.names.toSorted();
+    layout.heads = layout.sorted.map((name) => JSON.stringify(name));
+    return layout;
+  }
+
+  /** As `timestampText`; most lines are of the second of the line before. */
+  #time(time: Timestamp = zeroTime): string {
+    if (time.seconds !== this.#second) {
+      this.#second = time.seconds;
+      this.#secondText = timestampText(time).slice(0, 20);
+    }
+    const micros = 1_000_000 + Math.floor(time.nanos / 1_000);
+    return `${this.#secondText}${String(micros).slice(1)}Z`;
+  }
 }

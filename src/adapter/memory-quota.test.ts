@@ -156,6 +156,24 @@ test("too many sets of dimensions share one counter and are counted; idle ones m
   expect([of(-4, 2_000), of(-5, 2_000)]).toEqual([1, 1]);
 });
 
+test("a counter that went as idle is not counted by beside the one in its place", () => {
+  const handler = openLocal(memoryQuota, perSecond(1));
+  const of = (user: string, atMs: number, name = "user") =>
+    ask(handler, { of: { [name]: text(user) }, atMs }).granted;
+  expect([of("ann", 0), of("bob", 61_000), of("ann", 61_000)]).toEqual([1, 1, 1]);
+  expect([of("x", 61_000, "other"), of("ann", 61_000)]).toEqual([1, 0]);
+});
+
+test("texts of one set of dimensions are not those of another with other names", () => {
+  const handler = openLocal(memoryQuota, perSecond(1));
+  const of = (dimensions: Dimensions) => ask(handler, { of: dimensions }).granted;
+  const [one, two] = [text("1"), text("2")];
+  expect([of({ a: one }), of({ b: one }), of({ a: one, b: two }), of({ a: one })]).toEqual([
+    1, 1, 1, 0,
+  ]);
+  expect([of({ a: two, b: one }), of({ b: two, a: one }), of({})]).toEqual([1, 0, 1]);
+});
+
 test("a clock that is set back grants nothing twice", () => {
   const handler = openLocal(memoryQuota, perSecond(1));
   expect([10_000, 0, 10_900, 11_000].map((atMs) => ask(handler, { atMs }).granted)).toEqual([

@@ -29,6 +29,7 @@ import type { AnyInstance, Dimensions } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import { type Override, overrideFor, QuotaKeys } from "./quota-key.ts";
 import { AllocationCell, RollingWindow } from "./rolling-window.ts";
+import { TextTree } from "./text-tree.ts";
 
 const TICK_MS = 100;
 const SWEEP_MS = 60_000;
@@ -51,6 +52,8 @@ interface QuotaParameters extends Limit {
 
 interface Quota extends QuotaParameters {
   readonly keys: QuotaKeys;
+  /** Counters that have a key; cleared when one of them goes. */
+  readonly known: TextTree<QuotaCounter>;
 }
 
 interface Parameters {
@@ -92,6 +95,13 @@ function read(place: Place, bound: readonly BoundInstance[]): Parameters | undef
   return { quotas, minDeduplicationMs: value.minDeduplicationDuration ?? 1_000 };
 }
 
+/** What a counter is asked for. */
+interface Counted {
+  readonly limit: Limit;
+  readonly dimensions: Dimensions;
+  readonly nowMs: number;
+}
+
 type QuotaCounter = RollingWindow | AllocationCell;
 
 interface Remembered {
@@ -112,7 +122,11 @@ class MemoryQuota implements LocalHandler {
 
   constructor({ quotas, minDeduplicationMs }: Parameters, { metrics }: Environment) {
     this.#quotas = new Map(
-      quotas.map((quota) => [quota.name, { ...quota, keys: new QuotaKeys(quota.name) }]),
+      quotas.map((quota) => {
+        const known = new TextTree<QuotaCounter>();
+        const keys = new QuotaKeys(quota.name, () => known.clear());
+        return [quota.name, { ...quota, keys, known }];
+      }),
     );
     this.#minDeduplicationMs = minDeduplicationMs;
     this.#overflowed = metrics.counter(
@@ -152,7 +166,8 @@ class MemoryQuota implements LocalHandler {
   #count(quota: Quota, dimensions: Dimensions, request: QuotaRequest): QuotaResult {
     const { amount, bestEffort, nowMs } = request;
     const limit = overrideFor(quota.overrides, dimensions) ?? quota;
-    const counter = this.#counter(quota, limit, quota.keys.keyOf(dimensions), nowMs);
+    const known = quota.known.find(quota.keys.textsOf(dimensions));
+    const counter = known ?? this.#counter(quota, { limit, dimensions, nowMs });
     const tick = Math.floor(nowMs / TICK_MS);
     if (amount < 0) return quotaGranted(counter.release(-amount, tick), 0);
     const available = counter.available(tick);
@@ -165,13 +180,17 @@ class MemoryQuota implements LocalHandler {
     return quotaGranted(granted, limit.validDurationMs);
   }
 
-  #counter(quota: QuotaParameters, limit: Limit, key: string, nowMs: number): QuotaCounter {
-    const found = this.#counters.get(key);
-    if (found !== undefined) return found;
-    this.#sweep(nowMs);
-    if (this.#counters.size < countersMax) {
-      const counter = newCounter(limit);
+  #counter(quota: Quota, of: Counted): QuotaCounter {
+    const { limit, dimensions, nowMs } = of;
+    const key = quota.keys.keyOf(dimensions);
+    let counter = this.#counters.get(key);
+    if (counter === undefined) this.#sweep(nowMs);
+    if (counter === undefined && this.#counters.size < countersMax) {
+      counter = newCounter(limit);
       this.#counters.set(key, counter);
+    }
+    if (counter !== undefined) {
+      quota.known.remember(quota.keys.textsOf(dimensions), counter);
       return counter;
     }
     this.#overflowed.increment();
@@ -191,6 +210,7 @@ class MemoryQuota implements LocalHandler {
     const tick = Math.floor(nowMs / TICK_MS);
     for (const [key, counter] of this.#counters)
       if (counter.isIdle(tick)) this.#counters.delete(key);
+    for (const { known } of this.#quotas.values()) known.clear();
   }
 
   /** An id is known for at least the duration, and at most twice that. */

@@ -27,7 +27,8 @@ function labelsOf(instance: Instance<"metric">, names: readonly string[]): strin
   const values: string[] = [];
   for (const name of names) {
     if (!Object.hasOwn(dimensions, name)) return `it has no dimension ${name}`;
-    values.push(valueText(dimensions[name]).slice(0, LABEL_MAX));
+    const text = valueText(dimensions[name]);
+    values.push(text.length > LABEL_MAX ? text.slice(0, LABEL_MAX) : text);
   }
   return values;
 }

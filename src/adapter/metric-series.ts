@@ -4,6 +4,7 @@
  */
 import type { ExposedFamily } from "../policy/exposition.ts";
 import { sampleText } from "../policy/exposition.ts";
+import { TextTree } from "./text-tree.ts";
 
 export type MetricKind = "COUNTER" | "GAUGE" | "DISTRIBUTION";
 
@@ -47,6 +48,8 @@ export class MetricSeries {
   readonly #budget: SeriesBudget;
   /** By the values of the labels. */
   readonly #series = new Map<string, Series>();
+  /** Those among them that have values of their own; cleared when one of them goes. */
+  readonly #known = new TextTree<Series>();
 
   constructor(definition: MetricDefinition, budget: SeriesBudget) {
     this.definition = definition;
@@ -55,23 +58,20 @@ export class MetricSeries {
 
   /** Values in the order of the label names. False: in the series that stands for too many. */
   record(values: readonly string[], value: number, nowMs: number): boolean {
-    const key = values.join("\u0000");
-    let series = this.#series.get(key);
-    const crowded = series === undefined && this.#budget.left <= 0;
-    if (series === undefined)
-      series = crowded ? this.#overflow(nowMs) : this.#add(key, values, nowMs);
+    const series = this.#known.find(values) ?? this.#find(values, nowMs);
     series.usedMs = nowMs;
     if (this.definition.kind === "GAUGE") series.value = value;
     else series.value += value;
     if (this.definition.kind === "DISTRIBUTION")
       series.counts[bucketOf(this.definition.bounds, value)]!++;
-    return !crowded;
+    return series.values !== undefined;
   }
 
   /** Series that were not used since. */
   expire(beforeMs: number): void {
     for (const [key, series] of this.#series) {
       if (series.usedMs > beforeMs) continue;
+      this.#known.clear();
       this.#series.delete(key);
       if (series.labels !== OVERFLOW) this.#budget.left++;
     }
@@ -103,6 +103,15 @@ export class MetricSeries {
     }
     text += `${name}_sum${braces} ${sampleText(value)}\n`;
     return `${text}${name}_count${braces} ${sampleText(count)}`;
+  }
+
+  #find(values: readonly string[], nowMs: number): Series {
+    const key = values.join("\u0000");
+    let series = this.#series.get(key);
+    if (series === undefined && this.#budget.left <= 0) return this.#overflow(nowMs);
+    series ??= this.#add(key, values, nowMs);
+    this.#known.remember(values, series);
+    return series;
   }
 
   #add(key: string, values: readonly string[], sinceMs: number): Series {

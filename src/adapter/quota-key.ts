@@ -28,11 +28,15 @@ const keyMax = 256;
  */
 export class QuotaKeys {
   readonly #name: string;
+  readonly #onNames: () => void;
   #names: readonly string[] = [];
   #sorted: readonly string[] = [];
+  readonly #texts: string[] = [];
 
-  constructor(name: string) {
+  /** `onNames`: dimensions have other names than before. */
+  constructor(name: string, onNames = (): void => {}) {
     this.#name = name;
+    this.#onNames = onNames;
   }
 
   keyOf(dimensions: Dimensions): string {
@@ -44,6 +48,15 @@ export class QuotaKeys {
     return `${key.slice(0, keyMax / 2)};#${digest}`;
   }
 
+  /** What is joined to a key; the array is the same each time. */
+  textsOf(dimensions: Dimensions): readonly string[] {
+    const names = this.#sortedNames(dimensions);
+    const texts = this.#texts;
+    texts.length = names.length;
+    for (let i = 0; i < names.length; i++) texts[i] = keyText(dimensions[names[i]!]);
+    return texts;
+  }
+
   #sortedNames(dimensions: Dimensions): readonly string[] {
     let count = 0;
     let same = true;
@@ -51,6 +64,7 @@ export class QuotaKeys {
     if (!same || count !== this.#names.length) {
       this.#names = Object.keys(dimensions);
       this.#sorted = this.#names.toSorted();
+      this.#onNames();
     }
     return this.#sorted;
   }

@@ -7,7 +7,7 @@ import type { TypedValue } from "../attribute/value.ts";
 import type { Dimensions } from "../policy/template.ts";
 import { adapterEnvironment, openLocal, problemsOf } from "../testing/adapter-environment.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
-import { jsonLine } from "./log-line.ts";
+import { LineFormat } from "./log-line.ts";
 import { noop } from "./noop.ts";
 import { stdio } from "./stdio.ts";
 
@@ -124,7 +124,7 @@ test("a rotated file stays below its size; old ones go by number and by age", as
   const environment = adapterEnvironment(clock);
   const handler = openLocal(stdio, parameters, environment);
   const large = entry("info", { a: text("x".repeat(300_000)) });
-  const lineLength = jsonLine({
+  const lineLength = new LineFormat().json({
     level: "INFO",
     time: undefined,
     instance: large.name,

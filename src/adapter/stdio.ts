@@ -8,7 +8,7 @@ import { type ReportResult, reported } from "../policy/result.ts";
 import type { AnyInstance } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import { LineWriter, type Rotation } from "./line-writer.ts";
-import { jsonLine, type LogEntry, type LogLevel, textLine } from "./log-line.ts";
+import { LineFormat, type LogEntry, type LogLevel } from "./log-line.ts";
 
 interface Parameters {
   readonly path: string;
@@ -87,6 +87,7 @@ class Stdio implements LocalHandler {
   readonly #environment: Environment;
   readonly #dropped: Counter;
   readonly #writer: LineWriter | undefined;
+  readonly #format = new LineFormat();
   readonly #complaint: string = "";
 
   constructor(parameters: Parameters, environment: Environment) {
@@ -108,11 +109,12 @@ class Stdio implements LocalHandler {
   report(instances: readonly AnyInstance[]): ReportResult {
     const { outputAsJson, outputLevel } = this.#parameters;
     const least = levels.indexOf(outputLevel);
+    const format = this.#format;
     for (const instance of instances) {
       const entry = this.#entryOf(instance);
       if (entry === undefined || levels.indexOf(entry.level) < least) continue;
       if (this.#writer === undefined) this.#dropped.increment();
-      else this.#writer.write(outputAsJson ? jsonLine(entry) : textLine(entry));
+      else this.#writer.write(outputAsJson ? format.json(entry) : format.text(entry));
     }
     return this.#writer === undefined ? [this.#complaint] : reported;
   }

@@ -54,23 +54,43 @@ function fractionOf(digits: string, scale: bigint): bigint {
 
 /** "1h30m0s", "1.5ms", "0s": the largest unit below a second, or hours, minutes and seconds. */
 export function formatDuration(ns: Int64): string {
-  const value = BigInt(ns);
-  const size = value < 0n ? -value : value;
-  const sign = value < 0n ? "-" : "";
-  if (size === 0n) return "0s";
-  if (size < 1_000n) return `${sign}${size}ns`;
-  if (size < 1_000_000n) return `${sign}${decimal(size, 3)}\u00b5s`;
-  if (size < SECOND_NS) return `${sign}${decimal(size, 6)}ms`;
-  const minutes = size / (60n * SECOND_NS);
-  const seconds = `${decimal(size % (60n * SECOND_NS), 9)}s`;
-  if (minutes === 0n) return sign + seconds;
-  if (minutes < 60n) return `${sign}${minutes}m${seconds}`;
-  return `${sign}${minutes / 60n}h${minutes % 60n}m${seconds}`;
+  const sign = ns < 0 ? "-" : "";
+  let nanos: number;
+  let seconds: number;
+  if (typeof ns === "number") {
+    const size = Math.abs(ns);
+    nanos = size % 1e9;
+    seconds = (size - nanos) / 1e9;
+  } else {
+    const size = ns < 0n ? -ns : ns;
+    nanos = Number(size % SECOND_NS);
+    seconds = Number(size / SECOND_NS);
+  }
+  if (seconds === 0) return nanos === 0 ? "0s" : sign + belowSecond(nanos);
+  const text = `${pointed(seconds % 60, nanos, 9)}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes === 0) return sign + text;
+  if (minutes < 60) return `${sign}${minutes}m${text}`;
+  return `${sign}${Math.floor(minutes / 60)}h${minutes % 60}m${text}`;
 }
 
-/** `value` with the point moved `places` to the left, without zeros at the end. */
-function decimal(value: bigint, places: number): string {
-  const digits = value.toString().padStart(places + 1, "0");
-  const fraction = digits.slice(-places).replace(/0+$/, "");
-  return digits.slice(0, -places) + (fraction === "" ? "" : `.${fraction}`);
+function belowSecond(nanos: number): string {
+  if (nanos < 1e3) return `${nanos}ns`;
+  if (nanos < 1e6) {
+    const fraction = nanos % 1e3;
+    return `${pointed((nanos - fraction) / 1e3, fraction, 3)}\u00b5s`;
+  }
+  const fraction = nanos % 1e6;
+  return `${pointed((nanos - fraction) / 1e6, fraction, 6)}ms`;
+}
+
+/** `fraction` in so many places behind the point, without zeros at the end. */
+function pointed(whole: number, fraction: number, places: number): string {
+  if (fraction === 0) return String(whole);
+  let digits = fraction;
+  let left = places;
+  for (; digits % 10 === 0; left--) digits /= 10;
+  let text = String(digits);
+  while (text.length < left) text = `0${text}`;
+  return `${whole}.${text}`;
 }

@@ -58,6 +58,13 @@ export function valueJson(of: TypedValue | undefined): string {
       return `{${pairs.join(",")}}`;
     }
     default:
-      return JSON.stringify(valueText(of));
+      return textJson(valueText(of));
   }
+}
+
+const special = /["\\\u0000-\u001f\ud800-\udfff]/;
+
+/** As JSON.stringify; most texts have nothing to escape. */
+function textJson(text: string): string {
+  return special.test(text) ? JSON.stringify(text) : `"${text}"`;
 }

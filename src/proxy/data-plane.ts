@@ -201,6 +201,7 @@ export class DataPlane implements TrafficPlane {
   publish(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
     this.policy.publish(snapshot.policy);
+    this.#outbound.watchers.claim = this.policy.claim;
     this.#outbound.publish(snapshot);
     this.#tcp.publish(snapshot);
     const clusters = [...snapshot.clusters.values()];

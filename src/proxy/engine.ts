@@ -391,8 +391,8 @@ export class Engine {
         if (this.#spare.length < SPARE_EXCHANGES_MAX) this.#spare.push(exchange);
       },
       beginHttp2: (former, socket) => this.#beginHttp2(former, socket, owner),
-      acceptInner: (socket) => {
-        if (this.#admits(socket)) this.#begin(socket, owner, undefined);
+      acceptInner: (socket, claim) => {
+        if (this.#admits(socket)) this.#begin(socket, owner, undefined).claim = claim;
       },
       connectionClosed: (connection) => this.#closed(connection),
       refused: (peer, failure, detail) => this.#refused(peer, failure, detail),

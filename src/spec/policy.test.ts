@@ -98,6 +98,23 @@ test("a rule denies by a header, and says so to the caller and to the operator",
   });
 });
 
+test("a rule tells callers apart by what their sidecars say of them", async () => {
+  await withRules(
+    ruleOf(
+      "no-client",
+      `  match: ${inbound} && source.labels["app"] == "client" && source.namespace == "default"
+  actions:
+  - handler: { compiledAdapter: denier, params: { status: { code: 16 } } }
+    instances: [{ compiledTemplate: checknothing }]`,
+    ),
+    async () => (await get(caller.outbound, HOST)).status === 401,
+  );
+  await retire();
+  await until("the client to be let in", async () => {
+    return (await get(caller.outbound, HOST)).status === 200;
+  });
+});
+
 test("of a burst of 1,000 a limit of 100 a second lets exactly 100 through", async () => {
   await withRules(
     ruleOf(

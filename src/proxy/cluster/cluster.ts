@@ -105,7 +105,7 @@ export class Cluster {
   constructor(settings: ClusterSettings, state: ClusterState, sources: ClusterSources) {
     this.name = settings.name;
     this.settings = settings;
-    this.serviceName = serviceNameOf(settings.service);
+    this.serviceName = serviceNameOf(settings.service, settings.labels);
     this.state = state;
     this.limits = new Limits(settings.maxima, state.usage, state.stats);
     this.stats = state.stats;

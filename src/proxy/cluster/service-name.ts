@@ -8,12 +8,20 @@ export interface ServiceName {
   readonly namespace: string;
   /** "istio://default/services/reviews" */
   readonly uid: string;
+  /** Of all of its workloads that are meant: its name as `app`, and those of a subset. */
+  readonly labels: ReadonlyMap<string, string>;
 }
 
 /** "reviews.default.svc.cluster.local", also with a port behind it. */
-export function serviceNameOf(written: string): ServiceName {
+export function serviceNameOf(
+  written: string,
+  subset: Readonly<Record<string, string>> = {},
+): ServiceName {
   const host = written.replace(/:\d+$/, "");
   const [name = "", namespace = "", kind] = host.split(".");
-  if (kind !== "svc") return { host, name: host, namespace: "", uid: `istio://services/${host}` };
-  return { host, name, namespace, uid: `istio://${namespace}/services/${name}` };
+  const inMesh = kind === "svc";
+  const labels = new Map(Object.entries(subset));
+  if (inMesh && !labels.has("app")) labels.set("app", name);
+  if (!inMesh) return { host, name: host, namespace: "", uid: `istio://services/${host}`, labels };
+  return { host, name, namespace, uid: `istio://${namespace}/services/${name}`, labels };
 }

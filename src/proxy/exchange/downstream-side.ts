@@ -52,6 +52,8 @@ export abstract class DownstreamSide extends SocketSide {
   captured: SocketAddress | undefined = undefined;
   /** Who called, where the socket does not tell. */
   source: SocketAddress | undefined = undefined;
+  /** Of who calls, where a sidecar said so. */
+  claim = "";
   /** The stream that it is, where it is no connection of its own: HTTP/2. */
   readonly stream: Stream<StreamUser> | undefined;
   /** Nothing follows what is in the input: the end of a request that counts no octets. */
@@ -83,9 +85,8 @@ export abstract class DownstreamSide extends SocketSide {
 
   /** Made when policy first asks. */
   get facts(): ConnectionFacts {
-    const { socket, source, edge } = this;
-    if (this.#facts === undefined && socket !== undefined)
-      this.#facts = connectionFacts(socket, source, edge?.tls);
+    if (this.#facts === undefined && this.socket !== undefined)
+      this.#facts = connectionFacts(this.socket, this);
     return this.#facts ?? unknownConnection;
   }
 

@@ -22,6 +22,7 @@ import type { VirtualHost } from "../route/virtual-host.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { UnknownHosts } from "../tcp/unknown-hosts.ts";
 import type { Http2Context } from "../transport/http2-context.ts";
+import { meshRequest } from "../transport/mesh-request.ts";
 import type { PoolParts } from "../upstream/pool.ts";
 import { fixedRoute } from "./fixed-route.ts";
 import type { EngineLimits } from "./limits.ts";
@@ -41,6 +42,8 @@ export interface CaptureAddresses {
 export interface Watchers {
   accessLog: AccessLog | undefined;
   policy: ExchangePolicy | undefined;
+  /** What sidecars that are called are told of us; "": nothing. */
+  claim: string;
 }
 
 export interface EnvironmentParts {
@@ -108,6 +111,10 @@ export class Environment implements Watchers {
     this.paths = new PathNormalizer(parts.limits.head.startLineBytesMax);
     this.targets = new TargetWriter(parts.limits.head.startLineBytesMax * 2);
     this.responseHead = parts.http2.responseHead;
+  }
+
+  set claim(claim: string) {
+    this.http2.meshRequest = meshRequest(claim);
   }
 
   /** Reads the clock, once for each event. */

@@ -3,11 +3,14 @@
 import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
 import { copyRange } from "../../core/copy-range.ts";
 import type { MessageHead } from "../../http/message-head.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import type { ServiceName } from "../cluster/service-name.ts";
 import type { ExchangeFacts } from "../policy/exchange-facts.ts";
 import type { ExchangePolicy } from "../policy/exchange-policy.ts";
 import { textOf } from "../policy/head-text.ts";
 import type { Exchange } from "./exchange.ts";
+
+const noClusters: readonly { readonly cluster: Cluster }[] = [];
 
 /** Of a final head, whose octets are gone when the exchange ends. */
 export function noteResponse(ex: Exchange, policy: ExchangePolicy, head: MessageHead): void {
@@ -68,8 +71,10 @@ function roomFor(count: number): number {
 function serviceOf({ cluster, route, host }: Exchange): ServiceName | undefined {
   if (cluster !== undefined) return cluster.serviceName;
   const action = route?.action;
-  const first = action?.at === "forward" ? action.clusters.entries[0]?.cluster : undefined;
-  return first?.serviceName ?? host?.serviceName;
+  const clusters = action?.at === "forward" ? action.clusters.entries : noClusters;
+  // Of several it is not known yet which.
+  if (clusters.length > 1 && host !== undefined) return host.serviceName;
+  return clusters[0]?.cluster.serviceName ?? host?.serviceName;
 }
 
 /** Whom an edge believes to be the client. */

@@ -47,8 +47,8 @@ export interface DownstreamOwner {
   giveBack(exchange: ForwardedExchange): void;
   /** Takes over a socket that turned out to speak HTTP/2; `former` is forgotten. */
   beginHttp2(former: AcceptedConnection, socket: TcpSocket<unknown>): AcceptedConnection;
-  /** A connection inside of a connection. */
-  acceptInner(socket: TcpSocket<AcceptedConnection>): void;
+  /** A connection inside of a connection; `claim`: who opened it, in its own words. */
+  acceptInner(socket: TcpSocket<AcceptedConnection>, claim: string): void;
   connectionClosed(connection: AcceptedConnection): void;
   /** A request that was refused before it had an exchange. */
   refused(peer: Peer, failure: Failure, detail: string): void;

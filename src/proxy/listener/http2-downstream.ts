@@ -15,6 +15,7 @@ import {
   unknownConnection,
 } from "../policy/connection-facts.ts";
 import { Http2Connection } from "../transport/http2-connection.ts";
+import { claimOf } from "../transport/mesh-request.ts";
 import {
   isMeshRequest,
   MESH_SETTING,
@@ -86,7 +87,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   get facts(): ConnectionFacts {
     const { socket } = this;
     if (this.#facts === undefined && socket !== undefined)
-      this.#facts = connectionFacts(socket, this.source, this.edge?.tls);
+      this.#facts = connectionFacts(socket, this);
     return this.#facts ?? unknownConnection;
   }
 
@@ -115,7 +116,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
 
   headArrived(stream: Stream<StreamUser>, head: MessageHead): void {
     if (this.edge === undefined && isMeshRequest(this.session, head))
-      return this.#acceptInner(stream);
+      return this.#acceptInner(stream, claimOf(head));
     const side = new DownstreamStream(this.#owner, this, stream);
     stream.user = side;
     side.begin(head);
@@ -149,7 +150,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     return takesNothing ? Failures.downstreamStalled : Failures.downstreamSilent;
   }
 
-  #acceptInner(stream: Stream<StreamUser>): void {
+  #acceptInner(stream: Stream<StreamUser>, claim: string): void {
     const { blocks } = this.context;
     if (!blocks.begin(stream)) return stream.release();
     blocks.status(200);
@@ -157,6 +158,6 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     const socket = new MeshSocket<AcceptedConnection>(undefined as never, stream, this);
     socket.onReleased = () => this.streamReleased();
     stream.user = socket;
-    this.#owner.acceptInner(socket);
+    this.#owner.acceptInner(socket, claim);
   }
 }

@@ -3,6 +3,7 @@ import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TlsFacts } from "../../io/tls-facts.ts";
+import { type Caller, decodeClaim } from "./workload-claim.ts";
 
 const SPIFFE = "spiffe://";
 
@@ -18,10 +19,18 @@ export class ConnectionFacts {
   readonly principal: string;
   /** Of the principal; "": not known. */
   readonly namespace: string;
+  /** Who calls by its sidecar's own words; undefined: nobody said. */
+  readonly caller: Caller | undefined;
   #sourceIp: Uint8Array | undefined = undefined;
   #localIp: Uint8Array | undefined = undefined;
 
-  constructor(source: SocketAddress, local: SocketAddress, tls: TlsFacts | undefined) {
+  constructor(
+    source: SocketAddress,
+    local: SocketAddress,
+    tls: TlsFacts | undefined,
+    caller?: Caller,
+  ) {
+    this.caller = caller;
     this.source = source;
     this.local = local;
     this.serverName = tls?.serverName ?? "";
@@ -44,14 +53,22 @@ export class ConnectionFacts {
   }
 }
 
+/** What is known of a connection besides its socket. */
+export interface Introduction {
+  readonly source: SocketAddress | undefined;
+  readonly edge?: { readonly tls: TlsFacts | undefined } | undefined;
+  /** Of who calls, where a sidecar said so. */
+  readonly claim?: string;
+}
+
 export function connectionFacts(
   socket: TcpSocket<unknown>,
-  source: SocketAddress | undefined,
-  tls: TlsFacts | undefined,
+  { source, edge, claim = "" }: Introduction,
 ): ConnectionFacts {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   const from = source ?? { address: remoteAddress, port: remotePort };
-  return new ConnectionFacts(from, { address: localAddress, port: localPort }, tls);
+  const local = { address: localAddress, port: localPort };
+  return new ConnectionFacts(from, local, edge?.tls, decodeClaim(claim));
 }
 
 /** It is gone, and nobody had asked. */

@@ -15,6 +15,7 @@ import { ExchangeBag, type Readers } from "./exchange-bag.ts";
 import { ExchangeFacts, HeadScratch, RelayedFacts } from "./exchange-facts.ts";
 import { exchangeReaders, relayReaders } from "./exchange-reader.ts";
 import type { PolicyNode } from "./node-reader.ts";
+import { decodeClaim, encodeClaim } from "./workload-claim.ts";
 
 const reviews: PolicyNode = {
   id: "reviews-1x8k2m.default",
@@ -153,7 +154,9 @@ test("a request as it arrives", () => {
     ["context.proxy_error_code", undefined],
     ["check.error_code", undefined],
     ["destination.ip", undefined],
-    ["destination.labels", undefined],
+    ["destination.labels", { app: "ratings" }],
+    ["destination.namespace", "default"],
+    ["destination.workload.name", undefined],
     ["request.auth.principal", "not known here"],
   ];
   for (const [name, value] of rows) expect([name, read(name)]).toEqual([name, value]);
@@ -234,7 +237,7 @@ test("the proxy of who calls is the source, that of who is called the destinatio
     expect([name, inbound(`destination.${name}`)]).toEqual([name, value]);
   }
   expect(inbound("context.reporter.kind")).toBe("inbound");
-  expect(inbound("source.uid")).toBe("not known here");
+  expect(inbound("source.uid")).toBeUndefined();
   expect(inbound("source.ip")).toBe("10.0.0.9");
   expect(inbound("origin.ip")).toBe("10.0.0.9");
   expect(inbound("destination.ip")).toBe("10.0.0.7");
@@ -263,6 +266,25 @@ test("a peer with a certificate of the mesh is known by it", () => {
     undefined,
     false,
   ]);
+});
+
+test("who calls is what its sidecar says, but for what a certificate proves", () => {
+  const claim = encodeClaim({ ...reviews, namespace: "default" });
+  const facts = arriving();
+  facts.connection = new ConnectionFacts(
+    ...([connection.source, connection.local, undefined, decodeClaim(claim)] as const),
+  );
+  const read = bagOf(exchangeReaders(reviews, "inbound"), facts);
+  const rows: [string, unknown][] = [
+    ["source.uid", "kubernetes://reviews-1x8k2m.default"],
+    ["source.namespace", "default"],
+    ["source.service", "reviews.default.svc.cluster.local"],
+    ["source.labels[app]", "reviews"],
+    ["source.labels[version]", "v1"],
+    ["source.workload.name", "reviews-v1"],
+    ["source.principal", undefined],
+  ];
+  for (const [name, value] of rows) expect([name, read(name)]).toEqual([name, value]);
 });
 
 test("what an edge does not believe is not there", () => {

@@ -9,6 +9,7 @@ import { type ServiceName, serviceNameOf } from "../cluster/service-name.ts";
 import type { Reader } from "./exchange-bag.ts";
 import type { CallFacts } from "./exchange-facts.ts";
 import { type Workload, workloadOf } from "./workload.ts";
+import type { Caller } from "./workload-claim.ts";
 
 /** This proxy, as it is known in the mesh. */
 export interface PolicyNode {
@@ -64,18 +65,32 @@ function addPeerOf(add: Add<CallFacts>, ip: Uint8Array | undefined): void {
   add("source.port", "INT64", ({ connection }) => connection.source.port);
 }
 
-/** Inbound: whoever called, as far as its connection proves it. */
+/** Inbound: whoever called, as far as its connection proves it, or its sidecar says. */
 function addCaller(add: Add<CallFacts>): void {
   const ip: Reader<CallFacts> = ({ connection }) => connection.sourceIp;
   add("source.ip", "IP_ADDRESS", ip);
   add("origin.ip", "IP_ADDRESS", ip);
   add("source.port", "INT64", ({ connection }) => connection.source.port);
-  add("source.namespace", "STRING", ({ connection }) => connection.namespace || undefined);
+  add("source.namespace", "STRING", ({ connection: { namespace, caller } }) =>
+    namespace === "" ? caller?.namespace : namespace,
+  );
+  const of = (name: string, read: (caller: Caller) => string): void =>
+    add(name, "STRING", ({ connection: { caller } }) =>
+      caller === undefined ? undefined : read(caller) || undefined,
+    );
+  of("source.uid", ({ uid }) => uid);
+  of("source.name", ({ podName }) => podName);
+  of("source.owner", ({ owner }) => owner);
+  of("source.service", ({ service }) => service);
+  of("source.workload.name", ({ name }) => name);
+  of("source.workload.namespace", ({ namespace }) => namespace);
+  of("source.workload.uid", ({ workloadUid }) => workloadUid);
+  add("source.labels", "STRING_MAP", ({ connection: { caller } }) => caller?.labels);
   add("destination.ip", "IP_ADDRESS", ({ connection }) => connection.localIp);
   add("destination.port", "INT64", ({ port }) => port || undefined);
 }
 
-/** Outbound: the endpoint, once there is one. */
+/** Outbound: the service as a whole, and the endpoint once there is one. */
 function addEndpoint(add: Add<CallFacts>, workloads: EndpointWorkloads): void {
   const of = (type: ValueType, name: string, read: (workload: Workload) => Value): void =>
     add(`destination.${name}`, type, ({ endpoint, service }) => {
@@ -85,12 +100,17 @@ function addEndpoint(add: Add<CallFacts>, workloads: EndpointWorkloads): void {
     });
   of("STRING", "uid", ({ uid }) => uid);
   of("STRING", "name", ({ podName }) => podName);
-  of("STRING", "namespace", ({ namespace }) => namespace);
+  add("destination.namespace", "STRING", ({ endpoint, service }) => {
+    if (endpoint === undefined) return service?.namespace || undefined;
+    return workloads.of(endpoint, service).namespace || undefined;
+  });
   of("STRING", "owner", ({ owner }) => owner);
   of("STRING", "workload.name", ({ name }) => name);
   of("STRING", "workload.namespace", ({ namespace }) => namespace);
   of("STRING", "workload.uid", ({ workloadUid }) => workloadUid);
-  of("STRING_MAP", "labels", ({ labels }) => labels);
+  add("destination.labels", "STRING_MAP", ({ endpoint, service }) =>
+    endpoint === undefined ? service?.labels : workloads.of(endpoint, service).labels,
+  );
   add("destination.ip", "IP_ADDRESS", ({ endpoint }) => endpoint && bytesOf(endpoint.address));
   add("destination.port", "INT64", ({ endpoint }) => endpoint?.port);
 }

@@ -8,6 +8,7 @@ import type { CompiledPolicy, CompilePolicy } from "./compiled-policy.ts";
 import type { PolicyNode } from "./node-reader.ts";
 import type { PolicyView } from "./policy-view.ts";
 import type { DirectionPolicy, ProxyPolicy, ProxyPolicyParts } from "./proxy-policy.ts";
+import { encodeClaim } from "./workload-claim.ts";
 
 export interface PolicySeatParts extends ProxyPolicyParts {
   readonly node: () => PolicyNode;
@@ -33,6 +34,12 @@ export class PolicySeat {
   /** Undefined: no configuration with a policy was loaded. */
   get compile(): CompilePolicy | undefined {
     return this.#policy?.compile;
+  }
+
+  /** What sidecars that are called are told of this one. */
+  get claim(): string {
+    this.#node ??= this.#parts.node();
+    return encodeClaim(this.#node);
   }
 
   publish(policy: CompiledPolicy | undefined): void {

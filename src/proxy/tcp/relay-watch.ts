@@ -47,7 +47,7 @@ export class RelayWatch extends Timer implements MixerAsker {
     this.#watcher = watcher;
     const facts = this.#facts;
     const { target, cluster } = relay;
-    facts.connection = connectionFacts(relay.socket!, target.source, undefined);
+    facts.connection = connectionFacts(relay.socket!, target);
     facts.service = cluster.serviceName;
     facts.port = target.destination?.port ?? cluster.settings.port;
     facts.startWallMs = relay.startWallMs;

@@ -7,6 +7,7 @@ import type { TimerWheel } from "../../io/timer-wheel.ts";
 import { Turn } from "../../io/turn.ts";
 import type { EventClock } from "./event-clock.ts";
 import type { Http2Stats } from "./http2-stats.ts";
+import { meshRequest } from "./mesh-request.ts";
 
 /** Milliseconds. */
 export interface Http2Times {
@@ -46,6 +47,8 @@ export class Http2Context {
   readonly blocks = new HeadBlockWriter();
   readonly arena = new HeadArena();
   readonly turn = new Turn();
+  /** Asks another sidecar for a connection inside of the one that there is. */
+  meshRequest: MessageHead = meshRequest("");
 
   constructor(parts: Http2ContextParts) {
     this.clock = parts.clock;

@@ -20,11 +20,6 @@ export const MESH_VERSION = 1;
 export const MESH_STREAMS = 1_000;
 /** What the CONNECT of a mesh connection asks for: the service behind the peer. */
 const AUTHORITY = new TextEncoder().encode("mesh.invalid:1");
-/** The request in the form of HTTP/1.1. */
-export const MESH_REQUEST: Uint8Array = new TextEncoder().encode(
-  "CONNECT mesh.invalid:1 HTTP/1.1\r\nhost: mesh.invalid:1\r\n\r\n",
-);
-
 /** Whether a request asks for a connection inside of its own, from a peer that may. */
 export function isMeshRequest(session: Session<StreamUser>, head: MessageHead): boolean {
   if (head.method !== MethodId.connect || session.peer.valueOf(MESH_SETTING) === undefined)

@@ -2,16 +2,11 @@
  * Opens a connection inside of the one that is shared with a sidecar of ours. Where the peer turns
  * out to know nothing of that, the connection is an ordinary one.
  */
-import { MessageHead } from "../../http/message-head.ts";
-import { scanRequestHead } from "../../http1/request-head.ts";
 import type { ConnectAttempt, ConnectCause } from "../../io/tcp-connector.ts";
-import { MESH_REQUEST, MeshSocket } from "../transport/mesh-socket.ts";
+import { MeshSocket } from "../transport/mesh-socket.ts";
 import type { UpstreamConnection } from "./connection.ts";
 import type { SessionPool } from "./session-pool.ts";
 import type { SessionConnection, SessionWaiter } from "./upstream-stream.ts";
-
-const request = new MessageHead();
-scanRequestHead(MESH_REQUEST, 0, MESH_REQUEST.length, request);
 
 export class MeshDial implements ConnectAttempt, SessionWaiter {
   readonly #pool: SessionPool;
@@ -50,9 +45,10 @@ export class MeshDial implements ConnectAttempt, SessionWaiter {
     socket.onReleased = () => shared.streamReleased();
     stream.user = socket;
     shared.opened++;
-    const { blocks } = shared.context;
+    const { blocks, meshRequest } = shared.context;
     if (blocks.begin(stream)) {
-      blocks.request(request, undefined, undefined);
+      blocks.request(meshRequest, undefined, undefined);
+      blocks.fields(meshRequest);
       blocks.end(false);
       shared.touch();
     }

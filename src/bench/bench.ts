@@ -1,6 +1,6 @@
 /**
- * bun run bench [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop] [slow]
- *   [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
+ * bun run bench [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop] [policy]
+ *   [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -16,6 +16,8 @@ import { benchHop } from "./hop.ts";
 import { benchLog } from "./log.ts";
 import { benchMemory } from "./memory.ts";
 import { benchOpenLoop } from "./open-loop.ts";
+import { benchPolicy } from "./policy.ts";
+import { benchPolicyEngine } from "./policy-engine.ts";
 import { benchSlow } from "./slow.ts";
 import { benchSoak } from "./soak.ts";
 import { benchTcp } from "./tcp.ts";
@@ -50,6 +52,10 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),
   openloop: () => benchOpenLoop({ ...options, rounds: rounds(5), seconds: seconds(2) }),
+  policy: async () => {
+    if (!(await benchPolicyEngine())) process.exitCode = 1;
+    await benchPolicy({ ...options, rounds: rounds(5), seconds: seconds(2) });
+  },
   slow: () => benchSlow(),
   soak: async () => {
     if (!(await benchSoak(seconds(600)))) process.exitCode = 1;

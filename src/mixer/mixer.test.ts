@@ -184,7 +184,7 @@ test("references are words that the caller knows", async () => {
   expect(message?.words).not.toContain("source.user");
 });
 
-test("a caller that knows more words than we is told so, in the words that it waits for", async () => {
+test("a caller that knows more words than we is told so in the words that it waits for", async () => {
   const { mixer } = mixerWith("");
   const words =
     "inconsistent global dictionary versions used: mixer knows 222 words, caller knows 223";

@@ -97,7 +97,7 @@ export class DataPlane implements TrafficPlane {
     const options = { clock, random, metrics, log, limits, held };
     this.#tcp = new TcpPlane({ clock, random, log, metrics, connectionsMax, held });
     this.policy = new PolicySeat({
-      ...{ clock, random, log, metrics, limits: defaultHeadLimits, mixer: undefined },
+      ...{ clock, random, log, metrics, limits: defaultHeadLimits, mixer: flags.mixer },
       node: () => policyNode(flags, this.address("inbound"), random),
       use: (outbound, inbound) => {
         this.#outbound.watchers.policy = outbound.exchanges;

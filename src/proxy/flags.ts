@@ -60,6 +60,8 @@ export interface ProxyFlags {
   readonly dns: HostPort | undefined;
   /** Absent: none. */
   readonly manager: string | undefined;
+  /** Undefined: there is none. */
+  readonly mixer: (HostPort & { readonly timeoutMs: number }) | undefined;
   readonly upstreams: readonly StaticUpstream[];
   /** Local ports that stand for a service's. */
   readonly tcpListeners: readonly TcpListen[];
@@ -140,6 +142,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     readiness: reader.address("readiness", everywhere, 15021),
     dns: reader.dns(),
     manager,
+    mixer: reader.mixer(),
     upstreams: reader.upstreams(),
     tcpListeners: reader.tcpListeners(name.namespace, domain),
     standalone: reader.has("standalone"),
@@ -278,6 +281,14 @@ class FlagReader {
       return undefined;
     }
     return url.origin;
+  }
+
+  mixer(): ProxyFlags["mixer"] {
+    const written = this.text("mixer", "MESH_MIXER") ?? "127.0.0.1:9091";
+    if (written === "none") return undefined;
+    const address = parseHostPort(written, "127.0.0.1");
+    if (address === undefined) this.#refuse("mixer", `"${written}" is not HOST:PORT`);
+    return address && { ...address, timeoutMs: this.seconds("mixer-timeout", 60) ?? 2_000 };
   }
 
   labels(): Record<string, string> {

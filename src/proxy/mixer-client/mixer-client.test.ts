@@ -157,8 +157,8 @@ async function set(text: string, options?: { timeoutMs?: number; retriesMax?: nu
 
 const denyBob = ({ instance }: Asked): object =>
   instance?.value === "bob"
-    ? { code: 7, message: "not you", validDuration: "30s", validUseCount: 100 }
-    : { validDuration: "30s", validUseCount: 100 };
+    ? { code: 7, message: "not you", validDuration: "30s", validUseCount: 1_000 }
+    : { validDuration: "30s", validUseCount: 1_000 };
 
 test("an answer is asked for once, and then known; a denial too", async () => {
   const hook = webhook(denyBob);

@@ -46,7 +46,7 @@ test("more is fetched when half of the demand is left, while requests go on", ()
   expect(bench.take()).toBe("granted");
 });
 
-test("who comes while a fetch is under way waits with the others, and one more fetch is made", () => {
+test("who comes while a fetch is under way waits with the others; one more fetch is made", () => {
   const bench = new Bench();
   expect(Array.from({ length: 15 }, () => bench.take())).toEqual(Array(15).fill("waits"));
   expect(bench.asked).toEqual([10]);

@@ -10,11 +10,23 @@ import type { PolicyView } from "./policy-view.ts";
 import type { DirectionPolicy, ProxyPolicy, ProxyPolicyParts } from "./proxy-policy.ts";
 import { encodeClaim } from "./workload-claim.ts";
 
-export interface PolicySeatParts extends ProxyPolicyParts {
+export interface MixerPlace {
+  readonly hostname: string;
+  readonly port: number;
+  /** Of one question. */
+  readonly timeoutMs: number;
+}
+
+export interface PolicySeatParts extends Omit<ProxyPolicyParts, "mixer"> {
+  /** Undefined: there is no mixer. No connection is made before a rule needs one. */
+  readonly mixer: MixerPlace | undefined;
   readonly node: () => PolicyNode;
   /** From now on these are asked. */
   readonly use: (outbound: DirectionPolicy, inbound: DirectionPolicy) => void;
 }
+
+/** Nobody judged: another try would only make the exchange wait longer. */
+const mixerDefaults = { retriesMax: 0, cacheMax: 10_000, optimistic: false };
 
 export class PolicySeat {
   readonly #parts: PolicySeatParts;
@@ -65,6 +77,10 @@ export class PolicySeat {
 
   async #load(): Promise<void> {
     const { ProxyPolicy: Loaded } = await import("./proxy-policy.ts");
-    if (!this.#isClosed) this.#policy ??= new Loaded(this.#parts);
+    const { RemoteMixer } = await import("../mixer-client/mixer-client.ts");
+    if (this.#isClosed || this.#policy !== undefined) return;
+    const { mixer: place, ...parts } = this.#parts;
+    const mixer = place && new RemoteMixer({ ...place, ...parts, ...mixerDefaults });
+    this.#policy = new Loaded({ ...parts, mixer });
   }
 }

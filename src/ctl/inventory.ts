@@ -60,6 +60,13 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/validate.ts")).validateCommand,
   },
   {
+    name: "expr",
+    aliases: [],
+    group: RULES,
+    summary: "Evaluate an expression of policy on attributes",
+    load: async () => (await import("./commands/expr.ts")).exprCommand,
+  },
+  {
     name: "diff",
     aliases: [],
     group: RULES,
@@ -107,6 +114,13 @@ export const commands: readonly CommandEntry[] = [
     group: STATE,
     summary: "Check the whole mesh, with a hint for each thing that is wrong",
     load: async () => (await import("./commands/check.ts")).checkCommand,
+  },
+  {
+    name: "mixer",
+    aliases: ["mixc"],
+    group: STATE,
+    summary: "Ask a mixer whether a request may pass, or report one to it",
+    load: async () => (await import("./commands/mixer.ts")).mixerCommand,
   },
   {
     name: "demo",

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failures } from "../core/failure.ts";
 import { MANAGER_HELP } from "../manager/flags.ts";
+import { MIXER_HELP } from "../mixer/flags.ts";
 import { pages as adminPages } from "../proxy/admin/inventory.ts";
 import { proxyUsage } from "../proxy/flag-table.ts";
 import { expectGolden } from "../testing/golden.ts";
@@ -42,6 +43,12 @@ test("manager.md has every flag", () => {
   const flags = [...MANAGER_HELP.matchAll(/(--[a-z-]+)/g)].map(([flag]) => flag);
   expect(flags.length).toBeGreaterThan(8);
   expect(flags.filter((flag) => !page("manager.md").includes(flag))).toEqual([]);
+});
+
+test("policy.md has every flag of the mixer", () => {
+  const flags = [...MIXER_HELP.matchAll(/(--[a-z-]+)/g)].map(([flag]) => flag);
+  expect(flags.length).toBeGreaterThan(15);
+  expect(flags.filter((flag) => !page("policy.md").includes(flag))).toEqual([]);
 });
 
 test.each(pages)("%s links to what is there", (name) => {

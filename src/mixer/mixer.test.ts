@@ -184,7 +184,7 @@ test("references are words that the caller knows", async () => {
   expect(message?.words).not.toContain("source.user");
 });
 
-test("a caller that knows more words than we is told so in the words that it waits for", async () => {
+test("a caller that knows more words than we is told so in words that it waits for", async () => {
   const { mixer } = mixerWith("");
   const words =
     "inconsistent global dictionary versions used: mixer knows 222 words, caller knows 223";
@@ -195,7 +195,7 @@ test("a caller that knows more words than we is told so in the words that it wai
   expect(await fault(mixer.report(report, call))).toEqual([Code.Internal, words]);
 });
 
-test("quotas: granted, granted in part, exhausted; the same question has the same answer", async () => {
+test("quotas: granted, in part, exhausted; the same question has the same answer", async () => {
   const { mixer } = mixerWith(limit);
   const ask = async (amount: number, bestEffort: boolean, deduplicationId: string) => {
     const quotas = { RequestCount: { amount: BigInt(amount), bestEffort } };
@@ -367,7 +367,7 @@ test("an empty report is fine; one of more entries than anybody has is not", asy
   ]);
 });
 
-test("too much at a time is refused, in words that callers know; a report counts its entries", async () => {
+test("too much at a time is refused; a report costs as much as it has entries", async () => {
   const { mixer } = mixerWith("", { mode: "enforce", requestsPerSecond: 10, burst: 10 });
   await report(mixer, { attributes: new Array<object>(8).fill({}) });
   await check(mixer, {});

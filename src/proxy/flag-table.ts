@@ -31,7 +31,7 @@ const rows = {
   tproxy:                ["MARK", "inbound by TPROXY, with `mesh ctl iptables -m TPROXY -t MARK`"],
   dns:                   ["HOST:PORT|off", "where names of the mesh are answered (off)"],
   manager:               ["URL", "manager to follow, or none (http://127.0.0.1:15010)"],
-  mixer:                 ["HOST:PORT", "the mixer, for rules that need it, or none (127.0.0.1:9091)"],
+  mixer:                 ["HOST:PORT", "the mixer, if rules need one, or none (127.0.0.1:9091)"],
   "mixer-timeout":       ["SECONDS", "for one question to it (2)"],
   upstream:              ["SVC=HOST:PORT", "static, before the manager's", { repeatable: true }],
   "tcp-listen":          ["PORT=SVC:PORT", "a local port for a service", { repeatable: true }],

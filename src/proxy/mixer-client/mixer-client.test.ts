@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from "bun:test";
 import type { Server } from "bun";
 import { MutableBag } from "../../attribute/bag.ts";
-import { systemClock } from "../../core/clock.ts";
+import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { systemRandom } from "../../core/random.ts";
 import type { PolicyRuntime } from "../../policy/runtime.ts";
@@ -87,16 +87,29 @@ metadata: { name: tell, namespace: istio-system }
 spec: { actions: [{ handler: hook, instances: [sizes] }] }
 `;
 
+/** Time stands for what is kept; timers run. */
+const frozen: Clock = { ...systemClock, nowMs: () => 1_000 };
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const endMs = performance.now() + 20_000;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`waited in vain: ${what}`);
+    await Bun.sleep(5);
+  }
+}
+
+interface Changes {
+  readonly timeoutMs?: number;
+  readonly retriesMax?: number;
+  readonly clock?: Clock;
+}
+
 class ProxySide {
   readonly runtime: PolicyRuntime;
   readonly metrics = new Metrics({ seriesMax: 100 });
   readonly client: RemoteMixer;
 
-  constructor(
-    text: string,
-    port: number,
-    options: { timeoutMs?: number; retriesMax?: number } = {},
-  ) {
+  constructor(text: string, port: number, options: Changes = {}) {
     this.runtime = proxyRuntime(text);
     this.client = new RemoteMixer({
       ...{ hostname: "127.0.0.1", port, clock: systemClock, random: systemRandom },
@@ -149,7 +162,7 @@ class ProxySide {
   }
 }
 
-async function set(text: string, options?: { timeoutMs?: number; retriesMax?: number }) {
+async function set(text: string, options?: Changes) {
   const mixer: ServedMixer = await serveMixer(text);
   closing.push(() => mixer.close());
   return { mixer, proxy: new ProxySide(text, mixer.port, options) };
@@ -212,7 +225,7 @@ test("a quota of one process is exact, however many ask at a time", async () => 
     left -= granted;
     return { granted, validDuration: "60s" };
   });
-  const { proxy } = await set(rules(hook.url, quotaRule));
+  const { proxy } = await set(rules(hook.url, quotaRule), { clock: frozen });
   await proxy.check("alice");
   const quotas = [{ quota: "Tokens", amount: 1 }];
   const answers = await Promise.all(
@@ -248,12 +261,9 @@ test("reports come together, and none is lost at the end", async () => {
   proxy.client.close();
   const reported = () =>
     hook.asked.flatMap(({ instances }) => instances?.map(({ value }) => value) ?? []);
-  for (let i = 0; reported().length < 150; i++) {
-    if (i > 500) throw new Error(`${reported().length} reports came`);
-    await Bun.sleep(5);
-  }
+  await until(() => reported().length >= 150, "150 reports");
   expect(reported().sort()).toEqual(Array.from({ length: 150 }, (_, size) => size).sort());
-  expect(proxy.figure("mesh_mixer_reported_total")).toBe(150);
+  await until(() => proxy.figure("mesh_mixer_reported_total") === 150, "150 are counted");
 });
 
 test("a mixer that is away fails a question at once, a report is dropped and counted", async () => {
@@ -265,10 +275,7 @@ test("a mixer that is away fails a question at once, a report is dropped and cou
   expect(await proxy.check("alice")).toEqual(["connection refused", false]);
   expect(performance.now() - startMs).toBeLessThan(500);
   for (let i = 0; i < 100; i++) proxy.report(i);
-  for (let i = 0; proxy.figure("mesh_mixer_reports_dropped_total") < 100; i++) {
-    if (i > 500) throw new Error("not counted");
-    await Bun.sleep(5);
-  }
+  await until(() => proxy.figure("mesh_mixer_reports_dropped_total") === 100, "100 dropped");
   const mixer = await serveMixer(rules(hook.url), port);
   closing.push(() => mixer.close());
   for (let i = 0; typeof (await proxy.check("alice"))[0] === "string"; i++) {

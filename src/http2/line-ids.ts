@@ -1,6 +1,6 @@
 /**
- * One number for all lines of the same octets, whichever connection they come on: so that who writes
- * heads can tell what it has written before. The last 64 are remembered.
+ * One number for all lines of the same octets, whichever connection they come on: so that who
+ * writes heads can tell what it has written before. The last 64 are remembered.
  */
 const linesMax = 64;
 

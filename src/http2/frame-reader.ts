@@ -34,6 +34,8 @@ export class FrameReader {
   payload: Uint8Array = noBytes;
   from = 0;
   to = 0;
+  /** Past the frame that is being handed over, in what `read` was given. */
+  nextAt = 0;
   /** Since when a piece of a frame waits for its rest (nowMs); 0: none does. */
   heldSinceMs = 0;
 
@@ -79,6 +81,7 @@ export class FrameReader {
       } else if (this.#inPayload) {
         const end = at + this.length - this.#heldLength;
         if (end > to) return void this.#hold(bytes, at, to);
+        this.nextAt = end;
         fault = this.#whole(bytes, at, end);
         at = end;
       } else {

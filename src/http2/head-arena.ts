@@ -4,6 +4,7 @@
  * head in it. One for all sessions of a thread.
  */
 import { BufferPool, noBytes } from "./buffer-pool.ts";
+import { DoomedStreams } from "./doomed-streams.ts";
 import { LineIds } from "./line-ids.ts";
 
 const SLAB_BYTES = 64 * 1024;
@@ -15,6 +16,8 @@ export class HeadArena {
   at = 0;
   /** What sessions need for a while. */
   readonly buffers = new BufferPool();
+  /** Of the read that a session is at. */
+  readonly doomed = new DoomedStreams();
   /** For what is decoded, and not kept there; any length. */
   scratch: Uint8Array = new Uint8Array(4096);
 

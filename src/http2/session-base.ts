@@ -258,8 +258,8 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
 
   /** The stream is over without a frame of ours; its user is told. */
   protected abandon(stream: Stream<U>, failure: Failure, code: ErrorCode): void {
-    if (stream.isReset || stream.released) return;
     const wasOver = stream.isClosed;
+    if (stream.isReset || (stream.released && wasOver)) return;
     this.closed(stream, Ending.peerReset);
     stream.isReset = true;
     if (!wasOver) this.sink.streamReset(stream, failure, code);

@@ -14,9 +14,10 @@ export abstract class SessionControl<U> extends SessionBase<U> {
   /** Resets a stream for the peer's fault; too many of them end the connection (CVE-2025-8671). */
   protected streamFault(stream: Stream<U>, fault: Fault): Fault | undefined {
     if (!stream.isReset) {
+      const unheard = stream.released && stream.isClosed;
       this.resetStream(stream, fault.code);
       stream.isReset = true;
-      if (!stream.released) {
+      if (!unheard) {
         const failure = this.isServer ? fault.failure : fault.upstream;
         this.sink.streamReset(stream, failure, fault.code);
       }

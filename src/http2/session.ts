@@ -47,6 +47,11 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
   /** The stream of the DATA frame under way; undefined: its content is for nobody. */
   #dataStream: Stream<U> | undefined = undefined;
   #dataSeen = 0;
+  /** What is being received, up to #inputEnd; nothing between reads. */
+  #input = noBytes;
+  #inputEnd = 0;
+  /** The look at what lies behind the first request of this read; 0: there was none. */
+  #look = 0;
 
   constructor(options: SessionOptions<U>) {
     super(options);
@@ -65,7 +70,11 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
   /** Takes octets, cut anywhere. It keeps none: what the sink keeps must not change afterwards. */
   receive(bytes: Uint8Array, from: number, to: number): void {
     if (this.failure !== undefined) return;
+    this.#input = bytes;
+    this.#inputEnd = to;
+    this.#look = 0;
     const fault = this.#reader.read(bytes, from, to);
+    this.#input = noBytes;
     if (fault !== undefined) this.failBy(fault);
   }
 
@@ -159,7 +168,7 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
     const length = to - from;
     this.#dataSeen += length;
     // The stream may have been reset since its frame began: by its user, in a call of the sink.
-    if (stream.isReset) {
+    if (stream.isReset || stream.released) {
       this.creditConnection(length);
       return undefined;
     }
@@ -294,7 +303,23 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
     stream.isTunnel = head.method === MethodId.connect || head.upgradesToWebsocket;
     stream.headReceived = true;
     stream.contentLength = head.framing === Framing.length ? head.contentLength : -1;
-    return this.#deliver(stream, ended);
+    if (!this.#isDoomed(streamId, ended)) return this.#deliver(stream, ended);
+    stream.released = true;
+    if (ended) this.endRemote(stream);
+    return undefined;
+  }
+
+  /** A frame that was received with this request will reset it: nobody need hear of it. */
+  #isDoomed(streamId: number, ended: boolean): boolean {
+    const { nextAt } = this.#reader;
+    if (nextAt === this.#inputEnd) return false;
+    const { doomed } = this.#options.arena;
+    if (this.#look === 0) {
+      this.#look = doomed.begin(this.peer.initialWindowBytes);
+      if (ended) doomed.ends(streamId);
+      doomed.look(this.#input, nextAt, this.#inputEnd);
+    }
+    return doomed.has(streamId, this.#look);
   }
 
   /** Why a new stream is not taken. */
@@ -318,7 +343,7 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
       const fault = this.#trailers.decode(bytes, from, to);
       if (fault !== undefined) return fault;
       const { lines, from: start, to: end } = this.#trailers;
-      this.sink.trailersArrived(stream, lines, start, end);
+      if (!stream.released) this.sink.trailersArrived(stream, lines, start, end);
       return stream.isReset ? undefined : this.#messageEnds(stream);
     }
     const head = this.#head;

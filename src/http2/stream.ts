@@ -41,6 +41,7 @@ export class Stream<U = unknown> {
   user: U | undefined = undefined;
 
   state: number = StreamState.open;
+  /** Nobody uses it: any more, or ever, since what was received with its head resets it. */
   released = false;
   /** It was reset, by either side: nothing more is told of it. */
   isReset = false;

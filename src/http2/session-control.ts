@@ -9,6 +9,7 @@ import { Flag, FrameType, readUint31, readUint32, windowMax } from "./frame.ts";
 import type { FrameReader } from "./frame-reader.ts";
 import { SessionBase } from "./session-base.ts";
 import type { Stream } from "./stream.ts";
+import { Ending } from "./stream-table.ts";
 
 export abstract class SessionControl<U> extends SessionBase<U> {
   /** Resets a stream for the peer's fault; too many of them end the connection (CVE-2025-8671). */
@@ -49,6 +50,9 @@ export abstract class SessionControl<U> extends SessionBase<U> {
     const code = readUint32(reader.payload, reader.from);
     const stream = this.streams.find(streamId);
     if (stream === undefined || stream.isClosed) {
+      // What was on its way when we reset the stream is behind this frame (RFC 9113 5.1).
+      if (this.streams.endingOf(streamId) === Ending.weReset)
+        this.streams.ended(streamId, Ending.peerReset);
       return this.flood.take(FloodClass.ignored, this.nowMs);
     }
     this.abandon(stream, this.resetFailure(code), code as ErrorCode);

@@ -276,6 +276,12 @@ describe("going away", () => {
     writer.end(true);
     stream.release();
     expect(peer.hears()).toEqual(["1 headers :status: 403 end", "1 rstStream NO_ERROR"]);
+    // What was on its way is nobody's fault; what follows the peer's own reset is.
+    peer.says(frame(FrameType.data, 0, 1, "late"));
+    expect(peer.hears()).toEqual([]);
+    peer.says(reset(1));
+    peer.says(frame(FrameType.data, 0, 1, "later"));
+    expect(peer.hears()).toEqual(["1 rstStream STREAM_CLOSED"]);
   });
 });
 

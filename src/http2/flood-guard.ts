@@ -1,6 +1,9 @@
 /**
  * Budgets for frames that cost the sender nothing and us something (CVE-2019-9511 to 9518,
  * CVE-2023-44487, CVE-2025-8671): a bucket for each class that fills again with time.
+ *
+ * To a peer whose address flooded us lately a bucket is small; it fills as fast as any other, so
+ * that what goes on for long is allowed to it as to everybody.
  */
 import { type Fault, Flood } from "./fault.ts";
 
@@ -37,15 +40,25 @@ const rows: readonly Row[] = [
   [Flood.untaken,    50,   5],
 ];
 
+const SMALL_SHARE = 1 / 8;
+
 export class FloodGuard {
   /** How often each class was over its budget. */
   readonly counts: Uint32Array = new Uint32Array(rows.length);
-  readonly #left: Float64Array = Float64Array.from(rows, ([, burst]) => burst);
+  readonly #bursts: Float64Array;
+  readonly #left: Float64Array;
   readonly #filledMs: Float64Array = new Float64Array(rows.length);
+
+  constructor(isSmall = false) {
+    const share = isSmall ? SMALL_SHARE : 1;
+    this.#bursts = Float64Array.from(rows, ([, burst]) => Math.floor(burst * share));
+    this.#left = this.#bursts.slice();
+  }
 
   /** One more frame of the class; a fault where that is one too many. */
   take(flood: FloodClass, nowMs: number): Fault | undefined {
-    const [fault, burst, perSecond] = rows[flood]!;
+    const [fault, , perSecond] = rows[flood]!;
+    const burst = this.#bursts[flood]!;
     const left = this.#left;
     if (left[flood]! < 1) {
       const passedMs = Math.max(0, nowMs - this.#filledMs[flood]!);
@@ -62,7 +75,6 @@ export class FloodGuard {
 
   /** Something happened that explains one frame of the class. */
   credit(flood: FloodClass): void {
-    const burst = rows[flood]![1];
-    if (this.#left[flood]! < burst) this.#left[flood]!++;
+    if (this.#left[flood]! < this.#bursts[flood]!) this.#left[flood]!++;
   }
 }

@@ -43,7 +43,7 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
 
   protected readonly sink: SessionSink<U>;
   protected readonly streams = new StreamTable<U>();
-  protected readonly flood = new FloodGuard();
+  protected readonly flood: FloodGuard;
   protected readonly send: SendSide<U>;
   /** What the peer may still send on the connection. */
   protected receiveWindow: number;
@@ -64,6 +64,7 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
   constructor(options: SessionOptions<U>) {
     const { limits = defaultSessionLimits, sink, arena } = options;
     this.#options = options;
+    this.flood = new FloodGuard(options.isOffender);
     this.isServer = options.role === "server";
     this.schemeIsHttps = options.schemeIsHttps ?? false;
     this.limits = limits;

@@ -167,6 +167,20 @@ test("budgets fill again with time", () => {
   expect(flood(peer, 10_000, everyTenMs)).toBe(-1);
 });
 
+test("a client whose address flooded us has small budgets, that fill as fast as any", () => {
+  const most = (isOffender: boolean, part: (i: number) => Uint8Array): number =>
+    flood(Peer.ready("server", { isOffender }), 5_000, part);
+  const ofPriority = (): Uint8Array => frame(FrameType.priority, 0, 1, "12345");
+  expect([most(false, () => ping), most(true, () => ping)]).toEqual([500, 62]);
+  expect([most(false, ofPriority), most(true, ofPriority)]).toEqual([1_000, 125]);
+  const peer = Peer.ready("server", { isOffender: true });
+  const everyTenMs = (): Uint8Array => {
+    peer.session.nowMs += 11;
+    return ping;
+  };
+  expect(flood(peer, 10_000, everyTenMs)).toBe(-1);
+});
+
 test("a client that resets every other request of many may go on", () => {
   const peer = Peer.ready("server");
   let id = 1;

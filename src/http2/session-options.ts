@@ -20,6 +20,8 @@ export interface SessionOptions<U> {
   readonly settings?: readonly (readonly [id: number, value: number])[];
   /** Server: offers extended CONNECT (RFC 8441). Default true. */
   readonly connectProtocol?: boolean;
+  /** The peer's address flooded us lately: its budgets are small. Default false. */
+  readonly isOffender?: boolean;
   /** Client: the :scheme of requests is https. Default false. */
   readonly schemeIsHttps?: boolean;
 }

@@ -23,6 +23,7 @@ import {
   MESH_VERSION,
   MeshSocket,
 } from "../transport/mesh-socket.ts";
+import { isFlood } from "../transport/offenders.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
 import type { AcceptedConnection, DownstreamOwner } from "./downstream-owner.ts";
 import { DownstreamStream } from "./downstream-stream.ts";
@@ -37,6 +38,8 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   readonly edge: EdgePeer | undefined;
   readonly source: SocketAddress | undefined;
   readonly #owner: DownstreamOwner;
+  /** Where it comes from. */
+  readonly #address: string;
   #names: ConnectionNames | undefined = undefined;
   #facts: ConnectionFacts | undefined = undefined;
 
@@ -51,6 +54,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     this.socket = socket;
     this.edge = edge;
     this.source = source;
+    this.#address = source?.address ?? socket.remoteAddress;
     const takesMesh = owner.facts.name === "inbound";
     this.session = new Session<StreamUser>({
       role: "server",
@@ -59,6 +63,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
       arena: this.context.arena,
       limits: edge === undefined ? sidecarLimits : defaultSessionLimits,
       settings: takesMesh ? meshOffer : [],
+      isOffender: this.context.offenders.has(this.#address, this.context.clock.nowMs()),
     });
     this.watch();
     this.session.start();
@@ -136,6 +141,9 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   override sessionFailed(failure: Failure, detail: string): void {
     this.#owner.refused(this, failure, detail);
     super.sessionFailed(failure, detail);
+    if (!isFlood(failure)) return;
+    this.context.offenders.add(this.#address, this.session.nowMs);
+    this.holdBack();
   }
 
   protected lossFailure(): Failure {

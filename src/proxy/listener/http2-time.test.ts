@@ -315,3 +315,36 @@ async function until(holds: () => boolean): Promise<void> {
     await Bun.sleep(1);
   }
 }
+
+describe("whoever floods", () => {
+  const pings = (count: number): Uint8Array =>
+    join(Array.from({ length: count }, () => frame(FrameType.ping, 0, 0, "12345678")));
+
+  test("hears why at once, is read no more, and is let go a second later", async () => {
+    const { clock, client } = await setUp();
+    await client.says(join([ready, pings(501)]));
+    await client.hears("goaway ENHANCE_YOUR_CALM");
+    const { length } = client.heard;
+    client.client.send(pings(10));
+    clock.advance(900);
+    await Bun.sleep(0);
+    expect(client.client.ended).toBe(false);
+    clock.advance(200);
+    await client.over();
+    expect(client.heard.length).toBe(length);
+  });
+
+  test("begins with small budgets when it comes back, for a minute", async () => {
+    const { clock, client, connect } = await setUp();
+    await client.says(join([ready, pings(501)]));
+    await client.hears("goaway ENHANCE_YOUR_CALM");
+    const again = await connect();
+    await again.says(join([ready, pings(63)]));
+    await again.hears("goaway ENHANCE_YOUR_CALM");
+    clock.advance(61_000);
+    const later = await connect();
+    await later.says(join([ready, pings(400)]));
+    await later.understood();
+    expect(later.heard).not.toContain("goaway ENHANCE_YOUR_CALM");
+  });
+});

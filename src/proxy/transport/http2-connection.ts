@@ -10,6 +10,7 @@
  *   room in the kernel; from sidecars any sign of life ─── late ─▶ closed
  *   the answer to the PING of a drain ──────────────────── late ─▶ GOAWAY with the last stream
  *   a stream ───────────────────────────────────────────── late ─▶ drained
+ *   the end of a connection that was held back for a flood ──────▶ closed
  */
 import { type Failure, Failures } from "../../core/failure.ts";
 import type { MessageHead } from "../../http/message-head.ts";
@@ -26,6 +27,8 @@ import type { StreamUser } from "./stream-user.ts";
 
 /** After FIN, for the peer to send its own. */
 const LINGER_MS = 1_000;
+/** From the last word to a peer that flooded us, to the end of its connection. */
+const HOLD_BACK_MS = 1_000;
 
 export abstract class Http2Connection
   extends Timer
@@ -43,6 +46,8 @@ export abstract class Http2Connection
   #paused = false;
   /** The session is over: the socket closes once everything is sent. */
   #closing = false;
+  /** It is closing, and neither read nor ended until it is late. */
+  #isHeldBack = false;
   /** FIN was sent. */
   #finished = false;
   #openedMs = 0;
@@ -98,7 +103,7 @@ export abstract class Http2Connection
     this.#fullSinceMs = 0;
     this.#heardMs = this.session.nowMs;
     this.#send();
-    if (this.#paused && !this.session.isClogged) {
+    if (this.#paused && !this.session.isClogged && !this.#isHeldBack) {
       this.#paused = false;
       this.socket?.resume();
     }
@@ -122,6 +127,7 @@ export abstract class Http2Connection
     this.socket = undefined;
     this.#closing = true;
     this.context.timers.release(this);
+    if (this.#isHeldBack) this.context.offenders.letGo();
     this.#held?.set(0);
     this.session.close(this.lossFailure(reset));
   }
@@ -285,6 +291,17 @@ export abstract class Http2Connection
     this.touch();
   }
 
+  /**
+   * For whoever floods: it hears why at once, and the rest of what it sends stays with the kernel.
+   * An end at once would only let it begin anew.
+   */
+  protected holdBack(): void {
+    if (this.socket === undefined || !this.context.offenders.holdBack()) return;
+    this.#isHeldBack = true;
+    this.socket.pause();
+    this.#watchBy(this.session.nowMs + HOLD_BACK_MS);
+  }
+
   #send(): void {
     const { session, socket } = this;
     if (socket === undefined) return;
@@ -303,6 +320,7 @@ export abstract class Http2Connection
 
   /** What the peer still sends is read for a while: a reset would take our last words from it. */
   #finish(socket: TcpSocket<unknown>): void {
+    if (this.#isHeldBack) return;
     this.#finished = true;
     this.#closing = true;
     socket.shutdown();

@@ -8,6 +8,7 @@ import { Turn } from "../../io/turn.ts";
 import type { EventClock } from "./event-clock.ts";
 import type { Http2Stats } from "./http2-stats.ts";
 import { meshRequest } from "./mesh-request.ts";
+import { Offenders } from "./offenders.ts";
 
 /** Milliseconds. */
 export interface Http2Times {
@@ -49,6 +50,7 @@ export class Http2Context {
   readonly turn = new Turn();
   /** Asks another sidecar for a connection inside of the one that there is. */
   meshRequest: MessageHead = meshRequest("");
+  readonly offenders = new Offenders();
 
   constructor(parts: Http2ContextParts) {
     this.clock = parts.clock;

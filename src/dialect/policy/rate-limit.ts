@@ -166,7 +166,7 @@ function dimensionsIn(
   if (tokens === undefined) return undefined;
   const commas = tokens.filter(({ token, depth }) => depth === 0 && token.text === ",");
   const bounds = [from - 1, ...commas.map(({ token }) => from + token.offset), line.length];
-  const found: ExpressionText[] = [];
+  const found = new Map<string, ExpressionText>();
   for (const [i, end] of bounds.slice(1).entries()) {
     const written = line.slice(bounds[i]! + 1, end);
     const source = written.trim();
@@ -175,13 +175,13 @@ function dimensionsIn(
       errorWithin(place, Math.min(start, line.length), "must be an expression, and there is none");
       return undefined;
     }
-    if (found.some((one) => one.source === source)) {
+    if (found.has(source)) {
       errorWithin(place, start, `${source} is given twice`);
       return undefined;
     }
-    found.push({ source, at: positionWithin(place, start) });
+    found.set(source, { source, at: positionWithin(place, start) });
   }
-  return found;
+  return [...found.values()];
 }
 
 interface Nested {

@@ -24,7 +24,7 @@ import type { Declared } from "../../../model/policy-set.ts";
 import { formatDuration } from "../../../model/validate-duration.ts";
 import { attributeToday, expressionToday } from "./aspect-expression.ts";
 import { adapterOf, convertParameters } from "./impl.ts";
-import { conditionOf, exclusionOf, isCloser, namespaceOf } from "./subject.ts";
+import { CloserSubjects, conditionOf, exclusionOf, namespaceOf } from "./subject.ts";
 
 type Service = Declared<ServiceConfig>;
 type Global = Declared<GlobalConfig>;
@@ -50,16 +50,16 @@ export function aspectRules(
   services: readonly Service[],
   globals: readonly Global[],
 ): readonly Declared<PolicyRule>[] {
+  const subjects = new CloserSubjects();
+  for (const { spec } of services)
+    for (const { aspect } of placedAspects(spec)) subjects.add(spec, aspect.kind);
   return services.flatMap((service) => {
-    const closer = services.filter(({ spec }) => isCloser(spec, service.spec));
     const namespace = namespaceOf(service.spec.subject);
     return placedAspects(service.spec).flatMap(({ aspect, selectors }, i) => {
       const name = `${service.name}[${i}]`;
       const spec = ruleOf(aspect, { name, namespace, globals });
       if (spec === undefined) return [];
-      const excluded = closer
-        .filter((other) => placedAspects(other.spec).some((one) => one.aspect.kind === aspect.kind))
-        .map((other) => exclusionOf(other.spec.subject));
+      const excluded = subjects.within(service.spec, aspect.kind).map(exclusionOf);
       const conditions = [inbound, conditionOf(service.spec.subject), ...excluded];
       const match = matchOf(conditions, selectors, aspect.at);
       return [{ name, namespace, origin: aspect.at, spec: { ...spec, match } }];

@@ -9,6 +9,7 @@ import { adapterFor, placedAspects } from "./aspect-policy.ts";
 import { adapterOf, implNames } from "./impl.ts";
 
 export function aspectProblems(configs: readonly Config[]): readonly Problem[] {
+  const near = suggestions();
   const globals = configs
     .filter((config) => config.kind === "GlobalConfig")
     .map(({ meta, origin, spec }) => ({ ...meta, origin, spec }));
@@ -17,25 +18,34 @@ export function aspectProblems(configs: readonly Config[]): readonly Problem[] {
     spec.adapters.flatMap(({ impl, at }) =>
       adapterOf(impl) !== undefined || impl === ""
         ? []
-        : error(at, `no adapter ${impl} is known`, didYouMean(impl, implNames)),
+        : error(at, `no adapter ${impl} is known`, near(impl, implNames)),
     ),
   );
   const rules = services.flatMap(({ spec }) =>
     placedAspects(spec).flatMap(({ aspect }) => [
-      ...adapterProblems(aspect, globals),
-      ...descriptorProblems(aspect, globals),
+      ...adapterProblems(aspect, globals, near),
+      ...descriptorProblems(aspect, globals, near),
     ]),
   );
   return [...impls, ...rules];
 }
 
 type Globals = readonly Declared<GlobalConfig>[];
+type Near = (word: string, known: readonly string[]) => string | undefined;
 
-function adapterProblems(aspect: Aspect, globals: Globals): readonly Problem[] {
+/** Each costs a comparison with every name. */
+const suggestionsMax = 20;
+
+function suggestions(): Near {
+  let left = suggestionsMax;
+  return (word, known) => (left-- > 0 ? didYouMean(word, known) : undefined);
+}
+
+function adapterProblems(aspect: Aspect, globals: Globals, near: Near): readonly Problem[] {
   if (adapterFor(globals, aspect) !== undefined) return [];
   const { adapter, kind, at } = aspect;
   const names = globals.flatMap(({ spec }) => spec.adapters.map(({ name }) => name));
-  const hint = names.includes(adapter) ? undefined : didYouMean(adapter, names);
+  const hint = names.includes(adapter) ? undefined : near(adapter, names);
   return error(at, `no adapter ${adapter} for ${kind} is declared`, hint);
 }
 
@@ -49,14 +59,14 @@ function valuesOf(aspect: Aspect): readonly [keyof Described, readonly Described
 
 type Described = Pick<GlobalConfig, "metrics" | "logs" | "quotas">;
 
-function descriptorProblems(aspect: Aspect, globals: Globals): readonly Problem[] {
+function descriptorProblems(aspect: Aspect, globals: Globals, near: Near): readonly Problem[] {
   const [kind, values] = valuesOf(aspect);
   const descriptors: readonly Descriptor[] = globals.flatMap(({ spec }) => spec[kind]);
   return values.flatMap(({ descriptor, labels, at }) => {
     const found = descriptors.find(({ name }) => name === descriptor);
     if (found === undefined) {
       const names = descriptors.map(({ name }) => name);
-      return error(at, `no descriptor ${descriptor} is declared`, didYouMean(descriptor, names));
+      return error(at, `no descriptor ${descriptor} is declared`, near(descriptor, names));
     }
     const [given, wanted] = [Object.keys(labels), Object.keys(found.labels)];
     const missing = wanted.filter((label) => !given.includes(label));
@@ -64,7 +74,7 @@ function descriptorProblems(aspect: Aspect, globals: Globals): readonly Problem[
     return [
       ...missing.flatMap((label) => error(at, `must have the label ${label} of ${descriptor}`)),
       ...strange.flatMap((label) =>
-        error(at, `${descriptor} has no label ${label}`, didYouMean(label, missing)),
+        error(at, `${descriptor} has no label ${label}`, near(label, missing)),
       ),
     ];
   });

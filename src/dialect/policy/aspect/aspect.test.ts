@@ -178,6 +178,7 @@ rules:
 
   test("the closest subject that has such an aspect takes the place of wider ones", () => {
     const service = "reviews.shop.svc.cluster.local";
+    const notInShop = `(${host}).endsWith(".shop.svc.cluster.local") == false`;
     expect(
       matches(
         rules(deny),
@@ -189,9 +190,7 @@ rules:
         ),
       ),
     ).toEqual({
-      "istio-system/global[0]":
-        `${inbound} && ${host} != "${service}" && ` +
-        `(${host}).endsWith(".shop.svc.cluster.local") == false`,
+      "istio-system/global[0]": `${inbound} && ${notInShop}`,
       "shop/shop.svc.cluster.local[0]": `${inbound} && ${host} != "${service}"`,
       [`shop/${service}[0]`]: `${inbound} && ${host} == "${service}" && ((source.user == "a"))`,
       "y/x.y.svc.cluster.local[0]": `${inbound} && ${host} == "x.y.svc.cluster.local"`,

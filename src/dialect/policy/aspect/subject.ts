@@ -4,7 +4,7 @@
  *
  *   global  ◀──  default.svc.cluster.local  ◀──  reviews.default.svc.cluster.local
  */
-import type { ServiceConfig } from "../../../model/aspect-config.ts";
+import type { AspectKind, ServiceConfig } from "../../../model/aspect-config.ts";
 import { policyRootNamespace } from "../../../model/policy-set.ts";
 
 /** The namespace of rules that are to speak of a subject's requests. */
@@ -27,10 +27,34 @@ export function exclusionOf(subject: string): string {
   return `${calledHost} != ${JSON.stringify(subject)}`;
 }
 
-/** Of one scope, and of less than `config` speaks of. */
-export function isCloser(other: ServiceConfig, config: ServiceConfig): boolean {
-  if (other.scope !== config.scope || other.subject === config.subject) return false;
-  return config.subject === "global" || other.subject.endsWith(`.${config.subject}`);
+/** Subjects that have an aspect of a kind, by the scope and each wider subject. */
+export class CloserSubjects {
+  readonly #subjects = new Map<string, Set<string>>();
+
+  add({ scope, subject }: ServiceConfig, kind: AspectKind): void {
+    for (const wider of widerSubjects(subject)) {
+      const key = `${kind}|${scope}|${wider}`;
+      const subjects = this.#subjects.get(key) ?? new Set();
+      this.#subjects.set(key, subjects.add(subject));
+    }
+  }
+
+  /** In order; of one within another only the wider. */
+  within({ scope, subject }: ServiceConfig, kind: AspectKind): readonly string[] {
+    const all = this.#subjects.get(`${kind}|${scope}|${subject}`) ?? new Set();
+    return [...all]
+      .filter((one) => !widerSubjects(one).some((wider) => wider !== subject && all.has(wider)))
+      .sort();
+  }
+}
+
+/** "b.c", "c" and "global" of "a.b.c". */
+function widerSubjects(subject: string): readonly string[] {
+  if (subject === "global") return [];
+  const wider: string[] = ["global"];
+  for (let dot = subject.indexOf("."); dot !== -1; dot = subject.indexOf(".", dot + 1))
+    wider.push(subject.slice(dot + 1));
+  return wider;
 }
 
 const calledHost = '(destination.service.host | "")';

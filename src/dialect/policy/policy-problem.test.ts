@@ -74,6 +74,16 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
     ["p.yaml:4:38: spec.adapter: must not stand beside compiledAdapter"],
   ],
   [
+    "a connection to nowhere",
+    document("handler", " { adapter: a, connection: { timeout: 1s } }"),
+    ["p.yaml:4:33: spec.connection.address: must be an address: host:port or a URL"],
+  ],
+  [
+    "a parameter that is no number",
+    document("denier", " { validUseCount: .nan }"),
+    ["p.yaml:4:24: spec.validUseCount: must be a text, a number, true or false"],
+  ],
+  [
     "parameters that are a list",
     document("denier", "\n  - a"),
     ["p.yaml:5:3: spec: must be a map of fields (remove the dash)"],
@@ -106,6 +116,16 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
     "a sample of more than all",
     document("rule", " { sampling: { random: { percentSampled: { numerator: 101 } } } }"),
     ["p.yaml:4:60: spec.sampling.random.percentSampled.numerator: must be at most 100, not 101"],
+  ],
+  [
+    "two samples",
+    document("rule", " { sampling: { random: {}, rateLimit: { samplingRate: 1 } } }"),
+    ["p.yaml:4:44: spec.sampling.rateLimit: must not stand beside random"],
+  ],
+  [
+    "a sample without a time",
+    document("rule", " { sampling: { rateLimit: { samplingRate: 1 } } }"),
+    ["p.yaml:4:32: spec.sampling.rateLimit.samplingDuration: must be longer than 0s"],
   ],
   [
     "a clause with two conditions",
@@ -155,9 +175,16 @@ describe("what is wrong, and what the operator is told", () => {
     expect(configs).toEqual([]);
   });
 
-  test("parameters that nest without end", () => {
-    const { problems } = read(document("opa", ` ${"{ a: ".repeat(40)}1${" }".repeat(40)}`));
-    expect(problems.map(({ message }) => message)).toEqual(["nests deeper than 32 levels"]);
+  const nested = (levels: number): string => ` ${"{ a: ".repeat(levels)}b${" }".repeat(levels)}`;
+
+  test.each([
+    ["opa", 31, []],
+    ["opa", 32, ["nests deeper than 32 levels"]],
+    ["authorization", 4, []],
+    ["authorization", 5, ["nests deeper than 4 levels"]],
+  ])("%s that nests %i levels deep", (kind, levels, expected) => {
+    const { problems } = read(document(kind, nested(levels)));
+    expect(problems.map(({ message }) => message)).toEqual([...expected]);
   });
 });
 

@@ -276,6 +276,17 @@ const specs: readonly (readonly [title: string, text: string, key: string, spec:
     },
   ],
   [
+    "bindings in the wrong place are a field, which whoever knows the template judges",
+    document("instance", " { template: kubernetes, params: { attributeBindings: { a: b } } }"),
+    "instance/shop/x",
+    {
+      writtenKind: "instance",
+      template: "kubernetes",
+      fields: { attributeBindings: { a: "b" } },
+      attributeBindings: {},
+    },
+  ],
+  [
     "the older kind of an instance, without fields",
     document("checknothing", ""),
     "checknothing/shop/x",

@@ -57,6 +57,11 @@ describe("a line, and what it means", () => {
         "by source.namespace at 5:24; f(a, b) | c at 5:42",
     ],
     [
+      // Whoever compiles it says what is wrong within.
+      "1/s by f(a at b)",
+      `memquota {"quotas":[{${named},"maxAmount":1,"validDuration":"1s"}]} by f(a at b) at 5:21`,
+    ],
+    [
       "1/s at redis://r:6379",
       'redisquota {"redisServerUrl":"redis://r:6379","quotas":' +
         `[{${named},"maxAmount":1,"validDuration":"1s"}]} by `,

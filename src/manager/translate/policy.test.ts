@@ -37,13 +37,14 @@ function read(...documents: readonly string[]) {
 const everything = read(
   object("attributemanifest", "other", "mine", "{ attributes: {} }"),
   rule("istio-system", "log", "entry"),
-  rule("shop", "deny.denier", "nothing.checknothing.lib, entry.istio-system"),
+  rule("shop", "deny.denier", "nothing.checknothing.lib, more.lib"),
   rule("bank", "list.listchecker.bank", "entry"),
   object("handler", "istio-system", "log", "{ compiledAdapter: stdio }"),
   object("instance", "istio-system", "entry", "{ compiledTemplate: logentry }"),
   object("denier", "shop", "deny"),
   object("denier", "bank", "deny"),
   object("checknothing", "lib", "nothing"),
+  object("instance", "lib", "more", "{ compiledTemplate: checknothing }"),
   object("listchecker", "bank", "list"),
   object("instance", "bank", "entry", "{ compiledTemplate: listentry }"),
   object("stdio", "shop", "nobody-names-it"),
@@ -77,7 +78,7 @@ test("a proxy is sent the rules for all, those of its namespace, and what they n
     manifests: "other/mine",
     rules: "istio-system/istio-system-rule shop/shop-rule",
     handlers: "shop/deny istio-system/log",
-    instances: "lib/nothing istio-system/entry",
+    instances: "lib/nothing istio-system/entry lib/more",
     quotaSpecs: "shop/all shop/web",
     quotaSpecBindings: "shop/all shop/web",
   });
@@ -106,7 +107,7 @@ test("a mixer is sent all of it, and nothing else", () => {
   translator.update({ rules, catalog: new Catalog([service], []) });
   const { config } = wholeUpdate(translator.resources(node("", "istio-system", "mixer")));
   const { policy, settings: _, version: __, $typeName: ___, ...others } = config!;
-  expect(sizes(policy!)).toEqual([1, 5, 3, 3, 3, 3, 0, 0]);
+  expect(sizes(policy!)).toEqual([1, 5, 4, 3, 3, 3, 0, 0]);
   expect(others).toEqual({ virtualHosts: [], clusters: [], endpointSets: [], tcpDestinations: [] });
 });
 

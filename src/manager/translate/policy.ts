@@ -56,10 +56,14 @@ export function policyFor(set: PolicySet, node: NodeView): PolicySet {
   };
 }
 
-/** Declared objects that are the same are the same objects, as long as they stay in the store. */
+/** Stored objects keep their identity as long as they stay; what is made of others does not. */
 export function isSamePolicy(a: PolicySet, b: PolicySet): boolean {
   const [before, after] = [Object.values(a).flat(), Object.values(b).flat()] as const;
-  return before.length === after.length && before.every(({ spec }, i) => spec === after[i]!.spec);
+  return before.length === after.length && before.every((one, i) => isSame(one, after[i]!));
+}
+
+function isSame(a: Declared<unknown>, b: Declared<unknown>): boolean {
+  return a.spec === b.spec || Bun.deepEquals(a, b);
 }
 
 function fullName({ name, namespace, spec }: Declared<{ readonly writtenKind: string }>): string {

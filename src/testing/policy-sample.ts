@@ -78,8 +78,12 @@ spec: { compiledTemplate: checknothing }
 `;
 
 /** Documents, and what is always there: the handler `deny` and the instance `nothing`. */
-export function resolveSample(documents: string, file = "policy.yaml"): Resolved {
-  return resolveSet(declaredPolicy([...read(base, "base.yaml"), ...read(documents, file)]));
+export function readSample(documents: string, file = "policy.yaml"): PolicySet {
+  return declaredPolicy([...read(base, "base.yaml"), ...read(documents, file)]);
+}
+
+export function resolveSample(documents: string, file?: string): Resolved {
+  return resolveSet(readSample(documents, file));
 }
 
 export function resolveSet(set: PolicySet): Resolved {

@@ -134,6 +134,13 @@ describe("an instance", () => {
     expect(instance.build(bagOf(policy))).toBe(instance.build(bagOf(policy, {})));
   });
 
+  test("has what is always the same in one form", () => {
+    const [instance, policy] = single("metric", "{ value: '1', dimensions: { a: source.name } }");
+    const [a, b] = [instance.build(bagOf(policy)), instance.build(bagOf(policy))];
+    expect(a).not.toBe(b);
+    expect("value" in a && "value" in b && a.value === b.value).toBe(true);
+  });
+
   test("that reads something is made anew: adapters keep what they are handed", () => {
     const [instance, policy] = single("metric", "{ value: response.code }");
     expect(instance.build(bagOf(policy))).not.toBe(instance.build(bagOf(policy)));

@@ -212,8 +212,14 @@ function complaintOf(expression: Expression, wants: ValueType | undefined): stri
   return constant instanceof Fault ? `never has a value: ${constant.message}` : undefined;
 }
 
+/** What is always the same is one object for all exchanges. */
 function typed(expression: Expression): Run {
   const { type } = expression;
+  const value = constantOf(expression);
+  if (value !== undefined) {
+    const constant = Object.freeze({ type, value });
+    return () => constant;
+  }
   return (bag) => {
     const value = expression.evaluate(bag);
     return value instanceof Fault ? value : { type, value };

@@ -1,5 +1,7 @@
 /** Policy of files, which may be a part of what a mesh has. */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { formatProblem } from "../core/problem.ts";
 import { readDocuments } from "../dialect/read.ts";
 import { policyProblems, problemsOfPart } from "./policy-problem.ts";
@@ -49,6 +51,17 @@ test("what is named and broken is broken everywhere, and so is what follows", ()
   const { whole, part } = told(rule("broken"));
   expect(whole).toHaveLength(3);
   expect(part).toEqual(whole);
+});
+
+test("the policy that we ship is fine, all of it together", () => {
+  const rules = join(import.meta.dir, "..", "..", "rules");
+  const files = [...new Bun.Glob("**/*.yaml").scanSync(rules)].sort();
+  const configs = files.flatMap((file) => {
+    const text = readFileSync(join(rules, file), "utf8");
+    return readDocuments(text, { file, namespace: "default" }).configs;
+  });
+  expect(configs.filter(({ kind }) => kind === "rule").length).toBeGreaterThan(8);
+  expect(policyProblems(configs).map(formatProblem)).toEqual([]);
 });
 
 test("without policy there is nothing to judge", () => {

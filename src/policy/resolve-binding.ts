@@ -18,16 +18,17 @@ export function resolveBindings(
   instance: Instance,
   template: Template,
   { subject, path }: Site,
-  { expressions, problems }: InstanceContext,
+  context: InstanceContext,
 ): { readonly bindings: readonly Binding[]; readonly reads: ReadonlySet<number> } | undefined {
   const reads = new Set<number>();
   const bindings: Binding[] = [];
   const written = Object.entries(instance.attributeBindings);
   if (written.length === 0) return { bindings, reads };
+  const { expressions, problems } = context;
   const { vocabulary } = expressions;
   const output = template.variety === "generator" ? (template.output ?? {}) : {};
   const spellings = Object.keys(output).flatMap((name) => spellingsOf(name).map(() => name));
-  const outputs = new ExpressionResolver(withOutput(vocabulary, output), problems);
+  const outputs = outputsOf(template, output, context);
   for (const [name, text] of written) {
     const at = entryPath(`${path}.attributeBindings`, name);
     const attribute = vocabulary.find(name);
@@ -58,6 +59,18 @@ export function resolveBindings(
     });
   }
   return bindings.length === written.length ? { bindings, reads } : undefined;
+}
+
+function outputsOf(
+  template: Template,
+  output: NonNullable<Template["output"]>,
+  { expressions: { vocabulary }, outputs, problems }: InstanceContext,
+): ExpressionResolver {
+  const known = outputs.get(template);
+  if (known !== undefined) return known;
+  const resolver = new ExpressionResolver(withOutput(vocabulary, output), problems);
+  outputs.set(template, resolver);
+  return resolver;
 }
 
 /** `$out.source_pod_name` and `$out.sourcePodName`, behind all attributes. */

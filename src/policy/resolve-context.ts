@@ -7,6 +7,8 @@ import type { Template } from "./template.ts";
 export interface InstanceContext {
   readonly templates: Readonly<Record<string, Template>>;
   readonly expressions: ExpressionResolver;
+  /** The same with a generator's output, by template: made once, however many instances. */
+  readonly outputs: Map<Template, ExpressionResolver>;
   readonly problems: ProblemList;
 }
 

@@ -42,6 +42,7 @@ export function resolvePolicy(
     templates: inventory.templates,
     ...adaptersByName(inventory.adapters),
     expressions,
+    outputs: new Map(),
     problems,
     handlers: new NameTable<BindableHandler>("handler", problems),
     instances: new NameTable<UsableInstance>("instance", problems),

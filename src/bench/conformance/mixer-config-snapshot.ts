@@ -78,7 +78,8 @@ function plainText(text: string): string {
     ) ?? [];
   if (instance === undefined) return text;
   const [, unknown] = /^fieldEncoder '(.*)' not found in message/.exec(rest) ?? [];
-  const field = unknown === undefined ? "S1" : unknown.replace(/^./, (a) => a.toUpperCase());
+  const [, encoded = ""] = /unable to encode fieldEncoder (\w+):/.exec(text) ?? [];
+  const field = (unknown ?? encoded).replace(/^./, (letter) => letter.toUpperCase());
   const message = unknown === undefined ? rest : "unknown field";
   return `${instance}: failed to evaluate expression for field '${field}'; ${message}`;
 }

@@ -70,9 +70,12 @@ export class ExpressionResolver {
     return mayBeText ? quotedHint(unknown) : undefined;
   }
 
-  #outputHint(name: string): string {
-    const near = this.#problems.didYouMean(name, attributeNames(this.vocabulary));
-    return near ?? "only attributeBindings of a generator have an output";
+  #outputHint(name: string): string | undefined {
+    const outputs = this.vocabulary.attributes
+      .map((attribute) => attribute.name)
+      .filter((one) => one.startsWith("$out."));
+    if (outputs.length === 0) return "only attributeBindings of a generator have an output";
+    return this.#problems.didYouMean(name, outputs);
   }
 }
 

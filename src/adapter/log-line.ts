@@ -5,7 +5,7 @@
  *   2017-08-21T10:04:00.000000Z <tab> warn <tab> log.logentry.default <tab> {"a": 1}
  */
 import type { Timestamp, TypedValue } from "../attribute/value.ts";
-import { valueJson } from "../policy/instance-json.ts";
+import { isPlainText, valueJson } from "../policy/instance-json.ts";
 import type { Dimensions } from "../policy/template.ts";
 import { timestampText } from "../policy/value-text.ts";
 
@@ -30,7 +30,7 @@ interface Layout {
   readonly instance: string;
   names: readonly string[];
   sorted: readonly string[];
-  /** In the order of `sorted`: `"name"`. */
+  /** In the order of `sorted`: `,"name":`. */
   heads: readonly string[];
 }
 
@@ -49,8 +49,12 @@ export class LineFormat {
     const { instance: name, sorted, heads } = this.#layoutOf(instance, fields);
     let line = `{"level":"${words[level]}","time":"${this.#time(time)}","instance":${name}`;
     if (value !== undefined) line += `,"value":${valueJson(value)}`;
-    for (let i = 0; i < sorted.length; i++)
-      line += `,${heads[i]!}:${valueJson(fields[sorted[i]!])}`;
+    for (let i = 0; i < sorted.length; i++) {
+      const of = fields[sorted[i]!];
+      // As few parts as can be: each costs again when the line is put together.
+      if (of?.type === "STRING" && isPlainText(of.value)) line += `${heads[i]!}"${of.value}"`;
+      else line += heads[i]! + valueJson(of);
+    }
     return `${line}}\n`;
   }
 
@@ -58,7 +62,7 @@ export class LineFormat {
     const { level, time, instance, value, fields } = entry;
     const { sorted, heads } = this.#layoutOf(instance, fields);
     const name = instance.replace(/[\t\n\r]/g, " ");
-    const texts = sorted.map((field, i) => `${heads[i]}: ${valueJson(fields[field])}`);
+    const texts = sorted.map((field, i) => `${heads[i]!.slice(1)} ${valueJson(fields[field])}`);
     if (value !== undefined) texts.unshift(`"value": ${valueJson(value)}`);
     const head = `${this.#time(time)}\t${words[level]}\t${name}`;
     return texts.length === 0 ? `${head}\n` : `${head}\t{${texts.join(", ")}}\n`;
@@ -76,7 +80,7 @@ export class LineFormat {
     if (isSame && count === layout.names.length) return layout;
     layout.names = Object.keys(fields);
     layout.sorted = layout.names.toSorted();
-    layout.heads = layout.sorted.map((name) => JSON.stringify(name));
+    layout.heads = layout.sorted.map((name) => `,${JSON.stringify(name)}:`);
     return layout;
   }
 

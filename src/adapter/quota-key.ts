@@ -52,7 +52,7 @@ export class QuotaKeys {
   textsOf(dimensions: Dimensions): readonly string[] {
     const names = this.#sortedNames(dimensions);
     const texts = this.#texts;
-    texts.length = names.length;
+    if (texts.length !== names.length) texts.length = names.length;
     for (let i = 0; i < names.length; i++) texts[i] = keyText(dimensions[names[i]!]);
     return texts;
   }

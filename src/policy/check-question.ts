@@ -67,7 +67,7 @@ export class CheckQuestion {
     const { generation, statistics } = this.#surroundings;
     const verdict = this.#verdict.begin();
     const charging = this.#charging;
-    charging.length = 0;
+    if (charging.length > 0) charging.length = 0;
     const facts = generation.inPlace(bag, verdict);
     const count = this.#rules.select(facts);
     for (let i = 0; i < count; i++) {

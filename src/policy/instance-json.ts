@@ -64,7 +64,11 @@ export function valueJson(of: TypedValue | undefined): string {
 
 const special = /["\\\u0000-\u001f\ud800-\udfff]/;
 
-/** As JSON.stringify; most texts have nothing to escape. */
+/** Between quotation marks it is what JSON.stringify makes of it; most texts are. */
+export function isPlainText(text: string): boolean {
+  return !special.test(text);
+}
+
 function textJson(text: string): string {
-  return special.test(text) ? JSON.stringify(text) : `"${text}"`;
+  return isPlainText(text) ? `"${text}"` : JSON.stringify(text);
 }

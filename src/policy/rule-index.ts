@@ -87,7 +87,7 @@ export class RuleIndex {
   /** How many rules may match; `at` tells which, until the next call. */
   select(bag: AttributeBag): number {
     const lists = this.#lists;
-    lists.length = 0;
+    if (lists.length > 0) lists.length = 0;
     if (this.#rest.length > 0) lists.push(this.#rest);
     for (const table of this.#tables) {
       const value = bag.read(table.slot);

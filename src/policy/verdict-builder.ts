@@ -54,8 +54,7 @@ export class VerdictBuilder implements Verdict {
     this.validDurationMs = Number.POSITIVE_INFINITY;
     this.validUseCount = Number.POSITIVE_INFINITY;
     this.direct = undefined;
-    this.requestHeaders.length = 0;
-    this.responseHeaders.length = 0;
+    this.#dropHeaders();
     this.retryAfterMs = 0;
     this.needsMixer = false;
     this.mixerFailPolicy = "open";
@@ -124,12 +123,17 @@ export class VerdictBuilder implements Verdict {
       this.validUseCount = unansweredValidity.useCount;
     }
     if (this.code === StatusCode.ok) return this;
-    this.requestHeaders.length = 0;
-    this.responseHeaders.length = 0;
+    this.#dropHeaders();
     if (this.#directResponse === undefined) return this;
     this.direct = directReply(this.#directResponse, this.code);
     this.responseHeaders.push(...replyHeaders(this.#directResponse));
     return this;
+  }
+
+  /** Setting a length is slower than reading it. */
+  #dropHeaders(): void {
+    if (this.requestHeaders.length > 0) this.requestHeaders.length = 0;
+    if (this.responseHeaders.length > 0) this.responseHeaders.length = 0;
   }
 
   #limit(durationMs: number, useCount: number): void {

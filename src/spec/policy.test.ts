@@ -92,6 +92,9 @@ test("a rule denies by a header, and says so to the caller and to the operator",
   expect(shown).toMatch(/no-jason\.rule\.default::denied::[1-9]/);
   expect(shown).toContain("policy.yaml:2");
   expect(await page(callee, "/stats/prometheus")).toMatch(/response_flags="UAEX"/);
+  const told = await ctl("config", "--admin", `127.0.0.1:${callee.admin}`, "policy");
+  expect(told).toMatchObject({ code: 0, err: "" });
+  expect(told.out).toMatch(/no-jason\.default +proxy +[1-9]\d* +[1-9]/);
   await retire();
   await until("jason to be let in", async () => {
     return (await get(caller.outbound, HOST, "/", jason)).status === 200;

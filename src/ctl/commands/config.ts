@@ -13,11 +13,12 @@ import {
   tcpRoutesTable,
 } from "../output/config-table.ts";
 import { jsonText, yamlText } from "../output/document.ts";
+import { policyTables } from "../output/policy-table.ts";
 import { shortHost } from "../output/rule-summary.ts";
 import { renderTable } from "../output/table.ts";
 import { findProxy, syncName } from "../proxy-reference.ts";
 
-const parts = ["all", "listeners", "routes", "clusters", "endpoints"] as const;
+const parts = ["all", "listeners", "routes", "clusters", "endpoints", "policy"] as const;
 const ADMIN_TIMEOUT_MS = 3_000;
 
 export const configCommand = defineCtlCommand({
@@ -39,11 +40,13 @@ export const configCommand = defineCtlCommand({
   restName: "PROXY PART",
   details:
     "PROXY is an id, the start of one, or a service with one proxy. PART is listeners, routes,\n" +
-    "clusters or endpoints (default: all but listeners). Routes are in order of evaluation: the\n" +
-    "first that matches is executed.",
+    "clusters, endpoints or policy (default: all but listeners and policy). Routes are in order\n" +
+    "of evaluation: the first that matches is executed. Of policy all rules are: the part says\n" +
+    "where each runs, and how often it matched, denied and failed.",
   examples: [
     ["mesh ctl config productpage routes", "which rules decide, from which file and line"],
     ["mesh ctl config productpage routes --host reviews", "only those for one service"],
+    ["mesh ctl config reviews policy", "which rules judge its requests, and what they did"],
     ["mesh ctl config --admin 127.0.0.1:15000 endpoints", "straight from a proxy"],
   ],
   async run(args, context) {
@@ -65,7 +68,7 @@ export const configCommand = defineCtlCommand({
         : await fromManager(wanted, args.manager, context);
     const config = onlyHost(found.config, args.host);
     if (args.output === "json" || args.output === "yaml") {
-      const json = partJson(config, part);
+      const json = part === "policy" ? await policyOf(found.admin) : partJson(config, part);
       io.stdout(args.output === "json" ? jsonText(json) : await yamlText(json));
       return EXIT.ok;
     }
@@ -174,6 +177,8 @@ async function tablesOf(
   switch (part) {
     case "listeners":
       return [await listenersTable(admin)];
+    case "policy":
+      return policyTables(await policyOf(admin)) ?? noPolicy(admin);
     case "routes":
       return routeTables(config, wide);
     case "clusters":
@@ -189,6 +194,22 @@ function routeTables(config: ProxyConfig, wide: boolean): readonly Table[] {
   const tcp = tcpRoutesTable(config);
   const requests = routesTable(config, wide);
   return tcp === undefined ? [requests] : [requests, tcp];
+}
+
+/** What rules did only the proxy itself has counted. */
+async function policyOf(admin: string): Promise<unknown> {
+  if (admin === "")
+    throw new CtlError("the proxy told no admin address, and only there rules are counted");
+  const body = await askAdmin(admin, "/policy?format=json");
+  try {
+    return JSON.parse(body);
+  } catch {
+    return noPolicy(admin);
+  }
+}
+
+function noPolicy(admin: string): never {
+  throw new CtlError(`what answers at ${admin} is not the admin port of a mesh proxy`);
 }
 
 /** Listeners are the proxy's own flags, so only its admin port knows them. */

@@ -6,6 +6,7 @@ import type { Problem } from "../../core/problem.ts";
 import { harmless, type Paint } from "../terminal.ts";
 import { clusterText, routesTable, tcpRoutesTable } from "./config-table.ts";
 import { joinDocuments } from "./document.ts";
+import { policyTables } from "./policy-table.ts";
 import { problemCount, renderProblems, withExcerpts } from "./problem-text.ts";
 import { summarize } from "./rule-summary.ts";
 import { ageText, labelsText, renderTable } from "./table.ts";
@@ -276,4 +277,21 @@ test("documents are joined so that they can be applied again", () => {
 test("no difference is no diff", async () => {
   expect(await unifiedDiff("a", "x\n", "x", paint)).toBe("");
   expect(await unifiedDiff("a", "x\n", "", paint)).toContain("+++ /dev/null");
+});
+
+test("rules of policy say where they run and what they did, faults and problems after them", () => {
+  const failed = { match: 1, instance: 0, handler: 2, late: 0 };
+  const rule = {
+    ...{ name: "deny.rule.default", runsAt: "proxy", match: "", origin: "a.yaml:3" },
+    figures: { matched: 5, denied: 4, reported: 0, failed, lastFault: "lookup failed: 'a'" },
+  };
+  const other = { ...rule, name: "far.rule.other", concerns: false };
+  const tables = policyTables({ rules: [rule, other], problems: ["a.yaml:9: unknown"] });
+  expect(tables?.map(({ rows }) => rows)).toEqual([
+    [["deny.default", "proxy", "5", "4", "0", "3", "always", "a.yaml:3"]],
+    [["deny.rule.default", "lookup failed: 'a'"]],
+    [["a.yaml:9: unknown"]],
+  ]);
+  expect(policyTables({ rules: [] })?.map(({ rows }) => rows)).toEqual([[]]);
+  for (const told of [undefined, "", [], { rules: 1 }]) expect(policyTables(told)).toBeUndefined();
 });

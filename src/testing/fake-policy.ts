@@ -24,8 +24,9 @@ import type {
   MixerClient,
   MixerQuota,
 } from "../proxy/policy/mixer-seat.ts";
-import type { PolicyNode, ReporterKind } from "../proxy/policy/node-reader.ts";
+import type { ReporterKind } from "../proxy/policy/node-reader.ts";
 import { RelayPolicy } from "../proxy/policy/relay-policy.ts";
+import type { PolicyNode } from "../proxy/policy/workload.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 
 /** By name, or "request.headers[x-user]". */
@@ -73,6 +74,7 @@ export const fakeNode: PolicyNode = {
   labels: { version: "v1" },
   address: "10.0.0.1",
   version: "test",
+  mode: "sidecar",
 };
 
 export class FakePolicy implements PolicyEngine {
@@ -114,11 +116,11 @@ export class FakePolicy implements PolicyEngine {
   }
 
   /** As an engine of the proxy asks it. */
-  at(kind: ReporterKind, mixer?: MixerClient): ExchangePolicy {
+  at(kind: ReporterKind, mixer?: MixerClient, node = fakeNode): ExchangePolicy {
     return new ExchangePolicy({
       engine: this,
       vocabulary: this.vocabulary,
-      node: fakeNode,
+      node,
       kind,
       mixer,
       limits: defaultHeadLimits,

@@ -3,9 +3,14 @@ import { describe, expect, test } from "bun:test";
 import { StatusCode } from "../../policy/status-code.ts";
 import type { Verdict } from "../../policy/verdict.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
-import { FakeMixer, FakePolicy, type FakeRules, mixerOk } from "../../testing/fake-policy.ts";
+import {
+  FakeMixer,
+  FakePolicy,
+  type FakeRules,
+  fakeNode,
+  mixerOk,
+} from "../../testing/fake-policy.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
-import { serviceNameOf } from "../cluster/service-name.ts";
 
 const setUp = engineSetUp();
 const GET = "GET /a?q=1 HTTP/1.1\r\nHost: svc\r\nx-user: jason\r\n\r\n";
@@ -113,7 +118,7 @@ describe("what a QuotaSpec charges", () => {
     return { service, call: () => fetch(`http://127.0.0.1:${port}/`) };
   };
 
-  test("is taken by the proxy of who is called, and refused when it is spent", async () => {
+  test("is taken where the service is, and refused when it is spent", async () => {
     let left = 5;
     const { call } = await inbound({
       allocate: ({ quota, amount }) => {
@@ -128,21 +133,21 @@ describe("what a QuotaSpec charges", () => {
     expect(answers[2]!.headers.get("x-mesh-reason")).toBe("rate-limited; q.rule.default");
   });
 
-  test("of a service with a proxy is not taken by its callers too", async () => {
-    let asked = 0;
-    const allocate = () => ({ granted: ++asked });
-    const { client } = await withRules({ attributes: headers, quotaSpecs: [spec], allocate });
-    client.send(GET);
-    expect((await client.takeResponse()).status).toBe(429);
-    expect(asked).toBe(1);
-    const { mesh, connect } = await setUp();
-    const policy = new FakePolicy({ attributes: headers, quotaSpecs: [spec], allocate });
-    const inMesh = policy.at("outbound");
-    mesh.engine.watchers.policy = inMesh;
-    inMesh.facts.service = serviceNameOf("a.default.svc.cluster.local");
-    expect(inMesh.judge(0).code).toBe(0);
-    expect((await connect()).ended).toBe(false);
-    expect(asked).toBe(1);
+  test("of a service with a proxy is not taken by its callers too, but by a gateway", async () => {
+    const asked = { sidecar: 0, gateway: 0 };
+    for (const mode of ["sidecar", "gateway"] as const) {
+      const allocate = () => ({ granted: ++asked[mode] });
+      const rules = { attributes: headers, quotaSpecs: [spec], allocate };
+      const { mesh, connect } = await setUp(undefined, { meshTransport: true });
+      mesh.engine.watchers.policy = new FakePolicy(rules).at("outbound", undefined, {
+        ...fakeNode,
+        mode,
+      });
+      const client = await connect();
+      client.send(GET);
+      expect((await client.takeResponse()).status).toBe(mode === "sidecar" ? 200 : 429);
+    }
+    expect(asked).toEqual({ sidecar: 0, gateway: 1 });
   });
 
   test("and only the mixer can grant is asked for with its checks", async () => {

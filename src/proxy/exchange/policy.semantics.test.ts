@@ -292,7 +292,8 @@ describe("what is told of an exchange afterwards", () => {
     for (let i = 0; i < 20; i++) {
       const body = "b".repeat(i + 1);
       client.send(
-        `POST /p${i}?q HTTP/1.1\r\nHost: svc\r\nX-User: u${i}\r\nContent-Length: ${i + 1}\r\n\r\n${body}`,
+        `POST /p${i}?q HTTP/1.1\r\nHost: svc\r\nX-User: u${i}\r\n` +
+          `Content-Length: ${i + 1}\r\n\r\n${body}`,
       );
       await client.takeResponse();
     }

@@ -14,7 +14,7 @@ import { ConnectionFacts } from "./connection-facts.ts";
 import { ExchangeBag, type Readers } from "./exchange-bag.ts";
 import { ExchangeFacts, HeadScratch, RelayedFacts } from "./exchange-facts.ts";
 import { exchangeReaders, relayReaders } from "./exchange-reader.ts";
-import type { PolicyNode } from "./node-reader.ts";
+import type { PolicyNode } from "./workload.ts";
 import { decodeClaim, encodeClaim } from "./workload-claim.ts";
 
 const reviews: PolicyNode = {
@@ -24,6 +24,7 @@ const reviews: PolicyNode = {
   labels: { version: "v1" },
   address: "10.0.0.7",
   version: "1.2",
+  mode: "sidecar",
 };
 const octets = (text: string): Uint8Array => new TextEncoder().encode(text);
 const request = octets(

@@ -15,8 +15,9 @@ import { ExchangeBag, readsAny } from "./exchange-bag.ts";
 import { ExchangeFacts, HeadScratch } from "./exchange-facts.ts";
 import { exchangeReaders, requestHeadAttributes } from "./exchange-reader.ts";
 import type { MixerAnswer, MixerAsker, MixerCall, MixerClient, MixerQuota } from "./mixer-seat.ts";
-import type { PolicyNode, ReporterKind } from "./node-reader.ts";
+import type { ReporterKind } from "./node-reader.ts";
 import { ReportQueue } from "./report-queue.ts";
+import type { PolicyNode } from "./workload.ts";
 
 export interface ExchangePolicyParts {
   readonly engine: PolicyEngine;
@@ -37,6 +38,8 @@ const noQuotas: readonly MixerQuota[] = [];
 export class ExchangePolicy {
   /** It has something to say before a request is forwarded. */
   readonly checks: boolean;
+  /** Who is called and has a proxy of its own is left to that one: twice would charge twice. */
+  readonly leavesToCallee: boolean;
   /** It is told of exchanges afterwards. */
   readonly reports: boolean;
   /** Rules read afterwards what only these octets say. */
@@ -50,7 +53,6 @@ export class ExchangePolicy {
   readonly #bag: ExchangeBag<ExchangeFacts>;
   readonly #mixer: MixerClient | undefined;
   readonly #quotas: QuotaMatcher | undefined;
-  readonly #kind: ReporterKind;
   #mixerQuotas = noQuotas;
 
   constructor(parts: ExchangePolicyParts) {
@@ -59,7 +61,7 @@ export class ExchangePolicy {
     const scratch = new HeadScratch(limits);
     this.#scope = scope;
     this.#mixer = mixer;
-    this.#kind = kind;
+    this.leavesToCallee = kind === "outbound" && node.mode === "sidecar";
     this.#quotas = parts.quotas?.isEmpty === false ? parts.quotas : undefined;
     this.checks = !scope.checksNothing || this.#quotas !== undefined;
     this.reports = !scope.reportsNothing;
@@ -96,14 +98,10 @@ export class ExchangePolicy {
     return this.#mixer?.check(bag, this.#scope, asker, this.#mixerQuotas);
   }
 
-  /**
-   * What QuotaSpecs say of the service that is called. Its own proxy charges; who calls it only
-   * where it has none, or each request would be charged twice.
-   */
+  /** What QuotaSpecs say of the service that is called. */
   #charge(matcher: QuotaMatcher, verdict: Verdict, wallMs: number): Verdict {
     const { service } = this.facts;
     if (service === undefined) return verdict;
-    if (this.#kind === "outbound" && service.namespace !== "") return verdict;
     let failPolicy = verdict.mixerFailPolicy;
     const remote: MixerQuota[] = [];
     const exhausted: string[] = [];

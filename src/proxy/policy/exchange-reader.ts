@@ -13,14 +13,9 @@ import {
   targetOf,
 } from "./field-map.ts";
 import { textOf } from "./head-text.ts";
-import {
-  type Add,
-  addWorkloads,
-  always,
-  type PolicyNode,
-  type ReporterKind,
-} from "./node-reader.ts";
+import { type Add, addWorkloads, always, type ReporterKind } from "./node-reader.ts";
 import { QueryMap } from "./query-map.ts";
+import type { PolicyNode } from "./workload.ts";
 
 /** Those that are read from a request's head; nobody keeps it where no rule reads one. */
 export const requestHeadAttributes: readonly string[] = [

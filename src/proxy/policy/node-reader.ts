@@ -8,21 +8,8 @@ import type { Endpoint, EndpointFacts } from "../cluster/endpoint.ts";
 import { type ServiceName, serviceNameOf } from "../cluster/service-name.ts";
 import type { Reader } from "./exchange-bag.ts";
 import type { CallFacts } from "./exchange-facts.ts";
-import { type Workload, workloadOf } from "./workload.ts";
+import { type PolicyNode, type Workload, workloadOf } from "./workload.ts";
 import type { Caller } from "./workload-claim.ts";
-
-/** This proxy, as it is known in the mesh. */
-export interface PolicyNode {
-  /** "reviews-1x8k2m.default" */
-  readonly id: string;
-  /** Full host name; "": it stands for no service. */
-  readonly service: string;
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Where others reach it; "": nowhere. */
-  readonly address: string;
-  readonly version: string;
-}
 
 /** Which side of a call reports it: the caller's proxy, or that of who is called. */
 export type ReporterKind = "outbound" | "inbound";

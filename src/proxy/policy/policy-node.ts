@@ -5,7 +5,7 @@ import { MESH_VERSION } from "../../core/version.ts";
 import { advertisedAddress, nodeId } from "../agent/node-identity.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
 import { addressOf } from "../start-fault.ts";
-import type { PolicyNode } from "./node-reader.ts";
+import type { PolicyNode } from "./workload.ts";
 
 /** `inbound`: where its listener is bound; undefined: nobody calls it. */
 export function policyNode(
@@ -13,9 +13,9 @@ export function policyNode(
   inbound: HostPort | undefined,
   random: Random,
 ): PolicyNode {
-  const { service, namespace, labels } = flags;
+  const { service, namespace, labels, mode } = flags;
   const hostname = advertisedAddress(flags);
   const address = inbound === undefined ? "" : addressOf({ hostname, port: inbound.port });
   const id = nodeId(flags, address, random);
-  return { id, service, namespace, labels, address: hostname, version: MESH_VERSION };
+  return { id, service, namespace, labels, address: hostname, version: MESH_VERSION, mode };
 }

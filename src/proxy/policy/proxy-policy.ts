@@ -26,9 +26,10 @@ import { isSame } from "../snapshot/is-same.ts";
 import type { CompiledPolicy, CompilePolicy } from "./compiled-policy.ts";
 import { ExchangePolicy } from "./exchange-policy.ts";
 import type { MixerClient } from "./mixer-seat.ts";
-import type { PolicyNode, ReporterKind } from "./node-reader.ts";
+import type { ReporterKind } from "./node-reader.ts";
 import { type PolicyView, viewPolicy } from "./policy-view.ts";
 import { RelayPolicy } from "./relay-policy.ts";
+import type { PolicyNode } from "./workload.ts";
 
 export interface ProxyPolicyParts {
   readonly clock: Clock;

@@ -8,7 +8,8 @@ import { ExchangeBag } from "./exchange-bag.ts";
 import { RelayedFacts } from "./exchange-facts.ts";
 import { relayReaders } from "./exchange-reader.ts";
 import type { MixerAnswer, MixerAsker, MixerCall, MixerClient } from "./mixer-seat.ts";
-import type { PolicyNode, ReporterKind } from "./node-reader.ts";
+import type { ReporterKind } from "./node-reader.ts";
+import type { PolicyNode } from "./workload.ts";
 
 export interface RelayPolicyParts {
   readonly engine: PolicyEngine;
@@ -21,6 +22,8 @@ export interface RelayPolicyParts {
 
 export class RelayPolicy {
   readonly checks: boolean;
+  /** Services of the mesh are left to their own proxies. */
+  readonly leavesToCallee: boolean;
   readonly reports: boolean;
   /** Of this proxy; part of the ids of its connections. */
   readonly nodeId: string;
@@ -33,6 +36,7 @@ export class RelayPolicy {
     this.#scope = scope;
     this.#mixer = mixer;
     this.nodeId = node.id;
+    this.leavesToCallee = kind === "outbound" && node.mode === "sidecar";
     this.checks = !scope.checksNothing;
     this.reports = !scope.reportsNothing;
     this.#bag = new ExchangeBag(vocabulary, relayReaders(node, kind), new RelayedFacts());

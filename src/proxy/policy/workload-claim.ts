@@ -4,7 +4,7 @@
  * Istio's `x-istio-attributes` was: what a certificate proves counts before it.
  */
 import { serviceNameOf } from "../cluster/service-name.ts";
-import type { PolicyNode } from "./node-reader.ts";
+import type { PolicyNode } from "./workload.ts";
 import { type Workload, workloadOf } from "./workload.ts";
 
 /** Octets of a field value. */

@@ -19,6 +19,20 @@ export interface Workload {
   readonly labels: StringMap;
 }
 
+/** This proxy, as it is known in the mesh. */
+export interface PolicyNode {
+  /** "reviews-1x8k2m.default" */
+  readonly id: string;
+  /** Full host name; "": it stands for no service. */
+  readonly service: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Where others reach it; "": nowhere. */
+  readonly address: string;
+  readonly version: string;
+  readonly mode: "sidecar" | "gateway";
+}
+
 export interface WorkloadFacts {
   /** "reviews-1x8k2m.default"; "": not known. */
   readonly id: string;

@@ -60,6 +60,8 @@ export class RelayWatch extends Timer implements MixerAsker {
   begin(): void {
     const { policy, env } = this.#watcher;
     if (policy?.checks !== true) return this.#admit();
+    if (policy.leavesToCallee && this.#relay.cluster.serviceName.namespace !== "")
+      return this.#admit();
     const verdict = policy.judge(this.#facts, env.wallMs);
     if (verdict.code !== StatusCode.ok) return this.#deny(verdict);
     this.#facts.checkCode = StatusCode.ok;

@@ -181,7 +181,7 @@ test("header operations change requests and responses", async () => {
   await retire();
 });
 
-test("a metric that an operator defines is among the proxy's, and counts all requests", async () => {
+test("an operator's metric is among the proxy's own, and counts all requests", async () => {
   await withRules(
     ruleOf(
       "metric",

@@ -12,6 +12,7 @@ import {
 } from "../../api/gen/mesh/v1/config_pb.ts";
 import { problemToMessage } from "../../api/problem.ts";
 import { isError, type Problem } from "../../core/problem.ts";
+import { isPolicy } from "../../dialect/format-policy.ts";
 import { readDocuments } from "../../dialect/read.ts";
 import { validateSet } from "../../dialect/validate-set.ts";
 import { type Config, configKey, writtenKind } from "../../model/config.ts";
@@ -171,7 +172,7 @@ function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly P
   );
   return [
     ...after,
-    ...problemsOfPolicy(all, { mine: new Set(configs.map(policyObjectName)), before }),
+    ...problemsOfPolicy(all, { mine: configs.filter(isPolicy), before }),
     ...ruleWarnings(configs, manager.registry),
   ];
 }
@@ -179,11 +180,13 @@ function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly P
 /** Of others what is new with them, by name: their lines are of another file, put long ago. */
 function problemsOfPolicy(
   all: readonly Config[],
-  { mine, before }: { readonly mine: ReadonlySet<string>; readonly before: ReadonlySet<string> },
+  { mine, before }: { readonly mine: readonly Config[]; readonly before: ReadonlySet<string> },
 ): readonly Problem[] {
+  if (mine.length === 0) return [];
+  const names = new Set(mine.map(policyObjectName));
   return policyProblems(all).flatMap((problem) => {
     const { object, about, message } = problem;
-    if (mine.has(object)) return [problem];
+    if (names.has(object)) return [problem];
     if (about === "consequence" || before.has(identityOf(problem))) return [];
     return [{ ...problem, message: `${object}: ${message}` }];
   });

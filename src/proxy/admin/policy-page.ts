@@ -39,8 +39,8 @@ function ruleLines(rule: RuleView): string[] {
   ];
 }
 
-function problemLines({ problems, isFormer }: PolicyView): string[] {
+function problemLines({ problems, kept }: PolicyView): string[] {
   if (problems.length === 0) return [];
-  const fate = isFormer ? "not in force, the policy before it is" : "left out";
+  const fate = kept.length === 0 ? "left out" : `as before: ${kept.join(", ")}; else left out`;
   return [`problems (${fate}):`, ...problems.map((problem) => `  ${problem}`)];
 }

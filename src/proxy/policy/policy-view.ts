@@ -9,8 +9,8 @@ export interface PolicyView {
   readonly rules: readonly RuleView[];
   /** In words, with their places. */
   readonly problems: readonly string[];
-  /** What is wrong was not put in force: the policy before it still is. */
-  readonly isFormer: boolean;
+  /** "r.rule.default": what is broken and stays in force as it was before. */
+  readonly kept: readonly string[];
 }
 
 export interface RuleView {
@@ -38,7 +38,7 @@ export interface ViewedPolicy {
 }
 
 export function viewPolicy({ generation, policy, figuresOf, concerns }: ViewedPolicy): PolicyView {
-  const { resolved, problems, isFormer } = policy;
+  const { resolved, problems, kept } = policy;
   return {
     generation,
     rules: resolved.rules.map((rule) => ({
@@ -55,7 +55,7 @@ export function viewPolicy({ generation, policy, figuresOf, concerns }: ViewedPo
       figures: figuresOf(rule.name) ?? nothingYet(rule.name),
     })),
     problems: problems.map(formatProblem),
-    isFormer,
+    kept,
   };
 }
 

@@ -15,6 +15,7 @@ import type { Random } from "../../core/random.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import { policyRootNamespace } from "../../model/policy-set.ts";
 import { Exposition } from "../../policy/exposition.ts";
+import { resolveKeeping } from "../../policy/last-good.ts";
 import { policyFromMessage } from "../../policy/policy-message.ts";
 import { QuotaMatcher } from "../../policy/quota-match.ts";
 import { resolvePolicy } from "../../policy/resolve.ts";
@@ -89,14 +90,12 @@ export class ProxyPolicy {
   /** Names are followed and expressions compiled; nothing that is in use is touched. */
   readonly compile: CompilePolicy = (message, former) => {
     if (former !== undefined && isSame(former.message, message)) return former;
-    const { policy, problems } = resolvePolicy(
+    const { policy, problems, set, kept } = resolveKeeping(
       policyFromMessage(message),
-      { adapters, templates },
-      { rootNamespace: policyRootNamespace },
+      former?.set,
+      (one) => resolvePolicy(one, { adapters, templates }, { rootNamespace: policyRootNamespace }),
     );
-    const isFormer = former !== undefined && problems.some(isError);
-    const resolved = isFormer ? former.resolved : policy;
-    return { message, resolved, problems, isFormer };
+    return { message, resolved: policy, set, problems, kept };
   };
 
   /** True: who is asked has changed. Undefined: there are no rules. */

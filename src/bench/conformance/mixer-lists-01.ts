@@ -1,11 +1,12 @@
 /**
- * Of the tables of Mixer 0.1 those about lists, which the list adapter answers to this day. The
- * rest is about documents of 0.1: scopes, subjects, aspects and descriptors.
+ * Of the tables of Mixer 0.1 those about lists, which the list adapter answers to this day; those
+ * about documents of 0.1 are judged by mixer-aspects-01.
  */
 import { list } from "../../adapter/list.ts";
 import { StatusCode } from "../../policy/status-code.ts";
 import { openLocal, problemsOf } from "../../testing/adapter-environment.ts";
 import { readVectors } from "./http-vector.ts";
+import { type AspectCase, judgeDescriptor, judgeSubjects } from "./mixer-aspects-01.ts";
 import { type Suite, type SuiteResult, Verdicts } from "./suite.ts";
 
 /** Seconds. */
@@ -13,9 +14,9 @@ interface Span {
   readonly s: number | { readonly $int64: string };
 }
 
-interface Case {
+interface Case extends AspectCase {
   readonly kind: string;
-  readonly test: string;
+  readonly injected_rule_error?: string;
   readonly list?: readonly string[];
   readonly checks?: readonly {
     readonly value: string;
@@ -41,7 +42,11 @@ function run(path: string): Promise<SuiteResult> {
     if (one.kind === "ipListChecker_check") verdicts.judge(name, judgeAddresses(one));
     else if (one.kind === "ipListChecker_config") verdicts.judge(name, judgeParameters(one));
     else if (one.kind === "genericListChecker") verdicts.judge(name, judgeEntries(one));
-    else verdicts.skip(name, "documents of 0.1 are not there yet");
+    else if (one.kind === "descriptor") verdicts.judge(name, judgeDescriptor(one));
+    else if (one.injected_rule_error !== undefined)
+      verdicts.skip(name, "a fault that the test puts into the original's code");
+    else if (one.kind === "resolve") verdicts.judge(name, judgeSubjects(one));
+    else verdicts.skip(name, "a step of the original's code; what comes of it is judged");
   }
   return Promise.resolve(verdicts.result());
 }

@@ -1,7 +1,7 @@
 /** Policy of Istio 0.1, as its manual printed it ─▶ rules of today. */
 import { describe, expect, test } from "bun:test";
 import { mergeManifests } from "../../../attribute/vocabulary.ts";
-import { formatProblem } from "../../../core/problem.ts";
+import { formatProblem, isError } from "../../../core/problem.ts";
 import { compileExpression } from "../../../expression/expression.ts";
 import { configKey } from "../../../model/config.ts";
 import type { Handler } from "../../../model/handler.ts";
@@ -15,7 +15,8 @@ import { expressionToday } from "./aspect-expression.ts";
 function read(...documents: readonly string[]) {
   const text = documents.join("---\n");
   const { configs, problems } = readDocuments(text, { file: "a.yaml", namespace: "default" });
-  return { configs, problems: [...problems, ...validateSet(configs, {})].map(formatProblem) };
+  const errors = [...problems, ...validateSet(configs, {})].filter(isError);
+  return { configs, problems: errors.map(formatProblem) };
 }
 
 const adapters = `
@@ -37,7 +38,10 @@ metrics:
 quotas:
 - { name: RequestCount, rate_limit: true }
 logs:
-- { name: accesslog.common, payload_format: TEXT, labels: { method: STRING } }
+- name: accesslog.common
+  payload_format: TEXT
+  log_template: "{{.method}}"
+  labels: { method: STRING }
 `;
 
 const rules = (aspect: string, subject = "global", selector = ""): string =>
@@ -197,6 +201,14 @@ rules:
     });
   });
 
+  test("of a name without svc nobody knows whether it is a service's", () => {
+    const isIt = `(${host} == "a.corp" || (${host}).endsWith(".a.corp"))`;
+    expect(matches(rules(deny), rules(deny, "a.corp"))).toEqual({
+      "istio-system/a.corp[0]": `${inbound} && ${isIt}`,
+      "istio-system/global[0]": `${inbound} && ${host} != "a.corp" && (${host}).endsWith(".a.corp") == false`,
+    });
+  });
+
   test("scopes add up", () => {
     const scoped = `scope: shop.svc.cluster.local\n${rules(deny, "shop.svc.cluster.local")}`;
     expect(matches(rules(deny), scoped)).toEqual({
@@ -288,6 +300,27 @@ const mistakes: readonly (readonly [title: string, text: string, told: readonly 
     ["a.yaml:2:10: subject: is not within the scope shop.svc.cluster.local"],
   ],
   [
+    "buckets, templates and principals that cannot be",
+    `metrics:
+- { name: a, kind: 3, value: 2, buckets: { linear_buckets: { num_finite_buckets: 0, width: 0 } } }
+- { name: b, kind: 3, value: 2, buckets: { exponential_buckets: { growth_factor: 1, scale: -1 } } }
+- { name: c, kind: 3, value: 2, buckets: { explicit_buckets: { bounds: [1, 1] } } }
+logs: [{ name: d, log_template: "{{.a" }, { name: e }, { name: h, log_template: "" }]
+principals: [{ name: f, labels: { g: 0 } }]
+`,
+    [
+      "a.yaml:2:82: metrics[0].buckets.linear_buckets.num_finite_buckets: must be at least 1, not 0",
+      "a.yaml:2:92: metrics[0].buckets.linear_buckets.width: must be above 0, not 0",
+      "a.yaml:3:82: metrics[1].buckets.exponential_buckets.growth_factor: must be above 1, not 1",
+      "a.yaml:3:92: metrics[1].buckets.exponential_buckets.scale: must be above 0, not -1",
+      "a.yaml:4:72: metrics[2].buckets.explicit_buckets.bounds: must rise",
+      "a.yaml:5:33: logs[0].log_template: has a {{ without its }}",
+      "a.yaml:5:43: logs[1].logTemplate: must be given",
+      "a.yaml:5:81: logs[2].log_template: must not be empty",
+      "a.yaml:6:38: principals[0].labels.g: must be given",
+    ],
+  ],
+  [
     "a descriptor that says too little",
     "metrics: [{ name: m }]\nquotas: [{ labels: { a: 0 } }]\n",
     [
@@ -298,6 +331,16 @@ const mistakes: readonly (readonly [title: string, text: string, told: readonly 
     ],
   ],
 ];
+
+test("an operator is told of what has no effect any more", () => {
+  const text =
+    'logs: [{ name: l, log_template: "{{.a}}" }]\nmonitored_resources: [{ name: pod }]\n';
+  const { problems } = readDocuments(text, { file: "a.yaml", namespace: "default" });
+  expect(problems.map(formatProblem)).toEqual([
+    "a.yaml:1:33: warning: logs[0].log_template: has no effect: entries are written as fields",
+    "a.yaml:2:22: warning: monitored_resources: has no effect",
+  ]);
+});
 
 test.each(mistakes)("an operator is told of %s", (_, text, told) => {
   const { problems } = read(text, ...(text.includes("impl") ? [] : [adapters]));

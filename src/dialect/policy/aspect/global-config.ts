@@ -8,7 +8,6 @@ import type {
   MetricDescriptor,
 } from "../../../model/global-config.ts";
 import {
-  ignored,
   list,
   type Message,
   mapOf,
@@ -17,7 +16,7 @@ import {
   type ValueOf,
 } from "../../schema/message.ts";
 import type { Place } from "../../schema/place.ts";
-import { duration, flag, integer, oneOf, text } from "../../schema/scalar.ts";
+import { duration, flag, integer, number, oneOf, text } from "../../schema/scalar.ts";
 import { attributeMap, attributesIn } from "../attribute-manifest.ts";
 import { readParameters } from "../parameters.ts";
 
@@ -32,16 +31,27 @@ const described = {
   description: text,
   labels: mapOf(valueType),
 };
+const finite = integer({ least: 1 });
+const positive = above(0);
+const buckets = message({
+  linearBuckets: message({ numFiniteBuckets: finite, width: positive, offset: number }),
+  exponentialBuckets: message({
+    numFiniteBuckets: finite,
+    growthFactor: above(1),
+    scale: positive,
+  }),
+  explicitBuckets: message({ bounds: rising }),
+});
 const metric = message({
   ...described,
   kind: oneOf("METRIC_KIND_UNSPECIFIED", "GAUGE", "COUNTER", "DISTRIBUTION"),
   value: valueType,
-  buckets: anything,
+  buckets: (place) => (buckets(place) === undefined ? undefined : readParameters(place)),
 });
 const log = message({
   ...described,
   payloadFormat: oneOf("PAYLOAD_FORMAT_UNSPECIFIED", "TEXT", "JSON"),
-  logTemplate: ignored("has no effect: entries are written as fields"),
+  logTemplate,
 });
 const quota = message({
   ...described,
@@ -50,7 +60,12 @@ const quota = message({
   expiration: duration(),
 });
 
-const unused = ignored("has no effect");
+/** Well formed, and without effect. */
+const namedLabels: Reader<never> = (place) => {
+  for (const one of list(message(described))(place) ?? []) toDescriptor(one);
+  place.warn("has no effect");
+  return undefined;
+};
 
 const fields = {
   adapters: list(adapter),
@@ -58,8 +73,8 @@ const fields = {
   metrics: list(metric),
   logs: list(log),
   quotas: list(quota),
-  monitoredResources: unused,
-  principals: unused,
+  monitoredResources: namedLabels,
+  principals: namedLabels,
 };
 /** The subject of what is the whole mesh's says nothing. */
 const written = message({ ...fields, subject: text, revision: text });
@@ -79,7 +94,10 @@ export function readGlobalConfig(place: Place): GlobalConfig | undefined {
       attributes: attributesIn(attributes),
     })),
     metrics: (read.metrics ?? []).flatMap((one) => toMetric(one) ?? []),
-    logs: (read.logs ?? []).map(toDescriptor),
+    logs: (read.logs ?? []).map((one) => {
+      if (!one.has("logTemplate")) one.at("logTemplate").error("must be given");
+      return toDescriptor(one);
+    }),
     quotas: (read.quotas ?? []).map(toDescriptor),
   };
 }
@@ -106,13 +124,37 @@ function toDescriptor(one: Described): Descriptor {
 
 function toMetric(one: ValueOf<typeof metric>): MetricDescriptor | undefined {
   const { kind = "METRIC_KIND_UNSPECIFIED", description = "", value } = one;
+  const none = { json: "{}", positions: {} };
   const descriptor = toDescriptor(one);
   if (!one.has("value") || value === "VALUE_TYPE_UNSPECIFIED")
     one.at("value").error("must be given");
-  const buckets = readParameters(one.buckets ?? one.at("buckets"));
   if (kind === "METRIC_KIND_UNSPECIFIED") {
     one.at("kind").error("must be GAUGE, COUNTER or DISTRIBUTION");
     return undefined;
   }
-  return buckets && { ...descriptor, description, kind, buckets };
+  return { ...descriptor, description, kind, buckets: one.buckets ?? none };
+}
+
+function above(least: number): Reader<number> {
+  return (place) => {
+    const value = number(place);
+    if (value === undefined || value > least) return value;
+    place.error(`must be above ${least}, not ${value}`);
+    return undefined;
+  };
+}
+
+function rising(place: Place): readonly number[] | undefined {
+  const bounds = list(number)(place);
+  if (bounds?.some((bound, i) => i > 0 && bound <= bounds[i - 1]!)) place.error("must rise");
+  return bounds;
+}
+
+function logTemplate(place: Place): undefined {
+  const template = text(place);
+  if (template === undefined) return;
+  const isBroken = template.replace(/\{\{[^{}]*\}\}/g, "").includes("{{");
+  if (template === "") place.error("must not be empty");
+  else if (isBroken) place.error("has a {{ without its }}");
+  else place.warn("has no effect: entries are written as fields");
 }

@@ -16,15 +16,19 @@ export function namespaceOf(subject: string): string {
 
 /** A condition on the called service; empty where its namespace says it all. */
 export function conditionOf(subject: string): string {
-  if (subject === "global" || isNamespace(subject)) return "";
-  return `${calledHost} == ${JSON.stringify(subject)}`;
+  const shape = shapeOf(subject);
+  if (subject === "global" || shape === "namespace") return "";
+  const isIt = `${calledHost} == ${JSON.stringify(subject)}`;
+  return shape === "service" ? isIt : `(${isIt} || ${isWithin(subject)})`;
 }
 
 /** That a request is not one that `subject` speaks of. */
 export function exclusionOf(subject: string): string {
-  if (isNamespace(subject))
-    return `(${calledHost}).endsWith(${JSON.stringify(`.${subject}`)}) == false`;
-  return `${calledHost} != ${JSON.stringify(subject)}`;
+  const shape = shapeOf(subject);
+  const isOther = `${calledHost} != ${JSON.stringify(subject)}`;
+  const isOutside = `${isWithin(subject)} == false`;
+  if (shape === "namespace") return isOutside;
+  return shape === "service" ? isOther : `${isOther} && ${isOutside}`;
 }
 
 /** Subjects that have an aspect of a kind, by the scope and each wider subject. */
@@ -59,6 +63,13 @@ function widerSubjects(subject: string): readonly string[] {
 
 const calledHost = '(destination.service.host | "")';
 
-function isNamespace(subject: string): boolean {
-  return subject.split(".")[1] === "svc";
+function isWithin(subject: string): string {
+  return `(${calledHost}).endsWith(${JSON.stringify(`.${subject}`)})`;
+}
+
+/** Of a name without "svc" in its place nobody knows whether it is a service's. */
+function shapeOf(subject: string): "namespace" | "service" | "any" {
+  const [, second, third] = subject.split(".");
+  if (second === "svc") return "namespace";
+  return third === "svc" ? "service" : "any";
 }

@@ -203,9 +203,10 @@ rules:
 
   test("of a name without svc nobody knows whether it is a service's", () => {
     const isIt = `(${host} == "a.corp" || (${host}).endsWith(".a.corp"))`;
+    const isOther = `${host} != "a.corp" && (${host}).endsWith(".a.corp") == false`;
     expect(matches(rules(deny), rules(deny, "a.corp"))).toEqual({
       "istio-system/a.corp[0]": `${inbound} && ${isIt}`,
-      "istio-system/global[0]": `${inbound} && ${host} != "a.corp" && (${host}).endsWith(".a.corp") == false`,
+      "istio-system/global[0]": `${inbound} && ${isOther}`,
     });
   });
 
@@ -309,7 +310,8 @@ logs: [{ name: d, log_template: "{{.a" }, { name: e }, { name: h, log_template: 
 principals: [{ name: f, labels: { g: 0 } }]
 `,
     [
-      "a.yaml:2:82: metrics[0].buckets.linear_buckets.num_finite_buckets: must be at least 1, not 0",
+      "a.yaml:2:82: metrics[0].buckets.linear_buckets.num_finite_buckets: " +
+        "must be at least 1, not 0",
       "a.yaml:2:92: metrics[0].buckets.linear_buckets.width: must be above 0, not 0",
       "a.yaml:3:82: metrics[1].buckets.exponential_buckets.growth_factor: must be above 1, not 1",
       "a.yaml:3:92: metrics[1].buckets.exponential_buckets.scale: must be above 0, not -1",

@@ -186,3 +186,23 @@ test("noop says yes", () => {
   expect(handler.allocate!({ template: "quota", name: "q" }, request).granted).toBe(5);
   expect(handler.report!([entry("info")])).toEqual([]);
 });
+
+test("each line has its own time and its own names, whatever the line before had", () => {
+  const at = (seconds: number, nanos: number, of: Dimensions) => ({
+    ...entry("INFO", of),
+    timestamp: { seconds, nanos },
+  });
+  const lines = written(
+    {},
+    at(0, 1_000, { b: text("1"), a: text("2") }),
+    at(0, 999_999_999, { b: text("3"), a: text("4") }),
+    at(60, 0, { c: text("5") }),
+    at(59, 0, {}),
+  );
+  expect(lines.map((line) => line.replace(/"level".*?"time":|"instance":"[^"]*",?/g, ""))).toEqual([
+    '{"1970-01-01T00:00:00.000001Z","a":"2","b":"1"}',
+    '{"1970-01-01T00:00:00.999999Z","a":"4","b":"3"}',
+    '{"1970-01-01T00:01:00.000000Z","c":"5"}',
+    '{"1970-01-01T00:00:59.000000Z",}',
+  ]);
+});

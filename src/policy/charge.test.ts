@@ -169,3 +169,22 @@ test("a request asked twice with one id is charged once", async () => {
     0, 0, 0, 8,
   ]);
 });
+
+test("part of a charge is not enough, and is given back", () => {
+  const { runtime } = policyRuntime();
+  const amounts: number[] = [];
+  const sparing = answering({
+    allocate: (_, { amount }) => {
+      amounts.push(amount);
+      return { granted: 3, validDurationMs: 0, code: 0, message: "" };
+    },
+  });
+  const rule: RuleText = {
+    name: "a",
+    actions: [{ handler: { name: "h", configured: sparing }, instances: [perPath], charge: 4 }],
+  };
+  runtime.publish(fixture.policy([rule]));
+  const scope = runtime.current.scopeOf("");
+  expect(scope.check(fixture.bag({ "request.path": "/" }), 0).code).toBe(8);
+  expect(amounts).toEqual([4, -3]);
+});

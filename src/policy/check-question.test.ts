@@ -427,3 +427,31 @@ test("all handlers are asked at the same time, each for as long as it may take",
   clock.advance(1_000);
   expect((await verdict).code).toBe(4);
 });
+
+test("the mixer leaves rules to the proxy that have nothing for it, whatever it knows", async () => {
+  const { runtime } = policyRuntime();
+  const rule = { ...checking("a", handler("near", {})), match: 'source.user == "x"' };
+  runtime.publish(fixture.policy([rule]));
+  const of = async (onlyRemote: boolean) =>
+    (await runtime.current.scopeOf("").checkAll(fixture.bag({}), { nowMs: 0, onlyRemote })).code;
+  expect([await of(true), await of(false)]).toEqual([0, 13]);
+});
+
+test("of several handlers in the mixer one that fails closed is enough", () => {
+  const { runtime } = policyRuntime();
+  const remote = (name: string, failPolicy: "open" | "closed"): HandlerText => ({
+    name,
+    failPolicy,
+    configured: answeringRemotely({ check: async () => checkOk }),
+  });
+  runtime.publish(fixture.policy([checking("a", remote("h", "open"), remote("g", "closed"))]));
+  expect(runtime.current.scopeOf("").check(fixture.bag({}), 0).mixerFailPolicy).toBe("closed");
+});
+
+test("an answer in time leaves no timer behind", async () => {
+  const { runtime, clock } = policyRuntime();
+  const quick = { name: "h", configured: answeringRemotely({ check: async () => checkOk }) };
+  runtime.publish(fixture.policy([checking("a", quick)]));
+  await runtime.current.scopeOf("").checkAll(fixture.bag({}), { nowMs: 0, onlyRemote: false });
+  expect(clock.waiting).toBe(0);
+});

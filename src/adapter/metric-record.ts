@@ -12,14 +12,33 @@ export function recordMetric(
   series: MetricSeries,
   instance: Instance<"metric">,
   nowMs: number,
+  labelTexts: LabelTexts,
 ): string | boolean {
   const { kind, labelNames } = series.definition;
   const value = numericValue(instance.value);
   if (value === undefined) return "its value is no number";
   if (kind === "COUNTER" && !(value >= 0)) return `a counter cannot go down by ${value}`;
   if (kind !== "GAUGE" && !Number.isFinite(value)) return `cannot add ${value}`;
-  const labels = labelsOf(instance, labelNames);
+  const labels = labelTexts.of(instance, labelNames);
   return typeof labels === "string" ? labels : series.record(labels, value, nowMs);
+}
+
+/** The labels of the last instance: metrics of one request mostly have the same. */
+export class LabelTexts {
+  #dimensions: Instance<"metric">["dimensions"] = undefined;
+  #names: readonly string[] | undefined = undefined;
+  #labels: string[] | string = "";
+
+  /** In the order of `names`; a text: why there are none. */
+  of(instance: Instance<"metric">, names: readonly string[]): string[] | string {
+    const { dimensions } = instance;
+    if (dimensions !== undefined && dimensions === this.#dimensions && names === this.#names)
+      return this.#labels;
+    this.#dimensions = dimensions;
+    this.#names = names;
+    this.#labels = labelsOf(instance, names);
+    return this.#labels;
+  }
 }
 
 function labelsOf(instance: Instance<"metric">, names: readonly string[]): string[] | string {
@@ -31,4 +50,17 @@ function labelsOf(instance: Instance<"metric">, names: readonly string[]): strin
     values.push(text.length > LABEL_MAX ? text.slice(0, LABEL_MAX) : text);
   }
   return values;
+}
+
+/** Definitions with the same labels have them in the same array. */
+export function sharedNames<D extends { readonly labelNames: readonly string[] }>(
+  definitions: Iterable<readonly [name: string, definition: D]>,
+): (readonly [name: string, definition: D])[] {
+  const known = new Map<string, readonly string[]>();
+  return Array.from(definitions, ([name, definition]) => {
+    const key = definition.labelNames.join(",");
+    const labelNames = known.get(key) ?? definition.labelNames;
+    known.set(key, labelNames);
+    return [name, { ...definition, labelNames }];
+  });
 }

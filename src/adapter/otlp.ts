@@ -22,7 +22,7 @@ import { type ReportResult, reported } from "../policy/result.ts";
 import type { AnyInstance, Instance } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import { BatchPost } from "./batch-post.ts";
-import { recordMetric } from "./metric-record.ts";
+import { LabelTexts, recordMetric } from "./metric-record.ts";
 import { MetricSeries, SeriesBudget } from "./metric-series.ts";
 import { encodeMetric, metricReader, type OtlpMetric, readMetrics } from "./otlp-metric.ts";
 import { encodeLog, encodeResource, encodeSpan, exportRequest, refusedBy } from "./otlp-record.ts";
@@ -88,6 +88,7 @@ class Otlp implements RemoteHandler {
   readonly #series: ReadonlyMap<string, readonly [OtlpMetric, MetricSeries]>;
   readonly #overflowed: Counter;
   readonly #originMs: number;
+  readonly #labelTexts = new LabelTexts();
   #cancelCollection: (() => void) | undefined;
 
   constructor(parameters: Parameters, environment: Environment) {
@@ -147,7 +148,7 @@ class Otlp implements RemoteHandler {
     const { clock } = this.#environment;
     const [, series] = this.#series.get(instance.name) ?? [];
     if (series === undefined) return "no metric is defined for it";
-    const recorded = recordMetric(series, instance, clock.nowMs());
+    const recorded = recordMetric(series, instance, clock.nowMs(), this.#labelTexts);
     if (recorded === false) this.#overflowed.increment();
     this.#cancelCollection ??= clock.after(this.#parameters.pushMs, () => this.#collect());
     return typeof recorded === "string" ? recorded : undefined;

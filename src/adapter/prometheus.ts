@@ -19,7 +19,7 @@ import { type ReportResult, reported } from "../policy/result.ts";
 import type { AnyInstance } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import { boundsOf, buckets, defaultBounds } from "./metric-buckets.ts";
-import { recordMetric } from "./metric-record.ts";
+import { LabelTexts, recordMetric, sharedNames } from "./metric-record.ts";
 import {
   type MetricDefinition,
   type MetricKind,
@@ -126,6 +126,7 @@ class Prometheus implements LocalHandler {
   readonly #series: ReadonlyMap<string, MetricSeries>;
   readonly #environment: Environment;
   readonly #expiryMs: number;
+  readonly #labelTexts = new LabelTexts();
   readonly #overflowed: Counter;
   readonly #withdraw: () => void;
 
@@ -134,7 +135,10 @@ class Prometheus implements LocalHandler {
     this.#environment = environment;
     this.#expiryMs = expiryMs;
     this.#series = new Map(
-      Array.from(metrics, ([name, definition]) => [name, new MetricSeries(definition, budget)]),
+      sharedNames(metrics).map(([name, definition]) => [
+        name,
+        new MetricSeries(definition, budget),
+      ]),
     );
     this.#overflowed = environment.metrics.counter(
       "mesh_prometheus_overflow_total",
@@ -163,7 +167,12 @@ class Prometheus implements LocalHandler {
     const series = this.#series.get(instance.name);
     if (instance.template !== "metric" || series === undefined)
       return `no metric is defined for ${instance.name}`;
-    const recorded = recordMetric(series, instance, this.#environment.clock.nowMs());
+    const recorded = recordMetric(
+      series,
+      instance,
+      this.#environment.clock.nowMs(),
+      this.#labelTexts,
+    );
     if (recorded === false) this.#overflowed.increment();
     return typeof recorded === "string" ? `${instance.name}: ${recorded}` : undefined;
   }

@@ -1,4 +1,5 @@
 /** What the parts of a resolver work with, and where in an object they are. */
+import type { AttributeBag } from "../attribute/bag.ts";
 import type { Adapter } from "./adapter.ts";
 import type { ExpressionResolver } from "./resolve-expression.ts";
 import type { ProblemList, Subject } from "./resolve-problem.ts";
@@ -9,6 +10,8 @@ export interface InstanceContext {
   readonly expressions: ExpressionResolver;
   /** The same with a generator's output, by template: made once, however many instances. */
   readonly outputs: Map<Template, ExpressionResolver>;
+  /** Maps of values by what is written in them: equal ones are made once of an exchange. */
+  readonly maps: Map<string, (bag: AttributeBag) => unknown>;
   readonly problems: ProblemList;
 }
 

@@ -153,7 +153,19 @@ class InstanceBuilder {
       if (run === undefined) isFine = false;
       else entries.push({ key: name, run });
     }
-    return isFine ? objectOf(entries) : undefined;
+    return isFine ? this.#shared(entries, value) : undefined;
+  }
+
+  /** Metrics of one request mostly have the same dimensions. */
+  #shared(entries: readonly Field[], written: InstanceFields): Run {
+    const sources = entries.map(({ key }) => [key, (written[key] as ExpressionText).source]);
+    const { maps } = this.#context;
+    const key = JSON.stringify(sources);
+    const known = maps.get(key);
+    if (known !== undefined) return known;
+    const run = remembered(objectOf(entries));
+    maps.set(key, run);
+    return run;
   }
 
   #expression(text: ExpressionText, type: ValueType | "VALUE", path: string): Run | undefined {
@@ -236,6 +248,22 @@ function objectOf(fields: readonly Field[]): Run {
       object[key] = value;
     }
     return object;
+  };
+}
+
+/** The same object while the bag is at the same exchange. */
+function remembered(run: Run): Run {
+  let made: unknown;
+  let of: AttributeBag | undefined;
+  let at = 0;
+  return (bag) => {
+    const { moment } = bag;
+    if (moment === undefined) return run(bag);
+    if (of === bag && at === moment) return made;
+    made = run(bag);
+    of = bag;
+    at = moment;
+    return made;
   };
 }
 

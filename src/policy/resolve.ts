@@ -43,6 +43,7 @@ export function resolvePolicy(
     ...adaptersByName(inventory.adapters),
     expressions,
     outputs: new Map(),
+    maps: new Map(),
     problems,
     handlers: new NameTable<BindableHandler>("handler", problems),
     instances: new NameTable<UsableInstance>("instance", problems),

@@ -22,6 +22,7 @@ export type Readers<Facts> = ReadonlyMap<string, readonly [ValueType, Reader<Fac
 export class ExchangeBag<Facts> implements AttributeBag {
   readonly #readers: readonly (Reader<Facts> | undefined)[];
   #facts: Facts;
+  moment = 0;
 
   constructor(vocabulary: Vocabulary, readers: Readers<Facts>, facts: Facts) {
     this.#facts = facts;
@@ -38,6 +39,7 @@ export class ExchangeBag<Facts> implements AttributeBag {
   /** What is read from now on. */
   about(facts: Facts): this {
     this.#facts = facts;
+    this.moment++;
     return this;
   }
 

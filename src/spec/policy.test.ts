@@ -140,6 +140,20 @@ test("of a burst of 1,000 a limit of 100 a second lets exactly 100 through", asy
   await retire();
 });
 
+test("a call within a namespace is charged once, though two sidecars see it", async () => {
+  await withRules(
+    ruleOf("three", '  match: request.url_path == "/three"\n  rateLimit: 3/60s'),
+    async () =>
+      (await page(callee, "/policy")).includes("three.rule.default::") &&
+      (await page(caller, "/policy")).includes("three.rule.default::"),
+  );
+  const statuses: number[] = [];
+  for (let i = 0; i < 5; i++) statuses.push((await get(caller.outbound, HOST, "/three")).status);
+  expect(statuses).toEqual([200, 200, 200, 429, 429]);
+  expect(await page(caller, "/policy")).toContain("three.rule.default::matched::0\n");
+  await retire();
+});
+
 test("a list says who may call", async () => {
   await withRules(
     ruleOf(

@@ -35,6 +35,8 @@ export interface GrpcClientOptions {
 }
 
 const CLOSING_LOOK_MS = 20;
+/** For calls on a connection that takes no new ones. */
+const LEAVING_MS = 10_000;
 const REST_BASE_MS = 50;
 const REST_MAX_MS = 1_000;
 
@@ -162,7 +164,9 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
   /** It takes no new calls; those on it are still answered. */
   leaving(connection: GrpcClientConnection): void {
     const state = this.#state;
-    if (state.at === "open" && state.connection === connection) this.#state = { at: "idle" };
+    if (state.at !== "open" || state.connection !== connection) return;
+    this.#state = { at: "idle" };
+    this.#options.clock.after(LEAVING_MS, () => connection.abandon());
   }
 
   #connect(): void {

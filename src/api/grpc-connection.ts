@@ -9,13 +9,15 @@ import { CallStatus } from "./call-fault.ts";
 import { type Answer, type GrpcServer, refusal } from "./grpc-server.ts";
 import { encodeMessage, joined, octets, PREFIX_BYTES } from "./grpc-text.ts";
 import { Http2Link, type LinkSocket } from "./http2-link.ts";
-import { connectError, headersOf, type LibraryAnswer, linesOf } from "./library-call.ts";
+import { connectError, type LibraryAnswer, linesOf } from "./library-call.ts";
 import type { CallMetadata, UnaryMethod } from "./unary-method.ts";
 
 /** For SETTINGS, their acknowledgement, and the rest of a head. */
 const SETTLE_MS = 10_000;
 const CONTENT_TYPE = octets("content-type: application/grpc+proto\r\n");
 const STATUS_OK = octets("grpc-status: 0\r\n");
+/** What a call costs besides its message, until it is answered. */
+const CALL_BYTES = 4096;
 const noBytes = new Uint8Array(0);
 const contentTypeName = octets("content-type");
 
@@ -26,6 +28,8 @@ class IncomingCall {
   readonly head: HeadCopy;
   readonly parts: Uint8Array[] = [];
   length = 0;
+  /** Octets that it is counted with. */
+  held = CALL_BYTES;
   isOver = false;
   /** What the windows did not take yet. */
   rest: Uint8Array | undefined;
@@ -51,8 +55,8 @@ class HeadCopy implements CallMetadata {
     this.#lines = `\r\n${head.text(head.nameStart[0]!, head.end)}`;
   }
 
-  get headers(): Headers {
-    return headersOf(this.#lines);
+  get lines(): string {
+    return this.#lines;
   }
 
   header(name: string): string | undefined {
@@ -117,14 +121,13 @@ export class GrpcConnection implements SessionSink<IncomingCall> {
     const type = head.find(contentTypeName);
     const contentType = type === -1 ? "" : head.valueText(type);
     if (!/^application\/grpc(\+proto)?(;|$)/.test(contentType)) {
-      stream.user = new IncomingCall(undefined, new HeadCopy(head));
-      return;
+      return this.#begin(stream, new IncomingCall(undefined, new HeadCopy(head)));
     }
     const path = head.text(head.pathStart, head.pathEnd);
     const method = methods.get(path);
     if (method === undefined)
       return this.#reply(stream, refusal(CallStatus.unimplemented, `${path} is not served here`));
-    stream.user = new IncomingCall(method, new HeadCopy(head));
+    this.#begin(stream, new IncomingCall(method, new HeadCopy(head)));
   }
 
   dataArrived(stream: Stream<IncomingCall>, bytes: Uint8Array, from: number, to: number): void {
@@ -135,6 +138,7 @@ export class GrpcConnection implements SessionSink<IncomingCall> {
     const server = this.#server;
     const { messageBytesMax, heldBytesMax } = server.options;
     call.length += length;
+    call.held += length;
     server.heldBytes += length;
     if (call.length > messageBytesMax + PREFIX_BYTES)
       return this.#tooMuch(stream, call, `a message has at most ${messageBytesMax} bytes`);
@@ -154,7 +158,7 @@ export class GrpcConnection implements SessionSink<IncomingCall> {
       void server.answer(method, body, head).then((answer) => this.#reply(stream, answer));
     else
       void server.library
-        .answer({ method: head.method, target: head.target, headers: head.headers, body })
+        .answer({ method: head.method, target: head.target, lines: head.lines, body })
         .then((answer) => this.#libraryReply(stream, call, answer));
   }
 
@@ -177,6 +181,14 @@ export class GrpcConnection implements SessionSink<IncomingCall> {
 
   sessionFailed(): void {
     this.#link.end();
+  }
+
+  #begin(stream: Stream<IncomingCall>, call: IncomingCall): void {
+    const server = this.#server;
+    stream.user = call;
+    server.heldBytes += call.held;
+    if (server.heldBytes > server.options.heldBytesMax)
+      this.#tooMuch(stream, call, "too much at a time");
   }
 
   #reply(stream: Stream<IncomingCall>, answer: Answer): void {
@@ -240,7 +252,7 @@ export class GrpcConnection implements SessionSink<IncomingCall> {
     if (call.isOver) return;
     call.isOver = true;
     call.parts.length = 0;
-    this.#server.heldBytes -= call.length;
+    this.#server.heldBytes -= call.held;
   }
 
   #watch(): () => void {

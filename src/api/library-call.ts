@@ -4,13 +4,15 @@
  */
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { AssertionError } from "../core/assert.ts";
 import { pathOf, routesOf, type UnaryMethod } from "./unary-method.ts";
 
 export interface LibraryCall {
   readonly method: string;
   /** Path and query. */
   readonly target: string;
-  readonly headers: Headers;
+  /** HTTP/1.1 lines, each with its CRLF. */
+  readonly lines: string;
   readonly body: Uint8Array;
 }
 
@@ -39,16 +41,30 @@ export class LibraryHandlers {
     );
   }
 
-  async answer({ method, target, headers, body }: LibraryCall): Promise<LibraryAnswer> {
-    const url = new URL(target, "http://localhost");
-    const handler = this.#handlers.get(url.pathname);
-    const nothing = { body: new Uint8Array(0), trailers: new Headers() };
-    if (handler === undefined) return { status: 404, headers: new Headers(), ...nothing };
+  /** Never rejects. */
+  async answer(call: LibraryCall): Promise<LibraryAnswer> {
+    const url = URL.parse(call.target, "http://localhost");
+    const handler = url === null ? undefined : this.#handlers.get(url.pathname);
+    if (url === null || handler === undefined) return nothing(404);
+    try {
+      return await this.#ask(handler, url, call);
+    } catch (thrown) {
+      if (thrown instanceof AssertionError) throw thrown;
+      // The library throws what a caller's head made it throw.
+      return nothing(400);
+    }
+  }
+
+  async #ask(
+    handler: UniversalHandler,
+    url: URL,
+    { method, lines, body }: LibraryCall,
+  ): Promise<LibraryAnswer> {
     const answered = await handler({
       httpVersion: "2.0",
       url: url.href,
       method,
-      header: headers,
+      header: headersOf(lines),
       body: once(body),
       signal: new AbortController().signal,
     });
@@ -61,6 +77,10 @@ export class LibraryHandlers {
       trailers: answered.trailer ?? new Headers(),
     };
   }
+}
+
+function nothing(status: number): LibraryAnswer {
+  return { status, headers: new Headers(), body: new Uint8Array(0), trailers: new Headers() };
 }
 
 async function* once(body: Uint8Array): AsyncIterable<Uint8Array> {
@@ -85,7 +105,7 @@ export function linesOf(headers: Headers): string {
 }
 
 /** Of lines of HTTP/1.1; those that are none are left out. */
-export function headersOf(lines: string): Headers {
+function headersOf(lines: string): Headers {
   const headers = new Headers();
   for (const line of lines.split("\r\n")) {
     const colon = line.indexOf(":");

@@ -141,6 +141,39 @@ test.each<[what: string, body: Uint8Array, status: string]>([
   client.close();
 });
 
+test.each(["//", "/istio.mixer.v1.Mixer/Check?encoding=%", "/%zz", "/a/../b", "*x"])(
+  "a target like %j, that is no gRPC, is answered and breaks nothing",
+  async (target) => {
+    const client = new Http2Client(server.port);
+    const head = { ":method": "POST", ":path": target, "content-type": "application/json" };
+    const answer = await client
+      .request({ ...head, "x-odd": "\u00e9" }, "{}")
+      .catch(() => ({ status: 400 }));
+    expect(answer.status).toBeWithin(200, 500);
+    const good = await client.request(grpcHeaders, new Uint8Array([0, 0, 0, 0, 0]));
+    expect(good.trailers?.["grpc-status"]).toBe("0");
+    client.close();
+  },
+);
+
+test("many calls that never end are bounded too", async () => {
+  const clients = Array.from({ length: 4 }, () => new Http2Client(server.port));
+  const answers: unknown[] = [];
+  for (const { session } of clients)
+    for (let i = 0; i < 90; i++) {
+      const stream = session.request({ ":authority": "a", ...grpcHeaders }, { endStream: false });
+      stream.on("error", () => {});
+      stream.on("response", (headers) => answers.push(headers["grpc-status"]));
+    }
+  const endMs = performance.now() + 10_000;
+  while (answers.length < 360 - 256) {
+    if (performance.now() > endMs) throw new Error(`${answers.length} were refused`);
+    await Bun.sleep(5);
+  }
+  expect(new Set(answers)).toEqual(new Set(["8"]));
+  for (const client of clients) client.close();
+});
+
 test("what callers have us hold is bounded over all of them", async () => {
   const clients = Array.from({ length: 12 }, () => new Http2Client(server.port));
   const part = new Uint8Array(99_000);

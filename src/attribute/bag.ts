@@ -88,6 +88,13 @@ export class MutableBag implements AttributeBag {
     this.#values[slot] = value;
   }
 
+  /** A bag of its own with what was set here so far, over the same base. */
+  copy(): MutableBag {
+    const copy = new MutableBag(this.vocabulary, this.#base);
+    for (let slot = 0; slot < this.#values.length; slot++) copy.#values[slot] = this.#values[slot];
+    return copy;
+  }
+
   clear(): void {
     this.#values.fill(undefined);
   }

@@ -357,6 +357,39 @@ test("a bad delta hinders no other entry, and is told as UNKNOWN at the end", as
   expect(metrics).toContain('istio_requests_total{user="b"} 2');
 });
 
+test("a word of a megabyte that every entry stands for is not written down for each", async () => {
+  const { mixer } = mixerWith(countRequests);
+  const bare = { strings: { 6: -1 }, int64s: { 23: 5n } };
+  const request = {
+    attributes: new Array<object>(1_000).fill(bare),
+    defaultWords: ["x".repeat(1_000_000)],
+    repeatedAttributesSemantics: Semantics.INDEPENDENT_ENCODING,
+  };
+  expect(await fault(report(mixer, request))).toEqual([
+    Code.Unknown,
+    "entry 16 and those after it: too-much-text",
+  ]);
+});
+
+test("deltas cost what they say, not what they build upon", async () => {
+  const { mixer } = mixerWith(countRequests);
+  const bools = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [-1 - i, true]));
+  const words = Array.from({ length: 1_000 }, (_, i) => `word.${i}`);
+  const run = async (entries: number): Promise<number> => {
+    const first = { bools, words, int64s: { 23: 1n } };
+    const attributes = [first, ...new Array<object>(entries).fill(entry("a", 1))];
+    const startMs = performance.now();
+    await report(mixer, { attributes });
+    return performance.now() - startMs;
+  };
+  let [few, many] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < 12 || (i < 100 && many / few >= 8); i++) {
+    few = Math.min(few, await run(1_000));
+    many = Math.min(many, await run(4_000));
+  }
+  expect(many / few).toBeLessThan(8);
+});
+
 test("an empty report is fine; one of more entries than anybody has is not", async () => {
   const { mixer } = mixerWith("");
   await report(mixer, {});

@@ -29,9 +29,10 @@ import { unaryMethod } from "./unary-method.ts";
 let server: ApiServer;
 const MESSAGE_MAX = 100_000;
 
-/** Says back, as words, what it was asked with; "fail" fails, "large" is answered at length. */
+/** Says back, as words, what it was asked with; "fail" fails, "never" waits, "large" is long. */
 const methods = [
   unaryMethod(Mixer.method.check, async ({ deduplicationId: id }, metadata) => {
+    if (id === "never") await new Promise(() => {});
     if (id === "fail") throw new CallFault(CallStatus.invalidArgument, "no: 100 % über");
     metadata.setHeader("x-answer", "from the server");
     const message = id === "large" ? "x".repeat(300_000) : `${id} ${metadata.header("x-word")}`;
@@ -127,7 +128,7 @@ const grpcHeaders = {
 test.each<[what: string, body: Uint8Array, status: string]>([
   ["nothing", new Uint8Array(0), "13"],
   ["half a prefix", new Uint8Array([0, 0, 0]), "13"],
-  ["more than was announced", new Uint8Array([0, 0, 0, 0, 0, 1]), "13"],
+  ["more than was announced", new Uint8Array([0, 0, 0, 0, 0, 0x1a, 0]), "13"],
   ["less than was announced", new Uint8Array([0, 0, 0, 0, 9, 1]), "13"],
   ["two messages", new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "13"],
   ["no protobuf", new Uint8Array([0, 0, 0, 0, 1, 0xff]), "13"],
@@ -322,6 +323,22 @@ test("a server that goes and comes back is found again", async () => {
     if (i > 200) throw new Error("not found again");
     await Bun.sleep(10);
   }
+  client.close();
+});
+
+test("a server that does not say a word within a call's limit is left", async () => {
+  const { client, call } = clientTo(server.port);
+  expect((await call()).ok).toBe(true);
+  const request = framed(
+    CheckRequestSchema,
+    create(CheckRequestSchema, { deduplicationId: "never" }),
+  );
+  const answer = await new Promise<CallAnswer>((resolve) => {
+    const options = { timeoutMs: 100, headers: "", onAnswer: resolve };
+    client.call(Mixer.method.check, request, options);
+  });
+  expect(answer).toMatchObject({ ok: false, isLost: true });
+  expect(client.state).not.toBe("open");
   client.close();
 });
 

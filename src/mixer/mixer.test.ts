@@ -26,6 +26,7 @@ import { seededRandom } from "../core/random.ts";
 import { declaredPolicy } from "../dialect/policy/policy-set.ts";
 import { readDocuments } from "../dialect/read.ts";
 import { policyToMessage } from "../policy/policy-message.ts";
+import { freePorts } from "../testing/free-port.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import type { SheddingOptions } from "./load-shedding.ts";
 import { Mixer } from "./mixer.ts";
@@ -221,16 +222,64 @@ test("a quota that nobody limits is granted as it was asked for", async () => {
 });
 
 test("a quota's references are its own, and none is asked for once the answer is no", async () => {
-  const { mixer } = mixerWith(`${denyBob}---${limit}`);
+  const looksFurther = denyBob.replace("match: ", 'match: (request.path | "/") == "/" && ');
+  const { mixer } = mixerWith(`${looksFurther}---${limit}`);
   const quotas = { RequestCount: { amount: 1n, bestEffort: false } };
   const ask = (name: string) =>
     check(mixer, { attributes: user(name), quotas, globalWordCount: 222 });
   const allowed = await ask("alice");
+  expect(referenced(allowed.precondition?.referencedAttributes)).toContain("-request.path");
   expect(referenced(allowed.quotas.RequestCount?.referencedAttributes)).toEqual(
     [...scopeReferences, "+source.user"].sort(),
   );
   const denied = await ask("bob");
   expect(denied.quotas).toEqual({});
+});
+
+test("what depends on a map as a whole cannot be named, and is good for this once", async () => {
+  const { mixer } = mixerWith(`
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: labels, namespace: istio-system }
+spec:
+  actions:
+  - handler: { compiledAdapter: listchecker, params: { overrides: [app=a] } }
+    instances: [{ compiledTemplate: listentry, params: { value: source.labels } }]
+`);
+  const labels: WireValue = { type: "STRING_MAP", value: new Map([["app", "a"]]) };
+  const attributes = encodeAttributes([["source.labels", labels]]);
+  const { precondition } = await check(mixer, { attributes });
+  expect([precondition?.status?.code, precondition?.validUseCount]).toEqual([0, 0]);
+});
+
+test("a limit whose Redis is away is exhausted if it fails closed, which callers heed", async () => {
+  const [port] = freePorts(1);
+  const { mixer } = mixerWith(`
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: limit, namespace: istio-system }
+spec:
+  actions:
+  - handler: redis
+    instances: [calls]
+---
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: { name: redis, namespace: istio-system }
+spec:
+  compiledAdapter: redisquota
+  params:
+    redisServerUrl: 127.0.0.1:${port}
+    quotas: [{ name: calls.instance.istio-system, maxAmount: 5, validDuration: 1s }]
+---
+apiVersion: config.istio.io/v1alpha2
+kind: instance
+metadata: { name: calls, namespace: istio-system }
+spec: { compiledTemplate: quota, params: { dimensions: {} } }
+`);
+  const quotas = { calls: { amount: 1n, bestEffort: true } };
+  const answer = await check(mixer, { quotas });
+  expect(answer.quotas.calls).toMatchObject({ grantedAmount: 0n, status: { code: 8 } });
 });
 
 test("a caller asks for 100 quotas at most", async () => {

@@ -19,6 +19,7 @@ const vocabulary = new Vocabulary([
   ["request.path", "STRING"],
   ["request.headers", "STRING_MAP"],
   ["request.size", "INT64"],
+  ["response.size", "INT64"],
   ["request.time", "TIMESTAMP"],
   ["source.ip", "IP_ADDRESS"],
   ["connection.mtls", "BOOL"],
@@ -118,8 +119,29 @@ test.each<[name: string, stored: Value, same: Value[], different: Value[]]>([
 test("two texts do not run into each other", () => {
   const cache = new CheckCache(10);
   const references = [exact("source.user"), exact("request.path")];
-  store(cache, request({ "source.user": "a", "request.path": "1:b" }), references);
-  expect(cache.lookup(request({ "source.user": "a1:", "request.path": "b" }), 0)).toBeUndefined();
+  store(cache, request({ "request.path": "ab", "source.user": "c" }), references);
+  expect(cache.lookup(request({ "request.path": "a", "source.user": "bc" }), 0)).toBeUndefined();
+  store(cache, request({ "request.path": "", "source.user": "1:b" }), references);
+  expect(cache.lookup(request({ "request.path": "b", "source.user": "" }), 0)).toBeUndefined();
+});
+
+test("nor do two numbers, or a number and a text", () => {
+  const cache = new CheckCache(10);
+  const sizes = [exact("request.size"), exact("response.size")];
+  store(cache, request({ "request.size": 1, "response.size": 12 }), sizes);
+  expect(cache.lookup(request({ "request.size": 11, "response.size": 2 }), 0)).toBeUndefined();
+  const mixed = [exact("request.size"), exact("source.user")];
+  store(cache, request({ "request.size": 1, "source.user": "" }), mixed);
+  expect(cache.lookup(request({ "request.size": 10, "source.user": "" }), 0)).toBeUndefined();
+});
+
+test("a key of a map that is a word nobody knows is not kept", () => {
+  const cache = new CheckCache(10);
+  const asked = request({ "request.headers": headers({ a: "b" }) });
+  const message = create(ReferencedAttributesSchema, {
+    attributeMatches: [{ name: 15, condition: Condition.EXACT, mapKey: -5 }],
+  });
+  expect(cache.store(asked, shapeOf(message, vocabulary, asked), answer(""), lasting)).toBe(false);
 });
 
 test("of a map the keys that were looked up count, and no others", () => {
@@ -242,6 +264,7 @@ test("a mixer that invents shapes without end fills no memory", () => {
     "source.user": "",
     "request.path": "",
     "request.size": 1,
+    "response.size": 1,
     "request.time": { seconds: 0, nanos: 0 },
     "source.ip": new Uint8Array(4),
     "connection.mtls": true,

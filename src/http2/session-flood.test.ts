@@ -167,7 +167,7 @@ test("budgets fill again with time", () => {
   expect(flood(peer, 10_000, everyTenMs)).toBe(-1);
 });
 
-test("a client whose address flooded us has small budgets, that fill as fast as any", () => {
+test("a client whose address flooded us has small budgets; they fill as fast as others", () => {
   const most = (isOffender: boolean, part: (i: number) => Uint8Array): number =>
     flood(Peer.ready("server", { isOffender }), 5_000, part);
   const ofPriority = (): Uint8Array => frame(FrameType.priority, 0, 1, "12345");

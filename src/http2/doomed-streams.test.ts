@@ -15,6 +15,8 @@ const window = (id: number, by: number): Uint8Array =>
   frame(FrameType.windowUpdate, 0, id, uint32(by));
 const priority = (id: number, payload: Uint8Array): Uint8Array =>
   frame(FrameType.priority, 0, id, payload);
+/** PRIORITY that depends on stream 1. */
+const onItself = join([uint32(1), new Uint8Array(1)]);
 const ping = frame(FrameType.ping, 0, 0, "12345678");
 const trailers = (id: number): Uint8Array => headers(id, [["a", "b"]]);
 
@@ -34,7 +36,7 @@ const rows: readonly Row[] = [
   ["a usual window",                      [get(1), window(1, 65_535)], [1]],
   ["a window of the connection",          [get(1), window(0, 1_000)], [1]],
   ["PRIORITY of 4 octets",                [get(1), priority(1, new Uint8Array(4))], []],
-  ["PRIORITY on itself",                  [get(1), priority(1, join([uint32(1), uint32(0).slice(3)]))], []],
+  ["PRIORITY on itself",                  [get(1), priority(1, onItself)], []],
   ["PRIORITY",                            [get(1), priority(1, new Uint8Array(5))], [1]],
   ["PRIORITY of 4 octets, of another",    [get(1), get(3), priority(3, new Uint8Array(4))], [1]],
   ["content behind the end",              [get(1), data(1)], []],

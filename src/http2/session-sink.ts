@@ -5,8 +5,9 @@
  *   client: (interimArrived)*  headArrived  (dataArrived)*  [trailersArrived]  streamEnded
  *
  * streamReset may come instead of anything that is still to come, and is the last call for its
- * stream; of a request that is reset by what was received with it, it is the only one, with a stream
- * that is nobody's. Every call may call back into streams and session: write, end, reset, release, open.
+ * stream; of a request that is reset by what was received with it, it is the only one, with a
+ * stream that is nobody's. Every call may call back into streams and session: write, end, reset,
+ * release, open.
  * A head is valid during the call only; its `bytes` never change and may be kept.
  */
 import type { Failure } from "../core/failure.ts";

@@ -428,7 +428,7 @@ test("all handlers are asked at the same time, each for as long as it may take",
   expect((await verdict).code).toBe(4);
 });
 
-test("the mixer leaves rules to the proxy that have nothing for it, whatever it knows", async () => {
+test("the mixer does not judge rules that have nothing for it to answer", async () => {
   const { runtime } = policyRuntime();
   const rule = { ...checking("a", handler("near", {})), match: 'source.user == "x"' };
   runtime.publish(fixture.policy([rule]));

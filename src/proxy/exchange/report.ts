@@ -24,6 +24,7 @@ export function describeRequest(ex: Exchange, policy: ExchangePolicy, facts: Exc
   const { edge } = downstream;
   facts.connection = downstream.facts;
   facts.service = serviceOf(ex);
+  facts.api = undefined;
   facts.port = downstream.defaultPort;
   facts.startWallMs = ex.env.wallMs - (ex.env.nowMs - ex.startMs);
   facts.isGrpc = ex.call !== undefined;

@@ -5,6 +5,7 @@
  * nothing is copied. What is told afterwards is read when the exchange is gone, so then the octets
  * of its heads are here, and are scanned when an attribute is read from them.
  */
+import type { Value } from "../../attribute/value.ts";
 import type { Failure } from "../../core/failure.ts";
 import { Framing, MessageHead } from "../../http/message-head.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
@@ -43,6 +44,8 @@ export class ExchangeFacts extends CallFacts {
   /** At an edge: what is not forwarded was claimed by a stranger. */
   fromEdge = false;
   isGrpc = false;
+  /** What specs of APIs say of it; undefined: nobody has asked. */
+  api: ReadonlyMap<string, Value> | undefined = undefined;
   status = 0;
   requestBytes = 0;
   responseBytes = 0;

@@ -7,10 +7,13 @@
 import type { AttributeBag } from "../../attribute/bag.ts";
 import type { Vocabulary } from "../../attribute/vocabulary.ts";
 import type { MessageHead } from "../../http/message-head.ts";
+import type { HttpApiSpec } from "../../model/http-api-spec.ts";
 import type { QuotaMatcher } from "../../policy/quota-match.ts";
+import type { BoundSpec } from "../../policy/resolved-policy.ts";
 import { StatusCode } from "../../policy/status-code.ts";
 import type { PolicyEngine, PolicyScope, Verdict } from "../../policy/verdict.ts";
 import type { Counter } from "../../telemetry/metrics.ts";
+import { ApiSpecs } from "./api-spec.ts";
 import { ExchangeBag, readsAny } from "./exchange-bag.ts";
 import { ExchangeFacts, HeadScratch } from "./exchange-facts.ts";
 import { exchangeReaders, requestHeadAttributes } from "./exchange-reader.ts";
@@ -30,6 +33,7 @@ export interface ExchangePolicyParts {
   readonly dropped: Counter;
   /** What QuotaSpecs charge; undefined: nothing. */
   readonly quotas?: QuotaMatcher | undefined;
+  readonly apiSpecs?: readonly BoundSpec<HttpApiSpec>[] | undefined;
 }
 
 /** What was asked of the exchange at hand beyond its Verdict. */
@@ -66,10 +70,12 @@ export class ExchangePolicy {
     this.checks = !scope.checksNothing || this.#quotas !== undefined;
     this.reports = !scope.reportsNothing;
     this.facts = new ExchangeFacts(scratch);
-    this.#bag = new ExchangeBag(vocabulary, exchangeReaders(node, kind), this.facts);
+    const specs = new ApiSpecs(parts.apiSpecs ?? []).readers;
+    const readers = new Map([...specs, ...exchangeReaders(node, kind)]);
+    this.#bag = new ExchangeBag(vocabulary, readers, this.facts);
     const reads = (...names: readonly string[]): boolean =>
       this.reports && readsAny(vocabulary, scope.reads, names);
-    this.readsRequestHead = reads(...requestHeadAttributes);
+    this.readsRequestHead = reads(...requestHeadAttributes, ...specs.keys());
     this.readsResponseHead = reads("response.headers");
     this.readsOrigin = reads("origin.ip");
     this.queue = new ReportQueue({

@@ -28,11 +28,6 @@ export const requestHeadAttributes: readonly string[] = [
   "request.referer",
   "request.useragent",
   "request.id",
-  "request.api_key",
-  "api.service",
-  "api.version",
-  "api.operation",
-  "api.protocol",
 ];
 
 type Reads<Facts> = Map<string, readonly [ValueType, Reader<Facts>]>;

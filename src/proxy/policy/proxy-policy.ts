@@ -145,11 +145,13 @@ export class ProxyPolicy {
     const engine = this.#runtime.current;
     const { vocabulary } = engine;
     const scope = engine.scopeOf(node.namespace);
-    const quotas = new QuotaMatcher(this.#published?.resolved.quotaSpecs ?? [], vocabulary);
+    const { quotaSpecs = [], httpApiSpecs = [] } = this.#published?.resolved ?? {};
+    const quotas = new QuotaMatcher(quotaSpecs, vocabulary);
     if (scope.checksNothing && scope.reportsNothing && quotas.isEmpty) return nobody;
     const parts = { engine, vocabulary, node, kind, mixer };
+    const ofExchanges = { quotas, limits, dropped: this.#dropped, apiSpecs: httpApiSpecs };
     return {
-      exchanges: new ExchangePolicy({ ...parts, quotas, limits, dropped: this.#dropped }),
+      exchanges: new ExchangePolicy({ ...parts, ...ofExchanges }),
       relays: new RelayPolicy(parts),
     };
   }

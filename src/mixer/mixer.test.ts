@@ -482,6 +482,15 @@ async function mixerVersion(rules: string): Promise<string | undefined> {
   return sent.get("mesh-policy-version");
 }
 
+test("an object that is broken stays in its last good form, beside what is new", async () => {
+  const { mixer } = mixerWith(denyBob);
+  configure(mixer, `${denyBob.replace("code: 7", "cod: 7")}---${countRequests}`);
+  const denied = await check(mixer, { attributes: user("bob") });
+  expect(denied.precondition?.status?.code).toBe(7);
+  await report(mixer, { attributes: [entry("a", 1)] });
+  expect(await metricsOf(mixer)).toContain('istio_requests_total{user="a"} 1');
+});
+
 test("what a proxy of ours answers in place is not asked again", async () => {
   const { mixer } = mixerWith(denyBob);
   const request = create(CheckRequestSchema, { attributes: user("bob") });

@@ -22,8 +22,9 @@ import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { formatProblem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
-import { policyRootNamespace } from "../model/policy-set.ts";
+import { type PolicySet, policyRootNamespace } from "../model/policy-set.ts";
 import { Exposition } from "../policy/exposition.ts";
+import { resolveKeeping } from "../policy/last-good.ts";
 import { policyFromMessage } from "../policy/policy-message.ts";
 import { resolvePolicy } from "../policy/resolve.ts";
 import { PolicyRuntime } from "../policy/runtime.ts";
@@ -63,6 +64,8 @@ export class Mixer {
   /** Of the policy in force; undefined: none yet. */
   #version: string | undefined;
   #policyBytes: Uint8Array | undefined;
+  /** In force: what is broken later stays as it is here. */
+  #set: PolicySet | undefined;
   #notedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: MixerOptions) {
@@ -86,7 +89,7 @@ export class Mixer {
     ];
   }
 
-  /** Best effort: what is broken is left out and told; never refused as a whole. */
+  /** Best effort: what is broken stays in its last good form, and is told; all else is in force. */
   configure(config: ProxyConfig): void {
     const message = config.policy ?? create(PolicyConfigSchema);
     const bytes = toBinary(PolicyConfigSchema, message);
@@ -96,12 +99,12 @@ export class Mixer {
     // Two mixers of one mesh have one version, whenever each of them was started.
     this.#version = Bun.hash.wyhash(bytes).toString(36);
     if (isSame) return;
-    const set = policyFromMessage(message);
-    const { policy, problems } = resolvePolicy(
-      set,
-      { adapters, templates },
-      { rootNamespace: policyRootNamespace },
+    const { policy, problems, set, kept } = resolveKeeping(
+      policyFromMessage(message),
+      this.#set,
+      (one) => resolvePolicy(one, { adapters, templates }, { rootNamespace: policyRootNamespace }),
     );
+    this.#set = set;
     const { log } = this.#options;
     for (const problem of problems.slice(0, PROBLEMS_LOGGED_MAX)) log.warn(formatProblem(problem));
     const { generation } = this.#runtime.publish(policy);
@@ -111,6 +114,7 @@ export class Mixer {
       rules: policy.rules.length,
       handlers: policy.handlers.length,
       problems: problems.length,
+      kept: kept.length,
     });
   }
 

@@ -205,6 +205,40 @@ test("data is not copied: ranges of a large read are few", () => {
   expect(decoder.bodyBytes).toBe(16 * 4096);
 });
 
+test("chunks are taken as many as may be, and the rest is there for the next time", () => {
+  const bytes = octets("1\r\na\r\n2;x\r\nbc\r\n1\r\nd\r\n0\r\n\r\nnext");
+  for (const way of ["next", "relay"] as const) {
+    const decoder = new ChunkedDecoder();
+    let text = "";
+    const turn = (at: number): number => {
+      decoder.chunksLeft = 1;
+      for (let from = at; ; ) {
+        from = decoder[way](bytes, from, bytes.length);
+        if (decoder.event !== ChunkEvent.data) return from;
+        text += latin1(bytes, decoder.dataStart, decoder.dataEnd);
+      }
+    };
+    const ends: number[] = [];
+    while (decoder.event !== ChunkEvent.end) ends.push(turn(ends.at(-1) ?? 0));
+    expect(ends).toEqual([6, 15, 21, 26]);
+    expect(text).toBe(way === "next" ? "abcd" : "1\r\na\r\n2\r\nbc\r\n1\r\nd\r\n0\r\n");
+    expect(decoder.bodyBytes).toBe(4);
+  }
+});
+
+test("no chunk may begin: one that has begun comes to its end", () => {
+  const decoder = new ChunkedDecoder();
+  const bytes = octets("3\r\nabc\r\n3\r\n");
+  decoder.next(bytes, 0, 4);
+  decoder.chunksLeft = 0;
+  expect(decoder.isSpent).toBe(false);
+  expect(decoder.next(bytes, 4, bytes.length)).toBe(6);
+  expect(decoder.next(bytes, 6, bytes.length)).toBe(8);
+  expect([decoder.event, decoder.isSpent]).toEqual([ChunkEvent.more, true]);
+  decoder.reset();
+  expect(decoder.chunksLeft).toBe(Number.POSITIVE_INFINITY);
+});
+
 test("a whole request with a chunked body is one message however it is cut", () => {
   const text =
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +

@@ -65,6 +65,11 @@ export class ChunkedDecoder {
   dataEnd = 0;
   /** Data octets so far. */
   bodyBytes = 0;
+  /**
+   * Chunks that may still begin: at 0 `next` and `relay` stop before another and say `more`. The
+   * caller's to set: what a chunk costs does not depend on what is in it.
+   */
+  chunksLeft = Number.POSITIVE_INFINITY;
   failure: Failure | undefined = undefined;
   /** What exactly was wrong, in constant words for the log. */
   detail = "";
@@ -92,6 +97,7 @@ export class ChunkedDecoder {
   reset(fromUpstream = false, keepsTrailers = true): void {
     this.event = ChunkEvent.more;
     this.bodyBytes = 0;
+    this.chunksLeft = Number.POSITIVE_INFINITY;
     this.failure = undefined;
     this.detail = "";
     this.droppedExtensions = false;
@@ -123,7 +129,7 @@ export class ChunkedDecoder {
   /** Advances over [at, to); returns the offset reached and sets `event`. */
   next(bytes: Uint8Array, at: number, to: number): number {
     let next = at;
-    while (next < to) {
+    while (next < to && !this.isSpent) {
       if (this.#state === State.data) {
         this.dataStart = next;
         next = this.#takeData(next, to);
@@ -141,9 +147,14 @@ export class ChunkedDecoder {
   /** As `next`, with ranges of raw octets to send on: see above. */
   relay(bytes: Uint8Array, at: number, to: number): number {
     let next = at;
-    while (next < to) {
+    while (next < to && !this.isSpent) {
       const start = next;
-      while (next < to && this.#state !== State.extension && this.#state < State.trailers) {
+      while (
+        next < to &&
+        this.#state !== State.extension &&
+        this.#state < State.trailers &&
+        !this.isSpent
+      ) {
         next =
           this.#state === State.data ? this.#takeData(next, to) : this.#advance(bytes, next, to);
       }
@@ -160,6 +171,11 @@ export class ChunkedDecoder {
     }
     this.event = ChunkEvent.more;
     return next;
+  }
+
+  /** Another chunk would begin, and none may. */
+  get isSpent(): boolean {
+    return this.chunksLeft <= 0 && this.#state === State.sizeStart;
   }
 
   #takeData(at: number, to: number): number {
@@ -196,8 +212,7 @@ export class ChunkedDecoder {
         case State.dataLf:
           if (octet !== Ascii.lf) return this.#fail(at, "chunk data without its CRLF");
           this.#state = State.sizeStart;
-          at++;
-          break;
+          return at + 1;
         case State.trailers:
           return this.#takeTrailers(bytes, at, to);
         default:
@@ -228,6 +243,7 @@ export class ChunkedDecoder {
   }
 
   #beginSize(): void {
+    this.chunksLeft--;
     this.#state = State.size;
     this.#remaining = 0;
     this.#digits = 0;

@@ -113,6 +113,9 @@ export abstract class DownstreamSide extends SocketSide {
   /** The exchange takes request bytes (again). */
   abstract resumeInput(): void;
 
+  /** What is in the input has had its share of this turn: it goes on in a later one. */
+  waitForTurn(): void {}
+
   /** The exchange is over, and not to be touched any more. */
   abstract exchangeDone(after: After): void;
 }

@@ -8,6 +8,7 @@ import type { Random } from "../../core/random.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import { PathNormalizer } from "../../http/path-normalization.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
+import { SlowLane } from "../../io/slow-lane.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
@@ -72,6 +73,7 @@ export class Environment implements Watchers {
   readonly requestHead: MessageHead;
   readonly responseHead: MessageHead;
   readonly output = new Staging();
+  readonly slowLane = new SlowLane();
   readonly targets: TargetWriter;
   readonly paths: PathNormalizer;
   /** Of a gateway: what the head in `requestHead` gets instead of what was claimed in it. */

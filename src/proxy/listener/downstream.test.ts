@@ -246,3 +246,47 @@ test("whatever bytes come from either side, the engine serves the next client", 
     retries: 0,
   });
 });
+
+describe("a body of many small chunks", () => {
+  const head = "POST / HTTP/1.1\r\nHost: svc\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const chunks = (count: number): string => "1\r\nx\r\n".repeat(count);
+
+  test("arrives whole, and so does the request behind it", async () => {
+    const { client, service } = await setUp();
+    for (const count of [255, 256, 257, 512, 20_000]) {
+      const before = service.requests.length;
+      client.send(`${head}${chunks(count)}0\r\n\r\n${GET}`);
+      await client.takeResponse();
+      await client.takeResponse();
+      const [long, next] = service.requests.slice(before);
+      expect([long!.method, long!.body.length]).toEqual(["POST", count]);
+      expect([next!.method, next!.body.length]).toEqual(["GET", 0]);
+    }
+  });
+
+  test("leaves its turns to others: who came later is answered earlier", async () => {
+    const { client, service, connect } = await setUp();
+    const other = await connect();
+    // Both have their upstream connections by now.
+    for (const one of [client, other]) one.send(GET);
+    for (const one of [client, other]) await one.takeResponse();
+    client.send(`${head}${chunks(60_000)}0\r\n\r\n`);
+    for (let i = 0; i < 3; i++) {
+      other.send(GET);
+      await other.takeResponse();
+    }
+    await client.takeResponse();
+    const ended = service.requests.map(({ method }) => method).join(" ");
+    expect(ended).toBe("GET GET GET GET GET POST");
+    expect(service.requests.at(-1)!.body.length).toBe(60_000);
+  });
+
+  test("whose client goes in the middle of it disturbs nobody", async () => {
+    const { client, connect } = await setUp();
+    client.send(head + chunks(60_000));
+    const other = await connect();
+    client.terminate();
+    other.send(GET);
+    expect((await other.takeResponse()).status).toBe(200);
+  });
+});

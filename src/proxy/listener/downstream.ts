@@ -14,6 +14,7 @@ import { type Failure, Failures } from "../../core/failure.ts";
 import { HeadBuffer } from "../../http1/head-buffer.ts";
 import { failureReply } from "../../http1/local-reply.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
+import type { LaneUser } from "../../io/slow-lane.ts";
 import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
 import { freeSpent } from "../../io/spent-bytes.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
@@ -21,11 +22,13 @@ import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
 import type { EdgePeer } from "../gateway/edge-peer.ts";
 import type { AcceptedConnection, DownstreamOwner } from "./downstream-owner.ts";
 
-export class DownstreamConnection extends DownstreamSide implements AcceptedConnection {
+export class DownstreamConnection extends DownstreamSide implements AcceptedConnection, LaneUser {
   readonly #owner: DownstreamOwner;
   #exchange: ForwardedExchange | undefined = undefined;
   #partial: HeadBuffer | undefined = undefined;
   #processing = false;
+  /** It goes on with its input when its turn comes. */
+  #waitsForTurn = false;
   #lingering = false;
   #lingered = 0;
   #requests = 0;
@@ -153,10 +156,23 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
     else if (!this.#lingering) this.#becomeLingering();
   }
 
+  override waitForTurn(): void {
+    if (this.#waitsForTurn) return;
+    this.#waitsForTurn = true;
+    this.env.slowLane.add(this);
+  }
+
+  served(): void {
+    this.#waitsForTurn = false;
+    if (this.input === undefined || this.socket === undefined) return;
+    this.env.tick();
+    this.#process();
+  }
+
   /** Uses as much of the input as can be used now. */
   #process(): void {
     this.#processing = true;
-    while (this.input !== undefined && this.inputAt < this.inputEnd) {
+    while (this.input !== undefined && this.inputAt < this.inputEnd && !this.#waitsForTurn) {
       const exchange = this.#exchange;
       if (this.#lingering) {
         this.input = undefined;

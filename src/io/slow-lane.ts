@@ -1,7 +1,7 @@
 /**
  * Work that costs much for the octets that it is made of, and that a peer may ask for: whoever has
- * had its share in a turn of the event loop goes on in a later one. One user is served in each turn,
- * in the order in which they asked, so that everybody else waits for one share and not for all.
+ * had its share in a turn of the event loop goes on in a later one. One user is served in each
+ * turn, in the order in which they asked, so that everybody else waits for one share, not for all.
  */
 export interface LaneUser {
   /** Its turn: it may do one share, and ask again. May throw nothing. */

@@ -251,6 +251,15 @@ test("the answer used longest ago makes room", () => {
   expect([cache.size, cache.evictions]).toEqual([2, 1]);
 });
 
+test("long answers and long keys fill no memory", () => {
+  const cache = new CheckCache(10_000);
+  const long = "x".repeat(100_000);
+  for (let i = 0; i < 500; i++)
+    store(cache, request({ "source.user": `${i}${long}` }), [exact("source.user")], { says: long });
+  expect(cache.size).toBeWithin(80, 84);
+  expect(cache.lookup(request({ "source.user": `499${long}` }), 0)?.message).toBe(long);
+});
+
 test("a cache of no entries keeps nothing", () => {
   expect(store(new CheckCache(0), alice, [])).toBe(false);
 });

@@ -27,6 +27,11 @@ interface KnownShape {
 /** As many as there are ways through the rules; each is tried at a lookup. */
 const SHAPES_MAX = 64;
 
+/** In UTF-16 units, of all keys and answers: both are as long as somebody makes them. */
+const TEXT_MAX = 16 * 1024 * 1024;
+/** What an entry is besides. */
+const ENTRY_TEXT = 128;
+
 export class CheckCache {
   readonly #entries: LruMap<Entry>;
   readonly #isOn: boolean;
@@ -38,7 +43,7 @@ export class CheckCache {
 
   /** 0: nothing is kept. */
   constructor(entriesMax: number) {
-    this.#entries = new LruMap(entriesMax);
+    this.#entries = new LruMap(entriesMax, TEXT_MAX);
     this.#isOn = entriesMax > 0;
   }
 
@@ -87,11 +92,9 @@ export class CheckCache {
     if (!this.#isOn || shape === undefined || useCount === 0 || durationMs <= 0) return false;
     const values = shape.keyOf(request);
     if (values === undefined) return false;
-    this.#entries.set(this.#known(shape).prefix + values, {
-      answer,
-      expiresAtMs: nowMs + durationMs,
-      usesLeft: useCount,
-    });
+    const key = this.#known(shape).prefix + values;
+    const entry = { answer, expiresAtMs: nowMs + durationMs, usesLeft: useCount };
+    this.#entries.set(key, entry, key.length + textOf(answer));
     return true;
   }
 
@@ -104,4 +107,11 @@ export class CheckCache {
     this.#shapes.push(known);
     return known;
   }
+}
+
+function textOf({ message, direct, requestHeaders, responseHeaders }: MixerAnswer): number {
+  let length = ENTRY_TEXT + message.length + (direct?.body.length ?? 0);
+  for (const changes of [requestHeaders, responseHeaders])
+    for (const { name, value } of changes) length += ENTRY_TEXT + name.length + value.length;
+  return length;
 }

@@ -5,6 +5,7 @@
 interface Node<V> {
   readonly key: string;
   value: V;
+  weight: number;
   /** Used later than this one. */
   newer: Node<V> | undefined;
   older: Node<V> | undefined;
@@ -13,14 +14,17 @@ interface Node<V> {
 export class LruMap<V> {
   readonly #nodes = new Map<string, Node<V>>();
   readonly #entriesMax: number;
+  readonly #weightMax: number;
+  #weight = 0;
   #newest: Node<V> | undefined;
   #oldest: Node<V> | undefined;
   /** How many were forgotten to make room. */
   evictions = 0;
 
-  /** 0: it keeps nothing. */
-  constructor(entriesMax: number) {
+  /** `entriesMax` 0: it keeps nothing. `weightMax`: of all entries together. */
+  constructor(entriesMax: number, weightMax = Number.POSITIVE_INFINITY) {
     this.#entriesMax = entriesMax;
+    this.#weightMax = weightMax;
   }
 
   get size(): number {
@@ -38,20 +42,16 @@ export class LruMap<V> {
     return node.value;
   }
 
-  set(key: string, value: V): void {
-    const known = this.#nodes.get(key);
-    if (known !== undefined) {
-      known.value = value;
-      this.get(key);
-      return;
-    }
-    if (this.#entriesMax === 0) return;
-    if (this.#nodes.size >= this.#entriesMax) {
-      this.delete(this.#oldest!.key);
+  set(key: string, value: V, weight = 1): void {
+    this.delete(key);
+    if (this.#entriesMax === 0 || weight > this.#weightMax) return;
+    while (this.#nodes.size >= this.#entriesMax || this.#weight + weight > this.#weightMax) {
+      this.deleteOldest();
       this.evictions++;
     }
-    const node: Node<V> = { key, value, newer: undefined, older: undefined };
+    const node: Node<V> = { key, value, weight, newer: undefined, older: undefined };
     this.#nodes.set(key, node);
+    this.#weight += weight;
     this.#link(node);
   }
 
@@ -59,11 +59,13 @@ export class LruMap<V> {
     const node = this.#nodes.get(key);
     if (node === undefined) return;
     this.#nodes.delete(key);
+    this.#weight -= node.weight;
     this.#unlink(node);
   }
 
   clear(): void {
     this.#nodes.clear();
+    this.#weight = 0;
     this.#newest = undefined;
     this.#oldest = undefined;
   }

@@ -11,11 +11,9 @@ import {
   Mixer as MixerDesc,
   type ReferencedAttributes,
   ReportRequestSchema,
-  ReportRequest_RepeatedAttributesSemantics as Semantics,
 } from "../api/gen/istio/mixer/v1/mixer_pb.ts";
 import { ProxyConfigSchema } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import { serveUnary } from "../api/serve-unary.ts";
-import type { CallMetadata } from "../api/unary-method.ts";
 import { encodeAttributes, messageLimits } from "../attribute/attribute-message.ts";
 import type { WireValue } from "../attribute/bag.ts";
 import { globalWords } from "../attribute/global-dictionary.ts";
@@ -23,69 +21,30 @@ import { wordAt } from "../attribute/word-list.ts";
 import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { seededRandom } from "../core/random.ts";
-import { declaredPolicy } from "../dialect/policy/policy-set.ts";
-import { readDocuments } from "../dialect/read.ts";
-import { policyToMessage } from "../policy/policy-message.ts";
 import { freePorts } from "../testing/free-port.ts";
+import {
+  check,
+  closing,
+  configure,
+  countRequests,
+  entry,
+  fault,
+  metadata,
+  metricsOf,
+  mixerWith,
+  noShedding,
+  report,
+} from "../testing/mixer-calls.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
-import type { SheddingOptions } from "./load-shedding.ts";
 import { Mixer } from "./mixer.ts";
 import { monitorFetch } from "./monitor.ts";
 
-const closing: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-const shedding: SheddingOptions = {
-  ...{ mode: "disabled", averageLatencyMs: 0, latencyEnforcementRate: 0 },
-  ...{ latencyHalfLifeMs: 1_000, requestsPerSecond: 0, burst: 0 },
-};
-
-function mixerWith(
-  rules: string,
-  options: Partial<SheddingOptions> = {},
-  clock = new VirtualClock(),
-) {
-  const mixer = new Mixer({
-    ...{ clock, random: seededRandom(1), shedding: { ...shedding, ...options } },
-    log: new Log("test", { level: "error" }, () => {}),
-  });
-  closing.push(() => mixer.close());
-  configure(mixer, rules);
-  return { mixer, clock };
-}
-
-function configure(mixer: Mixer, rules: string): void {
-  const { configs, problems } = readDocuments(rules, { file: "rules.yaml", namespace: "default" });
-  expect(problems).toEqual([]);
-  const policy = policyToMessage(declaredPolicy(configs));
-  mixer.configure(create(ProxyConfigSchema, { policy }));
-}
-
 const text = (value: string): WireValue => ({ type: "STRING", value });
-const user = (value: string) => encodeAttributes([["source.user", text(value)]]);
-
-/** A call in memory: what is in its metadata, and what came back in it. */
-function metadata(headers: Readonly<Record<string, string>> = {}) {
-  const sent = new Map<string, string>();
-  const call: CallMetadata = {
-    header: (name) => headers[name],
-    setHeader: (name, value) => void sent.set(name, value),
-  };
-  return { call, sent };
-}
-
-async function check(mixer: Mixer, request: MessageInitShape<typeof CheckRequestSchema>) {
-  return await mixer.check(create(CheckRequestSchema, request), metadata().call);
-}
-
-async function fault(call: Promise<unknown>): Promise<unknown> {
-  return await call.then(
-    () => "no fault",
-    (thrown: { code: number; message: string }) => [thrown.code, thrown.message],
-  );
-}
+const user = (name: string) => entry(name, undefined);
 
 /** "+source.user", "-request.headers[cookie]" */
 function referenced(message: ReferencedAttributes | undefined): string[] {
@@ -252,7 +211,7 @@ spec:
   expect([precondition?.status?.code, precondition?.validUseCount]).toEqual([0, 0]);
 });
 
-test("a limit whose Redis is away is exhausted if it fails closed, which callers heed", async () => {
+test("a limit whose Redis is away is exhausted if it fails closed", async () => {
   const [port] = freePorts(1);
   const { mixer } = mixerWith(`
 apiVersion: config.istio.io/v1alpha2
@@ -319,136 +278,6 @@ test.each<[what: string, request: MessageInitShape<typeof CheckRequestSchema>]>(
   expect(await fault(check(mixer, request))).toEqual(refused);
 });
 
-async function metricsOf(mixer: Mixer): Promise<string> {
-  return await (await monitorFetch(mixer)(new Request("http://localhost/metrics"))).text();
-}
-
-const countRequests = `
-apiVersion: config.istio.io/v1alpha2
-kind: handler
-metadata: { name: prom, namespace: istio-system }
-spec:
-  compiledAdapter: prometheus
-  params:
-    metrics:
-    - { name: requests_total, instance_name: requests.instance.istio-system, kind: COUNTER,
-        label_names: [user] }
----
-apiVersion: config.istio.io/v1alpha2
-kind: instance
-metadata: { name: requests, namespace: istio-system }
-spec:
-  compiledTemplate: metric
-  params: { value: request.size, dimensions: { user: source.user | "nobody" } }
----
-apiVersion: config.istio.io/v1alpha2
-kind: rule
-metadata: { name: count, namespace: istio-system }
-spec: { actions: [{ handler: prom, instances: [requests] }] }
-`;
-
-function entry(name: string | undefined, size: number | undefined) {
-  const values: [string, WireValue][] = [];
-  if (name !== undefined) values.push(["source.user", text(name)]);
-  if (size !== undefined) values.push(["request.size", { type: "INT64", value: size }]);
-  return encodeAttributes(values);
-}
-
-async function report(mixer: Mixer, request: MessageInitShape<typeof ReportRequestSchema>) {
-  return await mixer.report(create(ReportRequestSchema, request), metadata().call);
-}
-
-test("what all report is one metric of the mesh, on the mixer's own port", async () => {
-  const { mixer } = mixerWith(countRequests);
-  await report(mixer, {
-    attributes: [entry("a", 1), entry("b", 2), entry("a", 3)],
-    repeatedAttributesSemantics: Semantics.INDEPENDENT_ENCODING,
-  });
-  await report(mixer, { attributes: [entry("a", 10)] });
-  const metrics = await metricsOf(mixer);
-  expect(metrics).toContain('istio_requests_total{user="a"} 14');
-  expect(metrics).toContain('istio_requests_total{user="b"} 2');
-  expect(metrics).toContain("mixer_report_entries_total 4");
-});
-
-test("a delta changes what is different from the entry before it", async () => {
-  const { mixer } = mixerWith(countRequests);
-  const attributes = [entry("a", 1), entry(undefined, 2), entry("b", undefined)];
-  await report(mixer, { attributes });
-  const metrics = await metricsOf(mixer);
-  expect(metrics).toContain('istio_requests_total{user="a"} 3');
-  expect(metrics).toContain('istio_requests_total{user="b"} 2');
-});
-
-test("entries without words of their own have those of the report", async () => {
-  const { mixer } = mixerWith(countRequests);
-  const bare = { strings: { 6: -1 }, int64s: { 23: 5n } };
-  await report(mixer, {
-    attributes: [bare, { ...bare, words: ["own"] }],
-    defaultWords: ["default"],
-    repeatedAttributesSemantics: Semantics.INDEPENDENT_ENCODING,
-  });
-  const metrics = await metricsOf(mixer);
-  expect(metrics).toContain('istio_requests_total{user="default"} 5');
-  expect(metrics).toContain('istio_requests_total{user="own"} 5');
-});
-
-test("a bad delta hinders no other entry, and is told as UNKNOWN at the end", async () => {
-  const { mixer } = mixerWith(countRequests);
-  const bad = { strings: { 6: -7 } };
-  const told = await fault(report(mixer, { attributes: [entry("a", 1), bad, entry("b", 2)] }));
-  expect(told).toEqual([
-    Code.Unknown,
-    "entry 1: attribute index -7 is not defined in the available dictionaries",
-  ]);
-  const metrics = await metricsOf(mixer);
-  expect(metrics).toContain('istio_requests_total{user="a"} 1');
-  expect(metrics).toContain('istio_requests_total{user="b"} 2');
-});
-
-test("a word of a megabyte that every entry stands for is not written down for each", async () => {
-  const { mixer } = mixerWith(countRequests);
-  const bare = { strings: { 6: -1 }, int64s: { 23: 5n } };
-  const request = {
-    attributes: new Array<object>(1_000).fill(bare),
-    defaultWords: ["x".repeat(1_000_000)],
-    repeatedAttributesSemantics: Semantics.INDEPENDENT_ENCODING,
-  };
-  expect(await fault(report(mixer, request))).toEqual([
-    Code.Unknown,
-    "entry 16 and those after it: too-much-text",
-  ]);
-});
-
-test("deltas cost what they say, not what they build upon", async () => {
-  const { mixer } = mixerWith(countRequests);
-  const bools = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [-1 - i, true]));
-  const words = Array.from({ length: 1_000 }, (_, i) => `word.${i}`);
-  const run = async (entries: number): Promise<number> => {
-    const first = { bools, words, int64s: { 23: 1n } };
-    const attributes = [first, ...new Array<object>(entries).fill(entry("a", 1))];
-    const startMs = performance.now();
-    await report(mixer, { attributes });
-    return performance.now() - startMs;
-  };
-  let [few, many] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-  for (let i = 0; i < 12 || (i < 100 && many / few >= 8); i++) {
-    few = Math.min(few, await run(1_000));
-    many = Math.min(many, await run(4_000));
-  }
-  expect(many / few).toBeLessThan(8);
-});
-
-test("an empty report is fine; one of more entries than anybody has is not", async () => {
-  const { mixer } = mixerWith("");
-  await report(mixer, {});
-  const attributes = new Array<object>(10_001).fill({});
-  expect(await fault(report(mixer, { attributes }))).toEqual([
-    Code.InvalidArgument,
-    "a report has at most 10000 entries",
-  ]);
-});
-
 test("too much at a time is refused; a report costs as much as it has entries", async () => {
   const { mixer } = mixerWith("", { mode: "enforce", requestsPerSecond: 10, burst: 10 });
   await report(mixer, { attributes: new Array<object>(8).fill({}) });
@@ -500,7 +329,7 @@ test("what a proxy of ours answers in place is not asked again", async () => {
 
 test("ready once there is a policy, which may be none", async () => {
   const mixer = new Mixer({
-    ...{ clock: new VirtualClock(), random: seededRandom(1), shedding },
+    ...{ clock: new VirtualClock(), random: seededRandom(1), shedding: noShedding },
     log: new Log("test", { level: "error" }, () => {}),
   });
   closing.push(() => mixer.close());

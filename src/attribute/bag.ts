@@ -19,8 +19,8 @@ export interface AttributeBag {
   /** The value in the form of the type that the vocabulary declares for `slot`. */
   read(slot: number): Reading;
   /**
-   * Of a bag that is pointed at one exchange after the other: which one it is at. While it stays the
-   * same, so do all values, and what was made of them may be used again. Absent: nobody knows.
+   * Of a bag that is pointed at one exchange after the other: which one it is at. While it stays
+   * the same, so do all values, and what was made of them is used again. Absent: nobody knows.
    */
   readonly moment?: number;
 }

@@ -399,3 +399,35 @@ test("inbound, the application's own rules are asked, and name its service", asy
   expect([answer.status, await answer.text()]).toEqual([401, "UNAUTHENTICATED:who?"]);
   expect(told).toEqual([["svc", service.port, "inbound"]]);
 });
+
+test("at an edge the client is whom trusted proxies name, and claims are not seen", async () => {
+  const { mesh, service } = await setUp(undefined, { edge: { trustedProxies: 1 } });
+  const attributes = {
+    "origin.ip": "IP_ADDRESS",
+    "request.headers": "STRING_MAP",
+    "request.scheme": "STRING",
+  } as const;
+  const seen: unknown[] = [];
+  const note: FakeRules["report"] & {} = (read) => {
+    const ip = read("origin.ip") as Uint8Array;
+    seen.push([ip.join("."), read("request.headers[x-mesh-user]"), read("request.scheme")]);
+    return undefined;
+  };
+  const check: FakeRules["check"] = (read) => {
+    note(read);
+    return { requestHeaders: [{ name: "x-tier", value: "gold", operation: "append" }] };
+  };
+  const rules = new FakePolicy({ attributes, check, report: note });
+  mesh.engine.watchers.policy = rules.at("outbound");
+  const port = mesh.listenEdge();
+  const forwarded = { "x-forwarded-for": "6.6.6.6, 203.0.113.9", "x-mesh-user": "forged" };
+  const answer = await fetch(`http://127.0.0.1:${port}/`, {
+    headers: { host: "svc", ...forwarded },
+  });
+  expect(answer.status).toBe(200);
+  expect(service.requests[0]?.field("x-tier")).toBe("gold");
+  expect(service.requests[0]?.field("x-mesh-user")).toBeUndefined();
+  while (seen.length < 2) await Bun.sleep(1);
+  const expected = ["203.0.113.9", undefined, "http"];
+  expect(seen).toEqual([expected, expected]);
+});

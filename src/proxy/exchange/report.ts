@@ -9,6 +9,7 @@ import type { ExchangeFacts } from "../policy/exchange-facts.ts";
 import type { ExchangePolicy } from "../policy/exchange-policy.ts";
 import { textOf } from "../policy/head-text.ts";
 import type { Exchange } from "./exchange.ts";
+import { rescan } from "./request-head.ts";
 
 const noClusters: readonly { readonly cluster: Cluster }[] = [];
 
@@ -38,6 +39,8 @@ export function reportExchange(ex: Exchange, policy: ExchangePolicy): void {
   if (!policy.reports) return;
   const facts = policy.queue.take();
   if (facts === undefined) return;
+  // What an edge makes of a head is told by a scan, and the last one may be of another's.
+  const edgeHead = ex.downstream!.edge === undefined ? undefined : rescan(ex);
   describeRequest(ex, policy, facts);
   facts.endpoint = ex.endpoint;
   facts.isOver = true;
@@ -52,8 +55,9 @@ export function reportExchange(ex: Exchange, policy: ExchangePolicy): void {
   facts.grpcStatus = ex.call?.status ?? -1;
   facts.checkCode = ex.checkCode;
   facts.checkMessage = ex.checkMessage;
-  if (policy.readsRequestHead) keepRequest(ex, facts);
-  else facts.requestOctetCount = 0;
+  if (!policy.readsRequestHead) facts.requestOctetCount = 0;
+  else if (edgeHead === undefined) keepRequest(ex, facts);
+  else keepBelieved(edgeHead, facts);
   policy.queue.put(facts);
 }
 
@@ -62,6 +66,19 @@ function keepRequest(ex: Exchange, facts: ExchangeFacts): void {
   if (facts.requestOctets.length < count) facts.requestOctets = new Uint8Array(roomFor(count));
   copyRange.call(ex.bytes, facts.requestOctets, 0, ex.headStart, ex.headEnd);
   facts.requestOctetCount = count;
+}
+
+/** Without the fields that a stranger claimed. */
+function keepBelieved(head: MessageHead, facts: ExchangeFacts): void {
+  const { bytes, start, nameStart, fieldCount, dropped } = head;
+  const count = head.end - start;
+  if (facts.requestOctets.length < count) facts.requestOctets = new Uint8Array(roomFor(count));
+  const octets = facts.requestOctets;
+  let at = copyRange.call(bytes, octets, 0, start, nameStart[0]!);
+  for (let i = 0; i < fieldCount; i++)
+    if (dropped[i] === 0) at += copyRange.call(bytes, octets, at, nameStart[i]!, nameStart[i + 1]!);
+  at += copyRange.call(bytes, octets, at, nameStart[fieldCount]!, head.end);
+  facts.requestOctetCount = at;
 }
 
 function roomFor(count: number): number {

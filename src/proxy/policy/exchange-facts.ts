@@ -37,6 +37,8 @@ export class CallFacts {
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** Room for a head that is kept for the next one. */
+const KEPT_MAX = 4_096;
 
 export class ExchangeFacts extends CallFacts {
   /** Came with https, as far as is known. */
@@ -83,10 +85,13 @@ export class ExchangeFacts extends CallFacts {
     return this.#response;
   }
 
-  /** What was scanned is another one's from now on. */
+  /** What was scanned is another one's from now on; usual heads find their room again. */
   forgetHeads(): void {
     this.#request = undefined;
     this.#response = undefined;
+    this.requestOctetCount = 0;
+    if (this.requestOctets.length > KEPT_MAX) this.requestOctets = NO_BYTES;
+    this.responseOctets = NO_BYTES;
   }
 }
 

@@ -31,6 +31,5 @@ test("every adapter and every template is a kind too, as it was before there wer
   const names = adapters.flatMap(({ name, aliases }) => [name, ...aliases]);
   expect(names.filter((name) => !adapterKinds.has(name))).toEqual([]);
   expect([...templateKinds].sort()).toEqual(Object.keys(templates).sort());
-  for (const name of adapterKinds.values())
-    if (name !== "kubernetesenv") expect(adapterNamed(name)?.name).toBe(name);
+  for (const name of adapterKinds.values()) expect(adapterNamed(name)?.name).toBe(name);
 });

@@ -13,6 +13,7 @@ import { redisQuota } from "./redis-quota.ts";
 import { dogstatsd, statsd } from "./statsd.ts";
 import { stdio } from "./stdio.ts";
 import { webhook } from "./webhook.ts";
+import { workload } from "./workload.ts";
 import { zipkin } from "./zipkin.ts";
 
 export const adapters: readonly Adapter[] = [
@@ -30,6 +31,7 @@ export const adapters: readonly Adapter[] = [
   otlp,
   zipkin,
   webhook,
+  workload,
   noop,
 ];
 

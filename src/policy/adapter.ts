@@ -21,6 +21,7 @@ import type {
   ReportResult,
 } from "./result.ts";
 import type { AnyInstance, TemplateName } from "./template.ts";
+import type { WorkloadDirectory } from "./workload-directory.ts";
 
 interface Questions<Check, Quota, Report, Generate> {
   /** Templates of checks. */
@@ -52,6 +53,8 @@ export interface Environment {
   readonly metrics: MetricScope;
   /** For series that operators define. */
   readonly exposition: Exposition;
+  /** Who runs where; absent: nobody is known. */
+  readonly workloads?: WorkloadDirectory;
 }
 
 /** An instance that some rule hands to the handler. */

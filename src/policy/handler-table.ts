@@ -12,12 +12,15 @@ import type { Counter, MetricScope, Metrics } from "../telemetry/metrics.ts";
 import type { Exposition } from "./exposition.ts";
 import { type Opened, OpenHandler, whyOf } from "./open-handler.ts";
 import type { ResolvedHandler } from "./resolved-policy.ts";
+import type { WorkloadDirectory } from "./workload-directory.ts";
 
 export interface HandlerSurroundings {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Pick<Metrics, "scope">;
   readonly exposition: Exposition;
+  /** Who runs where, for generators; absent: nobody is known. */
+  readonly workloads?: WorkloadDirectory;
 }
 
 export interface HandlerFailure {
@@ -86,8 +89,9 @@ export class HandlerTable {
   }
 
   #tryOpen({ name, configured }: ResolvedHandler, metrics: MetricScope): Opened {
-    const { clock, log, exposition } = this.#surroundings;
-    const environment = { handler: name, clock, log, metrics, exposition };
+    const { clock, log, exposition, workloads } = this.#surroundings;
+    const common = { handler: name, clock, log, metrics, exposition };
+    const environment = workloads === undefined ? common : { ...common, workloads };
     try {
       return configured.runsAt === "proxy"
         ? { at: "proxy", handler: configured.open(environment) }

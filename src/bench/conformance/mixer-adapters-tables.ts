@@ -9,8 +9,11 @@ import { prometheus } from "../../adapter/prometheus.ts";
 import { rbac } from "../../adapter/rbac.ts";
 import { dogstatsd, statsd, statsdLine } from "../../adapter/statsd.ts";
 import { stdio } from "../../adapter/stdio.ts";
+import { workload } from "../../adapter/workload.ts";
 import { parseIpAddress } from "../../attribute/ip-address.ts";
 import type { TypedValue } from "../../attribute/value.ts";
+import { isError } from "../../core/problem.ts";
+import { readParameters } from "../../policy/read-parameters.ts";
 import type { AnyInstance, Dimensions } from "../../policy/template.ts";
 import { adapterEnvironment, openLocal, problemsOf } from "../../testing/adapter-environment.ts";
 import { captureLines } from "../../testing/capture-lines.ts";
@@ -62,7 +65,7 @@ const backends = /^(circonus|cloudwatch|solarwinds|stackdriver|signalfx|bypass|s
 
 function whyNot(adapter: string, func: string): string {
   if (backends.test(adapter)) return `${adapter} is left to a collector or a webhook`;
-  if (adapter === "kubernetesenv") return "workloads come from our registries";
+  if (adapter === "kubernetesenv") return "the pods of its cluster, without what is asked of them";
   if (adapter === "opa") return "needs policies of the test and an OPA server to run them";
   return `${adapter} ${func}: what its code did with the rows is not in the table`;
 }
@@ -81,7 +84,25 @@ const judges: Readonly<Record<string, Judge>> = {
   },
   "dogstatsd TestRecord": judgeDogstatsd,
   "rbac TestRBACStore_CheckPermission": judgePermission,
+  "kubernetesenv TestBuilder_BuildAttributesGenerator": judgeWorkloads,
 };
+
+/** Names of parameters as Go has them, and a duration as nanoseconds. */
+function judgeWorkloads(row: Row): string | undefined {
+  const { clientFn, conf, wantErr } = row as {
+    clientFn: unknown;
+    conf: Readonly<Record<string, unknown>>;
+    wantErr: boolean;
+  };
+  if (/error/i.test(JSON.stringify(clientFn))) throw new Skip("asks no Kubernetes API");
+  const parameters = Object.entries(conf).map(([name, value]) => {
+    const written = name[0]!.toLowerCase() + name.slice(1);
+    const { ns } = Object(value) as { ns?: string };
+    return [written, ns === undefined ? value : `${Number(ns) / 1e9}s`];
+  });
+  const { problems } = readParameters(workload, JSON.stringify(Object.fromEntries(parameters)));
+  return difference(problems.some(isError), wantErr);
+}
 
 /** Rows of JSON as a literal of Go that the extractor could not evaluate have a "$". */
 function requireWhole(value: unknown): void {

@@ -11,7 +11,7 @@ import { isError } from "../../core/problem.ts";
 import { declaredPolicy } from "../../dialect/policy/policy-set.ts";
 import { readDocuments } from "../../dialect/read.ts";
 import type { Config } from "../../model/config.ts";
-import { type Adapter, localAdapter } from "../../policy/adapter.ts";
+import type { Adapter } from "../../policy/adapter.ts";
 import { type Resolved, resolvePolicy } from "../../policy/resolve.ts";
 import { templates } from "../../policy/template.ts";
 import { readVectors } from "./http-vector.ts";
@@ -98,7 +98,7 @@ function judgeDecoding({ docs, expect_error: expected }: Case): string | undefin
 function judge(one: Case, manifests: readonly Document[]): string | undefined {
   const { docs, with_default_manifests: withManifests, observed_decode_errors: errors } = one;
   const { configs, refused, why } = decode([...(withManifests ? manifests : []), ...docs]);
-  const lenient = resolve(configs, all.map(takingAnything));
+  const lenient = resolve(configs, adapters.map(takingAnything));
   const structural = lenient.problems.filter(isStructural);
   const unreadable = new Set([...refused, ...structural.map(({ object }) => object)]);
   const expected = (errors ?? []).map(({ resource }) => resource).sort();
@@ -121,7 +121,7 @@ function judge(one: Case, manifests: readonly Document[]): string | undefined {
   return (
     differenceOf(problems, rest) ??
     judgeRules(lenient, one) ??
-    judgeParameters(lenient, resolve(configs, all))
+    judgeParameters(lenient, resolve(configs, adapters))
   );
 }
 
@@ -172,15 +172,6 @@ function resolve(configs: readonly Config[], from: readonly Adapter[]): Resolved
 }
 
 const open = () => ({ close: () => undefined });
-const kubernetes = localAdapter({
-  name: "kubernetesenv",
-  templates: ["kubernetes"],
-  read: () => ({}),
-  open,
-});
-const all = adapters.some(({ name }) => name === kubernetes.name)
-  ? adapters
-  : [...adapters, kubernetes];
 
 function takingAnything(adapter: Adapter): Adapter {
   return { ...adapter, configure: () => ({ runsAt: "proxy", open }) };

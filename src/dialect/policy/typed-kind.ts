@@ -9,6 +9,7 @@ export const adapterKinds: ReadonlyMap<string, string> = new Map([
     .split(/\s+/)
     .map((name) => [name, name] as const),
   ["list", "listchecker"],
+  ["workload", "kubernetesenv"],
 ]);
 
 export const templateKinds: readonly string[] = [

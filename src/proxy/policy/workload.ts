@@ -5,6 +5,13 @@
  *   service reviews.default.svc.cluster.local, version v1 ─▶ workload reviews-v1 of default
  */
 import type { StringMap } from "../../attribute/value.ts";
+import {
+  podNameOf,
+  workloadCopyUid,
+  workloadLabelsOf,
+  workloadNameOf,
+  workloadUidOf,
+} from "../../policy/workload-name.ts";
 import type { ServiceName } from "../cluster/service-name.ts";
 
 export interface Workload {
@@ -44,21 +51,15 @@ export interface WorkloadFacts {
 
 export function workloadOf({ id, service, namespace, labels }: WorkloadFacts): Workload {
   const own = service.namespace === "" ? namespace : service.namespace;
-  const podName = id.replace(/\.[^.]*$/, "");
-  const { version = "" } = labels;
-  const served = version === "" ? service.name : `${service.name}-${version}`;
-  const name = service.name === "" ? podName : served;
-  const workloadUid = name === "" ? "" : `istio://${own}/workloads/${name}`;
-  const all = new Map(Object.entries(labels));
-  // What Istio's telemetry finds services by, which nobody has to write here.
-  if (!all.has("app") && service.name !== "") all.set("app", service.name);
+  const name = workloadNameOf(id, service.name, labels);
+  const workloadUid = workloadUidOf(own, name);
   return {
-    uid: id === "" ? "" : `kubernetes://${id}`,
-    podName,
+    uid: workloadCopyUid(id),
+    podName: podNameOf(id),
     namespace: own,
     name,
     workloadUid,
     owner: workloadUid,
-    labels: all,
+    labels: workloadLabelsOf(service.name, labels),
   };
 }

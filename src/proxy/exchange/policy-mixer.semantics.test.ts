@@ -93,6 +93,27 @@ describe("what only the mixer can answer", () => {
     expect(mixer.cancelled).toBe(1);
   });
 
+  test("once answered, has no time limit any more", async () => {
+    const mixer = new FakeMixer();
+    const clock = new VirtualClock();
+    const held = Promise.withResolvers<void>();
+    const { client, mesh, service } = await setUp(
+      async (_request, reply) => {
+        await held.promise;
+        reply.respond(200, "late");
+      },
+      { clock },
+    );
+    mesh.engine.watchers.policy = new FakePolicy(asks()).at("outbound", mixer);
+    client.send(GET);
+    await asked(mixer);
+    mixer.waiting[0]!.mixerAnswered(mixerOk);
+    while (service.requests.length === 0) await Bun.sleep(1);
+    clock.advance(6_000);
+    held.resolve();
+    expect((await client.takeResponse()).body).toBe("late");
+  });
+
   test("is not asked any more when the client goes", async () => {
     const mixer = new FakeMixer();
     const { client, service } = await withRules(asks(), mixer);

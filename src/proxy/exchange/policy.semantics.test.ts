@@ -129,6 +129,7 @@ describe("header operations", () => {
         { name: "X-More", value: "2", operation: "append" },
         { name: "accept", value: "", operation: "remove" },
         { name: ":path", value: "/b?z", operation: "replace" },
+        { name: "host", value: "elsewhere", operation: "append" },
         { name: "x-evil", value: "a\r\nb: c", operation: "append" },
         { name: "transfer-encoding", value: "chunked", operation: "replace" },
       ],

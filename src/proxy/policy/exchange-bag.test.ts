@@ -340,6 +340,13 @@ test("an attribute that somebody declared of another type has no value, and says
   expect(bag.read(2)).toBeUndefined();
 });
 
+test("each exchange is a moment of its own, even in the same object", () => {
+  const facts = arriving();
+  const bag = new ExchangeBag(new Vocabulary([]), exchangeReaders(reviews, "outbound"), facts);
+  const before = bag.moment;
+  expect(bag.about(facts).moment).not.toBe(before);
+});
+
 test("a head in bytes that are no UTF-8 keeps them apart", () => {
   const bytes = octets("GET / HTTP/1.1\r\nHost: a\r\nx-a: ..\r\n\r\n");
   bytes.set([0xff, 0xfe], bytes.length - 6);

@@ -395,8 +395,11 @@ export class Sidecar {
       discovery: () => this.#link?.discovery(),
       registration: () => this.#link?.registration(),
       readiness: () => this.#readiness(),
-      metrics: async () =>
-        renderPrometheus(this.#dataPlane.registries(), await this.#dataPlane.policy.families()),
+      metrics: async (ownOnly) =>
+        renderPrometheus(
+          this.#dataPlane.registries(),
+          ownOnly ? [] : await this.#dataPlane.policy.families(),
+        ),
       policy: () => this.#dataPlane.policy.view(),
       tap: (listener) => this.#dataPlane.accessLog.tap(listener),
       taps: () => this.#dataPlane.accessLog.taps,

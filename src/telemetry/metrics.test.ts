@@ -186,6 +186,30 @@ test("the registries of several threads are summed, and need not know the same s
   expect(sampleOf(text, "h_count")).toBe(2);
 });
 
+test("what rules define takes the place of ours of that name, once", () => {
+  const metrics = new Metrics();
+  metrics.counter("requests_total", "Ours.").add(7);
+  metrics.counter("other_total", "Ours.").add(1);
+  const family = (line: string, type: "counter" | "gauge" = "counter") => ({
+    name: "requests_total",
+    help: "Theirs.",
+    type,
+    series: new Map([['{code="200"}', line]]),
+  });
+  const theirs = [
+    family('requests_total{code="200"} 3'),
+    family('requests_total{code="200"} 4'),
+    family('requests_total{code="200"} 5', "gauge"),
+  ];
+  const lines = renderPrometheus([metrics], theirs).split("\n");
+  expect(lines.filter((line) => /^(?!# HELP).*(requests|other)_total/.test(line))).toEqual([
+    "# TYPE other_total counter",
+    "other_total 1",
+    "# TYPE requests_total counter",
+    'requests_total{code="200"} 3',
+  ]);
+});
+
 test("what a worker adds after its view was taken is seen without asking it again", async () => {
   const metrics = new Metrics();
   const counter = metrics.counter("c", "C.");

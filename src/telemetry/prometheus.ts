@@ -27,7 +27,8 @@ interface Merged {
 }
 
 /**
- * Families by name, series by labels: two scrapes differ only in values. Of `others` what has the
+ * Families by name, series by labels: two scrapes differ only in values. A family of `others`
+ * takes the place of ours of its name: both would count everything twice. Among them, what has the
  * name of a family of another kind is left out, as is a series that is there already: twice would
  * make the whole text invalid.
  */
@@ -73,15 +74,14 @@ function merge(views: readonly MetricsView[], others: readonly TextFamily[]): Me
 function addText(families: Map<string, Merged>, { name, help, type, series }: TextFamily): void {
   if (series.size === 0) return;
   let merged = families.get(name);
-  if (merged === undefined) {
+  if (merged === undefined || merged.texts.size === 0) {
     const family = { name, help, kind: type, together: "sum" } as const;
     merged = { family, series: new Map(), texts: new Map() };
     families.set(name, merged);
   }
   if (merged.family.kind !== type) return;
   for (const [labels, text] of series)
-    if (!merged.series.has(labels.slice(1, -1)) && !merged.texts.has(labels))
-      merged.texts.set(labels, text);
+    if (!merged.texts.has(labels)) merged.texts.set(labels, text);
 }
 
 function pushHistogram(

@@ -89,7 +89,7 @@ export class SignalReader {
   async #readOne(address: string): Promise<CountsBySeries | undefined> {
     try {
       const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
-      const url = `http://${address}/stats/prometheus`;
+      const url = `http://${address}/stats/prometheus?own`;
       const response = await fetch(url, { signal, redirect: "error" });
       const text = response.ok ? await boundedText(response) : undefined;
       if (text === undefined) return undefined;

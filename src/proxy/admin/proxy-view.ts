@@ -46,7 +46,7 @@ export interface ProxyView {
   registration(): RegistrationStatus | undefined;
   readiness(): Readiness;
   /** In the Prometheus text format. */
-  metrics(): string | Promise<string>;
+  metrics(ownOnly: boolean): string | Promise<string>;
   /** Undefined: no rules were ever in force. */
   policy(): PolicyView | undefined | Promise<PolicyView | undefined>;
   /** Gets the access log's lines, as JSON, until what is returned is called. */

@@ -19,9 +19,11 @@ export const statePages: readonly Page[] = [
   {
     path: "/stats/prometheus",
     method: "GET",
-    about: "the same in the Prometheus text format",
-    answer: async (view) =>
-      new Response(await view.metrics(), { headers: { "content-type": PROMETHEUS_CONTENT_TYPE } }),
+    about: "the same in the Prometheus text format (?own: without what rules define)",
+    answer: async (view, query) =>
+      new Response(await view.metrics(query.has("own")), {
+        headers: { "content-type": PROMETHEUS_CONTENT_TYPE },
+      }),
   },
   {
     path: "/server_info",
@@ -39,7 +41,7 @@ export function ready(view: ProxyView): Response {
 async function stats(view: ProxyView, query: URLSearchParams): Promise<Response> {
   const filter = pattern(query.get("filter") ?? "");
   if (filter === undefined) return text("filter: not a regular expression", 400);
-  const metrics = await view.metrics();
+  const metrics = await view.metrics(false);
   const lines = metrics
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))

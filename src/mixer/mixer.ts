@@ -2,7 +2,7 @@
  * The shared half of policy and telemetry: answers Check and Report of istio.mixer.v1 by the policy
  * in force. It knows no socket; who follows the manager hands it what is in force.
  *
- *   ProxyConfig.policy ─▶ configure ─▶ PolicyRuntime ◀─ Check, Report ◀─ proxies, applications
+ *   ProxyConfig.policy, workloads ─▶ configure ─▶ PolicyRuntime ◀─ Check, Report ◀─ whoever asks
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { adapters } from "../adapter/inventory.ts";
@@ -30,6 +30,7 @@ import { resolvePolicy } from "../policy/resolve.ts";
 import { PolicyRuntime } from "../policy/runtime.ts";
 import { templates } from "../policy/template.ts";
 import type { Verdict } from "../policy/verdict.ts";
+import { WorkloadIndex } from "../policy/workload-directory.ts";
 import { grpcStatusNames } from "../telemetry/grpc-status-name.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { answerCheck, type CheckOptions } from "./check-call.ts";
@@ -57,6 +58,8 @@ const REFUSAL_NOTE_MS = 10_000;
 export class Mixer {
   readonly metrics = new Metrics();
   readonly exposition = new Exposition();
+  /** Who runs where, for generators of attributes. */
+  readonly #workloads = new WorkloadIndex();
   readonly #options: MixerOptions;
   readonly #runtime: PolicyRuntime;
   readonly #shedding: LoadShedding;
@@ -73,8 +76,12 @@ export class Mixer {
     this.#options = options;
     this.#counts = new MixerMetrics(this.metrics);
     this.#shedding = new LoadShedding(shedding, clock, this.metrics, (why) => this.#overload(why));
-    const { metrics, exposition } = this;
-    this.#runtime = new PolicyRuntime({ clock, random, log, metrics, exposition });
+    const parts = {
+      metrics: this.metrics,
+      exposition: this.exposition,
+      workloads: this.#workloads,
+    };
+    this.#runtime = new PolicyRuntime({ clock, random, log, ...parts });
   }
 
   /** A policy is in force: callers may come. */
@@ -91,6 +98,7 @@ export class Mixer {
 
   /** Best effort: what is broken stays in its last good form, and is told; all else is in force. */
   configure(config: ProxyConfig): void {
+    this.#workloads.replace(config.workloads);
     const message = config.policy ?? create(PolicyConfigSchema);
     const bytes = toBinary(PolicyConfigSchema, message);
     const isSame =

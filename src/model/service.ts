@@ -44,6 +44,10 @@ export interface ServiceInstance {
   readonly weight: number;
   readonly healthy: boolean;
   readonly workload: string;
+  /** Of the object that names the workload; absent: its name is unique as it is. */
+  readonly namespace?: string;
+  /** That it runs as; absent: not known. */
+  readonly serviceAccount?: string;
   /** Its proxy takes many connections in one: the mesh's own transport. */
   readonly meshTransport?: boolean;
 }

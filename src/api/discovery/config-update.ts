@@ -41,6 +41,7 @@ export function applyUpdate(
       update.removedTcpDestinations,
       ({ name }) => name,
     ),
+    workloads: merged(held.workloads, config.workloads, update.removedWorkloads, ({ id }) => id),
   });
 }
 

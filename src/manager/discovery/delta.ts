@@ -14,6 +14,7 @@ export function deltaUpdate(from: Resources, to: Resources): ConfigUpdate {
   const clusters = difference(from.clusters, to.clusters);
   const endpointSets = difference(from.endpointSets, to.endpointSets);
   const tcpDestinations = difference(from.tcpDestinations, to.tcpDestinations);
+  const workloads = difference(from.workloads, to.workloads);
   return create(ConfigUpdateSchema, {
     baseVersion: from.version,
     config: {
@@ -24,11 +25,13 @@ export function deltaUpdate(from: Resources, to: Resources): ConfigUpdate {
       clusters: clusters.changed,
       endpointSets: endpointSets.changed,
       tcpDestinations: tcpDestinations.changed,
+      workloads: workloads.changed,
     },
     removedVirtualHosts: virtualHosts.removed,
     removedClusters: clusters.removed,
     removedEndpointSets: endpointSets.removed,
     removedTcpDestinations: tcpDestinations.removed,
+    removedWorkloads: workloads.removed,
   });
 }
 

@@ -85,11 +85,15 @@ function instancesOf(
   named: readonly Named[],
 ): readonly ServiceInstance[] {
   if (service.resolution === "NONE") return [];
-  const self = { address: service.host, ports: {}, labels: {}, locality: "", weight: 0 };
+  const self = {
+    ...{ address: service.host, ports: {}, labels: {}, locality: "", weight: 0 },
+    serviceAccount: "",
+  };
   const endpoints: readonly { workload: string; entry: Pick<WorkloadEntry, keyof typeof self> }[] =
     named.length === 0 && service.resolution === "DNS" && spec.workloadSelector === undefined
       ? [{ workload: service.host, entry: self }]
       : named;
+  const isItself = endpoints !== named;
   return endpoints.flatMap(({ workload, entry }) =>
     spec.ports.map((port) => ({
       host: service.host,
@@ -101,6 +105,8 @@ function instancesOf(
       weight: entry.weight || 1,
       healthy: true,
       workload,
+      ...(!isItself && { namespace: service.namespace }),
+      ...(entry.serviceAccount !== "" && { serviceAccount: entry.serviceAccount }),
     })),
   );
 }

@@ -9,6 +9,8 @@ import {
   ClusterSchema,
   type EndpointSet,
   EndpointSetSchema,
+  type KnownWorkload,
+  KnownWorkloadSchema,
   type ProxySettings,
   ProxySettingsSchema,
   type TcpDestination,
@@ -33,6 +35,8 @@ export interface Resources {
   readonly clusters: readonly Resource<Cluster>[];
   readonly endpointSets: readonly Resource<EndpointSet>[];
   readonly tcpDestinations: readonly Resource<TcpDestination>[];
+  /** Of a mixer. */
+  readonly workloads: readonly Resource<KnownWorkload>[];
 }
 
 export function virtualHostResource(message: VirtualHost): Resource<VirtualHost> {
@@ -51,6 +55,10 @@ export function tcpDestinationResource(message: TcpDestination): Resource<TcpDes
   return { name: message.name, hash: hashOf(TcpDestinationSchema, message), message };
 }
 
+export function knownWorkloadResource(message: KnownWorkload): Resource<KnownWorkload> {
+  return { name: message.id, hash: hashOf(KnownWorkloadSchema, message), message };
+}
+
 export function settingsResource(message: ProxySettings): Resource<ProxySettings> {
   return { name: "", hash: hashOf(ProxySettingsSchema, message), message };
 }
@@ -60,21 +68,25 @@ export function policyResource(message: PolicyConfig): Resource<PolicyConfig> {
 }
 
 /** Sorts, and gives the whole the hash of its parts as its version. */
-export function resourcesOf(parts: Omit<Resources, "version">): Resources {
+export function resourcesOf(
+  parts: Omit<Resources, "version" | "workloads"> & Partial<Pick<Resources, "workloads">>,
+): Resources {
   const { settings, policy } = parts;
   const virtualHosts = byName(parts.virtualHosts);
   const clusters = byName(parts.clusters);
   const endpointSets = byName(parts.endpointSets);
   const tcpDestinations = byName(parts.tcpDestinations);
+  const workloads = byName(parts.workloads ?? []);
   const hasher = new Bun.CryptoHasher("sha256");
   hasher.update(settings.hash);
   hasher.update(policy.hash);
-  for (const list of [virtualHosts, clusters, endpointSets, tcpDestinations]) {
+  const lists = { virtualHosts, clusters, endpointSets, tcpDestinations, workloads };
+  for (const list of Object.values(lists)) {
     hasher.update("\n");
     for (const { hash } of list) hasher.update(hash);
   }
   const version = hasher.digest("hex").slice(0, 16);
-  return { version, settings, policy, virtualHosts, clusters, endpointSets, tcpDestinations };
+  return { version, settings, policy, ...lists };
 }
 
 function byName<M>(resources: readonly Resource<M>[]): readonly Resource<M>[] {

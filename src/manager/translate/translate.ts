@@ -6,7 +6,8 @@
  *   service ─▶ plan ┼─▶ assemble ──▶ ┤ clusters      ├─▶ ProxyConfig at a version
  *   egress  ─▶ plan ┘                └ endpoint sets ┘
  *
- * A gateway has one plan instead, of what is let in; a mixer none. All of them have policy.
+ * A gateway has one plan instead, of what is let in; a mixer none, and is told of all workloads.
+ * All of them have policy.
  */
 import { create } from "@bufbuild/protobuf";
 import {
@@ -19,6 +20,7 @@ import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
 import { type ClusterKey, endpointSetOf } from "./cluster.ts";
 import { planGateway } from "./gateway.ts";
+import { KnownWorkloads } from "./known-workload.ts";
 import { type Plan, type PlanContext, planEgress, planService } from "./plan.ts";
 import { policyResourceOf } from "./policy.ts";
 import {
@@ -45,7 +47,8 @@ export function translate(
   const endpointSet = (key: ClusterKey): Resource<EndpointSet> =>
     endpointSetResource(endpointSetOf(key, catalog.instances(key.host)));
   if (node.mode === "gateway") return proxyConfigOf(gatewayResources(context, policy, endpointSet));
-  if (node.mode === "mixer") return proxyConfigOf(mixerResources(rules, policy));
+  if (node.mode === "mixer")
+    return proxyConfigOf(mixerResources(rules, policy, new KnownWorkloads().of(catalog)));
   const plans = [
     ...catalog.services.map((service) => planService(service, context)),
     ...rules.egressRules.map((egress) => planEgress(egress, context)),
@@ -67,11 +70,16 @@ export function gatewayResources(
 }
 
 /** What a mixer runs on. */
-export function mixerResources(rules: RuleSet, policy: Resources["policy"]): Resources {
+export function mixerResources(
+  rules: RuleSet,
+  policy: Resources["policy"],
+  workloads: Resources["workloads"],
+): Resources {
   const settings = settingsOf(rules.settings);
   return resourcesOf({
     settings,
     policy,
+    workloads,
     virtualHosts: [],
     clusters: [],
     endpointSets: [],
@@ -97,5 +105,6 @@ export function proxyConfigOf(resources: Resources): ProxyConfig {
     clusters: resources.clusters.map(({ message }) => message),
     endpointSets: resources.endpointSets.map(({ message }) => message),
     tcpDestinations: resources.tcpDestinations.map(({ message }) => message),
+    workloads: resources.workloads.map(({ message }) => message),
   });
 }

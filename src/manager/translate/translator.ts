@@ -15,6 +15,7 @@ import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
 import { type ClusterKey, clusterName, endpointSetOf } from "./cluster.ts";
 import { egressProxyOf } from "./egress-proxy.ts";
+import { KnownWorkloads } from "./known-workload.ts";
 import { formatLabels } from "./labels.ts";
 import { planEgress, planService } from "./plan.ts";
 import { isSamePolicy, policyKey, policyResourceOf } from "./policy.ts";
@@ -47,6 +48,7 @@ export class Translator {
   readonly #endpointSets = new Map<string, Resource<Resources["endpointSets"][0]["message"]>>();
   /** By their keys. */
   readonly #policies = new Map<string, Resources["policy"]>();
+  readonly #workloads = new KnownWorkloads();
   #world: World;
   #settings: Resources["settings"];
   #sourced: readonly Sourced[] = [];
@@ -103,7 +105,8 @@ export class Translator {
     const policy = this.#policy(view.node);
     if (view.node.mode === "gateway")
       return gatewayResources(context, policy, (key) => this.#endpointSet(key));
-    if (view.node.mode === "mixer") return mixerResources(rules, policy);
+    if (view.node.mode === "mixer")
+      return mixerResources(rules, policy, this.#workloads.of(catalog));
     const keep = (owner: string, make: () => HashedPlan): HashedPlan => {
       const kept = view.plans.get(owner) ?? make();
       view.plans.set(owner, kept);

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/v1/proxy_config.proto.
  */
 export const file_mesh_v1_proxy_config: GenFile = /*@__PURE__*/
-  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSKgAgoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldBIxChB0Y3BfZGVzdGluYXRpb25zGAogAygLMhcubWVzaC52MS5UY3BEZXN0aW5hdGlvbhIlCgZwb2xpY3kYCyABKAsyFS5tZXNoLnYxLlBvbGljeUNvbmZpZyKCBAoNUHJveHlTZXR0aW5ncxI+Cg9vdXRib3VuZF9wb2xpY3kYASABKA4yJS5tZXNoLnYxLlByb3h5U2V0dGluZ3MuT3V0Ym91bmRQb2xpY3kSFwoPYWNjZXNzX2xvZ19maWxlGAIgASgJEj8KE2FjY2Vzc19sb2dfZW5jb2RpbmcYAyABKA4yIi5tZXNoLnYxLlByb3h5U2V0dGluZ3MuTG9nRW5jb2RpbmcSGgoSY29ubmVjdF90aW1lb3V0X21zGAQgASgNEhAKCGRyYWluX21zGAUgASgNEjYKEnBhdGhfbm9ybWFsaXphdGlvbhgGIAEoCzIaLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24SIQoHZ2F0ZXdheRgHIAEoCzIQLm1lc2gudjEuR2F0ZXdheSJzCg5PdXRib3VuZFBvbGljeRIfChtPVVRCT1VORF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIdChlPVVRCT1VORF9QT0xJQ1lfQUxMT1dfQU5ZEAESIQodT1VUQk9VTkRfUE9MSUNZX1JFR0lTVFJZX09OTFkQAiJZCgtMb2dFbmNvZGluZxIcChhMT0dfRU5DT0RJTkdfVU5TUEVDSUZJRUQQABIVChFMT0dfRU5DT0RJTkdfVEVYVBABEhUKEUxPR19FTkNPRElOR19KU09OEAIinwMKB0dhdGV3YXkSJAoJbGlzdGVuZXJzGAEgAygLMhEubWVzaC52MS5MaXN0ZW5lchIXCg90cnVzdGVkX3Byb3hpZXMYAiABKA0SPwoTY2xpZW50X2NlcnRfZGV0YWlscxgDIAEoDjIiLm1lc2gudjEuR2F0ZXdheS5DbGllbnRDZXJ0RGV0YWlscxIWCg5wcm94eV9wcm90b2NvbBgEIAEoCCL7AQoRQ2xpZW50Q2VydERldGFpbHMSIwofQ0xJRU5UX0NFUlRfREVUQUlMU19VTlNQRUNJRklFRBAAEiAKHENMSUVOVF9DRVJUX0RFVEFJTFNfU0FOSVRJWkUQARIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX0ZPUldBUkRfT05MWRACEiYKIkNMSUVOVF9DRVJUX0RFVEFJTFNfQVBQRU5EX0ZPUldBUkQQAxIkCiBDTElFTlRfQ0VSVF9ERVRBSUxTX1NBTklUSVpFX1NFVBAEEisKJ0NMSUVOVF9DRVJUX0RFVEFJTFNfQUxXQVlTX0ZPUldBUkRfT05MWRAFIuoBCghMaXN0ZW5lchIMCgRuYW1lGAEgASgJEgwKBHBvcnQYAiABKA0SLAoIcHJvdG9jb2wYAyABKA4yGi5tZXNoLnYxLkxpc3RlbmVyLlByb3RvY29sEjMKDGNlcnRpZmljYXRlcxgEIAMoCzIdLm1lc2gudjEuQ2VydGlmaWNhdGVSZWZlcmVuY2USEgoKcGFzc2VzX3RscxgFIAEoCCJLCghQcm90b2NvbBIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEhEKDVBST1RPQ09MX0hUVFAQARISCg5QUk9UT0NPTF9IVFRQUxACIjMKFENlcnRpZmljYXRlUmVmZXJlbmNlEgwKBG5hbWUYASABKAkSDQoFaG9zdHMYAiADKAkiqwMKEVBhdGhOb3JtYWxpemF0aW9uEi0KBGZvcm0YASABKA4yHy5tZXNoLnYxLlBhdGhOb3JtYWxpemF0aW9uLkZvcm0SQgoPZXNjYXBlZF9zbGFzaGVzGAIgASgOMikubWVzaC52MS5QYXRoTm9ybWFsaXphdGlvbi5Fc2NhcGVkU2xhc2hlcyJSCgRGb3JtEhQKEEZPUk1fVU5TUEVDSUZJRUQQABINCglGT1JNX05PTkUQARINCglGT1JNX0JBU0UQAhIWChJGT1JNX01FUkdFX1NMQVNIRVMQAyLOAQoORXNjYXBlZFNsYXNoZXMSHwobRVNDQVBFRF9TTEFTSEVTX1VOU1BFQ0lGSUVEEAASIgoeRVNDQVBFRF9TTEFTSEVTX0tFRVBfVU5DSEFOR0VEEAESIgoeRVNDQVBFRF9TTEFTSEVTX1JFSkVDVF9SRVFVRVNUEAISKQolRVNDQVBFRF9TTEFTSEVTX1VORVNDQVBFX0FORF9SRURJUkVDVBADEigKJEVTQ0FQRURfU0xBU0hFU19VTkVTQ0FQRV9BTkRfRk9SV0FSRBAEIkwKDlNvdXJjZVBvc2l0aW9uEgwKBGZpbGUYASABKAkSDAoEbGluZRgCIAEoDRIOCgZjb2x1bW4YAyABKA0SDgoGb2JqZWN0GAQgASgJIl4KC1ZpcnR1YWxIb3N0EgwKBG5hbWUYASABKAkSDwoHZG9tYWlucxgCIAMoCRIeCgZyb3V0ZXMYAyADKAsyDi5tZXNoLnYxLlJvdXRlEhAKCGxpc3RlbmVyGAQgASgJIocECgVSb3V0ZRIMCgRuYW1lGAEgASgJEicKBm9yaWdpbhgCIAEoCzIXLm1lc2gudjEuU291cmNlUG9zaXRpb24SIgoFbWF0Y2gYAyABKAsyEy5tZXNoLnYxLlJvdXRlTWF0Y2gSIwoHZm9yd2FyZBgEIAEoCzIQLm1lc2gudjEuRm9yd2FyZEgAEiUKCHJlZGlyZWN0GAUgASgLMhEubWVzaC52MS5SZWRpcmVjdEgAEikKBmRpcmVjdBgGIAEoCzIXLm1lc2gudjEuRGlyZWN0UmVzcG9uc2VIABIhCgdyZXdyaXRlGAcgASgLMhAubWVzaC52MS5SZXdyaXRlEhIKCnRpbWVvdXRfbXMYCCABKA0SIwoFcmV0cnkYCSABKAsyFC5tZXNoLnYxLlJldHJ5UG9saWN5Eh0KBWZhdWx0GAogASgLMg4ubWVzaC52MS5GYXVsdBIfCgZtaXJyb3IYCyABKAsyDy5tZXNoLnYxLk1pcnJvchIhCgRjb3JzGAwgASgLMhMubWVzaC52MS5Db3JzUG9saWN5EjQKFmFwcGVuZF9yZXF1ZXN0X2hlYWRlcnMYDSADKAsyFC5tZXNoLnYxLkhlYWRlclZhbHVlEhEKCXdlYnNvY2tldBgOIAEoCBIaChJ0aW1lb3V0X2lzX2RlZmF1bHQYDyABKAhCCAoGYWN0aW9uIosBCgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAEg8KBXJlZ2V4GAMgASgJSAASGAoOc2VnbWVudF9wcmVmaXgYBCABKAlIABIRCgdwcmVzZW50GAUgASgISAASEwoLaWdub3JlX2Nhc2UYBiABKAhCBgoEa2luZCJQCgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIOCgZpbnZlcnQYAyABKAgi+AEKClJvdXRlTWF0Y2gSIgoEcGF0aBgBIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGbWV0aG9kGAIgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBIkCgZzY2hlbWUYAyABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEicKCWF1dGhvcml0eRgEIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2gSKgoMcXVlcnlfcGFyYW1zGAYgAygLMhQubWVzaC52MS5IZWFkZXJNYXRjaCI1CgdGb3J3YXJkEioKCGNsdXN0ZXJzGAEgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXIiMgoPV2VpZ2h0ZWRDbHVzdGVyEg8KB2NsdXN0ZXIYASABKAkSDgoGd2VpZ2h0GAIgASgNIjgKCFJlZGlyZWN0EgwKBGNvZGUYASABKA0SCwoDdXJpGAIgASgJEhEKCWF1dGhvcml0eRgDIAEoCSIuCg5EaXJlY3RSZXNwb25zZRIOCgZzdGF0dXMYASABKA0SDAoEYm9keRgCIAEoCSIpCgdSZXdyaXRlEgsKA3VyaRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkixQQKC1JldHJ5UG9saWN5EhAKCGF0dGVtcHRzGAEgASgNEhoKEnBlcl90cnlfdGltZW91dF9tcxgCIAEoDRIqCgJvbhgDIAMoDjIeLm1lc2gudjEuUmV0cnlQb2xpY3kuQ29uZGl0aW9uEhIKCmJhY2tvZmZfbXMYBCABKA0SKQoFaGVkZ2UYBSABKA4yGi5tZXNoLnYxLlJldHJ5UG9saWN5LkhlZGdlItcCCglDb25kaXRpb24SGQoVQ09ORElUSU9OX1VOU1BFQ0lGSUVEEAASEQoNQ09ORElUSU9OXzVYWBABEh0KGUNPTkRJVElPTl9DT05ORUNUX0ZBSUxVUkUQAhIcChhDT05ESVRJT05fUkVGVVNFRF9TVFJFQU0QAxITCg9DT05ESVRJT05fUkVTRVQQBBIbChdDT05ESVRJT05fR0FURVdBWV9FUlJPUhAFEh4KGkNPTkRJVElPTl9JREVNUE9URU5UX1JFU0VUEAYSFwoTQ09ORElUSU9OX0NBTkNFTExFRBAHEh8KG0NPTkRJVElPTl9ERUFETElORV9FWENFRURFRBAIEhYKEkNPTkRJVElPTl9JTlRFUk5BTBAJEiAKHENPTkRJVElPTl9SRVNPVVJDRV9FWEhBVVNURUQQChIZChVDT05ESVRJT05fVU5BVkFJTEFCTEUQCyJDCgVIZWRnZRIVChFIRURHRV9VTlNQRUNJRklFRBAAEhQKEEhFREdFX0lERU1QT1RFTlQQARINCglIRURHRV9BTEwQAiJdCgVGYXVsdBIVCg1kZWxheV9wZXJjZW50GAEgASgBEhAKCGRlbGF5X21zGAIgASgNEhUKDWFib3J0X3BlcmNlbnQYAyABKAESFAoMYWJvcnRfc3RhdHVzGAQgASgNIioKBk1pcnJvchIPCgdjbHVzdGVyGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiswEKCkNvcnNQb2xpY3kSKwoNYWxsb3dfb3JpZ2lucxgBIAMoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSFQoNYWxsb3dfbWV0aG9kcxgCIAMoCRIVCg1hbGxvd19oZWFkZXJzGAMgAygJEhYKDmV4cG9zZV9oZWFkZXJzGAQgAygJEhcKD21heF9hZ2Vfc2Vjb25kcxgFIAEoDRIZChFhbGxvd19jcmVkZW50aWFscxgGIAEoCCIqCgtIZWFkZXJWYWx1ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJIqMGCgdDbHVzdGVyEgwKBG5hbWUYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRwb3J0GAMgASgNEiwKBmxhYmVscxgEIAMoCzIcLm1lc2gudjEuQ2x1c3Rlci5MYWJlbHNFbnRyeRItCglkaXNjb3ZlcnkYBSABKA4yGi5tZXNoLnYxLkNsdXN0ZXIuRGlzY292ZXJ5EisKCHByb3RvY29sGAYgASgOMhkubWVzaC52MS5DbHVzdGVyLlByb3RvY29sEiwKDWxvYWRfYmFsYW5jZXIYByABKA4yFS5tZXNoLnYxLkxvYWRCYWxhbmNlchIaChJjb25uZWN0X3RpbWVvdXRfbXMYCCABKA0SMAoPY2lyY3VpdF9icmVha2VyGAkgASgLMhcubWVzaC52MS5DaXJjdWl0QnJlYWtlchIqCgdvdXRsaWVyGAogASgLMhkubWVzaC52MS5PdXRsaWVyRGV0ZWN0aW9uEigKB29yaWdpbnMYCyADKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiUKCWJhbGFuY2luZxgMIAEoCzISLm1lc2gudjEuQmFsYW5jaW5nEh8KBGhhc2gYDSADKAsyES5tZXNoLnYxLkhhc2hSdWxlEioKDGhlYWx0aF9jaGVjaxgOIAEoCzIULm1lc2gudjEuSGVhbHRoQ2hlY2sSIQoDdGxzGA8gASgLMhQubWVzaC52MS5VcHN0cmVhbVRscxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImoKCURpc2NvdmVyeRIZChVESVNDT1ZFUllfVU5TUEVDSUZJRUQQABIXChNESVNDT1ZFUllfRU5EUE9JTlRTEAESEQoNRElTQ09WRVJZX0ROUxACEhYKEkRJU0NPVkVSWV9PUklHSU5BTBADIl0KCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEQoNUFJPVE9DT0xfSFRUUBABEhAKDFBST1RPQ09MX1RDUBACEhIKDlBST1RPQ09MX0hUVFAyEAMinQEKC1Vwc3RyZWFtVGxzEgsKA3NuaRgBIAEoCRIZChFzdWJqZWN0X2FsdF9uYW1lcxgCIAMoCRIXCg9jYV9jZXJ0aWZpY2F0ZXMYAyABKAkSGgoSY2xpZW50X2NlcnRpZmljYXRlGAQgASgJEhMKC3ByaXZhdGVfa2V5GAUgASgJEhwKFGluc2VjdXJlX3NraXBfdmVyaWZ5GAYgASgIIpACCglCYWxhbmNpbmcSGgoNcGFuaWNfcGVyY2VudBgBIAEoDUgAiAEBEiYKCnNsb3dfc3RhcnQYAiABKAsyEi5tZXNoLnYxLlNsb3dTdGFydBIYCgthY3RpdmVfYmlhcxgDIAEoAUgBiAEBEhsKBGV3bWEYBCABKAsyDS5tZXNoLnYxLkV3bWESFQoNcmluZ19zaXplX21pbhgFIAEoDRIVCg1yaW5nX3NpemVfbWF4GAYgASgNEhMKC21hZ2xldl9zaXplGAcgASgNEiMKCGxvY2FsaXR5GAggASgLMhEubWVzaC52MS5Mb2NhbGl0eUIQCg5fcGFuaWNfcGVyY2VudEIOCgxfYWN0aXZlX2JpYXMiXAoJU2xvd1N0YXJ0EhEKCXdpbmRvd19tcxgBIAEoDRISCgphZ2dyZXNzaW9uGAIgASgBEhgKC21pbl9wZXJjZW50GAMgASgNSACIAQFCDgoMX21pbl9wZXJjZW50IkQKBEV3bWESFgoOZGVmYXVsdF9ydHRfbXMYASABKA0SEAoIZGVjYXlfbXMYAiABKA0SEgoKcGVuYWx0eV9tcxgDIAEoDSKJAgoITG9jYWxpdHkSLAoIZmFpbG92ZXIYASADKAsyGi5tZXNoLnYxLkxvY2FsaXR5LkZhaWxvdmVyEjAKCmRpc3RyaWJ1dGUYAiADKAsyHC5tZXNoLnYxLkxvY2FsaXR5LkRpc3RyaWJ1dGUaJAoIRmFpbG92ZXISDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRp3CgpEaXN0cmlidXRlEgwKBGZyb20YASABKAkSMAoCdG8YAiADKAsyJC5tZXNoLnYxLkxvY2FsaXR5LkRpc3RyaWJ1dGUuVG9FbnRyeRopCgdUb0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEi1QEKCEhhc2hSdWxlEhAKBmhlYWRlchgBIAEoCUgAEioKBmNvb2tpZRgCIAEoCzIYLm1lc2gudjEuSGFzaFJ1bGUuQ29va2llSAASDwoFcXVlcnkYAyABKAlIABIQCgZzb3VyY2UYBCABKAhIABpiCgZDb29raWUSDAoEbmFtZRgBIAEoCRIYCgt0dGxfc2Vjb25kcxgCIAEoDUgAiAEBEgwKBHBhdGgYAyABKAkSEgoKYXR0cmlidXRlcxgEIAMoCUIOCgxfdHRsX3NlY29uZHNCBAoCYnki+AQKC0hlYWx0aENoZWNrEikKBGh0dHAYASABKAsyGS5tZXNoLnYxLkhlYWx0aENoZWNrLkh0dHBIABInCgN0Y3AYAiABKAsyGC5tZXNoLnYxLkhlYWx0aENoZWNrLlRjcEgAEikKBGdycGMYAyABKAsyGS5tZXNoLnYxLkhlYWx0aENoZWNrLkdycGNIABISCgp0aW1lb3V0X21zGAQgASgNEhMKC2ludGVydmFsX21zGAUgASgNEhYKCWppdHRlcl9tcxgGIAEoDUgBiAEBEh4KFm5vX3RyYWZmaWNfaW50ZXJ2YWxfbXMYByABKA0SHQoVdW5oZWFsdGh5X2ludGVydmFsX21zGAggASgNEhsKE3VuaGVhbHRoeV90aHJlc2hvbGQYCSABKA0SGQoRaGVhbHRoeV90aHJlc2hvbGQYCiABKA0SDAoEcG9ydBgLIAEoDRIRCglwbGFpbnRleHQYDCABKAgaIQoFUmFuZ2USDAoEZnJvbRgBIAEoDRIKCgJ0bxgCIAEoDRqHAQoESHR0cBIOCgZtZXRob2QYASABKAkSDAoEcGF0aBgCIAEoCRIMCgRob3N0GAMgASgJEiUKB2hlYWRlcnMYBCADKAsyFC5tZXNoLnYxLkhlYWRlclZhbHVlEiwKCGV4cGVjdGVkGAUgAygLMhoubWVzaC52MS5IZWFsdGhDaGVjay5SYW5nZRokCgNUY3ASDAoEc2VuZBgBIAEoDBIPCgdyZWNlaXZlGAIgAygMGioKBEdycGMSDwoHc2VydmljZRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAlCBAoCYnlCDAoKX2ppdHRlcl9tcyL5AgoOQ2lyY3VpdEJyZWFrZXISHAoPbWF4X2Nvbm5lY3Rpb25zGAEgASgNSACIAQESIQoUbWF4X3BlbmRpbmdfcmVxdWVzdHMYAiABKA1IAYgBARIZCgxtYXhfcmVxdWVzdHMYAyABKA1IAogBARIoChttYXhfcmVxdWVzdHNfcGVyX2Nvbm5lY3Rpb24YBCABKA1IA4gBARIYCgttYXhfcmV0cmllcxgFIAEoDUgEiAEBEioKDHJldHJ5X2J1ZGdldBgGIAEoCzIULm1lc2gudjEuUmV0cnlCdWRnZXQSLQoMcGVyX2VuZHBvaW50GAcgASgLMhcubWVzaC52MS5FbmRwb2ludExpbWl0c0ISChBfbWF4X2Nvbm5lY3Rpb25zQhcKFV9tYXhfcGVuZGluZ19yZXF1ZXN0c0IPCg1fbWF4X3JlcXVlc3RzQh4KHF9tYXhfcmVxdWVzdHNfcGVyX2Nvbm5lY3Rpb25CDgoMX21heF9yZXRyaWVzItQBCg5FbmRwb2ludExpbWl0cxIcCg9tYXhfY29ubmVjdGlvbnMYASABKA1IAIgBARIhChRtYXhfcGVuZGluZ19yZXF1ZXN0cxgCIAEoDUgBiAEBEhkKDG1heF9yZXF1ZXN0cxgDIAEoDUgCiAEBEhgKC21heF9yZXRyaWVzGAQgASgNSAOIAQFCEgoQX21heF9jb25uZWN0aW9uc0IXChVfbWF4X3BlbmRpbmdfcmVxdWVzdHNCDwoNX21heF9yZXF1ZXN0c0IOCgxfbWF4X3JldHJpZXMipAEKC1JldHJ5QnVkZ2V0EhQKB3BlcmNlbnQYASABKAFIAIgBARITCgtpbnRlcnZhbF9tcxgCIAEoDRIbCg5taW5fcGVyX3NlY29uZBgDIAEoAUgBiAEBEhsKDm1pbl9jb25jdXJyZW50GAQgASgNSAKIAQFCCgoIX3BlcmNlbnRCEQoPX21pbl9wZXJfc2Vjb25kQhEKD19taW5fY29uY3VycmVudCL+AgoQT3V0bGllckRldGVjdGlvbhIaChJjb25zZWN1dGl2ZV9lcnJvcnMYASABKA0SEwoLaW50ZXJ2YWxfbXMYAiABKA0SGAoQYmFzZV9lamVjdGlvbl9tcxgDIAEoDRIcChRtYXhfZWplY3Rpb25fcGVyY2VudBgEIAEoDRIeChZjb25zZWN1dGl2ZV9lcnJvcnNfb2ZmGAUgASgIEiIKGmNvbnNlY3V0aXZlX2dhdGV3YXlfZXJyb3JzGAYgASgNEhwKFHNwbGl0X2xvY2FsX2ZhaWx1cmVzGAcgASgIEiIKGmNvbnNlY3V0aXZlX2xvY2FsX2ZhaWx1cmVzGAggASgNEhcKD21heF9lamVjdGlvbl9tcxgJIAEoDRIqCgxzdWNjZXNzX3JhdGUYCiABKAsyFC5tZXNoLnYxLlN1Y2Nlc3NSYXRlEjYKEmZhaWx1cmVfcGVyY2VudGFnZRgLIAEoCzIaLm1lc2gudjEuRmFpbHVyZVBlcmNlbnRhZ2UiTgoLU3VjY2Vzc1JhdGUSFQoNZW5kcG9pbnRzX21pbhgBIAEoDRISCgp2b2x1bWVfbWluGAIgASgNEhQKDHN0ZGV2X2ZhY3RvchgDIAEoASJPChFGYWlsdXJlUGVyY2VudGFnZRIVCg1lbmRwb2ludHNfbWluGAEgASgNEhIKCnZvbHVtZV9taW4YAiABKA0SDwoHcGVyY2VudBgDIAEoDSJECgtFbmRwb2ludFNldBIPCgdjbHVzdGVyGAEgASgJEiQKCWVuZHBvaW50cxgCIAMoCzIRLm1lc2gudjEuRW5kcG9pbnQi0wEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRItCgZsYWJlbHMYAyADKAsyHS5tZXNoLnYxLkVuZHBvaW50LkxhYmVsc0VudHJ5Eg4KBndlaWdodBgEIAEoDRIQCgh3b3JrbG9hZBgFIAEoCRIQCghsb2NhbGl0eRgGIAEoCRIWCg5tZXNoX3RyYW5zcG9ydBgHIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIngKDlRjcERlc3RpbmF0aW9uEgwKBG5hbWUYASABKAkSDAoEcG9ydBgCIAEoDRIRCglhZGRyZXNzZXMYAyADKAkSFAoMc2VydmVyX25hbWVzGAQgAygJEiEKBnJvdXRlcxgFIAMoCzIRLm1lc2gudjEuVGNwUm91dGUi0wEKCFRjcFJvdXRlEgwKBG5hbWUYASABKAkSJwoGb3JpZ2luGAIgASgLMhcubWVzaC52MS5Tb3VyY2VQb3NpdGlvbhIbChNkZXN0aW5hdGlvbl9zdWJuZXRzGAMgAygJEhYKDnNvdXJjZV9zdWJuZXRzGAQgAygJEioKCGNsdXN0ZXJzGAUgAygLMhgubWVzaC52MS5XZWlnaHRlZENsdXN0ZXISFwoPaWRsZV90aW1lb3V0X21zGAYgASgNEhYKDnByb3h5X3Byb3RvY29sGAcgASgNKtsBCgxMb2FkQmFsYW5jZXISHQoZTE9BRF9CQUxBTkNFUl9VTlNQRUNJRklFRBAAEh0KGUxPQURfQkFMQU5DRVJfUk9VTkRfUk9CSU4QARIYChRMT0FEX0JBTEFOQ0VSX1JBTkRPTRACEh8KG0xPQURfQkFMQU5DRVJfTEVBU1RfUkVRVUVTVBADEhsKF0xPQURfQkFMQU5DRVJfUEVBS19FV01BEAQSGwoXTE9BRF9CQUxBTkNFUl9SSU5HX0hBU0gQBRIYChRMT0FEX0JBTEFOQ0VSX01BR0xFVhAGYgZwcm90bzM", [file_mesh_v1_policy]);
+  fileDesc("ChptZXNoL3YxL3Byb3h5X2NvbmZpZy5wcm90bxIHbWVzaC52MSLLAgoLUHJveHlDb25maWcSDwoHdmVyc2lvbhgBIAEoCRIoCghzZXR0aW5ncxgCIAEoCzIWLm1lc2gudjEuUHJveHlTZXR0aW5ncxIrCg12aXJ0dWFsX2hvc3RzGAMgAygLMhQubWVzaC52MS5WaXJ0dWFsSG9zdBIiCghjbHVzdGVycxgEIAMoCzIQLm1lc2gudjEuQ2x1c3RlchIrCg1lbmRwb2ludF9zZXRzGAUgAygLMhQubWVzaC52MS5FbmRwb2ludFNldBIxChB0Y3BfZGVzdGluYXRpb25zGAogAygLMhcubWVzaC52MS5UY3BEZXN0aW5hdGlvbhIlCgZwb2xpY3kYCyABKAsyFS5tZXNoLnYxLlBvbGljeUNvbmZpZxIpCgl3b3JrbG9hZHMYDCADKAsyFi5tZXNoLnYxLktub3duV29ya2xvYWQi3gEKDUtub3duV29ya2xvYWQSCgoCaWQYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgDIAEoCRIyCgZsYWJlbHMYBCADKAsyIi5tZXNoLnYxLktub3duV29ya2xvYWQuTGFiZWxzRW50cnkSEQoJYWRkcmVzc2VzGAUgAygJEg0KBXBvcnRzGAYgAygNEhAKCHNlcnZpY2VzGAcgAygJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiggQKDVByb3h5U2V0dGluZ3MSPgoPb3V0Ym91bmRfcG9saWN5GAEgASgOMiUubWVzaC52MS5Qcm94eVNldHRpbmdzLk91dGJvdW5kUG9saWN5EhcKD2FjY2Vzc19sb2dfZmlsZRgCIAEoCRI/ChNhY2Nlc3NfbG9nX2VuY29kaW5nGAMgASgOMiIubWVzaC52MS5Qcm94eVNldHRpbmdzLkxvZ0VuY29kaW5nEhoKEmNvbm5lY3RfdGltZW91dF9tcxgEIAEoDRIQCghkcmFpbl9tcxgFIAEoDRI2ChJwYXRoX25vcm1hbGl6YXRpb24YBiABKAsyGi5tZXNoLnYxLlBhdGhOb3JtYWxpemF0aW9uEiEKB2dhdGV3YXkYByABKAsyEC5tZXNoLnYxLkdhdGV3YXkicwoOT3V0Ym91bmRQb2xpY3kSHwobT1VUQk9VTkRfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHQoZT1VUQk9VTkRfUE9MSUNZX0FMTE9XX0FOWRABEiEKHU9VVEJPVU5EX1BPTElDWV9SRUdJU1RSWV9PTkxZEAIiWQoLTG9nRW5jb2RpbmcSHAoYTE9HX0VOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFQoRTE9HX0VOQ09ESU5HX1RFWFQQARIVChFMT0dfRU5DT0RJTkdfSlNPThACIp8DCgdHYXRld2F5EiQKCWxpc3RlbmVycxgBIAMoCzIRLm1lc2gudjEuTGlzdGVuZXISFwoPdHJ1c3RlZF9wcm94aWVzGAIgASgNEj8KE2NsaWVudF9jZXJ0X2RldGFpbHMYAyABKA4yIi5tZXNoLnYxLkdhdGV3YXkuQ2xpZW50Q2VydERldGFpbHMSFgoOcHJveHlfcHJvdG9jb2wYBCABKAgi+wEKEUNsaWVudENlcnREZXRhaWxzEiMKH0NMSUVOVF9DRVJUX0RFVEFJTFNfVU5TUEVDSUZJRUQQABIgChxDTElFTlRfQ0VSVF9ERVRBSUxTX1NBTklUSVpFEAESJAogQ0xJRU5UX0NFUlRfREVUQUlMU19GT1JXQVJEX09OTFkQAhImCiJDTElFTlRfQ0VSVF9ERVRBSUxTX0FQUEVORF9GT1JXQVJEEAMSJAogQ0xJRU5UX0NFUlRfREVUQUlMU19TQU5JVElaRV9TRVQQBBIrCidDTElFTlRfQ0VSVF9ERVRBSUxTX0FMV0FZU19GT1JXQVJEX09OTFkQBSLqAQoITGlzdGVuZXISDAoEbmFtZRgBIAEoCRIMCgRwb3J0GAIgASgNEiwKCHByb3RvY29sGAMgASgOMhoubWVzaC52MS5MaXN0ZW5lci5Qcm90b2NvbBIzCgxjZXJ0aWZpY2F0ZXMYBCADKAsyHS5tZXNoLnYxLkNlcnRpZmljYXRlUmVmZXJlbmNlEhIKCnBhc3Nlc190bHMYBSABKAgiSwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIRCg1QUk9UT0NPTF9IVFRQEAESEgoOUFJPVE9DT0xfSFRUUFMQAiIzChRDZXJ0aWZpY2F0ZVJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg0KBWhvc3RzGAIgAygJIqsDChFQYXRoTm9ybWFsaXphdGlvbhItCgRmb3JtGAEgASgOMh8ubWVzaC52MS5QYXRoTm9ybWFsaXphdGlvbi5Gb3JtEkIKD2VzY2FwZWRfc2xhc2hlcxgCIAEoDjIpLm1lc2gudjEuUGF0aE5vcm1hbGl6YXRpb24uRXNjYXBlZFNsYXNoZXMiUgoERm9ybRIUChBGT1JNX1VOU1BFQ0lGSUVEEAASDQoJRk9STV9OT05FEAESDQoJRk9STV9CQVNFEAISFgoSRk9STV9NRVJHRV9TTEFTSEVTEAMizgEKDkVzY2FwZWRTbGFzaGVzEh8KG0VTQ0FQRURfU0xBU0hFU19VTlNQRUNJRklFRBAAEiIKHkVTQ0FQRURfU0xBU0hFU19LRUVQX1VOQ0hBTkdFRBABEiIKHkVTQ0FQRURfU0xBU0hFU19SRUpFQ1RfUkVRVUVTVBACEikKJUVTQ0FQRURfU0xBU0hFU19VTkVTQ0FQRV9BTkRfUkVESVJFQ1QQAxIoCiRFU0NBUEVEX1NMQVNIRVNfVU5FU0NBUEVfQU5EX0ZPUldBUkQQBCJMCg5Tb3VyY2VQb3NpdGlvbhIMCgRmaWxlGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEg4KBm9iamVjdBgEIAEoCSJeCgtWaXJ0dWFsSG9zdBIMCgRuYW1lGAEgASgJEg8KB2RvbWFpbnMYAiADKAkSHgoGcm91dGVzGAMgAygLMg4ubWVzaC52MS5Sb3V0ZRIQCghsaXN0ZW5lchgEIAEoCSKHBAoFUm91dGUSDAoEbmFtZRgBIAEoCRInCgZvcmlnaW4YAiABKAsyFy5tZXNoLnYxLlNvdXJjZVBvc2l0aW9uEiIKBW1hdGNoGAMgASgLMhMubWVzaC52MS5Sb3V0ZU1hdGNoEiMKB2ZvcndhcmQYBCABKAsyEC5tZXNoLnYxLkZvcndhcmRIABIlCghyZWRpcmVjdBgFIAEoCzIRLm1lc2gudjEuUmVkaXJlY3RIABIpCgZkaXJlY3QYBiABKAsyFy5tZXNoLnYxLkRpcmVjdFJlc3BvbnNlSAASIQoHcmV3cml0ZRgHIAEoCzIQLm1lc2gudjEuUmV3cml0ZRISCgp0aW1lb3V0X21zGAggASgNEiMKBXJldHJ5GAkgASgLMhQubWVzaC52MS5SZXRyeVBvbGljeRIdCgVmYXVsdBgKIAEoCzIOLm1lc2gudjEuRmF1bHQSHwoGbWlycm9yGAsgASgLMg8ubWVzaC52MS5NaXJyb3ISIQoEY29ycxgMIAEoCzITLm1lc2gudjEuQ29yc1BvbGljeRI0ChZhcHBlbmRfcmVxdWVzdF9oZWFkZXJzGA0gAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIRCgl3ZWJzb2NrZXQYDiABKAgSGgoSdGltZW91dF9pc19kZWZhdWx0GA8gASgIQggKBmFjdGlvbiKLAQoLU3RyaW5nTWF0Y2gSDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIPCgVyZWdleBgDIAEoCUgAEhgKDnNlZ21lbnRfcHJlZml4GAQgASgJSAASEQoHcHJlc2VudBgFIAEoCEgAEhMKC2lnbm9yZV9jYXNlGAYgASgIQgYKBGtpbmQiUAoLSGVhZGVyTWF0Y2gSDAoEbmFtZRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSDgoGaW52ZXJ0GAMgASgIIvgBCgpSb3V0ZU1hdGNoEiIKBHBhdGgYASABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEiQKBm1ldGhvZBgCIAEoCzIULm1lc2gudjEuU3RyaW5nTWF0Y2gSJAoGc2NoZW1lGAMgASgLMhQubWVzaC52MS5TdHJpbmdNYXRjaBInCglhdXRob3JpdHkYBCABKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEiUKB2hlYWRlcnMYBSADKAsyFC5tZXNoLnYxLkhlYWRlck1hdGNoEioKDHF1ZXJ5X3BhcmFtcxgGIAMoCzIULm1lc2gudjEuSGVhZGVyTWF0Y2giNQoHRm9yd2FyZBIqCghjbHVzdGVycxgBIAMoCzIYLm1lc2gudjEuV2VpZ2h0ZWRDbHVzdGVyIjIKD1dlaWdodGVkQ2x1c3RlchIPCgdjbHVzdGVyGAEgASgJEg4KBndlaWdodBgCIAEoDSI4CghSZWRpcmVjdBIMCgRjb2RlGAEgASgNEgsKA3VyaRgCIAEoCRIRCglhdXRob3JpdHkYAyABKAkiLgoORGlyZWN0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgNEgwKBGJvZHkYAiABKAkiKQoHUmV3cml0ZRILCgN1cmkYASABKAkSEQoJYXV0aG9yaXR5GAIgASgJIsUECgtSZXRyeVBvbGljeRIQCghhdHRlbXB0cxgBIAEoDRIaChJwZXJfdHJ5X3RpbWVvdXRfbXMYAiABKA0SKgoCb24YAyADKA4yHi5tZXNoLnYxLlJldHJ5UG9saWN5LkNvbmRpdGlvbhISCgpiYWNrb2ZmX21zGAQgASgNEikKBWhlZGdlGAUgASgOMhoubWVzaC52MS5SZXRyeVBvbGljeS5IZWRnZSLXAgoJQ29uZGl0aW9uEhkKFUNPTkRJVElPTl9VTlNQRUNJRklFRBAAEhEKDUNPTkRJVElPTl81WFgQARIdChlDT05ESVRJT05fQ09OTkVDVF9GQUlMVVJFEAISHAoYQ09ORElUSU9OX1JFRlVTRURfU1RSRUFNEAMSEwoPQ09ORElUSU9OX1JFU0VUEAQSGwoXQ09ORElUSU9OX0dBVEVXQVlfRVJST1IQBRIeChpDT05ESVRJT05fSURFTVBPVEVOVF9SRVNFVBAGEhcKE0NPTkRJVElPTl9DQU5DRUxMRUQQBxIfChtDT05ESVRJT05fREVBRExJTkVfRVhDRUVERUQQCBIWChJDT05ESVRJT05fSU5URVJOQUwQCRIgChxDT05ESVRJT05fUkVTT1VSQ0VfRVhIQVVTVEVEEAoSGQoVQ09ORElUSU9OX1VOQVZBSUxBQkxFEAsiQwoFSGVkZ2USFQoRSEVER0VfVU5TUEVDSUZJRUQQABIUChBIRURHRV9JREVNUE9URU5UEAESDQoJSEVER0VfQUxMEAIiXQoFRmF1bHQSFQoNZGVsYXlfcGVyY2VudBgBIAEoARIQCghkZWxheV9tcxgCIAEoDRIVCg1hYm9ydF9wZXJjZW50GAMgASgBEhQKDGFib3J0X3N0YXR1cxgEIAEoDSIqCgZNaXJyb3ISDwoHY2x1c3RlchgBIAEoCRIPCgdwZXJjZW50GAIgASgBIrMBCgpDb3JzUG9saWN5EisKDWFsbG93X29yaWdpbnMYASADKAsyFC5tZXNoLnYxLlN0cmluZ01hdGNoEhUKDWFsbG93X21ldGhvZHMYAiADKAkSFQoNYWxsb3dfaGVhZGVycxgDIAMoCRIWCg5leHBvc2VfaGVhZGVycxgEIAMoCRIXCg9tYXhfYWdlX3NlY29uZHMYBSABKA0SGQoRYWxsb3dfY3JlZGVudGlhbHMYBiABKAgiKgoLSGVhZGVyVmFsdWUSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKjBgoHQ2x1c3RlchIMCgRuYW1lGAEgASgJEg8KB3NlcnZpY2UYAiABKAkSDAoEcG9ydBgDIAEoDRIsCgZsYWJlbHMYBCADKAsyHC5tZXNoLnYxLkNsdXN0ZXIuTGFiZWxzRW50cnkSLQoJZGlzY292ZXJ5GAUgASgOMhoubWVzaC52MS5DbHVzdGVyLkRpc2NvdmVyeRIrCghwcm90b2NvbBgGIAEoDjIZLm1lc2gudjEuQ2x1c3Rlci5Qcm90b2NvbBIsCg1sb2FkX2JhbGFuY2VyGAcgASgOMhUubWVzaC52MS5Mb2FkQmFsYW5jZXISGgoSY29ubmVjdF90aW1lb3V0X21zGAggASgNEjAKD2NpcmN1aXRfYnJlYWtlchgJIAEoCzIXLm1lc2gudjEuQ2lyY3VpdEJyZWFrZXISKgoHb3V0bGllchgKIAEoCzIZLm1lc2gudjEuT3V0bGllckRldGVjdGlvbhIoCgdvcmlnaW5zGAsgAygLMhcubWVzaC52MS5Tb3VyY2VQb3NpdGlvbhIlCgliYWxhbmNpbmcYDCABKAsyEi5tZXNoLnYxLkJhbGFuY2luZxIfCgRoYXNoGA0gAygLMhEubWVzaC52MS5IYXNoUnVsZRIqCgxoZWFsdGhfY2hlY2sYDiABKAsyFC5tZXNoLnYxLkhlYWx0aENoZWNrEiEKA3RscxgPIAEoCzIULm1lc2gudjEuVXBzdHJlYW1UbHMaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJqCglEaXNjb3ZlcnkSGQoVRElTQ09WRVJZX1VOU1BFQ0lGSUVEEAASFwoTRElTQ09WRVJZX0VORFBPSU5UUxABEhEKDURJU0NPVkVSWV9ETlMQAhIWChJESVNDT1ZFUllfT1JJR0lOQUwQAyJdCghQcm90b2NvbBIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEhEKDVBST1RPQ09MX0hUVFAQARIQCgxQUk9UT0NPTF9UQ1AQAhISCg5QUk9UT0NPTF9IVFRQMhADIp0BCgtVcHN0cmVhbVRscxILCgNzbmkYASABKAkSGQoRc3ViamVjdF9hbHRfbmFtZXMYAiADKAkSFwoPY2FfY2VydGlmaWNhdGVzGAMgASgJEhoKEmNsaWVudF9jZXJ0aWZpY2F0ZRgEIAEoCRITCgtwcml2YXRlX2tleRgFIAEoCRIcChRpbnNlY3VyZV9za2lwX3ZlcmlmeRgGIAEoCCKQAgoJQmFsYW5jaW5nEhoKDXBhbmljX3BlcmNlbnQYASABKA1IAIgBARImCgpzbG93X3N0YXJ0GAIgASgLMhIubWVzaC52MS5TbG93U3RhcnQSGAoLYWN0aXZlX2JpYXMYAyABKAFIAYgBARIbCgRld21hGAQgASgLMg0ubWVzaC52MS5Fd21hEhUKDXJpbmdfc2l6ZV9taW4YBSABKA0SFQoNcmluZ19zaXplX21heBgGIAEoDRITCgttYWdsZXZfc2l6ZRgHIAEoDRIjCghsb2NhbGl0eRgIIAEoCzIRLm1lc2gudjEuTG9jYWxpdHlCEAoOX3BhbmljX3BlcmNlbnRCDgoMX2FjdGl2ZV9iaWFzIlwKCVNsb3dTdGFydBIRCgl3aW5kb3dfbXMYASABKA0SEgoKYWdncmVzc2lvbhgCIAEoARIYCgttaW5fcGVyY2VudBgDIAEoDUgAiAEBQg4KDF9taW5fcGVyY2VudCJECgRFd21hEhYKDmRlZmF1bHRfcnR0X21zGAEgASgNEhAKCGRlY2F5X21zGAIgASgNEhIKCnBlbmFsdHlfbXMYAyABKA0iiQIKCExvY2FsaXR5EiwKCGZhaWxvdmVyGAEgAygLMhoubWVzaC52MS5Mb2NhbGl0eS5GYWlsb3ZlchIwCgpkaXN0cmlidXRlGAIgAygLMhwubWVzaC52MS5Mb2NhbGl0eS5EaXN0cmlidXRlGiQKCEZhaWxvdmVyEgwKBGZyb20YASABKAkSCgoCdG8YAiABKAkadwoKRGlzdHJpYnV0ZRIMCgRmcm9tGAEgASgJEjAKAnRvGAIgAygLMiQubWVzaC52MS5Mb2NhbGl0eS5EaXN0cmlidXRlLlRvRW50cnkaKQoHVG9FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBItUBCghIYXNoUnVsZRIQCgZoZWFkZXIYASABKAlIABIqCgZjb29raWUYAiABKAsyGC5tZXNoLnYxLkhhc2hSdWxlLkNvb2tpZUgAEg8KBXF1ZXJ5GAMgASgJSAASEAoGc291cmNlGAQgASgISAAaYgoGQ29va2llEgwKBG5hbWUYASABKAkSGAoLdHRsX3NlY29uZHMYAiABKA1IAIgBARIMCgRwYXRoGAMgASgJEhIKCmF0dHJpYnV0ZXMYBCADKAlCDgoMX3R0bF9zZWNvbmRzQgQKAmJ5IvgECgtIZWFsdGhDaGVjaxIpCgRodHRwGAEgASgLMhkubWVzaC52MS5IZWFsdGhDaGVjay5IdHRwSAASJwoDdGNwGAIgASgLMhgubWVzaC52MS5IZWFsdGhDaGVjay5UY3BIABIpCgRncnBjGAMgASgLMhkubWVzaC52MS5IZWFsdGhDaGVjay5HcnBjSAASEgoKdGltZW91dF9tcxgEIAEoDRITCgtpbnRlcnZhbF9tcxgFIAEoDRIWCglqaXR0ZXJfbXMYBiABKA1IAYgBARIeChZub190cmFmZmljX2ludGVydmFsX21zGAcgASgNEh0KFXVuaGVhbHRoeV9pbnRlcnZhbF9tcxgIIAEoDRIbChN1bmhlYWx0aHlfdGhyZXNob2xkGAkgASgNEhkKEWhlYWx0aHlfdGhyZXNob2xkGAogASgNEgwKBHBvcnQYCyABKA0SEQoJcGxhaW50ZXh0GAwgASgIGiEKBVJhbmdlEgwKBGZyb20YASABKA0SCgoCdG8YAiABKA0ahwEKBEh0dHASDgoGbWV0aG9kGAEgASgJEgwKBHBhdGgYAiABKAkSDAoEaG9zdBgDIAEoCRIlCgdoZWFkZXJzGAQgAygLMhQubWVzaC52MS5IZWFkZXJWYWx1ZRIsCghleHBlY3RlZBgFIAMoCzIaLm1lc2gudjEuSGVhbHRoQ2hlY2suUmFuZ2UaJAoDVGNwEgwKBHNlbmQYASABKAwSDwoHcmVjZWl2ZRgCIAMoDBoqCgRHcnBjEg8KB3NlcnZpY2UYASABKAkSEQoJYXV0aG9yaXR5GAIgASgJQgQKAmJ5QgwKCl9qaXR0ZXJfbXMi+QIKDkNpcmN1aXRCcmVha2VyEhwKD21heF9jb25uZWN0aW9ucxgBIAEoDUgAiAEBEiEKFG1heF9wZW5kaW5nX3JlcXVlc3RzGAIgASgNSAGIAQESGQoMbWF4X3JlcXVlc3RzGAMgASgNSAKIAQESKAobbWF4X3JlcXVlc3RzX3Blcl9jb25uZWN0aW9uGAQgASgNSAOIAQESGAoLbWF4X3JldHJpZXMYBSABKA1IBIgBARIqCgxyZXRyeV9idWRnZXQYBiABKAsyFC5tZXNoLnYxLlJldHJ5QnVkZ2V0Ei0KDHBlcl9lbmRwb2ludBgHIAEoCzIXLm1lc2gudjEuRW5kcG9pbnRMaW1pdHNCEgoQX21heF9jb25uZWN0aW9uc0IXChVfbWF4X3BlbmRpbmdfcmVxdWVzdHNCDwoNX21heF9yZXF1ZXN0c0IeChxfbWF4X3JlcXVlc3RzX3Blcl9jb25uZWN0aW9uQg4KDF9tYXhfcmV0cmllcyLUAQoORW5kcG9pbnRMaW1pdHMSHAoPbWF4X2Nvbm5lY3Rpb25zGAEgASgNSACIAQESIQoUbWF4X3BlbmRpbmdfcmVxdWVzdHMYAiABKA1IAYgBARIZCgxtYXhfcmVxdWVzdHMYAyABKA1IAogBARIYCgttYXhfcmV0cmllcxgEIAEoDUgDiAEBQhIKEF9tYXhfY29ubmVjdGlvbnNCFwoVX21heF9wZW5kaW5nX3JlcXVlc3RzQg8KDV9tYXhfcmVxdWVzdHNCDgoMX21heF9yZXRyaWVzIqQBCgtSZXRyeUJ1ZGdldBIUCgdwZXJjZW50GAEgASgBSACIAQESEwoLaW50ZXJ2YWxfbXMYAiABKA0SGwoObWluX3Blcl9zZWNvbmQYAyABKAFIAYgBARIbCg5taW5fY29uY3VycmVudBgEIAEoDUgCiAEBQgoKCF9wZXJjZW50QhEKD19taW5fcGVyX3NlY29uZEIRCg9fbWluX2NvbmN1cnJlbnQi/gIKEE91dGxpZXJEZXRlY3Rpb24SGgoSY29uc2VjdXRpdmVfZXJyb3JzGAEgASgNEhMKC2ludGVydmFsX21zGAIgASgNEhgKEGJhc2VfZWplY3Rpb25fbXMYAyABKA0SHAoUbWF4X2VqZWN0aW9uX3BlcmNlbnQYBCABKA0SHgoWY29uc2VjdXRpdmVfZXJyb3JzX29mZhgFIAEoCBIiChpjb25zZWN1dGl2ZV9nYXRld2F5X2Vycm9ycxgGIAEoDRIcChRzcGxpdF9sb2NhbF9mYWlsdXJlcxgHIAEoCBIiChpjb25zZWN1dGl2ZV9sb2NhbF9mYWlsdXJlcxgIIAEoDRIXCg9tYXhfZWplY3Rpb25fbXMYCSABKA0SKgoMc3VjY2Vzc19yYXRlGAogASgLMhQubWVzaC52MS5TdWNjZXNzUmF0ZRI2ChJmYWlsdXJlX3BlcmNlbnRhZ2UYCyABKAsyGi5tZXNoLnYxLkZhaWx1cmVQZXJjZW50YWdlIk4KC1N1Y2Nlc3NSYXRlEhUKDWVuZHBvaW50c19taW4YASABKA0SEgoKdm9sdW1lX21pbhgCIAEoDRIUCgxzdGRldl9mYWN0b3IYAyABKAEiTwoRRmFpbHVyZVBlcmNlbnRhZ2USFQoNZW5kcG9pbnRzX21pbhgBIAEoDRISCgp2b2x1bWVfbWluGAIgASgNEg8KB3BlcmNlbnQYAyABKA0iRAoLRW5kcG9pbnRTZXQSDwoHY2x1c3RlchgBIAEoCRIkCgllbmRwb2ludHMYAiADKAsyES5tZXNoLnYxLkVuZHBvaW50ItMBCghFbmRwb2ludBIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0SLQoGbGFiZWxzGAMgAygLMh0ubWVzaC52MS5FbmRwb2ludC5MYWJlbHNFbnRyeRIOCgZ3ZWlnaHQYBCABKA0SEAoId29ya2xvYWQYBSABKAkSEAoIbG9jYWxpdHkYBiABKAkSFgoObWVzaF90cmFuc3BvcnQYByABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJ4Cg5UY3BEZXN0aW5hdGlvbhIMCgRuYW1lGAEgASgJEgwKBHBvcnQYAiABKA0SEQoJYWRkcmVzc2VzGAMgAygJEhQKDHNlcnZlcl9uYW1lcxgEIAMoCRIhCgZyb3V0ZXMYBSADKAsyES5tZXNoLnYxLlRjcFJvdXRlItMBCghUY3BSb3V0ZRIMCgRuYW1lGAEgASgJEicKBm9yaWdpbhgCIAEoCzIXLm1lc2gudjEuU291cmNlUG9zaXRpb24SGwoTZGVzdGluYXRpb25fc3VibmV0cxgDIAMoCRIWCg5zb3VyY2Vfc3VibmV0cxgEIAMoCRIqCghjbHVzdGVycxgFIAMoCzIYLm1lc2gudjEuV2VpZ2h0ZWRDbHVzdGVyEhcKD2lkbGVfdGltZW91dF9tcxgGIAEoDRIWCg5wcm94eV9wcm90b2NvbBgHIAEoDSrbAQoMTG9hZEJhbGFuY2VyEh0KGUxPQURfQkFMQU5DRVJfVU5TUEVDSUZJRUQQABIdChlMT0FEX0JBTEFOQ0VSX1JPVU5EX1JPQklOEAESGAoUTE9BRF9CQUxBTkNFUl9SQU5ET00QAhIfChtMT0FEX0JBTEFOQ0VSX0xFQVNUX1JFUVVFU1QQAxIbChdMT0FEX0JBTEFOQ0VSX1BFQUtfRVdNQRAEEhsKF0xPQURfQkFMQU5DRVJfUklOR19IQVNIEAUSGAoUTE9BRF9CQUxBTkNFUl9NQUdMRVYQBmIGcHJvdG8z", [file_mesh_v1_policy]);
 
 /**
  * The whole configuration of one proxy at one version.
@@ -61,6 +61,13 @@ export type ProxyConfig = Message<"mesh.v1.ProxyConfig"> & {
    * @generated from field: mesh.v1.PolicyConfig policy = 11;
    */
   policy?: PolicyConfig | undefined;
+
+  /**
+   * Who runs where, for those who tell workloads by an address or an id: a mixer. Empty for others.
+   *
+   * @generated from field: repeated mesh.v1.KnownWorkload workloads = 12;
+   */
+  workloads: KnownWorkload[];
 };
 
 /**
@@ -69,6 +76,65 @@ export type ProxyConfig = Message<"mesh.v1.ProxyConfig"> & {
  */
 export const ProxyConfigSchema: GenMessage<ProxyConfig> = /*@__PURE__*/
   messageDesc(file_mesh_v1_proxy_config, 0);
+
+/**
+ * A running copy of something, as the registries of the mesh know it.
+ *
+ * @generated from message mesh.v1.KnownWorkload
+ */
+export type KnownWorkload = Message<"mesh.v1.KnownWorkload"> & {
+  /**
+   * "reviews-1x8k2m.default", unique.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+
+  /**
+   * Empty: not known.
+   *
+   * @generated from field: string service_account = 3;
+   */
+  serviceAccount: string;
+
+  /**
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * IP addresses, and names as they were registered.
+   *
+   * @generated from field: repeated string addresses = 5;
+   */
+  addresses: string[];
+
+  /**
+   * Where it listens at each of them.
+   *
+   * @generated from field: repeated uint32 ports = 6;
+   */
+  ports: number[];
+
+  /**
+   * Full host names of the services that it stands for, by rising name.
+   *
+   * @generated from field: repeated string services = 7;
+   */
+  services: string[];
+};
+
+/**
+ * Describes the message mesh.v1.KnownWorkload.
+ * Use `create(KnownWorkloadSchema)` to create a new message.
+ */
+export const KnownWorkloadSchema: GenMessage<KnownWorkload> = /*@__PURE__*/
+  messageDesc(file_mesh_v1_proxy_config, 1);
 
 /**
  * Settings of the mesh that a proxy obeys (MeshConfig).
@@ -123,7 +189,7 @@ export type ProxySettings = Message<"mesh.v1.ProxySettings"> & {
  * Use `create(ProxySettingsSchema)` to create a new message.
  */
 export const ProxySettingsSchema: GenMessage<ProxySettings> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 1);
+  messageDesc(file_mesh_v1_proxy_config, 2);
 
 /**
  * @generated from enum mesh.v1.ProxySettings.OutboundPolicy
@@ -154,7 +220,7 @@ export enum ProxySettings_OutboundPolicy {
  * Describes the enum mesh.v1.ProxySettings.OutboundPolicy.
  */
 export const ProxySettings_OutboundPolicySchema: GenEnum<ProxySettings_OutboundPolicy> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 1, 0);
+  enumDesc(file_mesh_v1_proxy_config, 2, 0);
 
 /**
  * @generated from enum mesh.v1.ProxySettings.LogEncoding
@@ -180,7 +246,7 @@ export enum ProxySettings_LogEncoding {
  * Describes the enum mesh.v1.ProxySettings.LogEncoding.
  */
 export const ProxySettings_LogEncodingSchema: GenEnum<ProxySettings_LogEncoding> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 1, 1);
+  enumDesc(file_mesh_v1_proxy_config, 2, 1);
 
 /**
  * What a gateway listens on, and whom it believes.
@@ -218,7 +284,7 @@ export type Gateway = Message<"mesh.v1.Gateway"> & {
  * Use `create(GatewaySchema)` to create a new message.
  */
 export const GatewaySchema: GenMessage<Gateway> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 2);
+  messageDesc(file_mesh_v1_proxy_config, 3);
 
 /**
  * @generated from enum mesh.v1.Gateway.ClientCertDetails
@@ -271,7 +337,7 @@ export enum Gateway_ClientCertDetails {
  * Describes the enum mesh.v1.Gateway.ClientCertDetails.
  */
 export const Gateway_ClientCertDetailsSchema: GenEnum<Gateway_ClientCertDetails> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 2, 0);
+  enumDesc(file_mesh_v1_proxy_config, 3, 0);
 
 /**
  * @generated from message mesh.v1.Listener
@@ -316,7 +382,7 @@ export type Listener = Message<"mesh.v1.Listener"> & {
  * Use `create(ListenerSchema)` to create a new message.
  */
 export const ListenerSchema: GenMessage<Listener> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 3);
+  messageDesc(file_mesh_v1_proxy_config, 4);
 
 /**
  * @generated from enum mesh.v1.Listener.Protocol
@@ -344,7 +410,7 @@ export enum Listener_Protocol {
  * Describes the enum mesh.v1.Listener.Protocol.
  */
 export const Listener_ProtocolSchema: GenEnum<Listener_Protocol> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 3, 0);
+  enumDesc(file_mesh_v1_proxy_config, 4, 0);
 
 /**
  * A certificate and its key, which the proxy has by this name.
@@ -372,7 +438,7 @@ export type CertificateReference = Message<"mesh.v1.CertificateReference"> & {
  * Use `create(CertificateReferenceSchema)` to create a new message.
  */
 export const CertificateReferenceSchema: GenMessage<CertificateReference> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 4);
+  messageDesc(file_mesh_v1_proxy_config, 5);
 
 /**
  * The form in which paths are routed by, judged by policy and forwarded.
@@ -396,7 +462,7 @@ export type PathNormalization = Message<"mesh.v1.PathNormalization"> & {
  * Use `create(PathNormalizationSchema)` to create a new message.
  */
 export const PathNormalizationSchema: GenMessage<PathNormalization> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 5);
+  messageDesc(file_mesh_v1_proxy_config, 6);
 
 /**
  * @generated from enum mesh.v1.PathNormalization.Form
@@ -435,7 +501,7 @@ export enum PathNormalization_Form {
  * Describes the enum mesh.v1.PathNormalization.Form.
  */
 export const PathNormalization_FormSchema: GenEnum<PathNormalization_Form> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 5, 0);
+  enumDesc(file_mesh_v1_proxy_config, 6, 0);
 
 /**
  * What becomes of "%2f" and "%5c".
@@ -475,7 +541,7 @@ export enum PathNormalization_EscapedSlashes {
  * Describes the enum mesh.v1.PathNormalization.EscapedSlashes.
  */
 export const PathNormalization_EscapedSlashesSchema: GenEnum<PathNormalization_EscapedSlashes> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 5, 1);
+  enumDesc(file_mesh_v1_proxy_config, 6, 1);
 
 /**
  * A place in a document that a person wrote.
@@ -511,7 +577,7 @@ export type SourcePosition = Message<"mesh.v1.SourcePosition"> & {
  * Use `create(SourcePositionSchema)` to create a new message.
  */
 export const SourcePositionSchema: GenMessage<SourcePosition> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 6);
+  messageDesc(file_mesh_v1_proxy_config, 7);
 
 /**
  * The routes of one service and the Host values that select them.
@@ -554,7 +620,7 @@ export type VirtualHost = Message<"mesh.v1.VirtualHost"> & {
  * Use `create(VirtualHostSchema)` to create a new message.
  */
 export const VirtualHostSchema: GenMessage<VirtualHost> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 7);
+  messageDesc(file_mesh_v1_proxy_config, 8);
 
 /**
  * @generated from message mesh.v1.Route
@@ -658,7 +724,7 @@ export type Route = Message<"mesh.v1.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 8);
+  messageDesc(file_mesh_v1_proxy_config, 9);
 
 /**
  * @generated from message mesh.v1.StringMatch
@@ -716,7 +782,7 @@ export type StringMatch = Message<"mesh.v1.StringMatch"> & {
  * Use `create(StringMatchSchema)` to create a new message.
  */
 export const StringMatchSchema: GenMessage<StringMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 9);
+  messageDesc(file_mesh_v1_proxy_config, 10);
 
 /**
  * @generated from message mesh.v1.HeaderMatch
@@ -745,7 +811,7 @@ export type HeaderMatch = Message<"mesh.v1.HeaderMatch"> & {
  * Use `create(HeaderMatchSchema)` to create a new message.
  */
 export const HeaderMatchSchema: GenMessage<HeaderMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 10);
+  messageDesc(file_mesh_v1_proxy_config, 11);
 
 /**
  * All conditions hold. An absent condition always holds.
@@ -791,7 +857,7 @@ export type RouteMatch = Message<"mesh.v1.RouteMatch"> & {
  * Use `create(RouteMatchSchema)` to create a new message.
  */
 export const RouteMatchSchema: GenMessage<RouteMatch> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 11);
+  messageDesc(file_mesh_v1_proxy_config, 12);
 
 /**
  * @generated from message mesh.v1.Forward
@@ -808,7 +874,7 @@ export type Forward = Message<"mesh.v1.Forward"> & {
  * Use `create(ForwardSchema)` to create a new message.
  */
 export const ForwardSchema: GenMessage<Forward> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 12);
+  messageDesc(file_mesh_v1_proxy_config, 13);
 
 /**
  * @generated from message mesh.v1.WeightedCluster
@@ -830,7 +896,7 @@ export type WeightedCluster = Message<"mesh.v1.WeightedCluster"> & {
  * Use `create(WeightedClusterSchema)` to create a new message.
  */
 export const WeightedClusterSchema: GenMessage<WeightedCluster> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 13);
+  messageDesc(file_mesh_v1_proxy_config, 14);
 
 /**
  * @generated from message mesh.v1.Redirect
@@ -863,7 +929,7 @@ export type Redirect = Message<"mesh.v1.Redirect"> & {
  * Use `create(RedirectSchema)` to create a new message.
  */
 export const RedirectSchema: GenMessage<Redirect> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 14);
+  messageDesc(file_mesh_v1_proxy_config, 15);
 
 /**
  * @generated from message mesh.v1.DirectResponse
@@ -885,7 +951,7 @@ export type DirectResponse = Message<"mesh.v1.DirectResponse"> & {
  * Use `create(DirectResponseSchema)` to create a new message.
  */
 export const DirectResponseSchema: GenMessage<DirectResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 15);
+  messageDesc(file_mesh_v1_proxy_config, 16);
 
 /**
  * @generated from message mesh.v1.Rewrite
@@ -909,7 +975,7 @@ export type Rewrite = Message<"mesh.v1.Rewrite"> & {
  * Use `create(RewriteSchema)` to create a new message.
  */
 export const RewriteSchema: GenMessage<Rewrite> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 16);
+  messageDesc(file_mesh_v1_proxy_config, 17);
 
 /**
  * @generated from message mesh.v1.RetryPolicy
@@ -952,7 +1018,7 @@ export type RetryPolicy = Message<"mesh.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 17);
+  messageDesc(file_mesh_v1_proxy_config, 18);
 
 /**
  * @generated from enum mesh.v1.RetryPolicy.Condition
@@ -1027,7 +1093,7 @@ export enum RetryPolicy_Condition {
  * Describes the enum mesh.v1.RetryPolicy.Condition.
  */
 export const RetryPolicy_ConditionSchema: GenEnum<RetryPolicy_Condition> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 17, 0);
+  enumDesc(file_mesh_v1_proxy_config, 18, 0);
 
 /**
  * @generated from enum mesh.v1.RetryPolicy.Hedge
@@ -1059,7 +1125,7 @@ export enum RetryPolicy_Hedge {
  * Describes the enum mesh.v1.RetryPolicy.Hedge.
  */
 export const RetryPolicy_HedgeSchema: GenEnum<RetryPolicy_Hedge> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 17, 1);
+  enumDesc(file_mesh_v1_proxy_config, 18, 1);
 
 /**
  * @generated from message mesh.v1.Fault
@@ -1093,7 +1159,7 @@ export type Fault = Message<"mesh.v1.Fault"> & {
  * Use `create(FaultSchema)` to create a new message.
  */
 export const FaultSchema: GenMessage<Fault> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 18);
+  messageDesc(file_mesh_v1_proxy_config, 19);
 
 /**
  * @generated from message mesh.v1.Mirror
@@ -1117,7 +1183,7 @@ export type Mirror = Message<"mesh.v1.Mirror"> & {
  * Use `create(MirrorSchema)` to create a new message.
  */
 export const MirrorSchema: GenMessage<Mirror> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 19);
+  messageDesc(file_mesh_v1_proxy_config, 20);
 
 /**
  * @generated from message mesh.v1.CorsPolicy
@@ -1161,7 +1227,7 @@ export type CorsPolicy = Message<"mesh.v1.CorsPolicy"> & {
  * Use `create(CorsPolicySchema)` to create a new message.
  */
 export const CorsPolicySchema: GenMessage<CorsPolicy> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 20);
+  messageDesc(file_mesh_v1_proxy_config, 21);
 
 /**
  * @generated from message mesh.v1.HeaderValue
@@ -1183,7 +1249,7 @@ export type HeaderValue = Message<"mesh.v1.HeaderValue"> & {
  * Use `create(HeaderValueSchema)` to create a new message.
  */
 export const HeaderValueSchema: GenMessage<HeaderValue> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 21);
+  messageDesc(file_mesh_v1_proxy_config, 22);
 
 /**
  * The endpoints of one service port and subset, and how to use them.
@@ -1287,7 +1353,7 @@ export type Cluster = Message<"mesh.v1.Cluster"> & {
  * Use `create(ClusterSchema)` to create a new message.
  */
 export const ClusterSchema: GenMessage<Cluster> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 22);
+  messageDesc(file_mesh_v1_proxy_config, 23);
 
 /**
  * @generated from enum mesh.v1.Cluster.Discovery
@@ -1324,7 +1390,7 @@ export enum Cluster_Discovery {
  * Describes the enum mesh.v1.Cluster.Discovery.
  */
 export const Cluster_DiscoverySchema: GenEnum<Cluster_Discovery> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 22, 0);
+  enumDesc(file_mesh_v1_proxy_config, 23, 0);
 
 /**
  * @generated from enum mesh.v1.Cluster.Protocol
@@ -1357,7 +1423,7 @@ export enum Cluster_Protocol {
  * Describes the enum mesh.v1.Cluster.Protocol.
  */
 export const Cluster_ProtocolSchema: GenEnum<Cluster_Protocol> = /*@__PURE__*/
-  enumDesc(file_mesh_v1_proxy_config, 22, 1);
+  enumDesc(file_mesh_v1_proxy_config, 23, 1);
 
 /**
  * TLS that the proxy begins itself. Files are the proxy's, in PEM form.
@@ -1411,7 +1477,7 @@ export type UpstreamTls = Message<"mesh.v1.UpstreamTls"> & {
  * Use `create(UpstreamTlsSchema)` to create a new message.
  */
 export const UpstreamTlsSchema: GenMessage<UpstreamTls> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 23);
+  messageDesc(file_mesh_v1_proxy_config, 24);
 
 /**
  * How a cluster balances, beside its LoadBalancer.
@@ -1475,7 +1541,7 @@ export type Balancing = Message<"mesh.v1.Balancing"> & {
  * Use `create(BalancingSchema)` to create a new message.
  */
 export const BalancingSchema: GenMessage<Balancing> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 24);
+  messageDesc(file_mesh_v1_proxy_config, 25);
 
 /**
  * @generated from message mesh.v1.SlowStart
@@ -1506,7 +1572,7 @@ export type SlowStart = Message<"mesh.v1.SlowStart"> & {
  * Use `create(SlowStartSchema)` to create a new message.
  */
 export const SlowStartSchema: GenMessage<SlowStart> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 25);
+  messageDesc(file_mesh_v1_proxy_config, 26);
 
 /**
  * Of PEAK_EWMA; fields that are 0 have linkerd's defaults: 1 s, 10 s, 5 s.
@@ -1535,7 +1601,7 @@ export type Ewma = Message<"mesh.v1.Ewma"> & {
  * Use `create(EwmaSchema)` to create a new message.
  */
 export const EwmaSchema: GenMessage<Ewma> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 26);
+  messageDesc(file_mesh_v1_proxy_config, 27);
 
 /**
  * Nearest endpoints first, compared with the proxy's own locality, "region/zone/subzone". Further
@@ -1562,7 +1628,7 @@ export type Locality = Message<"mesh.v1.Locality"> & {
  * Use `create(LocalitySchema)` to create a new message.
  */
 export const LocalitySchema: GenMessage<Locality> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 27);
+  messageDesc(file_mesh_v1_proxy_config, 28);
 
 /**
  * @generated from message mesh.v1.Locality.Failover
@@ -1586,7 +1652,7 @@ export type Locality_Failover = Message<"mesh.v1.Locality.Failover"> & {
  * Use `create(Locality_FailoverSchema)` to create a new message.
  */
 export const Locality_FailoverSchema: GenMessage<Locality_Failover> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 27, 0);
+  messageDesc(file_mesh_v1_proxy_config, 28, 0);
 
 /**
  * @generated from message mesh.v1.Locality.Distribute
@@ -1612,7 +1678,7 @@ export type Locality_Distribute = Message<"mesh.v1.Locality.Distribute"> & {
  * Use `create(Locality_DistributeSchema)` to create a new message.
  */
 export const Locality_DistributeSchema: GenMessage<Locality_Distribute> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 27, 1);
+  messageDesc(file_mesh_v1_proxy_config, 28, 1);
 
 /**
  * @generated from message mesh.v1.HashRule
@@ -1657,7 +1723,7 @@ export type HashRule = Message<"mesh.v1.HashRule"> & {
  * Use `create(HashRuleSchema)` to create a new message.
  */
 export const HashRuleSchema: GenMessage<HashRule> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 28);
+  messageDesc(file_mesh_v1_proxy_config, 29);
 
 /**
  * @generated from message mesh.v1.HashRule.Cookie
@@ -1693,7 +1759,7 @@ export type HashRule_Cookie = Message<"mesh.v1.HashRule.Cookie"> & {
  * Use `create(HashRule_CookieSchema)` to create a new message.
  */
 export const HashRule_CookieSchema: GenMessage<HashRule_Cookie> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 28, 0);
+  messageDesc(file_mesh_v1_proxy_config, 29, 0);
 
 /**
  * @generated from message mesh.v1.HealthCheck
@@ -1789,7 +1855,7 @@ export type HealthCheck = Message<"mesh.v1.HealthCheck"> & {
  * Use `create(HealthCheckSchema)` to create a new message.
  */
 export const HealthCheckSchema: GenMessage<HealthCheck> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 29);
+  messageDesc(file_mesh_v1_proxy_config, 30);
 
 /**
  * @generated from message mesh.v1.HealthCheck.Range
@@ -1813,7 +1879,7 @@ export type HealthCheck_Range = Message<"mesh.v1.HealthCheck.Range"> & {
  * Use `create(HealthCheck_RangeSchema)` to create a new message.
  */
 export const HealthCheck_RangeSchema: GenMessage<HealthCheck_Range> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 29, 0);
+  messageDesc(file_mesh_v1_proxy_config, 30, 0);
 
 /**
  * @generated from message mesh.v1.HealthCheck.Http
@@ -1856,7 +1922,7 @@ export type HealthCheck_Http = Message<"mesh.v1.HealthCheck.Http"> & {
  * Use `create(HealthCheck_HttpSchema)` to create a new message.
  */
 export const HealthCheck_HttpSchema: GenMessage<HealthCheck_Http> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 29, 1);
+  messageDesc(file_mesh_v1_proxy_config, 30, 1);
 
 /**
  * @generated from message mesh.v1.HealthCheck.Tcp
@@ -1880,7 +1946,7 @@ export type HealthCheck_Tcp = Message<"mesh.v1.HealthCheck.Tcp"> & {
  * Use `create(HealthCheck_TcpSchema)` to create a new message.
  */
 export const HealthCheck_TcpSchema: GenMessage<HealthCheck_Tcp> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 29, 2);
+  messageDesc(file_mesh_v1_proxy_config, 30, 2);
 
 /**
  * @generated from message mesh.v1.HealthCheck.Grpc
@@ -1904,7 +1970,7 @@ export type HealthCheck_Grpc = Message<"mesh.v1.HealthCheck.Grpc"> & {
  * Use `create(HealthCheck_GrpcSchema)` to create a new message.
  */
 export const HealthCheck_GrpcSchema: GenMessage<HealthCheck_Grpc> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 29, 3);
+  messageDesc(file_mesh_v1_proxy_config, 30, 3);
 
 /**
  * Absent fields are unlimited.
@@ -1955,7 +2021,7 @@ export type CircuitBreaker = Message<"mesh.v1.CircuitBreaker"> & {
  * Use `create(CircuitBreakerSchema)` to create a new message.
  */
 export const CircuitBreakerSchema: GenMessage<CircuitBreaker> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 30);
+  messageDesc(file_mesh_v1_proxy_config, 31);
 
 /**
  * Absent fields are unlimited.
@@ -1989,7 +2055,7 @@ export type EndpointLimits = Message<"mesh.v1.EndpointLimits"> & {
  * Use `create(EndpointLimitsSchema)` to create a new message.
  */
 export const EndpointLimitsSchema: GenMessage<EndpointLimits> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 31);
+  messageDesc(file_mesh_v1_proxy_config, 32);
 
 /**
  * @generated from message mesh.v1.RetryBudget
@@ -2027,7 +2093,7 @@ export type RetryBudget = Message<"mesh.v1.RetryBudget"> & {
  * Use `create(RetryBudgetSchema)` to create a new message.
  */
 export const RetryBudgetSchema: GenMessage<RetryBudget> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 32);
+  messageDesc(file_mesh_v1_proxy_config, 33);
 
 /**
  * @generated from message mesh.v1.OutlierDetection
@@ -2104,7 +2170,7 @@ export type OutlierDetection = Message<"mesh.v1.OutlierDetection"> & {
  * Use `create(OutlierDetectionSchema)` to create a new message.
  */
 export const OutlierDetectionSchema: GenMessage<OutlierDetection> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 33);
+  messageDesc(file_mesh_v1_proxy_config, 34);
 
 /**
  * Ejects endpoints whose rate of successes is below mean - factor × standard deviation.
@@ -2135,7 +2201,7 @@ export type SuccessRate = Message<"mesh.v1.SuccessRate"> & {
  * Use `create(SuccessRateSchema)` to create a new message.
  */
 export const SuccessRateSchema: GenMessage<SuccessRate> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 34);
+  messageDesc(file_mesh_v1_proxy_config, 35);
 
 /**
  * @generated from message mesh.v1.FailurePercentage
@@ -2164,7 +2230,7 @@ export type FailurePercentage = Message<"mesh.v1.FailurePercentage"> & {
  * Use `create(FailurePercentageSchema)` to create a new message.
  */
 export const FailurePercentageSchema: GenMessage<FailurePercentage> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 35);
+  messageDesc(file_mesh_v1_proxy_config, 36);
 
 /**
  * @generated from message mesh.v1.EndpointSet
@@ -2188,7 +2254,7 @@ export type EndpointSet = Message<"mesh.v1.EndpointSet"> & {
  * Use `create(EndpointSetSchema)` to create a new message.
  */
 export const EndpointSetSchema: GenMessage<EndpointSet> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 36);
+  messageDesc(file_mesh_v1_proxy_config, 37);
 
 /**
  * @generated from message mesh.v1.Endpoint
@@ -2243,7 +2309,7 @@ export type Endpoint = Message<"mesh.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 37);
+  messageDesc(file_mesh_v1_proxy_config, 38);
 
 /**
  * Connections that are passed on as they are: those to one port of one service, or to addresses or
@@ -2294,7 +2360,7 @@ export type TcpDestination = Message<"mesh.v1.TcpDestination"> & {
  * Use `create(TcpDestinationSchema)` to create a new message.
  */
 export const TcpDestinationSchema: GenMessage<TcpDestination> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 38);
+  messageDesc(file_mesh_v1_proxy_config, 39);
 
 /**
  * @generated from message mesh.v1.TcpRoute
@@ -2349,7 +2415,7 @@ export type TcpRoute = Message<"mesh.v1.TcpRoute"> & {
  * Use `create(TcpRouteSchema)` to create a new message.
  */
 export const TcpRouteSchema: GenMessage<TcpRoute> = /*@__PURE__*/
-  messageDesc(file_mesh_v1_proxy_config, 39);
+  messageDesc(file_mesh_v1_proxy_config, 40);
 
 /**
  * @generated from enum mesh.v1.LoadBalancer

@@ -1,0 +1,86 @@
+/** Applications that ask a mixer say who calls by an id; rules and metrics know the workload. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { join } from "node:path";
+import { freePorts } from "../testing/free-port.ts";
+import {
+  type ManagerPorts,
+  managerPorts,
+  managerUrl,
+  startManager,
+  startSidecar,
+  status,
+} from "./mesh.ts";
+import { ctl, Stage, until } from "./process.ts";
+
+const stage = new Stage();
+const telemetry = join(import.meta.dir, "..", "..", "rules", "telemetry");
+const [api, monitor] = freePorts(2) as [number, number];
+let ports: ManagerPorts;
+
+beforeAll(async () => {
+  ports = managerPorts();
+  await startManager(stage, ports);
+  const mixer = stage.mesh([
+    "mixer",
+    ...["--listen", `127.0.0.1:${api}`, "--metrics", `127.0.0.1:${monitor}`],
+    ...["--manager", managerUrl(ports), "--state-dir", join(stage.directory, "mixer")],
+  ]);
+  await until(`a mixer to be ready; it said: ${mixer.output()}`, async () => {
+    return (await status(monitor, "/ready")) === 200;
+  });
+}, 60_000);
+
+afterAll(() => stage.close());
+
+const mixer = ["--mixer", `127.0.0.1:${api}`];
+
+async function metrics(): Promise<string> {
+  return await (await fetch(`http://127.0.0.1:${monitor}/metrics`)).text();
+}
+
+test("a report by the id of a registered workload is counted under its name", async () => {
+  for (const name of ["workload-attributes.yaml", "metrics.yaml"]) {
+    const file = join(telemetry, name);
+    const { code, err } = await ctl("apply", "--manager", managerUrl(ports), "-f", file);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+  }
+  await startSidecar(stage, [
+    ...["--manager", managerUrl(ports), "--service", "reviews.default", "--id", "r-1.default"],
+    ...["--app-port", String(stage.application("ok")), "--labels", "version=v2"],
+  ]);
+  const report = (uid: string) => {
+    const said = `source.uid=${uid},context.protocol=http`;
+    return ctl("mixer", "report", ...mixer, "-s", said);
+  };
+  const known =
+    /^istio_requests_total\{.*source_app="reviews".*source_workload="reviews-v2".*\} \d/m;
+  await until("the workload to be known", async () => {
+    const { code, err } = await report("kubernetes://r-1.default");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    return known.test(await metrics());
+  });
+  expect(await report("kubernetes://nobody.default")).toMatchObject({ code: 0 });
+  expect(await metrics()).toMatch(/^istio_requests_total\{.*source_workload="unknown".*\} \d/m);
+}, 60_000);
+
+test("a rule judges it by the same name", async () => {
+  const file = stage.file(
+    "no-reviews.yaml",
+    `
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: no-reviews, namespace: istio-system }
+spec:
+  match: (source.workload.name | "") == "reviews-v2"
+  actions:
+  - handler: { compiledAdapter: denier, params: { status: { code: 7, message: not you } } }
+    instances: [{ compiledTemplate: checknothing }]
+`,
+  );
+  const applied = await ctl("apply", "--manager", managerUrl(ports), "-f", file);
+  expect({ code: applied.code, err: applied.err }).toEqual({ code: 0, err: "" });
+  const check = (uid: string) => ctl("mixer", "check", ...mixer, "-s", `source.uid=${uid}`);
+  await until("the rule to be in force", async () => (await check("r-1.default")).code === 1);
+  expect((await check("r-1.default")).out).toContain("PermissionDenied");
+  expect((await check("nobody.default")).code).toBe(0);
+}, 60_000);

@@ -203,6 +203,7 @@ export class DataPlane implements TrafficPlane {
     this.policy.publish(snapshot.policy);
     this.#outbound.watchers.claim = this.policy.claim;
     this.#outbound.publish(snapshot);
+    this.policy.know(snapshot.clusters.values());
     this.#tcp.publish(snapshot);
     const clusters = [...snapshot.clusters.values()];
     this.#credentials.keep(clusters.flatMap(({ tls }) => tls?.settings ?? []));

@@ -3,9 +3,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { freePorts } from "../testing/free-port.ts";
 import {
+  get,
   type ManagerPorts,
   managerPorts,
   managerUrl,
+  type Sidecar,
   startManager,
   startSidecar,
   status,
@@ -16,6 +18,7 @@ const stage = new Stage();
 const telemetry = join(import.meta.dir, "..", "..", "rules", "telemetry");
 const [api, monitor] = freePorts(2) as [number, number];
 let ports: ManagerPorts;
+let reviews: Sidecar;
 
 beforeAll(async () => {
   ports = managerPorts();
@@ -44,7 +47,7 @@ test("a report by the id of a registered workload is counted under its name", as
     const { code, err } = await ctl("apply", "--manager", managerUrl(ports), "-f", file);
     expect({ code, err }).toEqual({ code: 0, err: "" });
   }
-  await startSidecar(stage, [
+  reviews = await startSidecar(stage, [
     ...["--manager", managerUrl(ports), "--service", "reviews.default", "--id", "r-1.default"],
     ...["--app-port", String(stage.application("ok")), "--labels", "version=v2"],
   ]);
@@ -83,4 +86,27 @@ spec:
   await until("the rule to be in force", async () => (await check("r-1.default")).code === 1);
   expect((await check("r-1.default")).out).toContain("PermissionDenied");
   expect((await check("nobody.default")).code).toBe(0);
+}, 60_000);
+
+test("a proxy fills what it does not know itself, and replaces nothing", async () => {
+  const file = stage.file(
+    "no-account.yaml",
+    `
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: no-account, namespace: default }
+spec:
+  match: >-
+    destination.serviceAccount == "unknown" && destination.container.name == "unknown"
+    && destination.workload.name == "reviews-v2" && request.url_path == "/filled"
+  actions:
+  - handler: { compiledAdapter: denier, params: { status: { code: 7, message: filled } } }
+    instances: [{ compiledTemplate: checknothing }]
+`,
+  );
+  const applied = await ctl("apply", "--manager", managerUrl(ports), "-f", file);
+  expect({ code: applied.code, err: applied.err }).toEqual({ code: 0, err: "" });
+  const ask = (path: string) => get(reviews.inbound, "reviews.default", path);
+  await until("the rule to be in force", async () => (await ask("/filled")).status === 403);
+  expect((await ask("/other")).status).toBe(200);
 }, 60_000);

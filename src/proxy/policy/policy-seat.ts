@@ -5,6 +5,7 @@
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { ExposedFamily } from "../../policy/exposition.ts";
 import type { CompiledPolicy, CompilePolicy } from "./compiled-policy.ts";
+import type { Members } from "./endpoint-directory.ts";
 import type { PolicyView } from "./policy-view.ts";
 import type { DirectionPolicy, ProxyPolicy, ProxyPolicyParts } from "./proxy-policy.ts";
 import type { PolicyNode } from "./workload.ts";
@@ -59,6 +60,11 @@ export class PolicySeat {
     this.#node ??= this.#parts.node();
     if (loaded?.publish(policy, this.#node) !== true) return;
     this.#parts.use(loaded.outbound, loaded.inbound);
+  }
+
+  /** Who runs where, of clusters that are active: what is published now is asked by them. */
+  know(clusters: Iterable<Members>): void {
+    if (this.#node !== undefined) this.#policy?.know(this.#node, clusters);
   }
 
   /** What adapters offer to a scrape. */

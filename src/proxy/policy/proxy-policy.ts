@@ -7,6 +7,7 @@
  * It is loaded with the first configuration that has a policy: a mesh without rules has none of it.
  */
 import { adapters } from "../../adapter/inventory.ts";
+import { workload } from "../../adapter/workload.ts";
 import { Vocabulary } from "../../attribute/vocabulary.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
@@ -22,9 +23,11 @@ import { resolvePolicy } from "../../policy/resolve.ts";
 import type { ResolvedPolicy } from "../../policy/resolved-policy.ts";
 import { PolicyRuntime } from "../../policy/runtime.ts";
 import { templates } from "../../policy/template.ts";
+import { WorkloadIndex } from "../../policy/workload-directory.ts";
 import type { Counter, Metrics } from "../../telemetry/metrics.ts";
 import { isSame } from "../snapshot/is-same.ts";
 import type { CompiledPolicy, CompilePolicy } from "./compiled-policy.ts";
+import { type Members, workloadsOf } from "./endpoint-directory.ts";
 import { ExchangePolicy } from "./exchange-policy.ts";
 import type { MixerClient } from "./mixer-seat.ts";
 import type { ReporterKind } from "./node-reader.ts";
@@ -64,6 +67,8 @@ export class ProxyPolicy {
   readonly #parts: ProxyPolicyParts;
   readonly #runtime: PolicyRuntime;
   readonly #dropped: Counter;
+  /** For generators of attributes. */
+  readonly #workloads = new WorkloadIndex();
   #published: CompiledPolicy | undefined = undefined;
   #node: PolicyNode | undefined = undefined;
   #outbound = nobody;
@@ -72,7 +77,7 @@ export class ProxyPolicy {
   constructor(parts: ProxyPolicyParts) {
     this.#parts = parts;
     const { exposition } = this;
-    this.#runtime = new PolicyRuntime({ ...parts, exposition });
+    this.#runtime = new PolicyRuntime({ ...parts, exposition, workloads: this.#workloads });
     this.#dropped = parts.metrics.counter(
       "mesh_policy_reports_dropped_total",
       "Exchanges that no handler was told of, since too many ended at once.",
@@ -97,6 +102,14 @@ export class ProxyPolicy {
     );
     return { message, resolved: policy, set, problems, kept };
   };
+
+  /** Who runs where; nothing is kept of it where no handler asks. */
+  know(node: PolicyNode, clusters: Iterable<Members>): void {
+    const handlers = this.#published?.resolved.handlers ?? [];
+    if (handlers.some(({ adapter }) => adapter === workload.name))
+      this.#workloads.replace(workloadsOf(node, clusters));
+    else if (this.#workloads.size > 0) this.#workloads.replace([]);
+  }
 
   /** True: who is asked has changed. Undefined: there are no rules. */
   publish(policy: CompiledPolicy | undefined, node: PolicyNode): boolean {

@@ -40,6 +40,10 @@ afterEach(() => {
 });
 
 function mixerThatKnows(...ids: readonly string[]) {
+  return mixerOf(rules, ids);
+}
+
+function mixerOf(written: string, ids: readonly string[]) {
   const mixer = new Mixer({
     ...{ clock: new VirtualClock(), random: seededRandom(1) },
     log: new Log("test", { level: "error" }, () => {}),
@@ -49,7 +53,7 @@ function mixerThatKnows(...ids: readonly string[]) {
     },
   });
   mixers.push(mixer);
-  const { configs, problems } = readDocuments(rules, { file: "r.yaml", namespace: "default" });
+  const { configs, problems } = readDocuments(written, { file: "r.yaml", namespace: "default" });
   expect(problems).toEqual([]);
   const policy = policyToMessage(declaredPolicy(configs));
   const know = (...known: readonly string[]): void => {
@@ -85,6 +89,33 @@ test.each<[who: string, name: string, value: WireValue, denied: boolean]>([
 ])("%s is judged by what is known of it", async (_, name, value, denied) => {
   const { mixer } = mixerThatKnows("reviews-1x.default", "ratings-1x.default");
   expect(await code(mixer, name, value)).toBe(denied ? 7 : 0);
+});
+
+test("the kinds of older releases mean the same, references by kind and all", async () => {
+  const older = `
+apiVersion: config.istio.io/v1alpha2
+kind: kubernetesenv
+metadata: { name: handler, namespace: istio-system }
+spec: { kubeconfig_path: "", cacheRefreshDuration: 5m }
+---
+apiVersion: config.istio.io/v1alpha2
+kind: kubernetes
+metadata: { name: attributes, namespace: istio-system }
+spec:
+  source_uid: source.uid | ""
+  attribute_bindings:
+    source.labels: $out.source_labels | emptyStringMap()
+    source.workload.name: $out.source_workload_name | "unknown"
+---
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: kubeattrgenrulerule, namespace: istio-system }
+spec:
+  actions: [{ handler: handler.kubernetesenv, instances: [attributes.kubernetes] }]
+${denyReviews}`;
+  const { mixer } = mixerOf(older, ["reviews-1x.default"]);
+  expect(await code(mixer, "source.uid", text("kubernetes://reviews-1x.default"))).toBe(7);
+  expect(await code(mixer, "source.uid", text("kubernetes://who.default"))).toBe(0);
 });
 
 test("who comes and goes is known at once, with no change of policy", async () => {

@@ -77,6 +77,19 @@ describe("a workload that is known", () => {
   });
 });
 
+test("of calls in turns each has its own two", () => {
+  const { ask } = handler();
+  const calls = ["a.jobs b.jobs", "a.jobs nightly.batch.jobs", "b.jobs nightly.batch.jobs"];
+  for (const call of [...calls, ...calls]) {
+    const [sourceUid = "", destinationUid = ""] = call.split(" ");
+    const { sourcePodUid, destinationPodUid } = ask({ sourceUid, destinationUid }).output;
+    expect([sourcePodUid, destinationPodUid]).toEqual([
+      `kubernetes://${sourceUid}`,
+      `kubernetes://${destinationUid}`,
+    ]);
+  }
+});
+
 test("of several at one address the port tells which is called, and nothing which calls", () => {
   const { ask } = handler();
   const here = ip("127.0.0.1");
@@ -96,6 +109,8 @@ test("nobody known: no output, and no fault", () => {
   expect(ask({ sourceUid: "other.default", sourceIp: ip("10.0.0.1") })).toEqual(nobody);
   const noAddress = { sourceIp: Uint8Array.of(1, 2, 3), destinationIp: new Uint8Array(0) };
   expect(ask(noAddress)).toEqual(nobody);
+  workloads.replace([{ ...job, addresses: ["0.0.0.0", "::"] }]);
+  expect(ask({ sourceIp: ip("0.0.0.0"), destinationIp: ip("::") })).toEqual(nobody);
   workloads.replace([]);
   expect(ask({ sourceUid: "kubernetes://reviews-1x.default" })).toEqual(nobody);
 });

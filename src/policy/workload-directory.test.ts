@@ -33,6 +33,20 @@ test("by each of its addresses, however they are written", () => {
   expect(at(index, "2001:db8:0::1")).toBe("web-1.shop");
   expect(at(index, "10.0.0.1", 1)).toBe("web-1.shop");
   expect(at(index, "10.0.0.2")).toBeUndefined();
+  const twice = ["10.0.0.1", "::ffff:10.0.0.1"];
+  expect(at(directory(workload("a.shop", { addresses: twice })), "10.0.0.1")).toBe("a.shop");
+});
+
+test("of a workload's addresses and ports so many count", () => {
+  const addresses = Array.from({ length: 65 }, (_, i) => `10.0.0.${i}`);
+  const ports = addresses.map((_, i) => 9_000 + i);
+  const index = directory(
+    workload("a.shop", { addresses, ports }),
+    workload("b.shop", { addresses: ["10.0.0.0"] }),
+  );
+  expect([at(index, "10.0.0.63"), at(index, "10.0.0.64")]).toEqual(["a.shop", undefined]);
+  const byPort = [9_063, 9_064].map((port) => at(index, "10.0.0.0", port));
+  expect(byPort).toEqual(["a.shop", undefined]);
 });
 
 test("of several at one address the port tells; without one nobody is named", () => {

@@ -66,7 +66,7 @@ export class WorkloadIndex implements WorkloadDirectory {
     if (byIp.size === 0) return undefined;
     const text = formatIpAddress(shortestIpAddress(ip));
     const alone = byIp.get(text);
-    if (alone !== null || port === 0) return alone ?? undefined;
+    if (alone !== null) return alone;
     return byPort.get(`${text}|${port}`) ?? undefined;
   }
 }

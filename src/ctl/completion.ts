@@ -27,6 +27,8 @@ export async function completionsFor({ rest, io, commands }: CommandContext): Pr
   const [kind] = before.filter((word) => !word.startsWith("-"));
   if (kindFirst && kind === undefined) return starting(kindWords);
   if (kindFirst) return starting(await namesOf(kind ?? "", before, io));
+  if (entry.name === "explain")
+    return starting(kind === undefined ? ["rule"] : await namesOf(kind, before, io));
   if (entry.name === "config") return starting(await proxyNames(before, io));
   return [];
 }
@@ -56,7 +58,7 @@ async function namesOf(word: string, before: readonly string[], io: CtlIo): Prom
 
 async function proxyNames(before: readonly string[], io: CtlIo): Promise<string[]> {
   if (before.some((word) => !word.startsWith("-")))
-    return ["listeners", "routes", "clusters", "endpoints"];
+    return ["listeners", "routes", "clusters", "endpoints", "policy"];
   return await quickly(before, io, async (manager) => {
     const { proxies } = await manager.status.listProxies({});
     return proxies.map(({ nodeId }) => nodeId);

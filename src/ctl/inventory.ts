@@ -109,6 +109,13 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/config.ts")).configCommand,
   },
   {
+    name: "explain",
+    aliases: [],
+    group: STATE,
+    summary: "Explain a rule of policy: what it asks, where, and how often it decided",
+    load: async () => (await import("./commands/explain.ts")).explainCommand,
+  },
+  {
     name: "check",
     aliases: ["status"],
     group: STATE,

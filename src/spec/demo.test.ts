@@ -83,6 +83,47 @@ test("two demos at once; a rule moves traffic; Ctrl-C and a kill leave nothing",
   await until("its directory to go", async () => !existsSync(dirname(second.ready.rules)), 10_000);
 }, 90_000);
 
+test("guests are denied by a list and by a limit, visitors are not, and ctl says why", async () => {
+  const { child, ready } = await start();
+  const { page, manager, rules, denied } = ready;
+  const visit = async (guest?: string): Promise<Response> =>
+    await fetch(page, { headers: guest === undefined ? {} : { "x-guest": guest } });
+  const apply = async (name: string): Promise<void> => {
+    const { code, err } = await ctl("apply", "-f", `${rules}/${name}`, "--manager", manager);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+  };
+  await apply("deny-list.yaml");
+  await until("mallory to be denied", async () => (await visit("mallory")).status === 403);
+  const reason = (await visit("mallory")).headers.get("x-mesh-reason");
+  expect(reason).toBe("policy-denied; denied-guests.rule.default");
+  expect((await visit("ann")).status).toBe(200);
+  expect((await visit()).status).toBe(200);
+  expect((await fetch(denied, { method: "PUT", body: "eve" })).status).toBe(200);
+  await until("eve to be denied", async () => (await visit("eve")).status === 403);
+  expect((await visit("mallory")).status).toBe(200);
+
+  await apply("rate-limit.yaml");
+  let bob = 0;
+  await until("one guest to be limited", async () => (await visit(`bob${bob}`)).status === 429);
+  bob++;
+  const statuses: number[] = [];
+  for (let i = 0; i < 4; i++) statuses.push((await visit(`bob${bob}`)).status);
+  expect(statuses).toEqual([200, 200, 200, 429]);
+  for (let i = 0; i < 8; i++) expect((await visit()).status).toBe(200);
+
+  const shown = await ctl("config", "productpage", "policy", "--manager", manager);
+  expect(shown.out).toMatch(/^denied-guests\.default +proxy +[1-9]\d* +[1-9]/m);
+  const told = await ctl("explain", "rule", "denied-guests", "--manager", manager);
+  expect(told).toMatchObject({ code: 0, err: "" });
+  expect(told.out).toMatch(/^ {2}written +\S+deny-list\.yaml:3$/m);
+  expect(told.out).toMatch(
+    /^check +denied-guests\[0\]\.handler\.default \(listchecker\) .* proxy$/m,
+  );
+  expect(told.out).toMatch(/^productpage-v1 +[1-9]\d* +[1-9]/m);
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(0);
+}, 90_000);
+
 test("a child that crashes ends the demo, which says which and why", async () => {
   const { child, ready, pids } = await start();
   process.kill(ready.pids["reviews-v2"]!, "SIGKILL");

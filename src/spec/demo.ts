@@ -6,6 +6,8 @@ export interface DemoReady {
   readonly manager: string;
   readonly dashboard: string;
   readonly rules: string;
+  /** The list of guests who are denied. */
+  readonly denied: string;
   readonly pids: Readonly<Record<string, number>>;
 }
 

@@ -6,7 +6,8 @@
 import { systemRandom } from "../../core/random.ts";
 import { managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
-import { suggestions, writeRules } from "../demo/demo-rule.ts";
+import { policySuggestions, suggestions, writeRules } from "../demo/demo-rule.ts";
+import { type DenyList, serveDenyList } from "../demo/deny-list.ts";
 import { makeDirectory } from "../demo/directory.ts";
 import {
   type DemoPorts,
@@ -70,6 +71,7 @@ class Demo {
   readonly #self = selfCommand();
   readonly #stopped = Promise.withResolvers<never>();
   readonly #onSignal = (): void => this.#stopped.reject(interrupted);
+  #denied: DenyList | undefined;
   #running: { readonly supervisor: Supervisor; readonly directory: string } | undefined;
   #ports: DemoPorts = usualPorts;
   #traffic: Traffic | undefined;
@@ -116,7 +118,8 @@ class Demo {
       },
     });
     this.#running = { supervisor, directory };
-    writeRules(`${directory}/rules`);
+    this.#denied ??= serveDenyList();
+    writeRules(`${directory}/rules`, this.#denied.url);
     await startMesh({
       supervisor,
       manager: managerAt(`http://127.0.0.1:${ports.manager}`, io),
@@ -162,6 +165,7 @@ class Demo {
     this.#traffic?.stop();
     if (!this.#json) this.#liveLine("ending everything");
     await this.#running?.supervisor.stop();
+    await this.#denied?.stop();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
       process.off(signal, this.#onSignal);
     this.#clearLine();
@@ -204,7 +208,9 @@ class Demo {
     const rules = `${directory}/rules`;
     if (this.#json) {
       const pids = Object.fromEntries(supervisor.children.map(({ name, pid }) => [name, pid]));
-      const ready = { page: pageUrl(this.#ports), dashboard: dashboardUrl, manager: managerUrl };
+      const page = pageUrl(this.#ports);
+      const denied = this.#denied!.url;
+      const ready = { page, dashboard: dashboardUrl, manager: managerUrl, denied };
       io.stdout(`${JSON.stringify({ ...ready, rules, logs: supervisor.logs, pids })}\n`);
       return;
     }
@@ -234,11 +240,34 @@ class Demo {
       `     ${paint.cyan(`${mesh} delete route-rule ratings-test-user${at}`)}`,
       `     ${paint.cyan(`${mesh} config productpage routes${at}`)}`,
       "",
+      ...this.#policyLines(`${mesh} apply -f ${rules}`, at),
       "Ctrl-C ends everything.",
       "",
       "",
     ];
     io.stdout(lines.join("\n"));
+  }
+
+  #policyLines(apply: string, at: string): readonly string[] {
+    const { cyan, bold } = this.#context.paint;
+    const mesh = `${typedCommand(this.#self)} ctl`;
+    const page = pageUrl(this.#ports);
+    const first = suggestions.length + 1;
+    return [
+      bold("Policy is judged by the sidecar of the product page (visitors without x-guest pass):"),
+      "",
+      ...policySuggestions.flatMap(([file, ask, effect], i) => [
+        `  ${first + i}. ${effect}`,
+        `     ${cyan(`${apply}/${file}${at}`)}`,
+        `     ${cyan(ask(page))}`,
+      ]),
+      "",
+      "  deny eve in place of mallory; see what each rule did, and why somebody was denied:",
+      `     ${cyan(`curl -X PUT -d eve ${this.#denied!.url}`)}`,
+      `     ${cyan(`${mesh} config productpage policy${at}`)}`,
+      `     ${cyan(`${mesh} explain rule denied-guests${at}`)}`,
+      "",
+    ];
   }
 
   #liveLine(text: string): void {

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { detailsService, ratingsService, reviewsService } from "./bookinfo.ts";
 import { headersToPassOn } from "./bookinfo-call.ts";
+import { serveDenyList } from "./deny-list.ts";
 import { edgeService } from "./edge.ts";
 import { productPageService } from "./product-page.ts";
 import { escapeHtml, type PageContent, renderPage } from "./product-page-html.ts";
@@ -137,5 +138,18 @@ test("the edge passes requests on, and keeps redirects on its own address", asyn
     expect(seen).toEqual(["POST /home?a=1 user=test-user", "hello"]);
   } finally {
     await behind.stop(true);
+  }
+});
+
+test("the list of denied guests is shown, and another put in its place", async () => {
+  const list = serveDenyList("mallory\n");
+  try {
+    expect(await (await fetch(list.url)).text()).toBe("mallory\n");
+    expect((await fetch(list.url, { method: "PUT", body: "eve" })).status).toBe(200);
+    expect(await (await fetch(list.url)).text()).toBe("eve");
+    expect((await fetch(list.url, { method: "DELETE" })).status).toBe(405);
+    expect((await fetch(new URL("/", list.url))).status).toBe(404);
+  } finally {
+    await list.stop();
   }
 });

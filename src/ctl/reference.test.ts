@@ -2,7 +2,11 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { adapters } from "../adapter/inventory.ts";
+import { policyProblems } from "../adapter/policy-problem.ts";
 import { Failures } from "../core/failure.ts";
+import { formatProblem } from "../core/problem.ts";
+import { readDocuments } from "../dialect/read.ts";
 import { MANAGER_HELP } from "../manager/flags.ts";
 import { MIXER_HELP } from "../mixer/flags.ts";
 import { pages as adminPages } from "../proxy/admin/inventory.ts";
@@ -49,6 +53,22 @@ test("policy.md has every flag of the mixer", () => {
   const flags = [...MIXER_HELP.matchAll(/(--[a-z-]+)/g)].map(([flag]) => flag);
   expect(flags.length).toBeGreaterThan(15);
   expect(flags.filter((flag) => !page("policy.md").includes(flag))).toEqual([]);
+});
+
+test("policy.md has every adapter", () => {
+  const rows = [...page("policy.md").matchAll(/^\| `([a-z]+)`(?:, `[a-z]+`)* \| [a-z, ]+ \| /gm)];
+  const named = new Set(rows.map(([, name]) => name));
+  expect(adapters.map(({ name }) => name).filter((name) => !named.has(name))).toEqual([]);
+});
+
+const policies = [...page("policy.md").matchAll(/^```yaml\n(apiVersion[\s\S]*?)^```/gm)];
+
+const named = policies.map(([, text]) => [/name: ([\w-]+)/.exec(text!)?.[1], text!] as const);
+
+test.each(named)("policy.md: the rule %s could be applied", (_name, text) => {
+  const { configs, problems } = readDocuments(text, { file: "policy.md", namespace: "default" });
+  expect(configs.length).toBeGreaterThan(0);
+  expect([...problems, ...policyProblems(configs)].map(formatProblem)).toEqual([]);
 });
 
 test.each(pages)("%s links to what is there", (name) => {

@@ -2,11 +2,12 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { policyProblems } from "../adapter/policy-problem.ts";
 import { readDocuments } from "../dialect/read.ts";
 import { validateSet } from "../dialect/validate-set.ts";
 import { configKey } from "../model/config.ts";
 import { defaultMeshSettings } from "../model/mesh-settings.ts";
-import { demoRules, suggestions } from "./demo/demo-rule.ts";
+import { demoRules, policySuggestions, suggestions } from "./demo/demo-rule.ts";
 
 const rules = join(import.meta.dir, "..", "..", "rules");
 const files = readdirSync(rules, { recursive: true, encoding: "utf8" })
@@ -43,6 +44,12 @@ test("what the demo suggests can be applied one after the other, without a warni
     (name) => `${name}.default.svc.cluster.local`,
   );
   expect(validateSet(configs, { hosts: new Set(hosts) })).toEqual([]);
+});
+
+test("the policy that the demo suggests holds together", () => {
+  const configs = policySuggestions.flatMap(([file]) => read(`bookinfo/${file}`).configs);
+  expect(configs).toHaveLength(2);
+  expect(policyProblems(configs)).toEqual([]);
 });
 
 test("rules/mesh-config.yaml holds the defaults", () => {

@@ -66,8 +66,10 @@ export const policySuggestions: readonly (readonly [
   ],
   [
     "rate-limit.yaml",
-    (page) =>
-      `for i in 1 2 3 4; do curl -so /dev/null -w '%{http_code} ' -H 'x-guest: ann' ${page}; done`,
+    (page) => {
+      const once = `curl -so /dev/null -w '%{http_code}\\n' -H 'x-guest: ann' ${page}`;
+      return `for i in 1 2 3 4; do ${once}; done`;
+    },
     "three pages in ten seconds for each guest: the fourth is 429",
   ],
 ];

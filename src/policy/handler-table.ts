@@ -19,6 +19,8 @@ export interface HandlerSurroundings {
   readonly log: Log;
   readonly metrics: Pick<Metrics, "scope">;
   readonly exposition: Exposition;
+  /** A proxy opens no handlers that only the mixer can ask: no connections, no timers. */
+  readonly isProxy?: boolean;
   /** Who runs where, for generators; absent: nobody is known. */
   readonly workloads?: WorkloadDirectory;
 }
@@ -81,7 +83,7 @@ export class HandlerTable {
     if (opened.at === "nowhere") {
       this.#openFailures.increment();
       log.error("handler not opened", { handler: name, why: opened.why });
-    } else this.#opened.increment();
+    } else if (opened.at !== "elsewhere") this.#opened.increment();
     const handler = new OpenHandler({ name, adapter, signature, metrics }, opened);
     this.#byName.set(name, handler);
     this.#all.add(handler);
@@ -89,7 +91,8 @@ export class HandlerTable {
   }
 
   #tryOpen({ name, configured }: ResolvedHandler, metrics: MetricScope): Opened {
-    const { clock, log, exposition, workloads } = this.#surroundings;
+    const { clock, log, exposition, workloads, isProxy = false } = this.#surroundings;
+    if (isProxy && configured.runsAt === "mixer") return { at: "elsewhere" };
     const common = { handler: name, clock, log, metrics, exposition };
     const environment = workloads === undefined ? common : { ...common, workloads };
     try {
@@ -106,7 +109,7 @@ export class HandlerTable {
     const { name, opened } = handler;
     if (this.#byName.get(name) === handler) this.#byName.delete(name);
     const why = handler.close();
-    if (opened.at === "nowhere") return;
+    if (!("handler" in opened)) return;
     this.#closed.increment();
     if (why === undefined) return;
     this.#closeFailures.increment();

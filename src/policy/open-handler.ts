@@ -23,6 +23,8 @@ import type { AnyInstance } from "./template.ts";
 export type Opened =
   | { readonly at: "proxy"; readonly handler: LocalHandler }
   | { readonly at: "mixer"; readonly handler: RemoteHandler }
+  /** The mixer opens it, and this is a proxy. */
+  | { readonly at: "elsewhere" }
   /** It could not be opened; where it would have run. */
   | { readonly at: "nowhere"; readonly runsAt: "proxy" | "mixer"; readonly why: string };
 
@@ -57,7 +59,8 @@ export class OpenHandler {
     this.#local = opened.at === "proxy" ? opened.handler : undefined;
     this.#remote = opened.at === "mixer" ? opened.handler : undefined;
     this.#why = opened.at === "nowhere" ? `could not be opened: ${opened.why}` : "";
-    this.isRemote = opened.at === "mixer" || (opened.at === "nowhere" && opened.runsAt === "mixer");
+    const runsAt = opened.at === "nowhere" ? opened.runsAt : opened.at;
+    this.isRemote = runsAt !== "proxy";
     this.#metrics = metrics;
     const labels = { handler: name, adapter };
     this.#calls = metrics.counter("mesh_policy_calls_total", "Questions to handlers.", labels);
@@ -170,7 +173,7 @@ export class OpenHandler {
   /** Lets go of what it holds; what goes wrong with that, in words. */
   close(): string | undefined {
     try {
-      if (this.opened.at !== "nowhere") this.opened.handler.close();
+      if ("handler" in this.opened) this.opened.handler.close();
       return undefined;
     } catch (cause) {
       return whyOf(cause);

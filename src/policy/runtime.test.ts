@@ -155,6 +155,21 @@ test("a handler that cannot be opened is reported, and its rules fail as they sa
   expect(check().code).toBe(0);
 });
 
+test("a proxy opens nothing that only the mixer can ask, and leaves it the question", () => {
+  const { runtime, counted } = policyRuntime(undefined, true);
+  let opened = 0;
+  const open = () => {
+    opened++;
+    return { check: async () => checkOk, close: () => {} };
+  };
+  const handler: HandlerText = { name: "a", configured: { runsAt: "mixer", open } };
+  expect(runtime.publish(fixture.policy(checking(handler))).failures).toEqual([]);
+  expect(opened).toBe(0);
+  expect(runtime.current.scopeOf("").check(fixture.bag({}), 0).needsMixer).toBe(true);
+  runtime.close();
+  expect(counted("mesh_policy_handlers_closed_total")).toBe(0);
+});
+
 test("the next publication tries again, though nothing changed", () => {
   const { runtime } = policyRuntime();
   const diary = new Diary();

@@ -16,7 +16,7 @@ export interface TestRuntime {
   counted(name: string): number;
 }
 
-export function policyRuntime(clock = new VirtualClock()): TestRuntime {
+export function policyRuntime(clock = new VirtualClock(), isProxy = false): TestRuntime {
   const lines: string[] = [];
   const metrics = new Metrics({ seriesMax: 1_000 });
   const exposition = new Exposition();
@@ -27,6 +27,7 @@ export function policyRuntime(clock = new VirtualClock()): TestRuntime {
     metrics,
     exposition,
     random: seededRandom(1),
+    isProxy,
   });
   const counted = (name: string): number => {
     const { families, values } = metrics.view();

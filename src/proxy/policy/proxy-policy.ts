@@ -77,7 +77,12 @@ export class ProxyPolicy {
   constructor(parts: ProxyPolicyParts) {
     this.#parts = parts;
     const { exposition } = this;
-    this.#runtime = new PolicyRuntime({ ...parts, exposition, workloads: this.#workloads });
+    this.#runtime = new PolicyRuntime({
+      ...parts,
+      exposition,
+      workloads: this.#workloads,
+      isProxy: true,
+    });
     this.#dropped = parts.metrics.counter(
       "mesh_policy_reports_dropped_total",
       "Exchanges that no handler was told of, since too many ended at once.",

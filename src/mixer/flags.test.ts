@@ -10,7 +10,7 @@ test("without flags it is on loopback, at the numbers people know, and sheds not
     at: "flags",
     flags: {
       listen: { hostname: "127.0.0.1", port: 9091 },
-      metrics: { hostname: "127.0.0.1", port: 15_014 },
+      metrics: { hostname: "127.0.0.1", port: 9_093 },
       manager: "http://127.0.0.1:15010",
       configDirs: [],
       stateDir: "/state/mesh",

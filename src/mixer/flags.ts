@@ -32,7 +32,7 @@ backends of policy and telemetry, metrics of the whole mesh. istio.mixer.v1 over
 gRPC-Web.
 
   --listen ADDR           Check and Report (127.0.0.1:9091)
-  --metrics ADDR|off      /metrics, /ready, /version (127.0.0.1:15014)
+  --metrics ADDR|off      /metrics, /ready, /version (127.0.0.1:9093)
   --manager URL           where policy comes from (http://127.0.0.1:15010)
   -f, --config-dir P      policy in a file or directory instead; watched; repeatable
   --state-dir DIR         where the last good policy is kept
@@ -57,7 +57,7 @@ Port 0 picks one. Plaintext addresses must be loopback.
 
 const OPTIONS = {
   listen: { type: "string", default: "127.0.0.1:9091" },
-  metrics: { type: "string", default: "127.0.0.1:15014" },
+  metrics: { type: "string", default: "127.0.0.1:9093" },
   manager: { type: "string", default: "http://127.0.0.1:15010" },
   "config-dir": { type: "string", short: "f", multiple: true, default: [] as string[] },
   "state-dir": { type: "string" },

@@ -350,8 +350,12 @@ spec: { compiledTemplate: checknothing }
   expect((await ctl(["get", "rules"])).out).toContain("no.denier ← n + limit 10/1s by source.user");
   expect((await ctl(["get", "denier", "no"])).out).toContain("kind: denier");
   expect((await ctl(["get", "handler", "no"])).code).toBe(1);
-  const deleted = await ctl(["delete", "denier/no", "handler/log", "instance/n", "rule/limit"]);
+  const used = await ctl(["delete", "denier", "no"]);
+  expect(used.code).toBe(1);
+  expect(used.err).toContain("still in use: limit.rule.default: Handler not found");
+  const deleted = await ctl(["delete", "-f", file("policy.yaml", text)]);
   expect(deleted).toMatchObject({ code: 0, err: "" });
+  expect((await ctl(["get", "denier", "no"])).code).toBe(1);
 });
 
 test("shells learn commands, flags, values, kinds and names", async () => {

@@ -1,5 +1,6 @@
 /** `mesh ctl delete`: removes objects by name or by file, all in one transaction. */
 import { readDocuments } from "../../dialect/read.ts";
+import { writtenKind } from "../../model/config.ts";
 import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { dryRunFlags, fileFlags, managerFlags, namespaceFlags } from "../flag.ts";
@@ -66,8 +67,10 @@ async function objectsToDelete(
   for (const { file, text } of await readRuleFiles(names, io)) {
     const { configs, problems } = readDocuments(text, { file, namespace });
     io.stderr(renderProblems(problems, paint));
-    for (const { kind, meta } of configs)
-      references.push({ kind, namespace: meta.namespace, name: meta.name });
+    for (const config of configs) {
+      const { namespace: space, name } = config.meta;
+      references.push({ kind: writtenKind(config), namespace: space, name });
+    }
   }
   if (references.length === 0) throw new CtlError("nothing to delete: the files hold no rules");
   return references;

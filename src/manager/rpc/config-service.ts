@@ -24,6 +24,7 @@ import { historyMessage, objectMessage } from "./config-message.ts";
 
 const DOCUMENTS_MAX = 10_000;
 const HISTORY_MAX = 1_000;
+const USES_TOLD = 10;
 
 interface Reference {
   readonly kind: string;
@@ -76,6 +77,7 @@ export function configService(manager: Manager): ServiceImpl<typeof ConfigServic
     async delete(request) {
       const found = request.objects.map((reference) => existing(manager, reference));
       const outcomes = found.map((stored) => deletionOf(manager, stored));
+      checkUnused(manager, found);
       const revision = request.dryRun
         ? configuration.revision
         : await commit(manager, outcomes.flatMap(changeOf), request.author);
@@ -190,6 +192,21 @@ function problemsOfPolicy(
     if (about === "consequence" || before.has(identityOf(problem))) return [];
     return [{ ...problem, message: `${object}: ${message}` }];
   });
+}
+
+/** A rule without its handler would deny nothing any more, and say nothing of it. */
+function checkUnused(manager: Manager, found: readonly StoredConfig[]): void {
+  const deleted = new Set(found.map(({ config }) => config));
+  if (![...deleted].some(isPolicy)) return;
+  const before = new Set(manager.setProblems().map(identityOf));
+  const rest = manager.configuration.configs().filter((config) => !deleted.has(config));
+  const broken = policyProblems(rest).filter(
+    (problem) => problem.about === "reference" && !before.has(identityOf(problem)),
+  );
+  if (broken.length === 0) return;
+  const uses = broken.slice(0, USES_TOLD).map(({ object, message }) => `${object}: ${message}`);
+  const more = broken.length > USES_TOLD ? `; and ${broken.length - USES_TOLD} more` : "";
+  throw new ConnectError(`still in use: ${uses.join("; ")}${more}`, Code.FailedPrecondition);
 }
 
 function identityOf({ position, path, message }: Problem): string {

@@ -2,7 +2,7 @@
  * Series of one metric that an operator defined: counted by labels, gone when nothing was counted
  * for a while, and no more of them than there may be.
  */
-import type { ExposedFamily } from "../policy/exposition.ts";
+import type { ExposedFamily, MeasuredFamily } from "../policy/exposition.ts";
 import { sampleText } from "../policy/exposition.ts";
 import { TextTree } from "./text-tree.ts";
 
@@ -19,7 +19,7 @@ export interface MetricDefinition {
   readonly bounds: readonly number[];
 }
 
-interface Series {
+export interface Series {
   /** In the order of the label names; undefined: the series that stands for too many. */
   readonly values: readonly string[] | undefined;
   /** `a="b",c="d"`, or nothing. */
@@ -58,13 +58,27 @@ export class MetricSeries {
 
   /** Values in the order of the label names. False: in the series that stands for too many. */
   record(values: readonly string[], value: number, nowMs: number): boolean {
-    const series = this.#known.find(values) ?? this.#find(values, nowMs);
-    series.usedMs = nowMs;
+    const series = this.at(values, nowMs);
     if (this.definition.kind === "GAUGE") series.value = value;
     else series.value += value;
     if (this.definition.kind === "DISTRIBUTION")
       series.counts[bucketOf(this.definition.bounds, value)]!++;
     return series.values !== undefined;
+  }
+
+  /** Used now. Undefined, or too many: the series that stands for those. */
+  at(values: readonly string[] | undefined, nowMs: number): Series {
+    const series =
+      values === undefined
+        ? this.#overflow(nowMs)
+        : (this.#known.find(values) ?? this.#find(values, nowMs));
+    series.usedMs = nowMs;
+    return series;
+  }
+
+  /** Undefined: nothing was counted by these values. */
+  known(values: readonly string[]): Series | undefined {
+    return this.#series.get(values.join("\u0000"));
   }
 
   /** Series that were not used since. */
@@ -77,32 +91,21 @@ export class MetricSeries {
     }
   }
 
-  samples(): Iterable<Readonly<Series>> {
+  samples(): Iterable<Series> {
     return this.#series.values();
+  }
+
+  measured(): MeasuredFamily {
+    const { name, help, kind, labelNames, bounds } = this.definition;
+    return { name, help, type: types[kind], labelNames, bounds, samples: this.samples() };
   }
 
   family(): ExposedFamily {
     const { name, help, kind } = this.definition;
     const series = new Map<string, string>();
-    for (const one of this.#series.values()) series.set(one.labels, this.#text(one));
+    for (const one of this.#series.values())
+      series.set(one.labels, seriesText(this.definition, one));
     return { name, help, type: types[kind], series };
-  }
-
-  #text(series: Series): string {
-    const { name, kind, bounds } = this.definition;
-    const { labels, value, counts } = series;
-    const braces = labels === "" ? "" : `{${labels}}`;
-    if (kind !== "DISTRIBUTION") return `${name}${braces} ${sampleText(value)}`;
-    const before = labels === "" ? "" : `${labels},`;
-    let count = 0;
-    let text = "";
-    for (const [i, n] of counts.entries()) {
-      count += n;
-      const bound = i < bounds.length ? sampleText(bounds[i]!) : "+Inf";
-      text += `${name}_bucket{${before}le="${bound}"} ${sampleText(count)}\n`;
-    }
-    text += `${name}_sum${braces} ${sampleText(value)}\n`;
-    return `${text}${name}_count${braces} ${sampleText(count)}`;
   }
 
   #find(values: readonly string[], nowMs: number): Series {
@@ -135,6 +138,25 @@ export class MetricSeries {
     this.#series.set(key, series);
     return series;
   }
+}
+
+/** Its lines, without the last end of line. */
+export function seriesText(
+  { name, kind, bounds }: MetricDefinition,
+  { labels, value, counts }: Pick<Series, "labels" | "value" | "counts">,
+): string {
+  const braces = labels === "" ? "" : `{${labels}}`;
+  if (kind !== "DISTRIBUTION") return `${name}${braces} ${sampleText(value)}`;
+  const before = labels === "" ? "" : `${labels},`;
+  let count = 0;
+  let text = "";
+  for (const [i, n] of counts.entries()) {
+    count += n;
+    const bound = i < bounds.length ? sampleText(bounds[i]!) : "+Inf";
+    text += `${name}_bucket{${before}le="${bound}"} ${sampleText(count)}\n`;
+  }
+  text += `${name}_sum${braces} ${sampleText(value)}\n`;
+  return `${text}${name}_count${braces} ${sampleText(count)}`;
 }
 
 /** The first bound that is not less. */

@@ -145,7 +145,10 @@ class Prometheus implements LocalHandler {
       'Samples counted as overflow="true", because there were too many series.',
       { handler: environment.handler },
     );
-    this.#withdraw = environment.exposition.add(() => this.#families());
+    this.#withdraw = environment.exposition.add(
+      () => this.#families(),
+      () => this.#current().map((one) => one.measured()),
+    );
   }
 
   report(instances: readonly AnyInstance[]): ReportResult {
@@ -178,10 +181,15 @@ class Prometheus implements LocalHandler {
   }
 
   #families() {
+    return this.#current().map((one) => one.family());
+  }
+
+  /** Without what expired. */
+  #current(): readonly MetricSeries[] {
     const { clock } = this.#environment;
     const all = [...this.#series.values()];
     if (this.#expiryMs > 0) for (const one of all) one.expire(clock.nowMs() - this.#expiryMs);
-    return all.map((one) => one.family());
+    return all;
   }
 }
 

@@ -7,6 +7,7 @@ import { isLoopback } from "../api/serve.ts";
 import type { Level } from "../core/log.ts";
 import { unknownFlags } from "../core/unknown-flag.ts";
 import type { SheddingMode, SheddingOptions } from "./load-shedding.ts";
+import type { RollUpLimits } from "./roll-up.ts";
 
 export interface MixerFlags {
   readonly listen: Address;
@@ -21,6 +22,7 @@ export interface MixerFlags {
   readonly messageBytesMax: number;
   readonly callsMax: number;
   readonly shedding: SheddingOptions;
+  readonly rollUp: RollUpLimits;
   readonly drainMs: number;
   readonly logLevel: Level;
 }
@@ -49,6 +51,8 @@ gRPC-Web.
   --latency-half-life MS  of the average (1000)
   --max-rate N            checks and reported exchanges a second; 0: no limit (0)
   --burst N               so many of them at once (--max-rate)
+  --series-expiry SECONDS of proxies' series that none of them tells of (600)
+  --series-max N          of proxies; more count together as overflow="true" (50000)
   --drain SECONDS         at the end, for calls under way (5)
   --log-level LEVEL       debug, info, warn or error (info)
 
@@ -72,6 +76,8 @@ const OPTIONS = {
   "latency-half-life": { type: "string", default: "1000" },
   "max-rate": { type: "string", default: "0" },
   burst: { type: "string" },
+  "series-expiry": { type: "string", default: "600" },
+  "series-max": { type: "string", default: "50000" },
   drain: { type: "string", default: "5" },
   "log-level": { type: "string", default: "info" },
   help: { type: "boolean", short: "h", default: false },
@@ -116,6 +122,10 @@ export function parseMixerFlags(
       latencyHalfLifeMs: read.number("latency-half-life", 1, 3_600_000),
       requestsPerSecond: rate,
       burst: parsed.burst === undefined ? rate : read.number("burst", 1, 1e9),
+    },
+    rollUp: {
+      expiryMs: read.number("series-expiry", 10, 86_400) * 1_000,
+      seriesMax: read.number("series-max", 1, 1_000_000),
     },
     drainMs: read.number("drain", 0, 3_600) * 1_000,
     logLevel: read.oneOf("log-level", LEVELS),

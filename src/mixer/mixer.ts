@@ -15,6 +15,7 @@ import {
   type ReportResponse,
   ReportResponseSchema,
 } from "../api/gen/istio/mixer/v1/mixer_pb.ts";
+import { MetricService } from "../api/gen/mesh/v1/metric_pb.ts";
 import { PolicyConfigSchema } from "../api/gen/mesh/v1/policy_pb.ts";
 import type { ProxyConfig } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import { type CallMetadata, type UnaryMethod, unaryMethod } from "../api/unary-method.ts";
@@ -37,12 +38,15 @@ import { answerCheck, type CheckOptions } from "./check-call.ts";
 import { LoadShedding, type SheddingOptions } from "./load-shedding.ts";
 import { type CallName, MixerMetrics } from "./mixer-metrics.ts";
 import { answerReport } from "./report-call.ts";
+import { defaultRollUp, RollUp, type RollUpLimits } from "./roll-up.ts";
 
 export interface MixerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly shedding: SheddingOptions;
+  /** Of what proxies counted. */
+  readonly rollUp?: RollUpLimits;
 }
 
 /** Metadata of a proxy of ours, which has answered in place what it can. */
@@ -64,6 +68,7 @@ export class Mixer {
   readonly #runtime: PolicyRuntime;
   readonly #shedding: LoadShedding;
   readonly #counts: MixerMetrics;
+  readonly #rollUp: RollUp;
   /** Of the policy in force; undefined: none yet. */
   #version: string | undefined;
   #policyBytes: Uint8Array | undefined;
@@ -76,11 +81,10 @@ export class Mixer {
     this.#options = options;
     this.#counts = new MixerMetrics(this.metrics);
     this.#shedding = new LoadShedding(shedding, clock, this.metrics, (why) => this.#overload(why));
-    const parts = {
-      metrics: this.metrics,
-      exposition: this.exposition,
-      workloads: this.#workloads,
-    };
+    const { metrics, exposition } = this;
+    const { rollUp = defaultRollUp } = options;
+    this.#rollUp = new RollUp({ clock, metrics, exposition, ...rollUp });
+    const parts = { metrics, exposition, workloads: this.#workloads };
     this.#runtime = new PolicyRuntime({ clock, random, log, ...parts });
   }
 
@@ -93,6 +97,7 @@ export class Mixer {
     return [
       unaryMethod(MixerDesc.method.check, (request, call) => this.check(request, call)),
       unaryMethod(MixerDesc.method.report, (request, call) => this.report(request, call)),
+      unaryMethod(MetricService.method.push, async (request) => this.#rollUp.push(request)),
     ];
   }
 

@@ -82,7 +82,8 @@ interface Surroundings {
 /** Returns the line that says where everything is. */
 async function start(flags: MixerFlags, { log, open, dependencies }: Surroundings) {
   const [clock, random] = [systemClock, systemRandom];
-  const mixer = new Mixer({ clock, random, log, shedding: flags.shedding });
+  const { shedding, rollUp } = flags;
+  const mixer = new Mixer({ clock, random, log, shedding, rollUp });
   open.push(mixer);
   const api = await serveUnary({
     ...flags.listen,

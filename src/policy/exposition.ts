@@ -10,13 +10,49 @@ export interface ExposedFamily {
   readonly series: ReadonlyMap<string, string>;
 }
 
+/** The same in figures, for who adds them up. */
+export interface MeasuredFamily extends Omit<ExposedFamily, "series"> {
+  readonly labelNames: readonly string[];
+  /** Upper bounds of a histogram, rising, without infinity. */
+  readonly bounds: readonly number[];
+  /** Each is one object from its first sample until it expires. */
+  readonly samples: Iterable<MeasuredSeries>;
+}
+
+export interface MeasuredSeries {
+  /** In the order of the label names; undefined: the series that stands for too many. */
+  readonly values: readonly string[] | undefined;
+  /** `a="b",c="d"`, or nothing. */
+  readonly labels: string;
+  readonly value: number;
+  /** Of a histogram: how many fell into each bucket, the one without a bound last. */
+  readonly counts: readonly number[];
+  readonly usedMs: number;
+}
+
 export class Exposition {
   readonly #sources = new Set<() => readonly ExposedFamily[]>();
+  readonly #measured = new Set<() => readonly MeasuredFamily[]>();
+  /** Told of figures that are there for the last time. */
+  onWithdrawn: ((families: readonly MeasuredFamily[]) => void) | undefined;
 
   /** Asked at each scrape, until the returned function is called. */
-  add(source: () => readonly ExposedFamily[]): () => void {
+  add(
+    source: () => readonly ExposedFamily[],
+    measured?: () => readonly MeasuredFamily[],
+  ): () => void {
     this.#sources.add(source);
-    return () => void this.#sources.delete(source);
+    if (measured !== undefined) this.#measured.add(measured);
+    return () => {
+      this.#sources.delete(source);
+      if (measured === undefined || !this.#measured.delete(measured)) return;
+      this.onWithdrawn?.(measured());
+    };
+  }
+
+  /** Those of sources that have figures. */
+  measured(): readonly MeasuredFamily[] {
+    return [...this.#measured].flatMap((measured) => measured());
   }
 
   /** What all sources offer now. */

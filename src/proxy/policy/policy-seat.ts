@@ -4,6 +4,7 @@
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { ExposedFamily } from "../../policy/exposition.ts";
+import type { MetricPusher } from "../mixer-client/metric-push.ts";
 import type { CompiledPolicy, CompilePolicy } from "./compiled-policy.ts";
 import type { Members } from "./endpoint-directory.ts";
 import type { PolicyView } from "./policy-view.ts";
@@ -19,7 +20,7 @@ export interface MixerPlace {
 }
 
 export interface PolicySeatParts extends Omit<ProxyPolicyParts, "mixer"> {
-  /** Undefined: there is no mixer. No connection is made before a rule needs one. */
+  /** Undefined: there is no mixer. No connection is made before a rule needs one or has counted. */
   readonly mixer: MixerPlace | undefined;
   readonly node: () => PolicyNode;
   /** From now on these are asked. */
@@ -32,6 +33,7 @@ const mixerDefaults = { retriesMax: 0, cacheMax: 10_000, optimistic: false };
 export class PolicySeat {
   readonly #parts: PolicySeatParts;
   #policy: ProxyPolicy | undefined = undefined;
+  #pusher: MetricPusher | undefined = undefined;
   #node: PolicyNode | undefined = undefined;
   #isClosed = false;
 
@@ -79,14 +81,20 @@ export class PolicySeat {
   close(): void {
     this.#isClosed = true;
     this.#policy?.close();
+    this.#pusher?.close();
   }
 
   async #load(): Promise<void> {
     const { ProxyPolicy: Loaded } = await import("./proxy-policy.ts");
     const { RemoteMixer } = await import("../mixer-client/mixer-client.ts");
+    const { MetricPusher: Pusher } = await import("../mixer-client/metric-push.ts");
     if (this.#isClosed || this.#policy !== undefined) return;
     const { mixer: place, ...parts } = this.#parts;
     const mixer = place && new RemoteMixer({ ...place, ...parts, ...mixerDefaults });
-    this.#policy = new Loaded({ ...parts, mixer });
+    const policy = new Loaded({ ...parts, mixer });
+    this.#policy = policy;
+    const { exposition } = policy;
+    const node = (): string => this.#node?.id ?? "";
+    this.#pusher = place && new Pusher({ ...place, ...parts, exposition, node });
   }
 }

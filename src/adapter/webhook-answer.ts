@@ -39,6 +39,14 @@ const directFields = ["code", "body", "headers"];
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+export function isHeaderName(name: string): boolean {
+  return HEADER_NAME.test(name);
+}
+
+export function isHeaderValue(value: string): boolean {
+  return HEADER_VALUE.test(value);
+}
+
 function directOf(value: unknown): CheckResult["direct"] {
   const direct = fieldsOf(value, directFields);
   if (direct === undefined) return undefined;
@@ -50,7 +58,7 @@ function directOf(value: unknown): CheckResult["direct"] {
 function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return Object.entries(value).every(
-    ([name, of]) => HEADER_NAME.test(name) && typeof of === "string" && HEADER_VALUE.test(of),
+    ([name, of]) => isHeaderName(name) && typeof of === "string" && isHeaderValue(of),
   );
 }
 

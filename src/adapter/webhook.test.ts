@@ -195,7 +195,9 @@ test.each<[failClose: boolean, answer: () => Response, code: number]>([
 
 test("parameters that cannot work", () => {
   expect(problemsOf(webhook, {})).toEqual(["url: must be given"]);
-  expect(problemsOf(webhook, { url: "localhost" })).toEqual(['url: "localhost" is no http:// URL']);
+  expect(problemsOf(webhook, { url: "localhost" })).toEqual([
+    'url: "localhost" is no http:// or grpc:// URL',
+  ]);
   expect(problemsOf(opa, { checkMethod: "allow", policy: ["package x"] })).toEqual([
     'checkMethod: "allow" is no data.package.rule',
     "policy: is not run here (give it to an OPA server, and its serverUrl here)",

@@ -9,12 +9,21 @@
  *     ◀── {"granted":1,"validDuration":"1s"}
  *   POST {"template":"metric","instances":[{…},…]}   ◀── anything
  *
+ * Or over gRPC, as Istio's adapters out of process were asked (grpc-backend.ts), where the URL or
+ * the handler's connection says so: grpc://host:port, grpcs://host:port, and there host:port alone.
+ *
  * A backend that is late, away or answers nonsense is a fault: the rule's own fail policy decides.
  */
 import { mapOf, message, toRecord } from "../dialect/schema/message.ts";
 import type { Place } from "../dialect/schema/place.ts";
 import { checkedText, text } from "../dialect/schema/scalar.ts";
-import { type Environment, type RemoteHandler, remoteAdapter } from "../policy/adapter.ts";
+import type { HandlerConnection } from "../model/handler.ts";
+import {
+  type BoundInstance,
+  type Environment,
+  type RemoteHandler,
+  remoteAdapter,
+} from "../policy/adapter.ts";
 import { instanceJson } from "../policy/instance-json.ts";
 import { positiveSpan } from "../policy/parameter.ts";
 import { orEmpty } from "../policy/read-parameters.ts";
@@ -31,10 +40,14 @@ import { StatusCode } from "../policy/status-code.ts";
 import type { AnyInstance, TemplateName } from "../policy/template.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import { BoundedFetch, type Fetched } from "./bounded-fetch.ts";
-import { readCheckAnswer, readQuotaAnswer } from "./webhook-answer.ts";
+import { type GrpcAddress, GrpcBackend, parseGrpcUrl } from "./grpc-backend.ts";
+import { parseHostPort } from "./host-port.ts";
+import { isHeaderName, isHeaderValue, readCheckAnswer, readQuotaAnswer } from "./webhook-answer.ts";
 
 interface Parameters {
   readonly url: string;
+  /** Of a backend that speaks gRPC. */
+  readonly grpc?: GrpcAddress | undefined;
   readonly timeoutMs: number;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -42,21 +55,55 @@ interface Parameters {
 const ANSWER_BYTES_MAX = 256 * 1024;
 const PENDING_MAX = 1_000;
 
-export const httpUrl = checkedText((url) =>
-  /^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url) ? undefined : "is no http:// URL",
+const isHttpUrl = (url: string): boolean => /^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url);
+
+export const httpUrl = checkedText((url) => (isHttpUrl(url) ? undefined : "is no http:// URL"));
+
+const isBackendUrl = (url: string): boolean => isHttpUrl(url) || parseGrpcUrl(url) !== undefined;
+
+const backendUrl = checkedText((url) =>
+  isBackendUrl(url) ? undefined : "is no http:// or grpc:// URL",
 );
 
-const fields = message({ url: httpUrl, timeout: positiveSpan, headers: mapOf(text) });
+const fields = message({ url: backendUrl, timeout: positiveSpan, headers: mapOf(text) });
 
-function read(place: Place): Parameters | undefined {
+/** What a call has of its own, or HTTP/2 does not know (RFC 9113 8.2.2). */
+const RESERVED: readonly string[] = [
+  ...["te", "host", "content-type", "content-length", "user-agent", "connection"],
+  ...["keep-alive", "proxy-connection", "transfer-encoding", "upgrade"],
+];
+
+function read(
+  place: Place,
+  _: readonly BoundInstance[],
+  connection?: HandlerConnection,
+): Parameters | undefined {
   const value = fields(orEmpty(place));
   if (value === undefined) return undefined;
-  if (!value.has("url")) value.at("url").error("must be given");
-  return {
-    url: value.url ?? "",
-    timeoutMs: value.timeout ?? 1_000,
-    headers: toRecord(value.headers),
-  };
+  if (connection === undefined && !value.has("url")) value.at("url").error("must be given");
+  if (connection !== undefined && value.has("url"))
+    value.at("url").error("is what the handler's connection says: leave one of them out");
+  const url = connection === undefined ? (value.url ?? "") : urlOf(connection.address);
+  if (connection !== undefined && !isBackendUrl(url))
+    place.error(`the connection's address "${url}" is no host:port, http:// or grpc:// URL`);
+  const grpc = parseGrpcUrl(url);
+  const headers = toRecord(value.headers);
+  if (grpc !== undefined)
+    for (const [name, of] of Object.entries(headers))
+      if (!isMetadata(name) || !isHeaderValue(of))
+        value.at("headers").error(`"${name}" cannot be sent with a call`);
+  const timeoutMs = value.timeout ?? (connection?.timeoutMs || 1_000);
+  return { url, grpc, timeoutMs, headers };
+}
+
+function isMetadata(name: string): boolean {
+  const lower = name.toLowerCase();
+  return isHeaderName(name) && !lower.startsWith("grpc-") && !RESERVED.includes(lower);
+}
+
+/** Istio's form is host:port alone. */
+function urlOf(address: string): string {
+  return parseHostPort(address) === undefined ? address : `grpc://${address}`;
 }
 
 class Webhook implements RemoteHandler {
@@ -139,5 +186,9 @@ export const webhook = remoteAdapter<Parameters>({
   name: "webhook",
   templates: webhookTemplates,
   read,
-  open: (parameters, environment) => new Webhook(parameters, environment),
+  open: (parameters, environment) => {
+    const { grpc, timeoutMs, headers } = parameters;
+    if (grpc === undefined) return new Webhook(parameters, environment);
+    return new GrpcBackend({ address: grpc, timeoutMs, headers }, environment);
+  },
 });

@@ -225,6 +225,9 @@ const causeWords: Partial<Record<ConnectCause, string>> = {
   timeout: "no connection in time",
   "name-not-found": "no such host",
   unreachable: "cannot be reached",
+  "tls-failed": "the TLS handshake failed",
+  "tls-untrusted": "the server's certificate is not trusted",
+  "tls-wrong-identity": "the server's certificate is of somebody else",
 };
 
 export const connectHandlers: ConnectHandlers<GrpcClientConnection> = {

@@ -15,6 +15,7 @@ import { HeadArena } from "../http2/head-arena.ts";
 import { HeadBlockWriter } from "../http2/head-block-writer.ts";
 import { type ConnectAttempt, TcpConnector } from "../io/tcp-connector.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
+import type { ClientTls } from "../io/tls-settings.ts";
 import { Turn } from "../io/turn.ts";
 import { type ConnectionOwner, connectHandlers, GrpcClientConnection } from "./grpc-client-link.ts";
 import { octets } from "./grpc-text.ts";
@@ -23,6 +24,8 @@ import { type CallOptions, type CallOwner, OutgoingCall } from "./outgoing-call.
 export interface GrpcClientOptions {
   readonly hostname: string;
   readonly port: number;
+  /** Without it the connection is plaintext. */
+  readonly tls?: ClientTls;
   readonly clock: Clock;
   readonly random: Random;
   /** For the connection, and for the server's first words. */
@@ -172,8 +175,8 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
   #connect(): void {
     const connection = new GrpcClientConnection(this);
     this.#state = { at: "connecting", connection };
-    const { hostname, port, connectMs, clock } = this.#options;
-    this.#attempt = this.#connector.connect({ hostname, port }, connection, connectMs);
+    const { hostname, port, tls, connectMs, clock } = this.#options;
+    this.#attempt = this.#connector.connect({ hostname, port, tls }, connection, connectMs);
     const limit = clock.after(connectMs, () => {
       if (this.#state.at === "connecting") this.lost(connection, "the server does not answer");
     });

@@ -11,6 +11,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Place } from "../dialect/schema/place.ts";
+import type { HandlerConnection } from "../model/handler.ts";
 import type { MetricScope } from "../telemetry/metrics.ts";
 import type { Exposition } from "./exposition.ts";
 import type {
@@ -77,14 +78,22 @@ export interface Adapter {
   readonly templates: readonly TemplateName[];
   readonly runsAt: Configured["runsAt"];
   /** Undefined after it has reported what is wrong. The place may be empty. */
-  readonly configure: (place: Place, bound: readonly BoundInstance[]) => Configured | undefined;
+  readonly configure: (
+    place: Place,
+    bound: readonly BoundInstance[],
+    connection?: HandlerConnection,
+  ) => Configured | undefined;
 }
 
 interface Definition<P, H> {
   readonly name: string;
   readonly aliases?: readonly string[];
   readonly templates: readonly TemplateName[];
-  readonly read: (place: Place, bound: readonly BoundInstance[]) => P | undefined;
+  readonly read: (
+    place: Place,
+    bound: readonly BoundInstance[],
+    connection?: HandlerConnection,
+  ) => P | undefined;
   readonly open: (parameters: P, environment: Environment) => H;
 }
 
@@ -101,8 +110,8 @@ export function localAdapter<P>(definition: Definition<P, LocalHandler>): Adapte
 export function remoteAdapter<P>(definition: Definition<P, RemoteHandler>): Adapter {
   const { name, aliases = [], templates, read, open } = definition;
   const runsAt = "mixer";
-  const configure: Adapter["configure"] = (place, bound) => {
-    const parameters = reading(place, () => read(place, bound));
+  const configure: Adapter["configure"] = (place, bound, connection) => {
+    const parameters = reading(place, () => read(place, bound, connection));
     return parameters && { runsAt, open: (environment) => open(parameters, environment) };
   };
   return { name, aliases, templates, runsAt, configure };

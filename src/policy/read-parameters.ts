@@ -6,7 +6,15 @@ import { type Document, isMap, parseDocument } from "yaml";
 import type { Problem } from "../core/problem.ts";
 import { LineIndex } from "../dialect/schema/line-index.ts";
 import { Place, type Reading, report, type Source } from "../dialect/schema/place.ts";
+import type { HandlerConnection } from "../model/handler.ts";
 import type { Adapter, BoundInstance, Configured } from "./adapter.ts";
+
+interface Options {
+  /** For positions only. */
+  readonly file?: string;
+  readonly bound?: readonly BoundInstance[];
+  readonly connection?: HandlerConnection | undefined;
+}
 
 export interface ReadParameters {
   readonly configured: Configured | undefined;
@@ -15,16 +23,16 @@ export interface ReadParameters {
 
 const textMax = 1024 * 1024;
 
-/** `file` is for positions only. */
 export function readParameters(
   adapter: Adapter,
   text: string,
-  options: { readonly file?: string; readonly bound?: readonly BoundInstance[] } = {},
+  options: Options = {},
 ): ReadParameters {
   const place = placeOf(text, options.file ?? "parameters");
   const { problems } = place.reading.source;
   if (problems.length > 0) return { configured: undefined, problems };
-  return { configured: adapter.configure(place, options.bound ?? []), problems };
+  const configured = adapter.configure(place, options.bound ?? [], options.connection);
+  return { configured, problems };
 }
 
 /** A text as a place to read from; what the parser has against it is among its problems. */

@@ -42,7 +42,7 @@ export class BindableHandler {
   configure(problems: ProblemList): ResolvedHandler | undefined {
     const { parameters, failPolicy, connection } = this.#handler;
     const bound = [...this.#bound.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    const read = readParameters(this.adapter, parameters.json, { bound });
+    const read = readParameters(this.adapter, parameters.json, { bound, connection });
     for (const problem of read.problems) this.#report(problem, problems);
     if (read.configured === undefined) return undefined;
     return {

@@ -41,7 +41,7 @@ test("buckets are added line by line", () => {
   );
 });
 
-test("a family of another type under the same name is left out, and our own comes first", () => {
+test("a family of another type under the same name is left out, and our own makes room", () => {
   const metrics = new Metrics();
   metrics.counter("istio_calls", "Ours.", { code: "200" }).add(5);
   const gauge: TextFamily = { ...counter({ "": "istio_calls 9" }), type: "gauge" };
@@ -49,8 +49,8 @@ test("a family of another type under the same name is left out, and our own come
     '{code="200"}': 'istio_calls{code="200"} 1',
     '{code="404"}': 'istio_calls{code="404"} 2',
   });
-  expect(renderPrometheus([metrics], [gauge, theirs])).toStartWith(
-    "# HELP istio_calls Ours.\n# TYPE istio_calls counter\n" +
-      'istio_calls{code="200"} 5\nistio_calls{code="404"} 2\n',
+  expect(renderPrometheus([metrics], [theirs, gauge])).toStartWith(
+    "# HELP istio_calls Calls.\n# TYPE istio_calls counter\n" +
+      'istio_calls{code="200"} 1\nistio_calls{code="404"} 2\n# HELP mesh_metric',
   );
 });

@@ -185,7 +185,7 @@ test("a proxy that starts again counts from nothing, and the sum goes on", async
     run.count("COUNTER", "/", count);
     run.count("GAUGE", "/", count);
     await run.push();
-    run.pusher.close();
+    await run.pusher.close();
   }
   expect(mixer.text).toEqual(['counter{path="/"} 7', 'gauge{path="/"} 3']);
 });
@@ -200,9 +200,8 @@ test("at the end all is told that was not yet, of handlers that are gone as well
   const proxy = new ProxySide("one", port);
   for (let i = 0; i < 1_200; i++) proxy.count("COUNTER", `/${i}`, 1);
   proxy.withdraw();
-  proxy.pusher.close();
-  await until(() => mixer.text.length === 1_200, "all are there");
-  expect(pushes).toBe(3);
+  await proxy.pusher.close();
+  expect([mixer.text.length, pushes]).toEqual([1_200, 3]);
 });
 
 test("many series are told in portions, each once", async () => {

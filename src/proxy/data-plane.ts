@@ -472,9 +472,10 @@ export class DataPlane implements TrafficPlane {
     this.#credentials.close();
     this.#edges?.close();
     this.#tcp.close();
-    this.policy.close();
+    const told = this.policy.close();
     this.#inbound?.close();
     this.#outbound.close();
+    await told;
     await this.#accessLog.close();
   }
 

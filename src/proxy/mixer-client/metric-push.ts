@@ -128,16 +128,29 @@ export class MetricPusher {
     this.#call(next, (answer) => this.#answered(next, answer));
   }
 
-  /** All that was not told is sent; nobody waits for more than a second. */
-  close(): void {
+  /** All that was not told is sent; it waits for answers, a second at most. */
+  close(): Promise<void> {
     this.#cancel();
-    const { exposition } = this.#options;
+    const { exposition, clock } = this.#options;
     exposition.onWithdrawn = undefined;
     this.#keep(this.#changes(exposition.measured()), WAITING_MAX);
-    for (const one of this.#waiting.splice(0).slice(this.#isUnderWay ? 1 : 0))
-      this.#call(one, () => {});
+    // What is under way is among them: it is counted once.
+    const rest = this.#waiting.splice(0);
+    let left = rest.length;
     this.#isUnderWay = true;
-    this.#client.closeAfter(CLOSING_MS);
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#client.close();
+        resolve();
+      };
+      const cancel = clock.after(CLOSING_MS, end);
+      for (const one of rest)
+        this.#call(one, () => {
+          if (--left === 0) end();
+        });
+      if (left === 0) end();
+    });
   }
 
   #schedule(): void {
@@ -152,7 +165,7 @@ export class MetricPusher {
   }
 
   #answered(told: Waiting, answer: CallAnswer): void {
-    // Closed: what follows was sent already.
+    // Closed: all of it was sent again.
     if (this.#waiting[0] !== told) return;
     this.#isUnderWay = false;
     if (!answer.ok && (answer.isLost || answer.code === CallStatus.unavailable)) {

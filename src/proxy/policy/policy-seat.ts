@@ -78,10 +78,11 @@ export class PolicySeat {
     return this.#policy?.view();
   }
 
-  close(): void {
+  /** It waits for the mixer to have heard the last figures, a second at most. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#policy?.close();
-    this.#pusher?.close();
+    await this.#pusher?.close();
   }
 
   async #load(): Promise<void> {

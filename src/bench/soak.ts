@@ -132,10 +132,10 @@ async function soak(mesh: Soaked, { clients, rates, seconds }: Plan): Promise<bo
     );
   console.log(`rules: ${changed} changes, the last one ${arrived ? "arrived" : "did NOT arrive"}`);
   if (changes.refusals.length > 0) console.log(`not taken: ${changes.refusals.join("; ")}`);
-  for (const { name, first, last } of grown)
+  for (const { name, first, last, all } of grown)
     console.log(
       `${name}: ${first.toFixed(1)} MB anonymous in the first window, ${last.toFixed(1)} MB`,
-      `in the last: ${(last / first).toFixed(3)}`,
+      `in the last: ${(last / first).toFixed(3)} (${all.map((mb) => mb.toFixed(1)).join(" ")})`,
     );
   const held =
     arrived &&
@@ -253,6 +253,8 @@ interface Grown {
   /** Medians of anonymous memory in MB. */
   readonly first: number;
   readonly last: number;
+  /** Of every window, warming up included. */
+  readonly all: readonly number[];
 }
 
 class MemorySamples {
@@ -279,10 +281,12 @@ class MemorySamples {
           .filter(({ atMs }) => atMs >= fromMs && atMs <= fromMs + window * 1_000)
           .map(({ mb }) => mb[i]!),
       );
+    const windows = Math.floor(endMs / 1_000 / window);
     return this.#peers.map(({ name }, i) => ({
       name,
       first: among(warmUp * 1_000, i),
       last: among(endMs - window * 1_000, i),
+      all: Array.from({ length: windows }, (_, n) => among(n * window * 1_000, i)),
     }));
   }
 }

@@ -56,8 +56,13 @@ test.skipIf(skipped).each(["caller", "callee"] as const)(
     client.child.kill("SIGUSR2");
     await says("anew 50");
     expect(former.running.child.exitCode).toBeNull();
-    // A call is counted once its end has been passed on.
-    await until("the successor to have them", async () => (await requestsTotal(next)) >= 50);
+    // A call is counted once its end has been passed on. The first on each of the four connections
+    // may be on its way to the former when that says its farewell.
+    let counted = 0;
+    await until("the successor to have them", async () => {
+      counted = await requestsTotal(next);
+      return counted >= 46;
+    }).catch((cause: Error) => expect.unreachable(`${cause.message}; it has ${counted}`));
     await says("ended 100");
     expect(await client.child.exited).toBe(0);
     expect(await former.running.child.exited).toBe(0);

@@ -6,7 +6,7 @@ import { serveApi } from "../api/serve.ts";
 import { serveFetch } from "../api/serve-fetch.ts";
 import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
-import { MemoryTidying } from "../io/memory-tidying.ts";
+import { MemoryTidying, OFTEN_MS } from "../io/memory-tidying.ts";
 import { MANAGER_HELP, type ManagerFlags, parseManagerFlags } from "./flags.ts";
 import { Manager } from "./manager.ts";
 import { ManagerMetrics } from "./metrics.ts";
@@ -57,7 +57,7 @@ async function serve(flags: ManagerFlags): Promise<number> {
 async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<string> {
   const manager = await openManager(flags, log);
   open.push(manager);
-  const tidying = new MemoryTidying({ clock: systemClock });
+  const tidying = new MemoryTidying({ clock: systemClock, unsettledMs: OFTEN_MS });
   open.push(tidying);
   manager.onNews(() => tidying.cause());
   const web = webApp(manager);

@@ -27,8 +27,6 @@ import type { StreamUser } from "./stream-user.ts";
 
 /** After FIN, for the peer to send its own. */
 const LINGER_MS = 1_000;
-/** From the last word to a peer that flooded us, to the end of its connection. */
-const HOLD_BACK_MS = 1_000;
 
 export abstract class Http2Connection
   extends Timer
@@ -46,8 +44,8 @@ export abstract class Http2Connection
   #paused = false;
   /** The session is over: the socket closes once everything is sent. */
   #closing = false;
-  /** It is closing, and neither read nor ended until it is late. */
-  #isHeldBack = false;
+  /** It is closing, and neither read nor ended until then; 0: it is not held back. */
+  #heldUntilMs = 0;
   /** FIN was sent. */
   #finished = false;
   #openedMs = 0;
@@ -103,7 +101,7 @@ export abstract class Http2Connection
     this.#fullSinceMs = 0;
     this.#heardMs = this.session.nowMs;
     this.#send();
-    if (this.#paused && !this.session.isClogged && !this.#isHeldBack) {
+    if (this.#paused && !this.session.isClogged && this.#heldUntilMs === 0) {
       this.#paused = false;
       this.socket?.resume();
     }
@@ -127,7 +125,7 @@ export abstract class Http2Connection
     this.socket = undefined;
     this.#closing = true;
     this.context.timers.release(this);
-    if (this.#isHeldBack) this.context.offenders.letGo();
+    if (this.#heldUntilMs !== 0) this.context.offenders.letGo();
     this.#held?.set(0);
     this.session.close(this.lossFailure(reset));
   }
@@ -180,6 +178,7 @@ export abstract class Http2Connection
     this.tick();
     const { session } = this;
     const { nowMs } = session;
+    if (this.#closing && nowMs < this.#heldUntilMs) return this.#watchBy(this.#heldUntilMs);
     if (this.#closing) return this.abort();
     const late = this.#overdue(nowMs);
     if (late !== undefined) return this.#giveUp(late);
@@ -296,10 +295,13 @@ export abstract class Http2Connection
    * An end at once would only let it begin anew.
    */
   protected holdBack(): void {
-    if (this.socket === undefined || !this.context.offenders.holdBack()) return;
-    this.#isHeldBack = true;
+    if (this.socket === undefined) return;
+    const endMs = this.context.offenders.holdBack(this.session.nowMs);
+    if (endMs === undefined) return;
+    this.#heldUntilMs = endMs;
     this.socket.pause();
-    this.#watchBy(this.session.nowMs + HOLD_BACK_MS);
+    // Later than what an ending connection is watched by.
+    this.context.timers.armAt(this, endMs);
   }
 
   #send(): void {
@@ -320,7 +322,7 @@ export abstract class Http2Connection
 
   /** What the peer still sends is read for a while: a reset would take our last words from it. */
   #finish(socket: TcpSocket<unknown>): void {
-    if (this.#isHeldBack) return;
+    if (this.#heldUntilMs !== 0) return;
     this.#finished = true;
     this.#closing = true;
     socket.shutdown();

@@ -25,10 +25,17 @@ test("1,024 addresses are remembered: who flooded longest ago is forgotten first
 
 test("256 connections are held back, and others as soon as one is let go", () => {
   const offenders = new Offenders();
-  for (let i = 0; i < 256; i++) expect(offenders.holdBack()).toBe(true);
-  expect(offenders.holdBack()).toBe(false);
+  for (let i = 0; i < 256; i++) expect(offenders.holdBack(0)).toBeDefined();
+  expect(offenders.holdBack(0)).toBeUndefined();
   offenders.letGo();
-  expect([offenders.holdBack(), offenders.holdBack()]).toEqual([true, false]);
+  expect(offenders.holdBack(0)).toBeDefined();
+  expect(offenders.holdBack(0)).toBeUndefined();
+});
+
+test("each is held for a second at least, and no two end within 100 ms", () => {
+  const offenders = new Offenders();
+  expect([0, 0, 50].map((ms) => offenders.holdBack(ms))).toEqual([1_000, 1_100, 1_200]);
+  expect(offenders.holdBack(5_000)).toBe(6_000);
 });
 
 test("floods are what is sound one by one, and too much", () => {

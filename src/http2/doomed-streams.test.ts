@@ -82,6 +82,15 @@ test("the end of the connection ends whoever was waiting for its reset", () => {
   expect(peer.session.streamCount).toBe(0);
 });
 
+test("no look is farther than 32 KiB, and there is another before its end", () => {
+  const peer = Peer.ready("server");
+  const content = (id: number) => frame(FrameType.data, 0, id, "x".repeat(9_000));
+  const [first, second, third] = [1, 3, 5].map((id) => join([post(id), content(id)]));
+  peer.says(join([first!, content(1), second!, third!, reset(3), reset(1), reset(5)]));
+  // The reset of 1 is farther away; that of 3 was seen by the look from 3 on.
+  expect(headsOf(peer.told())).toEqual([1]);
+});
+
 test("another session that looks meanwhile dooms nobody here", () => {
   const arena = new HeadArena();
   const [outer, inner] = [Peer.ready("server", { arena }), Peer.ready("server", { arena })];

@@ -28,6 +28,9 @@ import { Stream, type StreamOwner } from "./stream.ts";
 import { Ending } from "./stream-table.ts";
 import { TrailerBlock } from "./trailer-block.ts";
 
+/** Past a request, for what would reset it: a look at all of a large read would itself be a cost. */
+const LOOK_BYTES = 32 << 10;
+
 export class Session<U = unknown> extends SessionControl<U> implements FrameHandler {
   readonly #reader: FrameReader;
   readonly #head: MessageHead;
@@ -52,6 +55,8 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
   #inputEnd = 0;
   /** The look at what lies behind the first request of this read; 0: there was none. */
   #look = 0;
+  /** From here on what was seen reaches not far enough. */
+  #lookAgainAt = 0;
 
   constructor(options: SessionOptions<U>) {
     super(options);
@@ -314,10 +319,12 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
     const { nextAt } = this.#reader;
     if (nextAt === this.#inputEnd) return false;
     const { doomed } = this.#options.arena;
-    if (this.#look === 0) {
+    if (this.#look === 0 || nextAt > this.#lookAgainAt) {
       this.#look = doomed.begin(this.peer.initialWindowBytes);
       if (ended) doomed.ends(streamId);
-      doomed.look(this.#input, nextAt, this.#inputEnd);
+      const to = Math.min(this.#inputEnd, nextAt + LOOK_BYTES);
+      doomed.look(this.#input, nextAt, to);
+      this.#lookAgainAt = to === this.#inputEnd ? to : nextAt + LOOK_BYTES / 2;
     }
     return doomed.has(streamId, this.#look);
   }

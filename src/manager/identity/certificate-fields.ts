@@ -1,0 +1,31 @@
+/** The parts of a certificate that those below it repeat, as bytes: node:crypto has them as text. */
+import type { X509Certificate } from "node:crypto";
+import { readDer, readDerOf, Tag } from "../../core/der.ts";
+
+export interface IssuerName {
+  /** DER of the Name. */
+  readonly name: Buffer;
+  /** Content of the subject key identifier. */
+  readonly keyId: Buffer;
+}
+
+const SUBJECT_KEY_ID = "551d0e";
+const VERSION = 0xa0;
+const EXTENSIONS = 0xa3;
+
+/** Undefined: it has no key identifier, which authorities have to have (RFC 5280 4.2.1.2). */
+export function issuerNameOf(certificate: X509Certificate): IssuerName | undefined {
+  const [body] = readDerOf(Tag.sequence, certificate.raw) ?? [];
+  const fields = body === undefined ? [] : (readDer(body.content) ?? []);
+  // serial, algorithm, issuer, validity, subject
+  const name = fields[fields[0]?.tag === VERSION ? 5 : 4];
+  const extensions = fields.find(({ tag }) => tag === EXTENSIONS);
+  if (name === undefined || extensions === undefined) return undefined;
+  for (const { content } of readDerOf(Tag.sequence, extensions.content) ?? []) {
+    const parts = readDer(content) ?? [];
+    if (parts[0]?.content.toString("hex") !== SUBJECT_KEY_ID) continue;
+    const [keyId] = readDer(parts.at(-1)?.content ?? Buffer.alloc(0)) ?? [];
+    if (keyId !== undefined) return { name: name.whole, keyId: keyId.content };
+  }
+  return undefined;
+}

@@ -3,27 +3,35 @@
  * Request and Response. Bodies stream; a response that nobody reads any more is cancelled.
  */
 import type { ConnectNodeAdapterOptions } from "@connectrpc/connect-node";
+import type { Caller } from "./principal.ts";
 
-type NodeHandler = NonNullable<ConnectNodeAdapterOptions["fallback"]>;
-type NodeServerRequest = Parameters<NodeHandler>[0];
+export type NodeHandler = NonNullable<ConnectNodeAdapterOptions["fallback"]>;
+export type NodeServerRequest = Parameters<NodeHandler>[0];
 type NodeServerResponse = Parameters<NodeHandler>[1];
 
-export type FetchHandler = (request: Request) => Response | Promise<Response>;
+export type FetchHandler = (request: Request, caller: Caller) => Response | Promise<Response>;
 
-export function nodeHandler(fetch: FetchHandler): NodeHandler {
+export interface NodeHandlerOptions {
+  readonly fetch: FetchHandler;
+  /** Of the port; what a request says of it does not count. */
+  readonly scheme: "http" | "https";
+  readonly callerOf: (request: NodeServerRequest) => Caller;
+}
+
+export function nodeHandler(options: NodeHandlerOptions): NodeHandler {
   return (request, response) => {
-    answer(fetch, request, response).catch(() => response.destroy());
+    answer(options, request, response).catch(() => response.destroy());
   };
 }
 
 async function answer(
-  fetch: FetchHandler,
+  { fetch, scheme, callerOf }: NodeHandlerOptions,
   request: NodeServerRequest,
   response: NodeServerResponse,
 ): Promise<void> {
   const gone = new AbortController();
   response.on("close", () => gone.abort());
-  const reply = await fetch(requestOf(request, gone.signal));
+  const reply = await fetch(requestOf(request, scheme, gone.signal), callerOf(request));
   response.statusCode = reply.status;
   for (const [name, value] of reply.headers) response.setHeader(name, value);
   if (reply.body === null || request.method === "HEAD") {
@@ -41,13 +49,13 @@ async function answer(
 }
 
 /** Only what has no body comes here: everything that changes something goes through Connect. */
-function requestOf(request: NodeServerRequest, signal: AbortSignal): Request {
+function requestOf(request: NodeServerRequest, scheme: string, signal: AbortSignal): Request {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers))
     if (!name.startsWith(":") && value !== undefined)
       headers.set(name, Array.isArray(value) ? value.join(", ") : value);
   const authority = request.headers[":authority"] ?? request.headers.host ?? "localhost";
-  const url = new URL(request.url ?? "/", `http://${String(authority)}`);
+  const url = new URL(request.url ?? "/", `${scheme}://${String(authority)}`);
   return new Request(url, { method: request.method ?? "GET", headers, signal });
 }
 

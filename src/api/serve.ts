@@ -5,27 +5,22 @@
  *   accept ─▶ first bytes "PRI " ? ─▶ http2 server ┐
  *                  else          ─▶ http1 server ┴─▶ Connect routes, else the fetch handler
  *
- * Plaintext proves nobody's identity, so this binds to loopback only; and a browser that was lured
- * to a name which resolves to loopback is refused by its Host.
+ * Plaintext proves nobody's identity, so this binds to loopback only, and the kernel says whose
+ * process it is; a browser that was lured to a name which resolves to loopback is refused by its
+ * Host.
  */
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { createServer as createTcpServer, isIP, type Server, type Socket } from "node:net";
-import type { ConnectRouter } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Clock } from "../core/clock.ts";
-import { type FetchHandler, nodeHandler } from "./fetch-handler.ts";
+import { type ApiOptions, apiHandler } from "./api-handler.ts";
+import { LoopbackPeers } from "./loopback-peer.ts";
 
-export interface ServeOptions {
+export interface ServeOptions extends ApiOptions {
   readonly hostname: string;
   /** 0 picks one. */
   readonly port: number;
   readonly clock: Clock;
-  readonly routes: (router: ConnectRouter) => void;
-  /** What the routes do not answer. */
-  readonly fetch: FetchHandler;
-  /** 64 MiB unless told. */
-  readonly messageBytesMax?: number;
   /** Takes the connections that speak HTTP/2, and answers the routes there in its own way. */
   readonly http2?: (socket: Socket) => void;
 }
@@ -37,18 +32,17 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-const MESSAGE_BYTES_MAX = 64 << 20;
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_PROBE_MS = 15_000;
 const PREFACE = Buffer.from("PRI ");
 
 export async function serveApi(options: ServeOptions): Promise<ApiServer> {
-  const handler = connectNodeAdapter({
-    routes: options.routes,
-    readMaxBytes: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
-    // On loopback, bytes cost less than making them fewer.
-    compressMinBytes: MESSAGE_BYTES_MAX,
-    fallback: nodeHandler(options.fetch),
+  const peers = new LoopbackPeers();
+  const handler = apiHandler(options, {
+    scheme: "http",
+    peerOf: (request) => {
+      return peers.of("stream" in request ? request.stream.session?.socket : request.socket);
+    },
   });
   const http2 = createHttp2Server(handler);
   const http1 = createHttpServer((request, response) => {
@@ -64,6 +58,7 @@ export async function serveApi(options: ServeOptions): Promise<ApiServer> {
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
     socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
+    if (options.identify !== undefined) peers.add(socket);
     const cancel = options.clock.after(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
     socket.on("close", cancel);
     sniff(socket, (isHttp2) => {

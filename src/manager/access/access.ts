@@ -1,0 +1,70 @@
+/**
+ * Judges every call of the API before its method sees it, and remembers what was refused. A refusal
+ * says what would be needed, never what exactly was wrong with what was shown: that is in log and
+ * audit.
+ */
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { type Caller, callerOf, type Principal } from "../../api/principal.ts";
+import type { Log } from "../../core/log.ts";
+import { type AuditLog, auditEvent } from "../audit/audit-log.ts";
+import { auditChange } from "../audit/audit-change.ts";
+import { isAllowed, type MethodRule, methodRules } from "./method-rule.ts";
+
+export interface AccessOptions {
+  readonly audit: AuditLog;
+  readonly log: Log;
+}
+
+export class Access {
+  readonly #audit: AuditLog;
+  readonly #log: Log;
+
+  constructor({ audit, log }: AccessOptions) {
+    this.#audit = audit;
+    this.#log = log;
+  }
+
+  /** For the ports of the API. */
+  readonly interceptor: Interceptor = (next) => async (request) => {
+    const caller = callerOf(request.contextValues);
+    const method = `${request.service.typeName}/${request.method.name}`;
+    const rule = methodRules.get(method);
+    const message: unknown = request.stream ? undefined : request.message;
+    if (!isAllowed(rule, caller.principal, isDryRun(message)))
+      throw this.refuse(caller, method, neededFor(rule, caller.principal));
+    const response = await next(request);
+    if (!response.stream && !isDryRun(message))
+      for (const change of auditChange(request.method.name, response.message))
+        this.#audit.record(auditEvent(caller, change));
+    return response;
+  };
+
+  /** To be thrown. `sentence` is for the caller. */
+  refuse(caller: Caller, method: string, sentence: string): ConnectError {
+    const { principal, address } = caller;
+    const isKnown = principal.kind !== "anonymous";
+    const reason = isKnown || principal.reason === "" ? sentence : principal.reason;
+    const event = auditEvent(caller, {
+      ...{ action: "call refused", object: method, detail: reason },
+      allowed: false,
+    });
+    this.#audit.record(event);
+    this.#log.debug("call refused", { who: event.who, address, method, reason });
+    return new ConnectError(sentence, isKnown ? Code.PermissionDenied : Code.Unauthenticated);
+  }
+}
+
+function neededFor(rule: MethodRule | undefined, principal: Principal): string {
+  if (principal.kind === "anonymous")
+    return "who calls is not known: show an access token, or a client certificate of this mesh";
+  if (rule === undefined) return "nobody may call this";
+  if (rule === "workload") return "only a workload with its certificate may call this";
+  if (principal.kind === "workload") return "a workload may ask only about itself";
+  return `the role ${rule === "admin" || rule === "viewer" ? rule : "operator"} is needed for this`;
+}
+
+function isDryRun(message: unknown): boolean {
+  return (
+    typeof message === "object" && message !== null && "dryRun" in message && message.dryRun === true
+  );
+}

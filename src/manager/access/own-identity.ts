@@ -1,0 +1,80 @@
+/**
+ * Whether a workload speaks of itself: the service that it names is its own account's, or one that
+ * its certificate was issued for. Nobody else is asked: operators and this machine may say anything.
+ */
+import type { Node, Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { Node_Mode } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import type { Principal } from "../../api/principal.ts";
+import { parseSpiffeId, type SpiffeId } from "../../core/spiffe-id.ts";
+import { fullHostName } from "../translate/host-name.ts";
+import type { WorkloadServices } from "./credential.ts";
+
+export interface OwnIdentityOptions {
+  /** "cluster.local" */
+  readonly domain: string;
+  readonly services: WorkloadServices;
+}
+
+/** Who alone may have what a mixer has: the policy of all namespaces. */
+const MIXER = { namespace: "mesh-system", account: "mesh-mixer" };
+
+/** What is not its own, as a sentence; undefined: nothing. */
+export function foreignNode(
+  principal: Principal,
+  node: Node,
+  options: OwnIdentityOptions,
+): string | undefined {
+  const id = workloadId(principal);
+  if (id === undefined) return undefined;
+  if (node.mode === Node_Mode.MIXER && !isMixer(id))
+    return `${nameOf(id)} is no mixer: that is spiffe://…/ns/${MIXER.namespace}/sa/${MIXER.account}`;
+  return foreignService(principal, node, options);
+}
+
+export function foreignWorkload(
+  principal: Principal,
+  workload: Workload,
+  options: OwnIdentityOptions,
+): string | undefined {
+  const id = workloadId(principal);
+  if (id === undefined) return undefined;
+  const { serviceAccount, node } = workload;
+  if (serviceAccount !== "" && serviceAccount !== id.account)
+    return `${nameOf(id)} is not the account ${serviceAccount}`;
+  const foreign = foreignService(principal, workload, options);
+  if (foreign !== undefined || node === undefined) return foreign;
+  return foreignNode(principal, node, options);
+}
+
+/** The account that a workload has by its certificate; empty: it has shown none. */
+export function accountOf(principal: Principal): string {
+  return workloadId(principal)?.account ?? "";
+}
+
+function foreignService(
+  principal: Principal,
+  { service, namespace }: { readonly service: string; readonly namespace: string },
+  { domain, services }: OwnIdentityOptions,
+): string | undefined {
+  const id = workloadId(principal);
+  if (id === undefined || principal.kind !== "workload") return undefined;
+  if (namespace !== "" && namespace !== id.namespace)
+    return `${nameOf(id)} is not of namespace ${namespace}`;
+  if (service === "") return undefined;
+  const host = fullHostName(service, id.namespace, domain);
+  const own = [`${id.account}.${id.namespace}`, ...services.servicesOf(principal.identity)];
+  if (own.some((name) => fullHostName(name, id.namespace, domain) === host)) return undefined;
+  return `${nameOf(id)} is not the service ${service}`;
+}
+
+function workloadId(principal: Principal): SpiffeId | undefined {
+  return principal.kind === "workload" ? parseSpiffeId(principal.identity) : undefined;
+}
+
+function isMixer({ namespace, account }: SpiffeId): boolean {
+  return namespace === MIXER.namespace && account === MIXER.account;
+}
+
+function nameOf({ namespace, account }: SpiffeId): string {
+  return `ns/${namespace}/sa/${account}`;
+}

@@ -9,7 +9,7 @@ export type NodeHandler = NonNullable<ConnectNodeAdapterOptions["fallback"]>;
 export type NodeServerRequest = Parameters<NodeHandler>[0];
 type NodeServerResponse = Parameters<NodeHandler>[1];
 
-export type FetchHandler = (request: Request, caller: Caller) => Response | Promise<Response>;
+export type FetchHandler = (request: Request, caller?: Caller) => Response | Promise<Response>;
 
 export interface NodeHandlerOptions {
   readonly fetch: FetchHandler;

@@ -1,8 +1,10 @@
 /**
  * The process's own log: one line an event on stderr, "time level subject message key=value". The
  * access log of proxied traffic is another thing (telemetry/). Control characters are escaped, so
- * that nothing from the network can forge a line.
+ * that nothing from the network can forge a line; what looks like a secret is taken out.
  */
+import { redactText } from "./redact.ts";
+
 export type Level = "debug" | "info" | "warn" | "error";
 
 export type LogFields = Readonly<Record<string, string | number | boolean>>;
@@ -55,13 +57,18 @@ export class Log {
 
   #line(level: Level, message: string, fields: LogFields = {}): void {
     if (ORDER[level] < ORDER[this.#settings.level]) return;
-    let line = `${new Date().toISOString()} ${level} ${this.#subject} ${escapeControl(message)}`;
+    let line = `${new Date().toISOString()} ${level} ${this.#subject} ${safe(message)}`;
     for (const [key, value] of Object.entries(fields)) {
-      const text = escapeControl(String(value));
+      const text = safe(String(value));
       line += ` ${key}=${/[\s"=]/.test(text) ? JSON.stringify(text) : text}`;
     }
     this.#write(`${line}\n`);
   }
+}
+
+/** Without secrets, and on one line. */
+function safe(text: string): string {
+  return escapeControl(redactText(text));
 }
 
 /** Replaces control characters by \xNN. */

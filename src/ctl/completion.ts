@@ -72,7 +72,7 @@ async function quickly(before: readonly string[], io: CtlIo, ask: Ask): Promise<
   try {
     const { managerAt } = await import("./client.ts");
     const at = before.indexOf("--manager");
-    const manager = managerAt(at === -1 ? undefined : before[at + 1], io, PATIENCE_MS);
+    const manager = managerAt({ manager: at === -1 ? undefined : before[at + 1] }, io, PATIENCE_MS);
     return await ask(manager);
   } catch {
     return [];

@@ -14,6 +14,22 @@ export const managerFlags = {
     valueHint: "URL",
     description: `The manager's API (env MESH_MANAGER, else ${DEFAULT_MANAGER})`,
   },
+  token: {
+    type: "string",
+    valueHint: "FILE",
+    description: "Who you are: an access token (env MESH_TOKEN_FILE; the token itself: MESH_TOKEN)",
+  },
+  ca: {
+    type: "string",
+    valueHint: "FILE",
+    description: "Roots to know the manager by, with https (env MESH_CA; else as the token says)",
+  },
+  cert: {
+    type: "string",
+    valueHint: "FILE",
+    description: "Who you are: a certificate, with --key (env MESH_CERT)",
+  },
+  key: { type: "string", valueHint: "FILE", description: "Its private key (env MESH_KEY)" },
 } as const satisfies ArgsDef;
 
 export const namespaceFlags = {

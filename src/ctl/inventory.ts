@@ -123,6 +123,13 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/check.ts")).checkCommand,
   },
   {
+    name: "audit",
+    aliases: [],
+    group: STATE,
+    summary: "Show who changed what, and who was refused what",
+    load: async () => (await import("./commands/audit.ts")).auditCommand,
+  },
+  {
     name: "mixer",
     aliases: ["mixc"],
     group: STATE,

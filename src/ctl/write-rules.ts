@@ -39,7 +39,7 @@ export async function writeRules(
   const namespace = args.namespace ?? "default";
   const files = await readRuleFiles(context.repeated("file"), io);
   await checkKind(files, context.rest, namespace);
-  const manager = managerAt(args.manager, io);
+  const manager = managerAt(args, io);
   const response = await call(
     manager,
     manager.config.apply({

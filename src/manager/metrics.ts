@@ -1,11 +1,20 @@
 /** The manager's metrics of itself and of its process: brought up to date when somebody asks. */
+import type { SecureCounts } from "../api/serve-secure.ts";
 import { MESH_VERSION } from "../core/version.ts";
 import { type Counter, Metrics } from "../telemetry/metrics.ts";
 import { addProcessMetrics, type ProcessMetrics } from "../telemetry/process-metrics.ts";
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../telemetry/prometheus.ts";
+import type { AuditCounts } from "./audit/audit-log.ts";
 import type { DiscoveryCounts } from "./discovery/discovery.ts";
 import type { Sync } from "./discovery/proxy-stream.ts";
 import type { Manager } from "./manager.ts";
+
+/** What the ports count. */
+export interface DoorCounts {
+  readonly audit?: () => AuditCounts;
+  /** Absent: the API is not served over TLS. */
+  readonly secure?: (() => SecureCounts) | undefined;
+}
 
 const SYNCS: readonly Sync[] = ["synced", "stale", "rejected", "not-sent"];
 
@@ -13,15 +22,17 @@ export class ManagerMetrics {
   readonly #metrics = new Metrics();
   readonly #process: ProcessMetrics;
 
-  constructor(manager: Manager) {
+  constructor(manager: Manager, { audit, secure }: DoorCounts = {}) {
     this.#process = addProcessMetrics(this.#metrics, manager.options.clock);
     const labels = { version: MESH_VERSION };
     this.#metrics.gauge("mesh_build_info", "The version of this binary.", labels).set(1);
     const refreshState = this.#state(manager);
     const refreshDiscovery = this.#discovery(manager);
+    const refreshDoors = this.#doors(audit, secure);
     this.#metrics.beforeScrape(() => {
       refreshState();
       refreshDiscovery();
+      refreshDoors();
     });
   }
 
@@ -62,6 +73,33 @@ export class ManagerMetrics {
       const { streams } = discovery;
       for (const [sync, proxies] of bySync)
         proxies.set(streams.filter((stream) => stream.sync === sync).length);
+    };
+  }
+
+  #doors(audit: DoorCounts["audit"], secure: DoorCounts["secure"]): () => void {
+    const refresh: (() => void)[] = [];
+    const counter = (name: string, help: string, read: () => number): void => {
+      const one = this.#metrics.counter(`mesh_manager_${name}_total`, help);
+      refresh.push(() => one.add(read() - one.value));
+    };
+    const gauge = (name: string, help: string, read: () => number): void => {
+      const one = this.#metrics.gauge(`mesh_manager_${name}`, help);
+      refresh.push(() => one.set(read()));
+    };
+    if (audit !== undefined) {
+      counter("audited_changes", "Changes in the audit log.", () => audit().changes);
+      counter("refusals", "Calls and credentials that were refused.", () => audit().refusals);
+    }
+    if (secure !== undefined) {
+      gauge("tls_connections", "Connections over TLS.", () => secure().connections);
+      gauge("tls_handshakes", "Handshakes under way.", () => secure().handshakes);
+      const failed = "Handshakes that came to nothing.";
+      counter("tls_handshakes_failed", failed, () => secure().failedHandshakes);
+      const displaced = "Connections closed because there were too many without a certificate.";
+      counter("tls_connections_displaced", displaced, () => secure().displaced);
+    }
+    return () => {
+      for (const one of refresh) one();
     };
   }
 

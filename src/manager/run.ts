@@ -1,21 +1,20 @@
 /** `mesh manager`: flags in, a running manager until SIGTERM or SIGINT, an exit code out. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { addressText } from "../api/address.ts";
-import { serveApi } from "../api/serve.ts";
-import { serveFetch } from "../api/serve-fetch.ts";
 import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { MemoryTidying, OFTEN_MS } from "../io/memory-tidying.ts";
+import { Access } from "./access/access.ts";
+import { noIdentity } from "./access/credential.ts";
+import { AuditLog } from "./audit/audit-log.ts";
+import { MemoryAuditStore, SqliteAuditStore } from "./audit/audit-store.ts";
+import { openDoors } from "./doors.ts";
 import { MANAGER_HELP, type ManagerFlags, parseManagerFlags } from "./flags.ts";
 import { Manager } from "./manager.ts";
-import { ManagerMetrics } from "./metrics.ts";
 import { forgetfulWorkloadStore, SqliteWorkloadStore } from "./registry/workload-store.ts";
-import { apiRoutes } from "./rpc/routes.ts";
 import { DirectoryStore } from "./store/directory-store.ts";
 import { MemoryStore } from "./store/memory-store.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
-import { webApp } from "./web/web-app.ts";
 
 export async function runManager(argv: readonly string[]): Promise<number> {
   const parsed = parseManagerFlags(argv, process.env);
@@ -60,31 +59,23 @@ async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<s
   const tidying = new MemoryTidying({ clock: systemClock, unsettledMs: OFTEN_MS });
   open.push(tidying);
   manager.onNews(() => tidying.cause());
-  const web = webApp(manager);
-  open.push(web);
-  const { fetch } = web;
-  const api = await serveApi({
-    ...flags.listen,
-    clock: systemClock,
-    routes: apiRoutes(manager),
-    fetch,
+  const audit = openAudit(flags);
+  open.push(audit);
+  const access = new Access({
+    audit,
+    log: log.child("access"),
+    domain: flags.domain,
+    services: noIdentity,
   });
-  open.push(api);
-  const words = [`mesh manager ready: api ${addressText(api)}`];
-  if (flags.http !== undefined) {
-    const http = serveFetch(flags.http, fetch);
-    open.push(http);
-    words.push(`dashboard http://${addressText(http)}/`);
-  }
-  if (flags.metrics !== undefined) {
-    const metrics = new ManagerMetrics(manager);
-    open.push(metrics);
-    const server = serveFetch(flags.metrics, (request) => metrics.fetch(request));
-    open.push(server);
-    words.push(`metrics http://${addressText(server)}/metrics`);
-  }
+  const words = await openDoors(flags, { manager, access, audit, identity: noIdentity, open });
   words.push(`data ${flags.dataDir === "" ? "in memory" : flags.dataDir}`);
-  return words.join(", ");
+  return `mesh manager ready: ${words.join(", ")}`;
+}
+
+function openAudit({ dataDir }: ManagerFlags): AuditLog {
+  const store =
+    dataDir === "" ? new MemoryAuditStore() : new SqliteAuditStore(join(dataDir, "audit.db"));
+  return new AuditLog(store, systemClock);
 }
 
 async function openManager(flags: ManagerFlags, log: Log): Promise<Manager> {

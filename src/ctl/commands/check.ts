@@ -10,6 +10,7 @@ import { MESH_VERSION } from "../../core/version.ts";
 import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT } from "../command.ts";
 import { managerFlags } from "../flag.ts";
+import type { ManagerArguments } from "../manager-access.ts";
 import { jsonText } from "../output/document.ts";
 import { shortHost } from "../output/rule-summary.ts";
 import { harmless } from "../terminal.ts";
@@ -38,7 +39,7 @@ export const checkCommand = defineCtlCommand({
     ["mesh ctl check -o short", "only what is not"],
   ],
   async run(args, context) {
-    const { checks, reached } = await gather(args.manager, context);
+    const { checks, reached } = await gather(args, context);
     const failed = checks.some(({ result }) => result === "failed");
     if (args.output === "json") context.io.stdout(jsonText({ ok: !failed, checks }));
     else print(checks, args.output === "short", context);
@@ -48,10 +49,10 @@ export const checkCommand = defineCtlCommand({
 });
 
 async function gather(
-  flag: string | undefined,
+  args: ManagerArguments,
   { io }: CommandContext,
 ): Promise<{ readonly checks: readonly Check[]; readonly reached: boolean }> {
-  const manager = managerAt(flag, io);
+  const manager = managerAt(args, io);
   try {
     const { version } = await call(manager, manager.status.getVersion({}));
     const checks = [

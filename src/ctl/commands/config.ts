@@ -4,6 +4,7 @@ import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy
 import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { managerFlags } from "../flag.ts";
+import type { ManagerArguments } from "../manager-access.ts";
 import { httpGet } from "../http-get.ts";
 import {
   clustersTable,
@@ -65,7 +66,7 @@ export const configCommand = defineCtlCommand({
             title: `proxy at ${args.admin}`,
             admin: args.admin ?? "",
           }
-        : await fromManager(wanted, args.manager, context);
+        : await fromManager(wanted, args, context);
     const config = onlyHost(found.config, args.host);
     if (args.output === "json" || args.output === "yaml") {
       const json = part === "policy" ? await policyOf(found.admin) : partJson(config, part);
@@ -90,10 +91,10 @@ interface Found {
 
 async function fromManager(
   wanted: string,
-  flag: string | undefined,
+  args: ManagerArguments,
   { io }: CommandContext,
 ): Promise<Found> {
-  const manager = managerAt(flag, io);
+  const manager = managerAt(args, io);
   const { proxies } = await call(manager, manager.status.listProxies({}));
   const proxy = findProxy(proxies, wanted);
   const { config } = await call(manager, manager.status.getProxyConfig({ nodeId: proxy.nodeId }));

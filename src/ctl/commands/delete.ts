@@ -30,7 +30,7 @@ export const deleteCommand = defineCtlCommand({
     const { io } = context;
     const namespace = args.namespace ?? "default";
     const objects = await objectsToDelete(namespace, context);
-    const manager = managerAt(args.manager, io);
+    const manager = managerAt(args, io);
     const dryRun = args["dry-run"] ?? false;
     const response = await call(
       manager,

@@ -122,7 +122,7 @@ class Demo {
     writeRules(`${directory}/rules`, this.#denied.url);
     await startMesh({
       supervisor,
-      manager: managerAt(`http://127.0.0.1:${ports.manager}`, io),
+      manager: managerAt({ manager: `http://127.0.0.1:${ports.manager}` }, io),
       self: this.#self,
       directory,
       ports,

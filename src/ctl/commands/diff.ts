@@ -38,7 +38,7 @@ export const diffCommand = defineCtlCommand({
     const { io, paint, repeated, rest } = context;
     const namespace = args.namespace ?? "default";
     const files = await readRuleFiles([...repeated("file"), ...rest], io);
-    const manager = managerAt(args.manager, io);
+    const manager = managerAt(args, io);
     const response = await call(
       manager,
       manager.config.apply({

@@ -39,7 +39,7 @@ export const explainCommand = defineCtlCommand({
   ],
   async run(args, { io, paint, rest }) {
     const wanted = wantedRule(rest, args.namespace);
-    const manager = managerAt(args.manager, io);
+    const manager = managerAt(args, io);
     const { objects } = await call(manager, manager.config.list({}));
     const configs = policyConfigs(objects);
     const rule = findRule(rulesIn(configs), wanted);

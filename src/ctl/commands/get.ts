@@ -76,7 +76,7 @@ async function show(
   args: ShowArgs,
   context: CommandContext,
 ): Promise<number> {
-  const manager = managerAt(args.manager, context.io);
+  const manager = managerAt(args, context.io);
   return await showWatched(args.watch ?? false, context, async () => {
     const objects = await fetchObjects(manager, references, args.namespace ?? "");
     return print(objects, args, context);

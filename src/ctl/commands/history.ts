@@ -30,7 +30,7 @@ export const historyCommand = defineCtlCommand({
     const reference = oneReference(args.namespace, context);
     const limit = Number(args.limit ?? "20");
     if (!Number.isInteger(limit) || limit < 1) throw usageError("--limit is a number from 1");
-    const manager = managerAt(args.manager, io);
+    const manager = managerAt(args, io);
     const { entries } = await call(manager, manager.config.history({ ...reference, limit }));
     const { kind, name, namespace } = reference;
     if (entries.length === 0)
@@ -73,7 +73,7 @@ export const rollbackCommand = defineCtlCommand({
     const to = args.to ?? "0";
     if (!/^\d{1,15}$/.test(to)) throw usageError("--to is the number of a revision");
     const dryRun = args["dry-run"] ?? false;
-    const manager = managerAt(args.manager, io);
+    const manager = managerAt(args, io);
     const revision = BigInt(to);
     const response = await call(
       manager,

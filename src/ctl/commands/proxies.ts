@@ -21,7 +21,7 @@ export const proxiesCommand = defineCtlCommand({
     ["mesh ctl proxies -o json", "for scripts"],
   ],
   async run(args, context) {
-    const manager = managerAt(args.manager, context.io);
+    const manager = managerAt(args, context.io);
     return await showWatched(args.watch ?? false, context, async () => {
       const { proxies } = await call(manager, manager.status.listProxies({}));
       const sorted = [...proxies].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));

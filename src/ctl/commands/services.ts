@@ -22,7 +22,7 @@ export const servicesCommand = defineCtlCommand({
     ["mesh ctl services -o wide --watch", "instances of all, redrawn when they change"],
   ],
   async run(args, context) {
-    const manager = managerAt(args.manager, context.io);
+    const manager = managerAt(args, context.io);
     return await showWatched(args.watch ?? false, context, async () => {
       const answer = await call(manager, manager.status.listServices({}));
       const services = pick(answer.services, args.service);

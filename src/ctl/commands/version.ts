@@ -30,7 +30,7 @@ export const versionCommand = defineCtlCommand({
     }
     if (!json) io.stdout(`client:  ${MESH_VERSION} (bun ${Bun.version})\n`);
     const { call, managerAt } = await import("../client.ts");
-    const manager = managerAt(args.manager, io);
+    const manager = managerAt(args, io);
     const [{ version, storeRevision }, { proxies }] = await call(
       manager,
       Promise.all([manager.status.getVersion({}), manager.status.listProxies({})]),

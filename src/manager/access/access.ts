@@ -4,24 +4,24 @@
  * audit.
  */
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { Node, Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { type Caller, callerOf, type Principal } from "../../api/principal.ts";
 import type { Log } from "../../core/log.ts";
 import { type AuditLog, auditEvent } from "../audit/audit-log.ts";
 import { auditChange } from "../audit/audit-change.ts";
+import { foreignNode, foreignWorkload, type OwnIdentityOptions } from "./own-identity.ts";
 import { isAllowed, type MethodRule, methodRules } from "./method-rule.ts";
 
-export interface AccessOptions {
+export interface AccessOptions extends OwnIdentityOptions {
   readonly audit: AuditLog;
   readonly log: Log;
 }
 
 export class Access {
-  readonly #audit: AuditLog;
-  readonly #log: Log;
+  readonly #options: AccessOptions;
 
-  constructor({ audit, log }: AccessOptions) {
-    this.#audit = audit;
-    this.#log = log;
+  constructor(options: AccessOptions) {
+    this.#options = options;
   }
 
   /** For the ports of the API. */
@@ -35,21 +35,33 @@ export class Access {
     const response = await next(request);
     if (!response.stream && !isDryRun(message))
       for (const change of auditChange(request.method.name, response.message))
-        this.#audit.record(auditEvent(caller, change));
+        this.#options.audit.record(auditEvent(caller, change));
     return response;
   };
 
+  /** Throws where a workload speaks of a proxy that is not its own. */
+  checkNode(caller: Caller, node: Node): void {
+    const foreign = foreignNode(caller.principal, node, this.#options);
+    if (foreign !== undefined) throw this.refuse(caller, `proxy ${node.id}`, foreign);
+  }
+
+  /** The same of a registration. */
+  checkWorkload(caller: Caller, workload: Workload): void {
+    const foreign = foreignWorkload(caller.principal, workload, this.#options);
+    if (foreign !== undefined) throw this.refuse(caller, `workload ${workload.id}`, foreign);
+  }
+
   /** To be thrown. `sentence` is for the caller. */
-  refuse(caller: Caller, method: string, sentence: string): ConnectError {
+  refuse(caller: Caller, object: string, sentence: string): ConnectError {
     const { principal, address } = caller;
     const isKnown = principal.kind !== "anonymous";
     const reason = isKnown || principal.reason === "" ? sentence : principal.reason;
     const event = auditEvent(caller, {
-      ...{ action: "call refused", object: method, detail: reason },
+      ...{ action: "call refused", object, detail: reason },
       allowed: false,
     });
-    this.#audit.record(event);
-    this.#log.debug("call refused", { who: event.who, address, method, reason });
+    this.#options.audit.record(event);
+    this.#options.log.debug("call refused", { who: event.who, address, object, reason });
     return new ConnectError(sentence, isKnown ? Code.PermissionDenied : Code.Unauthenticated);
   }
 }

@@ -61,8 +61,9 @@ function fromRequest(
 function personOf(token: string, tokens: AccessTokens) {
   if (!token.startsWith(ACCESS_TOKEN_PREFIX) || token.length > TOKEN_CHARACTERS_MAX)
     return undefined;
-  const found = tokens.find(token);
-  return found === undefined ? undefined : ({ kind: "person", ...found } as const);
+  const found = tokens.verify(token);
+  if (found === undefined) return undefined;
+  return { kind: "person", name: found.name, role: found.role } as const;
 }
 
 /** The first of a name, as browsers send the most specific one first (RFC 6265 5.4). */

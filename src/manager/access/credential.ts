@@ -3,7 +3,7 @@ import type { Role } from "../../api/principal.ts";
 
 export interface AccessTokens {
   /** Undefined: unknown, revoked or expired. */
-  find(token: string): { readonly name: string; readonly role: Role } | undefined;
+  verify(token: string): { readonly name: string; readonly role: Role } | undefined;
 }
 
 export interface WorkloadServices {
@@ -24,3 +24,22 @@ export interface ServingCertificate {
   /** At every change of the leaf or of the roots. Returns what ends it. */
   onChange(listener: () => void): () => void;
 }
+
+/** Of a manager that is no authority: nobody has a token or a certificate, and nothing is served. */
+export const noIdentity: AccessTokens &
+  WorkloadServices & {
+    readonly tokens: AccessTokens;
+    readonly serving: ServingCertificate;
+    readonly trustDomains: () => readonly string[];
+  } = {
+  verify: () => undefined,
+  servicesOf: () => [],
+  trustDomains: () => [],
+  tokens: { verify: () => undefined },
+  serving: {
+    current: () => {
+      throw new Error("there is no certificate authority to serve TLS with");
+    },
+    onChange: () => () => {},
+  },
+};

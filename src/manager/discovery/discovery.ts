@@ -62,6 +62,11 @@ export class Discovery {
     return this.#byNode.has(nodeId);
   }
 
+  /** Of those who follow under this id. */
+  nodesOf(nodeId: string): readonly Node[] {
+    return (this.#byNode.get(nodeId) ?? []).map(({ node }) => node);
+  }
+
   get counts(): DiscoveryCounts {
     return this.#counts;
   }

@@ -96,6 +96,16 @@ export class LocalRegistry {
     this.#options.onChange();
   }
 
+  /** Who registered under this id. */
+  workloadOf(workloadId: string): Workload | undefined {
+    return this.#byWorkload.get(workloadId)?.workload;
+  }
+
+  /** Whose lease it is. */
+  workloadByLease(leaseId: string): Workload | undefined {
+    return this.#byLease.get(leaseId)?.workload;
+  }
+
   /** Until the lease of a workload ends; 0: it has none. */
   leaseRemainingMs(workloadId: string): number {
     const live = this.#byWorkload.get(workloadId);

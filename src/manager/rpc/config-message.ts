@@ -7,25 +7,42 @@ import {
   type HistoryEntry as HistoryEntryMessage,
   HistoryEntrySchema,
 } from "../../api/gen/mesh/v1/config_pb.ts";
+import { redactDocument, redactParameters, redactText } from "../../core/redact.ts";
 import { specJson } from "../../dialect/format.ts";
-import { configKey, writtenKind } from "../../model/config.ts";
+import { isPolicy } from "../../dialect/format-policy.ts";
+import { type Config, configKey, writtenKind } from "../../model/config.ts";
 import type { HistoryEntry, StoredConfig } from "../store/store.ts";
 
-export function objectMessage(stored: StoredConfig): ConfigObject {
+/** Pages and readers are shown no secrets; who may write them may read them. */
+export type Shown = "whole" | "without secrets";
+
+export function objectMessage(stored: StoredConfig, shown: Shown = "whole"): ConfigObject {
   const { config, revision, createdMs, updatedMs, author } = stored;
+  const spec = specJson(config);
+  const isWhole = shown === "whole";
   return create(ConfigObjectSchema, {
     kind: writtenKind(config),
     namespace: config.meta.namespace,
     name: config.meta.name,
     apiVersion: config.apiVersion,
-    text: config.text,
+    text: isWhole ? config.text : safeText(config, spec),
     source: { ...config.origin, object: configKey(config) },
     revision: BigInt(revision),
     createdMs: BigInt(createdMs),
     updatedMs: BigInt(updatedMs),
     author,
-    specJson: JSON.stringify(specJson(config)),
+    specJson: JSON.stringify(isWhole ? spec : safeSpec(config, spec)),
   });
+}
+
+/** Of policy also what its handlers are called with. */
+function safeSpec(config: Config, spec: unknown): unknown {
+  if (isPolicy(config)) return redactParameters(spec);
+  return JSON.parse(redactText(JSON.stringify(spec)));
+}
+
+function safeText(config: Config, spec: unknown): string {
+  return isPolicy(config) ? redactDocument(config.text, spec) : redactText(config.text);
 }
 
 const CHANGES = {
@@ -34,7 +51,10 @@ const CHANGES = {
   deleted: AppliedObject_Change.DELETED,
 } as const;
 
-export function historyMessage(entry: HistoryEntry): HistoryEntryMessage {
+export function historyMessage(
+  entry: HistoryEntry,
+  shown: Shown = "whole",
+): HistoryEntryMessage {
   const { revision, timeMs, author, change, config } = entry;
   const stored = { config, revision, createdMs: timeMs, updatedMs: timeMs, author };
   return create(HistoryEntrySchema, {
@@ -42,6 +62,6 @@ export function historyMessage(entry: HistoryEntry): HistoryEntryMessage {
     timeMs: BigInt(timeMs),
     author,
     change: CHANGES[change],
-    object: objectMessage(stored),
+    object: objectMessage(stored, shown),
   });
 }

@@ -2,7 +2,7 @@
  * What operators do with configuration. A request is judged as a whole, with what is stored: every
  * problem is reported, and with one error nothing changes.
  */
-import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, type ServiceImpl } from "@connectrpc/connect";
 import { policyObjectName, policyProblems } from "../../adapter/policy-problem.ts";
 import {
   AppliedObject_Change,
@@ -10,6 +10,7 @@ import {
   type ApplyRequest,
   type ConfigService,
 } from "../../api/gen/mesh/v1/config_pb.ts";
+import { callerOf } from "../../api/principal.ts";
 import { problemToMessage } from "../../api/problem.ts";
 import { isError, type Problem } from "../../core/problem.ts";
 import { isPolicy } from "../../dialect/format-policy.ts";
@@ -20,7 +21,7 @@ import type { Manager } from "../manager.ts";
 import { ruleWarnings } from "../rule-warning.ts";
 import type { StoreChange, StoredConfig, StoreKey } from "../store/store.ts";
 import { translationProblem } from "../translate/translatable.ts";
-import { historyMessage, objectMessage } from "./config-message.ts";
+import { historyMessage, objectMessage, type Shown } from "./config-message.ts";
 
 const DOCUMENTS_MAX = 10_000;
 const HISTORY_MAX = 1_000;
@@ -43,7 +44,7 @@ interface Outcome {
 export function configService(manager: Manager): ServiceImpl<typeof ConfigService> {
   const { configuration } = manager;
   return {
-    async apply(request) {
+    async apply(request, { values }) {
       const { configs, problems } = readAll(manager, request);
       if (problems.some(isError)) return { problems: problems.map(problemToMessage) };
       checkMode(manager, request.mode, configs);
@@ -53,62 +54,74 @@ export function configService(manager: Manager): ServiceImpl<typeof ConfigServic
       const changes = outcomes.flatMap(changeOf);
       const revision = request.dryRun
         ? configuration.revision
-        : await commit(manager, changes, request.author);
+        : await commit(manager, changes, authorOf(values, request));
       return {
-        objects: outcomes.map((outcome) => appliedMessage(outcome, revision)),
+        objects: outcomes.map((outcome) => appliedMessage(outcome, revision, shownTo(values))),
         problems: all.map(problemToMessage),
         revision: BigInt(revision),
       };
     },
 
-    get(reference) {
-      return objectMessage(existing(manager, reference));
+    get(reference, { values }) {
+      return objectMessage(existing(manager, reference), shownTo(values));
     },
 
-    list({ kind, namespace }) {
+    list({ kind, namespace }, { values }) {
+      const shown = shownTo(values);
       const objects = configuration
         .list()
         .filter(({ config }) => kind === "" || config.kind === kind || writtenKind(config) === kind)
         .filter(({ config }) => namespace === "" || config.meta.namespace === namespace)
-        .map(objectMessage);
+        .map((stored) => objectMessage(stored, shown));
       return { objects, revision: BigInt(configuration.revision) };
     },
 
-    async delete(request) {
+    async delete(request, { values }) {
       const found = request.objects.map((reference) => existing(manager, reference));
       const outcomes = found.map((stored) => deletionOf(manager, stored));
       checkUnused(manager, found);
       const revision = request.dryRun
         ? configuration.revision
-        : await commit(manager, outcomes.flatMap(changeOf), request.author);
+        : await commit(manager, outcomes.flatMap(changeOf), authorOf(values, request));
       return {
-        objects: outcomes.map((outcome) => appliedMessage(outcome, revision)),
+        objects: outcomes.map((outcome) => appliedMessage(outcome, revision, shownTo(values))),
         revision: BigInt(revision),
       };
     },
 
-    async history(request) {
+    async history(request, { values }) {
       const key = keyOf(request);
       const limit = Math.min(request.limit || 50, HISTORY_MAX);
       const entries = await configuration.store.history(key, limit);
       if (entries.length === 0) existing(manager, request);
-      return { entries: entries.map(historyMessage) };
+      return { entries: entries.map((entry) => historyMessage(entry, shownTo(values))) };
     },
 
-    async rollback(request) {
+    async rollback(request, { values }) {
       const outcome = await rollbackOf(manager, keyOf(request), Number(request.revision));
       const problems = problemsOfSet(manager, outcome.change === DELETED ? [] : [outcome.config]);
       if (problems.some(isError)) return { problems: problems.map(problemToMessage) };
       const revision = request.dryRun
         ? configuration.revision
-        : await commit(manager, changeOf(outcome), request.author);
+        : await commit(manager, changeOf(outcome), authorOf(values, request));
       return {
-        objects: [appliedMessage(outcome, revision)],
+        objects: [appliedMessage(outcome, revision, shownTo(values))],
         problems: problems.map(problemToMessage),
         revision: BigInt(revision),
       };
     },
   };
+}
+
+/** Who proved who he is did it, whatever he calls himself. */
+function authorOf(values: ContextValues, request: { readonly author: string }): string {
+  const { principal } = callerOf(values);
+  return principal.kind === "person" ? principal.name : request.author;
+}
+
+function shownTo(values: ContextValues): Shown {
+  const { principal } = callerOf(values);
+  return principal.kind === "person" && principal.role === "viewer" ? "without secrets" : "whole";
 }
 
 const { CREATED, UPDATED, UNCHANGED, DELETED } = AppliedObject_Change;
@@ -294,7 +307,7 @@ async function commit(
   return result.revision;
 }
 
-function appliedMessage({ config, former, change }: Outcome, revision: number) {
+function appliedMessage({ config, former, change }: Outcome, revision: number, shown: Shown) {
   const { meta } = config;
   const at = change === UNCHANGED ? (former?.revision ?? 0) : revision;
   return {
@@ -303,7 +316,7 @@ function appliedMessage({ config, former, change }: Outcome, revision: number) {
     name: meta.name,
     change,
     revision: BigInt(at),
-    previousText: former?.config.text ?? "",
+    previousText: former === undefined ? "" : objectMessage(former, shown).text,
   };
 }
 

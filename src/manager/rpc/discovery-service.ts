@@ -1,11 +1,15 @@
 /** What proxies ask: their configuration, and their place in the registry. */
-import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, type ServiceImpl } from "@connectrpc/connect";
 import type {
   DiscoveryService,
   Node,
   RegistryService,
   Workload,
 } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { callerOf } from "../../api/principal.ts";
+import type { Access } from "../access/access.ts";
+import { untilExpiry } from "../access/expiry.ts";
+import { accountOf } from "../access/own-identity.ts";
 import { isBinary, UpdatePacker } from "../discovery/packed-update.ts";
 import type { Manager } from "../manager.ts";
 import { checkWorkload } from "../registry/workload-check.ts";
@@ -13,15 +17,31 @@ import { checkWorkload } from "../registry/workload-check.ts";
 const TEXT_MAX = 253;
 const LABELS_MAX = 64;
 
-export function discoveryService({ discovery }: Manager): ServiceImpl<typeof DiscoveryService> {
+/** Without `access` everybody may say anything: in a transport in memory. */
+export function discoveryService(
+  { discovery, options: { clock } }: Manager,
+  access: Access | undefined,
+): ServiceImpl<typeof DiscoveryService> {
   const packer = new UpdatePacker();
   return {
-    async *watch({ node, version }, { signal, requestHeader }) {
+    async *watch({ node, version }, { signal, requestHeader, values }) {
+      const checked = checkedNode(node);
+      // Who follows under the same id may be made to give way.
+      for (const one of [checked, ...discovery.nodesOf(checked.id)])
+        access?.checkNode(callerOf(values), one);
       const packs = isBinary(requestHeader.get("content-type"));
-      for await (const update of discovery.watch(checkedNode(node), version, signal))
-        yield packs ? packer.pack(update) : update;
+      const limit = untilExpiry(callerOf(values), clock);
+      const until = AbortSignal.any([signal, limit.signal]);
+      try {
+        for await (const update of discovery.watch(checked, version, until))
+          yield packs ? packer.pack(update) : update;
+      } finally {
+        limit.cancel();
+      }
     },
-    acknowledge(acknowledgement) {
+    acknowledge(acknowledgement, { values }) {
+      for (const node of discovery.nodesOf(acknowledgement.nodeId))
+        access?.checkNode(callerOf(values), node);
       if (discovery.acknowledge(acknowledgement)) return {};
       const { nodeId, version } = acknowledgement;
       throw new ConnectError(
@@ -32,23 +52,34 @@ export function discoveryService({ discovery }: Manager): ServiceImpl<typeof Dis
   };
 }
 
-export function registryService({
-  local,
-  options: { leaseMs },
-}: Manager): ServiceImpl<typeof RegistryService> {
+export function registryService(
+  { local, options: { leaseMs } }: Manager,
+  access: Access | undefined,
+): ServiceImpl<typeof RegistryService> {
+  /** Of what is there already, too: it is about to be replaced, kept or removed. */
+  const check = (values: ContextValues, workloads: readonly (Workload | undefined)[]): void => {
+    for (const workload of workloads)
+      if (workload !== undefined) access?.checkWorkload(callerOf(values), workload);
+  };
   return {
-    register({ workload }) {
-      const id = local.register(checkedWorkload(workload));
+    register({ workload: given }, { values }) {
+      const workload = checkedWorkload(given);
+      check(values, [workload, local.workloadOf(workload.id)]);
+      const { principal } = callerOf(values);
+      const serviceAccount = workload.serviceAccount || accountOf(principal);
+      const id = local.register({ ...workload, serviceAccount });
       if (id === undefined)
         throw new ConnectError("too many workloads are registered", Code.ResourceExhausted);
       return { id, ttlMs: leaseMs };
     },
-    renew({ leaseId, healthy }) {
+    renew({ leaseId, healthy }, { values }) {
+      check(values, [local.workloadByLease(leaseId)]);
       if (!local.renew(leaseId, healthy))
         throw new ConnectError("the lease has ended: register again", Code.NotFound);
       return { id: leaseId, ttlMs: leaseMs };
     },
-    withdraw({ leaseId }) {
+    withdraw({ leaseId }, { values }) {
+      check(values, [local.workloadByLease(leaseId)]);
       local.withdraw(leaseId);
       return {};
     },

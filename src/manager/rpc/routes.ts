@@ -2,16 +2,18 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { ConfigService, StatusService } from "../../api/gen/mesh/v1/config_pb.ts";
 import { DiscoveryService, RegistryService } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import type { Access } from "../access/access.ts";
 import type { Manager } from "../manager.ts";
 import { configService } from "./config-service.ts";
 import { discoveryService, registryService } from "./discovery-service.ts";
 import { statusService } from "./status-service.ts";
 
-export function apiRoutes(manager: Manager): (router: ConnectRouter) => void {
+/** Without `access` nobody is asked who he is: for a transport in memory, and its tests. */
+export function apiRoutes(manager: Manager, access?: Access): (router: ConnectRouter) => void {
   return (router) => {
     router.service(ConfigService, configService(manager));
     router.service(StatusService, statusService(manager));
-    router.service(DiscoveryService, discoveryService(manager));
-    router.service(RegistryService, registryService(manager));
+    router.service(DiscoveryService, discoveryService(manager, access));
+    router.service(RegistryService, registryService(manager, access));
   };
 }

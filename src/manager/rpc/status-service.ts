@@ -10,6 +10,7 @@ import {
   type StatusService,
 } from "../../api/gen/mesh/v1/config_pb.ts";
 import { problemToMessage } from "../../api/problem.ts";
+import { redactConfig } from "../../api/redact-config.ts";
 import { MESH_VERSION } from "../../core/version.ts";
 import type { ProxyStream, Sync } from "../discovery/proxy-stream.ts";
 import type { Manager } from "../manager.ts";
@@ -28,7 +29,7 @@ export function statusService(manager: Manager): ServiceImpl<typeof StatusServic
     getProxyConfig({ nodeId }) {
       const stream = streamOf(manager, nodeId);
       const resources = stream.wanted ?? manager.discovery.resourcesOf(stream.node);
-      return { config: proxyConfigOf(resources), status: proxyStatus(stream) };
+      return { config: redactConfig(proxyConfigOf(resources)), status: proxyStatus(stream) };
     },
     getVersion: () => ({
       version: MESH_VERSION,

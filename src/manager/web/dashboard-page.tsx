@@ -14,6 +14,8 @@ import element from "./page/element.ts" with { type: "text" };
 // @ts-expect-error: the same
 import graph from "./page/graph.ts" with { type: "text" };
 // @ts-expect-error: the same
+import login from "./page/login.ts" with { type: "text" };
+// @ts-expect-error: the same
 import serviceRow from "./page/service-row.ts" with { type: "text" };
 
 const VIEWS = ["services", "graph", "proxies", "rules", "problems"] as const;
@@ -39,6 +41,7 @@ export function dashboardScripts(): ReadonlyMap<string, string> {
     ["/dashboard.js", dashboard],
     ["/element.js", element],
     ["/graph.js", graph],
+    ["/login.js", login],
     ["/service-row.js", serviceRow],
   ];
   const transpiler = new Bun.Transpiler({ loader: "ts", target: "browser" });

@@ -3,6 +3,7 @@
  * is bound to loopback, answers only to names of loopback (a web page may point a name of its own
  * at 127.0.0.1), and takes no request that a foreign page makes. Readiness says one bit to anybody.
  */
+import { isForeignPage } from "../../api/foreign-page.ts";
 import type { HostPort } from "../flags.ts";
 import { pages } from "./inventory.ts";
 import { text } from "./page.ts";
@@ -69,9 +70,11 @@ function index(): string {
 function foreign(request: Request): string | undefined {
   const host = request.headers.get("host") ?? "";
   if (!isLoopback(host)) return `the admin port answers to localhost only, not to "${host}"`;
-  const origin = request.headers.get("origin");
-  if (origin !== null && origin !== `http://${host}`) return "no requests of other pages";
-  return undefined;
+  const { headers, method } = request;
+  // A link on somebody's page may be followed: he sees nothing of what it shows.
+  const isLink = method === "GET" && headers.get("sec-fetch-mode") === "navigate";
+  const isForeign = isForeignPage((name) => headers.get(name) ?? undefined, "http");
+  return isForeign && !isLink ? "no requests of other pages" : undefined;
 }
 
 function isLoopback(authority: string): boolean {

@@ -1,6 +1,7 @@
 /** Pages that show what the proxy runs on: the whole, listeners, routes, clusters. */
 import { toJson } from "@bufbuild/protobuf";
 import { ProxyConfigSchema, type SourcePosition } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { redactConfig } from "../../api/redact-config.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { json, type Page, text, wantsJson } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
@@ -52,7 +53,7 @@ async function configDump(view: ProxyView): Promise<Response> {
     manager: discovery ?? null,
     registration: view.registration() ?? null,
     listeners: view.listeners(),
-    config: config === undefined ? {} : toJson(ProxyConfigSchema, config),
+    config: config === undefined ? {} : toJson(ProxyConfigSchema, redactConfig(config)),
     policy: (await view.policy()) ?? null,
   });
 }

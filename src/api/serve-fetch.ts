@@ -25,7 +25,9 @@ export function serveFetch(
       port,
       fetch: (request, of) => {
         const { headers } = request;
-        const [authorization, cookie] = ["authorization", "cookie"].map((name) => headers.get(name));
+        const [authorization, cookie] = ["authorization", "cookie"].map((name) =>
+          headers.get(name),
+        );
         const peer = identify === undefined ? UNKNOWN : peerOf(of.requestIP(request), of);
         const shown = { authorization: authorization ?? undefined, cookie: cookie ?? undefined };
         return fetch(request, (identify ?? identifyNobody)(peer, shown));

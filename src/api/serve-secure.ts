@@ -15,7 +15,7 @@
 import { constants } from "node:crypto";
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
 import type { Clock } from "../core/clock.ts";
 import { addressText } from "./address.ts";
 import { type ApiOptions, apiHandler } from "./api-handler.ts";
@@ -110,17 +110,18 @@ export async function serveSecureApi(options: ServeSecureOptions): Promise<Secur
   };
 }
 
-function contextOf({ chainPem, keyPem, rootPems }: ServerCredential) {
+function contextOf({ chainPem, keyPem, rootPems }: ServerCredential): SecureContextOptions {
   return {
     cert: chainPem,
     key: keyPem,
     ca: [...rootPems],
     minVersion: "TLSv1.2",
     // With 1.2 only forward secrecy and AEAD.
-    ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305",
+    ciphers:
+      "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305",
     honorCipherOrder: true,
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-  } as const;
+  };
 }
 
 class SecureConnections {

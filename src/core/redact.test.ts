@@ -76,6 +76,7 @@ test.each([
   "://",
   "a",
   "-----BEGIN PRIVATE KEY-----",
+  "-----BEGIN PRIVATE KEY-----\n-----END\n",
   "eyJaaaaaaaaa.",
   "eyJaaaaaaaaa-",
   "mesh1.a.",

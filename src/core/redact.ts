@@ -7,7 +7,6 @@ export const REDACTED = "[redacted]";
 
 /** Linear in the text: none begins with what it may end with. */
 const LOOKS: readonly (readonly [secret: RegExp, instead: string])[] = [
-  [/-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----(?:[^-]|-(?!----END))*(?:-----END[^\n]*)?/g, REDACTED],
   [/:\/\/[^\s/?#"'<>]*@/g, `://${REDACTED}@`],
   [/\b(Bearer|Basic) +[\w.~+/=-]{16,}/gi, `$1 ${REDACTED}`],
   [/\b(mesh1|mesh-access)\.[\w-]+\.[\w-]+(?:\.[\w-]+)?/g, `$1.${REDACTED}`],
@@ -18,10 +17,25 @@ const SECRET_NAME =
   /(^|[-_])(authorization|cookie|pass|passwd|credentials?|k)$|password|passphrase|secret|token$|api[-_]?key|private[-_]?key|access[-_]?key/i;
 const SECRET_MAP = /^(additional[-_]?)?headers$|^metadata$/i;
 
+const KEY_BEGINS = /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----/;
+
 export function redactText(text: string): string {
-  let safe = text;
+  let safe = text.includes("PRIVATE KEY-----") ? withoutKeys(text) : text;
   for (const [secret, instead] of LOOKS) safe = safe.replace(secret, instead);
   return safe;
+}
+
+/** PEM; one whose end is missing goes on to the end of the text. */
+function withoutKeys(text: string): string {
+  let safe = "";
+  let rest = text;
+  for (let found = KEY_BEGINS.exec(rest); found !== null; found = KEY_BEGINS.exec(rest)) {
+    safe += rest.slice(0, found.index) + REDACTED;
+    const end = rest.indexOf("-----END", found.index);
+    const line = end === -1 ? -1 : rest.indexOf("\n", end);
+    rest = line === -1 ? "" : rest.slice(line);
+  }
+  return safe + rest;
 }
 
 /** A value as JSON has it: a copy, with every text in it that is a secret by its name or looks. */

@@ -41,7 +41,9 @@ export function managerAccess(args: ManagerArguments, { env }: CtlIo): ManagerAc
 
 function accessToken({ token: file }: ManagerArguments, env: CtlIo["env"]): string {
   const path = file || env.MESH_TOKEN_FILE;
-  const token = file ? read(file, "--token") : env.MESH_TOKEN || (path ? read(path, "--token") : "");
+  const token = file
+    ? read(file, "--token")
+    : env.MESH_TOKEN || (path ? read(path, "--token") : "");
   const text = token.trim();
   if (!/^[!-~]*$/.test(text)) throw usageError("--token: what is in the file is no token");
   return text;

@@ -44,7 +44,7 @@ const cases: readonly (readonly [what: string, table: string, uid: number | unde
   ["was reset; its port is somebody else's", line(THEIRS, "01", 0, 501), undefined],
   ["is ours no more", line(OURS, "08", 7, 500) + line(THEIRS, "01", 0, 501), undefined],
   ["belongs to another of ours", line(OURS, "01", 7, 9) + line(THEIRS, "01", 0, 501), undefined],
-  ["stands in a line cut short", line(OURS, "01", 7, 500) + ` 7: ${THEIRS} 01 00 00\n`, undefined],
+  ["stands in a line cut short", `${line(OURS, "01", 7, 500)} 7: ${THEIRS} 01 00 00\n`, undefined],
   ["stands in a table that is none", "\xff\x00 nonsense", undefined],
 ];
 

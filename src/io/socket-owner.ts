@@ -91,7 +91,7 @@ function findInTable(path: string, wanted: string): SocketEntry | undefined {
     let rest = "";
     for (let total = 0; total < TABLE_BYTES_MAX; ) {
       const length = readSync(file, chunk, 0, CHUNK_BYTES, null);
-      const text = rest + chunk.latin1Slice(0, length);
+      const text = rest + chunk.toString("latin1", 0, length);
       const at = text.indexOf(wanted);
       const end = at === -1 ? -1 : text.indexOf("\n", at);
       if (end !== -1) return entryOf(text.slice(at + wanted.length, end));

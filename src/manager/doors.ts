@@ -69,6 +69,8 @@ export async function openDoors(options: DoorOptions, parts: DoorParts): Promise
   if (options.secureListen !== undefined) {
     const { serving } = parts.identity;
     const address = options.secureListen;
+    if (serving.current().chainPem === "")
+      throw new Error("--secure-listen: there is no certificate authority to serve TLS with");
     secure = await serveSecureApi({ ...address, ...api, credential: serving.current() });
     open.push(secure, { close: serving.onChange(() => secure?.use(serving.current())) });
     words.push(`over TLS ${addressText(secure)}`);
@@ -95,7 +97,10 @@ function identifier({ localUsers, roles }: DoorOptions, { manager, identity, ope
   const { clock } = manager.options;
   const { tokens, serving, trustDomains } = identity;
   let roots = rootsOf(serving);
-  open.push({ close: serving.onChange(() => void (roots = rootsOf(serving))) });
+  const changed = (): void => {
+    roots = rootsOf(serving);
+  };
+  open.push({ close: serving.onChange(changed) });
   const own = process.getuid?.() ?? 0;
   const identify: Identify = authenticator({
     wallMs: () => clock.wallMs(),

@@ -3,8 +3,9 @@
  * name: spiffe://<trust domain>/ns/mesh-system/sa/mesh-manager, and no further URI. Everybody else
  * in the mesh has a certificate of the same root.
  */
-import { readAlternativeNames } from "../../io/alternative-name.ts";
+
 import { parseSpiffeId } from "../../core/spiffe-id.ts";
+import { readAlternativeNames } from "../../io/alternative-name.ts";
 
 /** Also among the DNS names of its certificate, and of no other's that our authority signs. */
 export const MANAGER_SERVER_NAME = "mesh-manager.mesh-system.svc";

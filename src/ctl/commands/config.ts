@@ -4,8 +4,8 @@ import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy
 import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { managerFlags } from "../flag.ts";
-import type { ManagerArguments } from "../manager-access.ts";
 import { httpGet } from "../http-get.ts";
+import type { ManagerArguments } from "../manager-access.ts";
 import {
   clustersTable,
   endpointsTable,

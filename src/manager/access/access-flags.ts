@@ -1,5 +1,5 @@
 /** Flags of `mesh manager` that say whom to trust: users of this machine, and people's certificates. */
-import { type Role, ROLES } from "../../api/principal.ts";
+import { ROLES, type Role } from "../../api/principal.ts";
 import { parseSpiffeId } from "../../core/spiffe-id.ts";
 
 export interface ReadFlags<T> {

@@ -7,10 +7,10 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Node, Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { type Caller, callerOf, type Principal } from "../../api/principal.ts";
 import type { Log } from "../../core/log.ts";
-import { type AuditLog, auditEvent } from "../audit/audit-log.ts";
 import { auditChange } from "../audit/audit-change.ts";
-import { foreignNode, foreignWorkload, type OwnIdentityOptions } from "./own-identity.ts";
+import { type AuditLog, auditEvent } from "../audit/audit-log.ts";
 import { isAllowed, type MethodRule, methodRules } from "./method-rule.ts";
+import { foreignNode, foreignWorkload, type OwnIdentityOptions } from "./own-identity.ts";
 
 export interface AccessOptions extends OwnIdentityOptions {
   readonly audit: AuditLog;
@@ -77,6 +77,9 @@ function neededFor(rule: MethodRule | undefined, principal: Principal): string {
 
 function isDryRun(message: unknown): boolean {
   return (
-    typeof message === "object" && message !== null && "dryRun" in message && message.dryRun === true
+    typeof message === "object" &&
+    message !== null &&
+    "dryRun" in message &&
+    message.dryRun === true
   );
 }

@@ -61,7 +61,7 @@ function fromRequest(
 function personOf(token: string, tokens: AccessTokens) {
   if (!token.startsWith(ACCESS_TOKEN_PREFIX) || token.length > TOKEN_CHARACTERS_MAX)
     return undefined;
-  const found = tokens.verify(token);
+  const found = tokens.find(token);
   if (found === undefined) return undefined;
   return { kind: "person", name: found.name, role: found.role } as const;
 }
@@ -70,7 +70,8 @@ function personOf(token: string, tokens: AccessTokens) {
 export function cookieValue(header: string, name: string): string | undefined {
   for (const pair of header.split(";")) {
     const equals = pair.indexOf("=");
-    if (equals !== -1 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
+    if (equals !== -1 && pair.slice(0, equals).trim() === name)
+      return pair.slice(equals + 1).trim();
   }
   return undefined;
 }

@@ -3,7 +3,7 @@ import type { Role } from "../../api/principal.ts";
 
 export interface AccessTokens {
   /** Undefined: unknown, revoked or expired. */
-  verify(token: string): { readonly name: string; readonly role: Role } | undefined;
+  find(token: string): { readonly name: string; readonly role: Role } | undefined;
 }
 
 export interface WorkloadServices {
@@ -32,14 +32,12 @@ export const noIdentity: AccessTokens &
     readonly serving: ServingCertificate;
     readonly trustDomains: () => readonly string[];
   } = {
-  verify: () => undefined,
+  find: () => undefined,
   servicesOf: () => [],
   trustDomains: () => [],
-  tokens: { verify: () => undefined },
+  tokens: { find: () => undefined },
   serving: {
-    current: () => {
-      throw new Error("there is no certificate authority to serve TLS with");
-    },
+    current: () => ({ chainPem: "", keyPem: "", rootPems: [] }),
     onChange: () => () => {},
   },
 };

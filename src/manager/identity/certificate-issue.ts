@@ -125,10 +125,7 @@ function extensionsOf(template: CertificateTemplate, issuer: Issuer): readonly B
   const purposes = derSequence(derOid(Oid.serverAuth), derOid(Oid.clientAuth));
   // Critical, as the subject is empty (4.2.1.6).
   const names = encodeSubjectAltName(template.names ?? []);
-  all.push(
-    extension(Oid.extendedKeyUsage, purposes),
-    extension(Oid.subjectAltName, names, true),
-  );
+  all.push(extension(Oid.extendedKeyUsage, purposes), extension(Oid.subjectAltName, names, true));
   return all;
 }
 

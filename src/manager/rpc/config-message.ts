@@ -51,10 +51,7 @@ const CHANGES = {
   deleted: AppliedObject_Change.DELETED,
 } as const;
 
-export function historyMessage(
-  entry: HistoryEntry,
-  shown: Shown = "whole",
-): HistoryEntryMessage {
+export function historyMessage(entry: HistoryEntry, shown: Shown = "whole"): HistoryEntryMessage {
   const { revision, timeMs, author, change, config } = entry;
   const stored = { config, revision, createdMs: timeMs, updatedMs: timeMs, author };
   return create(HistoryEntrySchema, {

@@ -29,7 +29,14 @@ import {
   dashboardStyle,
 } from "./dashboard-page.tsx";
 import { EventStreams } from "./event-stream.ts";
-import { addSession, isForeign, isSecure, readersOnly, type WebBindings, type WebContext } from "./session.ts";
+import {
+  addSession,
+  isForeign,
+  isSecure,
+  readersOnly,
+  type WebBindings,
+  type WebContext,
+} from "./session.ts";
 
 const HISTORY_MAX = 100;
 

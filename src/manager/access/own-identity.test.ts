@@ -1,0 +1,70 @@
+/** What a workload may say of itself, and what it may not say of others. */
+import { expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
+import { Node_Mode, NodeSchema, WorkloadSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import type { Principal } from "../../api/principal.ts";
+import { accountOf, foreignNode, foreignWorkload } from "./own-identity.ts";
+
+const OPTIONS = {
+  domain: "cluster.local",
+  services: {
+    servicesOf: (identity: string) =>
+      identity.endsWith("/sa/bookinfo") ? ["ratings.default", "mysql.example.com"] : [],
+  },
+};
+
+function workload(path: string): Principal {
+  const certificate = { serial: "", sha256: "", notAfterMs: 0 };
+  return { kind: "workload", identity: `spiffe://cluster.local/${path}`, certificate };
+}
+
+const reviews = workload("ns/default/sa/reviews");
+const bookinfo = workload("ns/default/sa/bookinfo");
+const mixer = workload("ns/mesh-system/sa/mesh-mixer");
+
+interface Said {
+  readonly service?: string;
+  readonly namespace?: string;
+  readonly mode?: Node_Mode;
+}
+
+const nodes: readonly (readonly [who: Principal, said: Said, own: boolean])[] = [
+  [reviews, { service: "reviews.default", namespace: "default" }, true],
+  [reviews, { service: "reviews", namespace: "default" }, true],
+  [reviews, { service: "Reviews.Default.svc.cluster.local", namespace: "default" }, true],
+  [reviews, { service: "reviews.default", namespace: "" }, true],
+  [reviews, { service: "", namespace: "default" }, true],
+  [reviews, { service: "ratings.default", namespace: "default" }, false],
+  [reviews, { service: "reviews.other", namespace: "default" }, false],
+  [reviews, { service: "reviews.default", namespace: "other" }, false],
+  [reviews, { service: "reviews", namespace: "other" }, false],
+  [reviews, { service: "", namespace: "other" }, false],
+  [reviews, { service: "reviews.default.svc.other", namespace: "default" }, false],
+  [reviews, { service: "x.reviews.default.svc.cluster.local", namespace: "default" }, false],
+  [bookinfo, { service: "ratings.default", namespace: "default" }, true],
+  [bookinfo, { service: "mysql.example.com", namespace: "default" }, true],
+  [bookinfo, { service: "reviews.default", namespace: "default" }, false],
+  [reviews, { service: "reviews.default", namespace: "default", mode: Node_Mode.GATEWAY }, true],
+  [reviews, { service: "", namespace: "default", mode: Node_Mode.MIXER }, false],
+  [mixer, { service: "", namespace: "mesh-system", mode: Node_Mode.MIXER }, true],
+  [{ kind: "local", uid: 0 }, { service: "ratings.default", mode: Node_Mode.MIXER }, true],
+];
+
+test.each(nodes)("%j as proxy of %j: %p", (who, said, own) => {
+  const node = create(NodeSchema, { id: "p", ...said });
+  expect(foreignNode(who, node, OPTIONS) === undefined).toBe(own);
+});
+
+test("a registration is of its own account, and so is its proxy", () => {
+  const of = (said: object) =>
+    foreignWorkload(reviews, create(WorkloadSchema, { id: "w", ...said }), OPTIONS);
+  const service = "reviews.default";
+  expect(of({ service })).toBeUndefined();
+  expect(of({ service, serviceAccount: "reviews" })).toBeUndefined();
+  expect(of({ service, serviceAccount: "admin" })).toContain("is not the account admin");
+  expect(of({ service: "ratings.default" })).toContain("is not the service ratings.default");
+  const node = { id: "p", namespace: "default" };
+  expect(of({ service, node: { ...node, service } })).toBeUndefined();
+  expect(of({ service, node: { ...node, service: "ratings" } })).toContain("is not the service");
+  expect([accountOf(reviews), accountOf({ kind: "local", uid: 0 })]).toEqual(["reviews", ""]);
+});

@@ -182,11 +182,7 @@ class SecureConnections {
 
   #accepted(socket: Socket): void {
     socket.on("error", () => socket.destroy());
-    socket.on("close", () => {
-      this.#all.delete(socket);
-      this.#handshaking.delete(socket);
-      this.#strangers.delete(socket);
-    });
+    socket.on("close", () => this.#forget(socket));
     this.#all.add(socket);
     if (this.#all.size > this.#limits.connections) this.#displace(this.#strangers, socket);
     this.#handshaking.add(socket);
@@ -206,7 +202,15 @@ class SecureConnections {
   #displace(kind: ReadonlySet<Socket>, latest: Socket): void {
     const [oldest = latest] = kind;
     this.#displaced++;
+    // At once: its close is heard of later, and then another one would have to give way too.
+    this.#forget(oldest);
     oldest.destroy();
+  }
+
+  #forget(socket: Socket): void {
+    this.#all.delete(socket);
+    this.#handshaking.delete(socket);
+    this.#strangers.delete(socket);
   }
 }
 

@@ -51,6 +51,6 @@ function ask(port: number, options: ConnectionOptions = {}): Promise<string> {
       said += chunk.toString("latin1");
     });
     socket.on("error", () => {});
-    socket.on("close", () => resolve(said.split("\r\n\r\n")[1] ?? "refused"));
+    socket.on("close", () => resolve(/\{.*\}/s.exec(said)?.[0] ?? "refused"));
   });
 }

@@ -280,3 +280,46 @@ describe("too many", () => {
     expect(told(await ask(client))).toBe(`workload ${ID}`);
   });
 });
+
+/** All of them where there is time. */
+const ATTACKS = process.env.CI === "true" ? 10_000 : 3_000;
+
+test("thousands of bad handshakes leave nothing behind, and good clients are served", async () => {
+  const { server, authority, ask } = await open({ handshakeMs: 200 });
+  const client = clientOf(authority.issue(named(ID)));
+  const attacks = [
+    "",
+    "GET / HTTP/1.1\r\n\r\n",
+    "\x16\x03\x01",
+    `\x16\x03\x01\x00\x20\x01${"\x00".repeat(31)}`,
+    "\x80\x00garbage",
+  ];
+  /** Some are ended by us, some by the server, all of them in time. */
+  const attack = (i: number): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connect(server.port, "127.0.0.1", () => {
+        socket.write(attacks[i % attacks.length]!, "latin1");
+        if (i % 3 === 0) socket.resetAndDestroy();
+        else if (i % 3 === 1) socket.end();
+      });
+      socket.on("data", () => {});
+      socket.on("error", () => {});
+      socket.on("close", () => resolve());
+    });
+  const wave = async (from: number, to: number): Promise<number> => {
+    for (let i = from; i < to; i += 1_000) {
+      await Promise.all(Array.from({ length: 1_000 }, (_, j) => attack(i + j)));
+      expect(told(await ask(client))).toBe(`workload ${ID}`);
+    }
+    Bun.gc(true);
+    return process.memoryUsage().rss;
+  };
+  const before = await wave(0, ATTACKS / 3);
+  const after = await wave(ATTACKS / 3, ATTACKS);
+  expect(server.counts).toMatchObject({ handshakes: 0, strangers: 0 });
+  // Some were gone before they were seen.
+  expect(server.counts.failedHandshakes).toBeGreaterThan(0.9 * ATTACKS);
+  // The last good client's may be closing still.
+  expect(server.counts.connections).toBeLessThanOrEqual(1);
+  expect((after - before) >> 20).toBeLessThan(30);
+}, 60_000);

@@ -1,7 +1,7 @@
 /**
  * What every port of the API does with a request, whatever it came in by:
  *
- *   who calls? ─▶ a page of somebody else? ─▶ Connect, gRPC, gRPC-Web routes, else the fetch handler
+ *   who calls? ─▶ a page of somebody else? ─▶ Connect, gRPC, gRPC-Web, else the fetch handler
  *
  * Callers who are not of this mesh's operators are read no large message from.
  */

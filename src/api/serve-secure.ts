@@ -17,6 +17,7 @@ import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } f
 import type { Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import type { Clock } from "../core/clock.ts";
+import { closeWhenQuiet } from "../io/quiet-socket.ts";
 import { addressText } from "./address.ts";
 import { type ApiOptions, apiHandler } from "./api-handler.ts";
 import type { NodeServerRequest } from "./fetch-handler.ts";
@@ -195,7 +196,7 @@ class SecureConnections {
     if (socket.authorized || socket.destroyed) return;
     this.#strangers.add(socket);
     if (this.#strangers.size > this.#limits.strangers) this.#displace(this.#strangers, socket);
-    socket.setTimeout(this.#limits.quietMs, () => socket.destroy());
+    closeWhenQuiet(socket, this.#limits.quietMs);
   }
 
   /** The oldest of a kind gives way; where there is none, who came last. */

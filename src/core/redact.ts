@@ -13,8 +13,11 @@ const LOOKS: readonly (readonly [secret: RegExp, instead: string])[] = [
   [/(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, REDACTED],
 ];
 
-const SECRET_NAME =
-  /(^|[-_])(authorization|cookie|pass|passwd|credentials?|k)$|password|passphrase|secret|token$|api[-_]?key|private[-_]?key|access[-_]?key/i;
+const SECRET_NAME = new RegExp(
+  "(^|[-_])(authorization|cookie|pass|passwd|credentials?|k)$|token$|" +
+    "password|passphrase|secret|(api|private|access)[-_]?key",
+  "i",
+);
 const SECRET_MAP = /^(additional[-_]?)?headers$|^metadata$/i;
 
 const KEY_BEGINS = /-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----/;

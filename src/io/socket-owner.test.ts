@@ -13,7 +13,7 @@ afterEach(() => {
 });
 
 const HEAD =
-  "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+  "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout\n";
 const near = { address: "127.0.0.1", port: 15_010 };
 const far = { address: "127.0.0.1", port: 0x88d8 };
 const OURS = "0100007F:3AA2 0100007F:88D8";

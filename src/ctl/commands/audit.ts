@@ -17,9 +17,9 @@ export const auditCommand = defineCtlCommand({
     ...managerFlags,
   },
   details:
-    "Newest first: changes of rules, certificates and tokens, and calls that were refused with the\n" +
-    "reason, which the caller was not told. The same refusal over and over is shown once, and then\n" +
-    "how often it came again.",
+    "Newest first: changes of rules, certificates and tokens, and calls that were refused, with\n" +
+    "the reason, which the caller was not told. The same refusal over and over is shown once,\n" +
+    "and then how often it came again.",
   examples: [
     ["mesh ctl audit", "the last hundred"],
     ["mesh ctl audit --refused", "who tried what he may not"],

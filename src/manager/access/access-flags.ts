@@ -1,4 +1,4 @@
-/** Flags of `mesh manager` that say whom to trust: users of this machine, and people's certificates. */
+/** Flags of `mesh manager` that say whom to trust: users here, and people's certificates. */
 import { ROLES, type Role } from "../../api/principal.ts";
 import { parseSpiffeId } from "../../core/spiffe-id.ts";
 

@@ -25,7 +25,7 @@ export interface ServingCertificate {
   onChange(listener: () => void): () => void;
 }
 
-/** Of a manager that is no authority: nobody has a token or a certificate, and nothing is served. */
+/** Of a manager that is no authority: nobody has a token or certificate, nothing is served. */
 export const noIdentity: AccessTokens &
   WorkloadServices & {
     readonly tokens: AccessTokens;

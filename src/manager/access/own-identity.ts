@@ -1,6 +1,6 @@
 /**
  * Whether a workload speaks of itself: the service that it names is its own account's, or one that
- * its certificate was issued for. Nobody else is asked: operators and this machine may say anything.
+ * its certificate was issued for. Nobody else is asked: this machine may say anything.
  */
 import type { Node, Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { Node_Mode } from "../../api/gen/mesh/v1/discovery_pb.ts";
@@ -27,7 +27,7 @@ export function foreignNode(
   const id = workloadId(principal);
   if (id === undefined) return undefined;
   if (node.mode === Node_Mode.MIXER && !isMixer(id))
-    return `${nameOf(id)} is no mixer: that is spiffe://…/ns/${MIXER.namespace}/sa/${MIXER.account}`;
+    return `${nameOf(id)} is no mixer: ${nameOf(MIXER)} is`;
   return foreignService(principal, node, options);
 }
 
@@ -75,6 +75,6 @@ function isMixer({ namespace, account }: SpiffeId): boolean {
   return namespace === MIXER.namespace && account === MIXER.account;
 }
 
-function nameOf({ namespace, account }: SpiffeId): string {
+function nameOf({ namespace, account }: Omit<SpiffeId, "trustDomain">): string {
   return `ns/${namespace}/sa/${account}`;
 }

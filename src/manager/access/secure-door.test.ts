@@ -95,7 +95,7 @@ describe.each([
 });
 
 describe("who is not believed", () => {
-  test("who shows nothing, who signed it himself, and whoever another authority signed for", async () => {
+  test("who shows nothing, and whom another authority signed for", async () => {
     const { ask } = await open();
     expect(told(await ask())).toBe("anonymous no certificate, and no access token");
     const foreign = new CertificateAuthority();

@@ -101,9 +101,8 @@ export function configService(manager: Manager): ServiceImpl<typeof ConfigServic
       const outcome = await rollbackOf(manager, keyOf(request), Number(request.revision));
       const problems = problemsOfSet(manager, outcome.change === DELETED ? [] : [outcome.config]);
       if (problems.some(isError)) return { problems: problems.map(problemToMessage) };
-      const revision = request.dryRun
-        ? configuration.revision
-        : await commit(manager, changeOf(outcome), authorOf(values, request));
+      const changes = request.dryRun ? [] : changeOf(outcome);
+      const revision = await commit(manager, changes, authorOf(values, request));
       return {
         objects: [appliedMessage(outcome, revision, shownTo(values))],
         problems: problems.map(problemToMessage),

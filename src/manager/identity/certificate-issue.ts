@@ -2,18 +2,9 @@
  * Writes certificates (X.509 v3, RFC 5280): who is named, for how long, signed by whom. Pure, but
  * for the serial number, which is random. `openssl verify -x509_strict` is content with them.
  */
-import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from "node:crypto";
-import {
-  der,
-  derBits,
-  derOid,
-  derSequence,
-  derTime,
-  readDerOf,
-  Tag,
-  toPem,
-} from "../../core/der.ts";
-import type { IssuerName } from "./certificate-fields.ts";
+import { createPublicKey, type KeyObject, randomBytes, sign } from "node:crypto";
+import { der, derBits, derOid, derSequence, derTime, Tag, toPem } from "../../core/der.ts";
+import { type IssuerName, keyIdOf } from "./certificate-fields.ts";
 import { type AlternativeName, encodeSubjectAltName } from "./subject-alt-name.ts";
 
 export interface CertificateTemplate {
@@ -97,13 +88,6 @@ export function subjectName(organization: string, commonName: string): Buffer {
       der(Tag.set, derSequence(derOid(oid), der(Tag.utf8String, Buffer.from(text)))),
     ),
   );
-}
-
-/** RFC 7093 2 (1). */
-export function keyIdOf(publicKey: Buffer): Buffer {
-  const [, bits] = readDerOf(Tag.sequence, publicKey) ?? [];
-  const key = bits?.content.subarray(1) ?? publicKey;
-  return createHash("sha256").update(key).digest().subarray(0, 20);
 }
 
 export function publicKeyOf(key: KeyObject): Buffer {

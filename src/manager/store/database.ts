@@ -1,26 +1,31 @@
-/** Opens one SQLite file: locked, journalled, and brought to the schema that this binary knows. */
+/** Opens one SQLite file: journalled, and brought to the schema that this binary knows. */
 import { Database } from "bun:sqlite";
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
+/** How long a manager waits for another one that writes to the same file. */
+const BUSY_MS = 5_000;
+
 /**
  * `durability` FULL: every commit reaches the disk before it returns. NORMAL: a power cut may take
- * the last ones, for what can be told again.
+ * the last ones, for what can be told again. `sharing`: whether other processes may have it open.
  */
 export function openDatabase(
   path: string,
   migrations: readonly string[],
   durability: "FULL" | "NORMAL",
+  sharing: "alone" | "shared" = "alone",
 ): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const database = new Database(path, { create: true, strict: true });
   try {
     // Exclusive before WAL: the lock is taken with the first statement, and no shared memory file
     // is made.
-    database.run("PRAGMA locking_mode = EXCLUSIVE");
+    if (sharing === "alone") database.run("PRAGMA locking_mode = EXCLUSIVE");
+    else database.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
     database.run("PRAGMA journal_mode = WAL");
     database.run(`PRAGMA synchronous = ${durability}`);
-    migrate(database, path, migrations);
+    migrate(database, migrations);
   } catch (cause) {
     database.close();
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -30,17 +35,16 @@ export function openDatabase(
   return database;
 }
 
-function migrate(database: Database, path: string, migrations: readonly string[]): void {
-  const row = database.query<{ user_version: number }, []>("PRAGMA user_version").get();
-  const version = row?.user_version ?? 0;
-  if (version > migrations.length)
-    throw new Error(
-      `${path} is of schema ${version}, and this binary knows only ${migrations.length}`,
-    );
+function migrate(database: Database, migrations: readonly string[]): void {
   database
     .transaction(() => {
+      const row = database.query<{ user_version: number }, []>("PRAGMA user_version").get();
+      const version = row?.user_version ?? 0;
+      if (version > migrations.length)
+        throw new Error(`it is of schema ${version}, and this binary knows only ${migrations.length}`);
       for (const migration of migrations.slice(version)) database.run(migration);
-      database.run(`PRAGMA user_version = ${migrations.length}`);
+      if (version < migrations.length)
+        database.run(`PRAGMA user_version = ${migrations.length}`);
     })
     .immediate();
 }

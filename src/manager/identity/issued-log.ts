@@ -1,0 +1,87 @@
+/**
+ * What was issued to whom, and for which services: the second is how a workload's identity is known
+ * to stand for a service, when it registers or asks for its configuration.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { IdentityStore } from "./identity-store.ts";
+
+export interface IssuedRecord {
+  /** Hexadecimal. */
+  readonly serial: string;
+  readonly identity: string;
+  readonly notAfterMs: number;
+  readonly issuedMs: number;
+  /** "join token 3f9a…", "certificate …", "service account default/reviews", "loopback" */
+  readonly by: string;
+  /** Of the caller; empty: the manager itself. */
+  readonly address: string;
+}
+
+interface StoredRow {
+  readonly serial: string;
+  readonly identity: string;
+  readonly not_after_ms: number;
+  readonly issued_ms: number;
+  readonly author: string;
+  readonly address: string;
+}
+
+/** The last ones; older ones are in the audit log, if anywhere. */
+const KEPT = 100_000;
+const TRIMMED_EVERY = 1_000;
+
+export class IssuedLog {
+  readonly #store: IdentityStore;
+  readonly #clock: Clock;
+
+  constructor(store: IdentityStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** Within the transaction that issues. `service` may be empty. */
+  record(issued: IssuedRecord, service: string): void {
+    const { database } = this.#store;
+    const { serial, identity, notAfterMs, issuedMs, by, address } = issued;
+    const { lastInsertRowid } = database
+      .query("INSERT INTO issued VALUES (NULL, ?, ?, ?, ?, ?, ?)")
+      .run(serial, identity, Math.round(notAfterMs), Math.round(issuedMs), by, address);
+    const number = Number(lastInsertRowid);
+    if (number % TRIMMED_EVERY === 0) {
+      database.query("DELETE FROM issued WHERE number <= ?").run(number - KEPT);
+      database.query("DELETE FROM identity_service WHERE until_ms < ?").run(Math.round(issuedMs));
+    }
+    if (service === "") return;
+    database
+      .query(
+        `INSERT INTO identity_service VALUES (?, ?, ?) ON CONFLICT DO UPDATE
+         SET until_ms = max(until_ms, excluded.until_ms)`,
+      )
+      .run(identity, service, Math.round(notAfterMs));
+  }
+
+  /** Newest first. */
+  list(limit: number): readonly IssuedRecord[] {
+    return this.#store.database
+      .query<StoredRow, [number]>("SELECT * FROM issued ORDER BY number DESC LIMIT ?")
+      .all(limit)
+      .map((row) => ({
+        serial: row.serial,
+        identity: row.identity,
+        notAfterMs: row.not_after_ms,
+        issuedMs: row.issued_ms,
+        by: row.author,
+        address: row.address,
+      }));
+  }
+
+  /** "reviews.default": those that a certificate in force was issued for. */
+  servicesOf(identity: string): readonly string[] {
+    return this.#store.database
+      .query<{ service: string }, [string, number]>(
+        "SELECT service FROM identity_service WHERE identity = ? AND until_ms > ? ORDER BY service",
+      )
+      .all(identity, Math.floor(this.#clock.wallMs()))
+      .map(({ service }) => service);
+  }
+}

@@ -24,8 +24,10 @@ const MIGRATIONS = [
    CREATE TABLE issued (
      number INTEGER PRIMARY KEY, serial TEXT NOT NULL, identity TEXT NOT NULL,
      not_after_ms INTEGER NOT NULL, issued_ms INTEGER NOT NULL, author TEXT NOT NULL,
-     address TEXT NOT NULL
+     address TEXT NOT NULL, origin TEXT NOT NULL
    ) STRICT;
+   CREATE INDEX issued_serial ON issued (serial);
+   CREATE INDEX issued_origin ON issued (origin, not_after_ms);
    CREATE TABLE identity_service (
      identity TEXT NOT NULL, service TEXT NOT NULL, until_ms INTEGER NOT NULL,
      PRIMARY KEY (identity, service)

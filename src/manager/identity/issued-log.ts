@@ -39,25 +39,26 @@ export class IssuedLog {
     this.#clock = clock;
   }
 
-  /** Within the transaction that issues. `service` may be empty. */
-  record(issued: IssuedRecord, service: string): void {
+  /** Within the transaction that issues. */
+  record(
+    issued: IssuedRecord,
+    { services, origin }: { readonly services: readonly string[]; readonly origin: string },
+  ): void {
     const { database } = this.#store;
     const { serial, identity, notAfterMs, issuedMs, by, address } = issued;
     const { lastInsertRowid } = database
-      .query("INSERT INTO issued VALUES (NULL, ?, ?, ?, ?, ?, ?)")
-      .run(serial, identity, Math.round(notAfterMs), Math.round(issuedMs), by, address);
+      .query("INSERT INTO issued VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)")
+      .run(serial, identity, Math.round(notAfterMs), Math.round(issuedMs), by, address, origin);
     const number = Number(lastInsertRowid);
     if (number % TRIMMED_EVERY === 0) {
       database.query("DELETE FROM issued WHERE number <= ?").run(number - KEPT);
       database.query("DELETE FROM identity_service WHERE until_ms < ?").run(Math.round(issuedMs));
     }
-    if (service === "") return;
-    database
-      .query(
-        `INSERT INTO identity_service VALUES (?, ?, ?) ON CONFLICT DO UPDATE
-         SET until_ms = max(until_ms, excluded.until_ms)`,
-      )
-      .run(identity, service, Math.round(notAfterMs));
+    const remember = database.query(
+      `INSERT INTO identity_service VALUES (?, ?, ?) ON CONFLICT DO UPDATE
+       SET until_ms = max(until_ms, excluded.until_ms)`,
+    );
+    for (const service of services) remember.run(identity, service, Math.round(notAfterMs));
   }
 
   /** Newest first. */
@@ -73,6 +74,14 @@ export class IssuedLog {
         by: row.author,
         address: row.address,
       }));
+  }
+
+  /** Id of the join token that a certificate goes back to; or empty. */
+  originOf(serial: string): string {
+    const row = this.#store.database
+      .query<{ origin: string }, [string]>("SELECT origin FROM issued WHERE serial = ?")
+      .get(serial);
+    return row?.origin ?? "";
   }
 
   /** "reviews.default": those that a certificate in force was issued for. */

@@ -46,7 +46,7 @@ interface StoredRow {
 }
 
 const KIND = "mesh1";
-/** How long one that expired is still listed. */
+/** How long one that expired is listed, at least; and as long as certificates go back to it. */
 const KEPT_MS = 7 * 86_400_000;
 
 export class JoinTokens {
@@ -64,7 +64,12 @@ export class JoinTokens {
     const nowMs = Math.round(this.#clock.wallMs());
     const expiresMs = nowMs + Math.round(wish.lifetimeMs);
     const { database } = this.#store;
-    database.query("DELETE FROM join_token WHERE expires_ms < ?").run(nowMs - KEPT_MS);
+    database
+      .query(
+        `DELETE FROM join_token WHERE expires_ms < ? AND id NOT IN
+         (SELECT origin FROM issued WHERE not_after_ms > ?)`,
+      )
+      .run(nowMs - KEPT_MS, nowMs);
     const { identity, service, uses, author } = wish;
     database
       .query("INSERT INTO join_token VALUES (?, ?, ?, ?, ?, 0, ?, ?, 0, ?)")
@@ -95,6 +100,14 @@ export class JoinTokens {
   revoke(id: string): boolean {
     const query = this.#store.database.query("UPDATE join_token SET revoked = 1 WHERE id = ?");
     return query.run(id).changes > 0;
+  }
+
+  /** Also of one that expired: certificates that go back to it are not renewed any more. */
+  isRevoked(id: string): boolean {
+    const row = this.#store.database
+      .query<{ revoked: number }, [string]>("SELECT revoked FROM join_token WHERE id = ?")
+      .get(id);
+    return row !== null && row.revoked !== 0;
   }
 
   /** Whether it would be taken now. */

@@ -44,9 +44,12 @@ const strangers: readonly (readonly [text: string, why: string])[] = [
   [`spiffe://cluster.local/ns/a/sa/${"b".repeat(2_048)}`, "longer than ids may be"],
 ];
 
-test.each(strangers)("%j is no id: %s", (text) => {
-  expect(parseSpiffeId(text)).toBeUndefined();
-});
+test.each(strangers.map(([text, why]) => [text.slice(0, 60), why, text]))(
+  "%j is no id: %s",
+  (_start, _why, text) => {
+    expect(parseSpiffeId(text)).toBeUndefined();
+  },
+);
 
 test("a domain has its name in the form of ids", () => {
   expect(trustDomainOf("Kube-Id@Proj.iam.example.com")).toBe("kube-id.proj.iam.example.com");

@@ -85,8 +85,7 @@ export class AuthorityFiles {
 
 export function readFileAuthority(directory: string, nowMs: number): FileAuthorityResult {
   const names = LAYOUTS.find(({ certificate }) => existsSync(join(directory, certificate)));
-  if (names === undefined)
-    return refused(`${directory}: neither ca-cert.pem nor tls.crt is in it`);
+  if (names === undefined) return refused(`${directory}: neither ca-cert.pem nor tls.crt is in it`);
   try {
     return judge(directory, names, nowMs);
   } catch (error) {

@@ -1,8 +1,8 @@
 /** The authority as operators see it: every certificate of it, and what each is for. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
-  AuthorityCertificate_Role as Role,
   type AuthoritySchema,
+  AuthorityCertificate_Role as Role,
 } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { sha256Of, subjectOf } from "../../io/tls-facts.ts";
 import type { AuthorityRow } from "./authority-table.ts";

@@ -87,9 +87,7 @@ export class AuthorityTable {
   /** Something that it vouches for lasts until then. */
   need(fingerprint: string, untilMs: number): void {
     this.#store.database
-      .query(
-        `UPDATE authority SET needed_until_ms = max(needed_until_ms, ?) WHERE fingerprint = ?`,
-      )
+      .query(`UPDATE authority SET needed_until_ms = max(needed_until_ms, ?) WHERE fingerprint = ?`)
       .run(Math.round(untilMs), fingerprint);
   }
 

@@ -15,12 +15,7 @@ export interface Claim {
 }
 
 /** Which status of gRPC it becomes. */
-export type RefusalKind =
-  | "unauthenticated"
-  | "denied"
-  | "improper"
-  | "exhausted"
-  | "unavailable";
+export type RefusalKind = "unauthenticated" | "denied" | "improper" | "exhausted" | "unavailable";
 
 export interface Refusal {
   readonly kind: RefusalKind;

@@ -68,9 +68,7 @@ export interface IssueCall extends IdentityWish {
   readonly caller: Caller;
 }
 
-export type IssueResult =
-  | { readonly at: "issued"; readonly leaf: SignedLeaf }
-  | Refused;
+export type IssueResult = { readonly at: "issued"; readonly leaf: SignedLeaf } | Refused;
 
 const JWT_CHARS_MAX = 16_384;
 /** Of one address, that were refused. */

@@ -4,8 +4,9 @@
  *
  *   sealed = version (1) | nonce (12) | ciphertext | tag (16), bound to a name
  */
-import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
+
 import type { KeyObject } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
@@ -44,7 +45,10 @@ export class KeySeal {
   static createdIn(path: string): KeySeal {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const draft = `${path}.${randomBytes(6).toString("hex")}`;
-    writeFileSync(draft, `${randomBytes(KEY_BYTES).toString("hex")}\n`, { mode: 0o600, flush: true });
+    writeFileSync(draft, `${randomBytes(KEY_BYTES).toString("hex")}\n`, {
+      mode: 0o600,
+      flush: true,
+    });
     try {
       linkSync(draft, path);
     } catch (error) {

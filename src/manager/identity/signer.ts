@@ -40,11 +40,7 @@ export function sealKey(key: KeyObject, fingerprint: string, seal: KeySeal): Uin
   return seal.seal(key.export({ type: "pkcs8", format: "der" }), fingerprint);
 }
 
-function unsealedKey(
-  row: AuthorityRow,
-  sealed: Uint8Array,
-  seal: KeySeal,
-): KeyObject | undefined {
+function unsealedKey(row: AuthorityRow, sealed: Uint8Array, seal: KeySeal): KeyObject | undefined {
   const bytes = seal.open(Buffer.from(sealed), row.fingerprint);
   if (bytes === undefined) return undefined;
   return createPrivateKey({ key: bytes, type: "pkcs8", format: "der" });

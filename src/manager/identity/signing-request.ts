@@ -59,7 +59,7 @@ export function readSigningRequest(pem: string): SigningRequestResult {
 /** Of DER. */
 export function decodeSigningRequest(bytes: Buffer): SigningRequestResult {
   const [info, algorithm, signature, ...others] = readDerOf(Tag.sequence, bytes) ?? [];
-  if (info?.tag !== Tag.sequence || algorithm === undefined || signature === undefined)
+  if (info?.tag !== Tag.sequence || algorithm?.tag !== Tag.sequence || signature === undefined)
     return MALFORMED;
   const [version, subject, spki, attributes, ...more] = readDer(info.content) ?? [];
   if (version?.tag !== Tag.integer || version.content.toString("hex") !== "00") return MALFORMED;
@@ -102,7 +102,7 @@ function checkSignature(
 ): string | undefined {
   const { key, algorithm, signature } = signed;
   const [oid] = readDer(algorithm.content) ?? [];
-  const kind = SIGNATURES[oid?.content.toString("hex") ?? ""];
+  const kind = SIGNATURES[oidOf(oid)];
   if (kind === undefined || kind.key !== key.asymmetricKeyType)
     return "its signature is of a kind that is not taken";
   const isWhole = signature.tag === Tag.bitString && signature.content[0] === 0;
@@ -120,7 +120,7 @@ function readCommonNames(subject: DerElement): readonly string[] | undefined {
   for (const { content } of sets)
     for (const attribute of readDer(content) ?? []) {
       const [oid, value] = readDer(attribute.content) ?? [];
-      if (oid?.content.toString("hex") !== COMMON_NAME || value === undefined) continue;
+      if (oidOf(oid) !== COMMON_NAME || value === undefined) continue;
       const text = value.content.toString("latin1");
       if (!TEXT_TAGS.includes(value.tag) || !/^[\x20-\x7e]*$/.test(text)) return undefined;
       found.push(text);
@@ -136,7 +136,7 @@ function readNames(attributes: DerElement | undefined): readonly AlternativeName
   const found: Buffer[] = [];
   for (const { content } of list) {
     const [oid, values] = readDer(content) ?? [];
-    if (oid?.content.toString("hex") !== EXTENSION_REQUEST) continue;
+    if (oidOf(oid) !== EXTENSION_REQUEST) continue;
     const extensions = readExtensions(values);
     if (extensions === undefined) return "its extensions cannot be read";
     found.push(...extensions);
@@ -154,7 +154,12 @@ function readExtensions(values: DerElement | undefined): readonly Buffer[] | und
   return list?.flatMap(({ content }) => {
     const parts = readDer(content) ?? [];
     const value = parts.at(-1);
-    const isNames = parts[0]?.content.toString("hex") === SUBJECT_ALT_NAME;
+    const isNames = oidOf(parts[0]) === SUBJECT_ALT_NAME;
     return isNames && value !== undefined ? [value.content] : [];
   });
+}
+
+/** In hexadecimal; "": it is none. */
+function oidOf(element: DerElement | undefined): string {
+  return element?.tag === Tag.oid ? element.content.toString("hex") : "";
 }

@@ -43,7 +43,9 @@ function joinTokenMethods(
       const wish = { service, account: serviceAccount };
       const id = wishedIdentity(wish, identity.options.trustDomain);
       if (id === undefined || (service !== "" && name === ""))
-        throw improper("for whom: service as in reviews.default, service_account as in default/web");
+        throw improper(
+          "for whom: service as in reviews.default, service_account as in default/web",
+        );
       if (name !== "" && name.split(".")[1] !== id.namespace)
         throw improper(`the service account is of another namespace than ${name}`);
       const seconds = lifetimeSeconds || JOIN_SECONDS;

@@ -41,10 +41,11 @@ function migrate(database: Database, migrations: readonly string[]): void {
       const row = database.query<{ user_version: number }, []>("PRAGMA user_version").get();
       const version = row?.user_version ?? 0;
       if (version > migrations.length)
-        throw new Error(`it is of schema ${version}, and this binary knows only ${migrations.length}`);
+        throw new Error(
+          `it is of schema ${version}, and this binary knows only ${migrations.length}`,
+        );
       for (const migration of migrations.slice(version)) database.run(migration);
-      if (version < migrations.length)
-        database.run(`PRAGMA user_version = ${migrations.length}`);
+      if (version < migrations.length) database.run(`PRAGMA user_version = ${migrations.length}`);
     })
     .immediate();
 }

@@ -1,5 +1,6 @@
 /** HTTP requests to backends that are neither trusted to be quick nor to be brief. */
 import type { Clock } from "../core/clock.ts";
+import type { TrustSource } from "../io/tls-settings.ts";
 
 export type Fetched<Body = string> =
   | { readonly at: "done"; readonly status: number; readonly body: Body }
@@ -10,6 +11,8 @@ export interface FetchLimits {
   readonly bytesMax: number;
   /** For all of it. */
   readonly timeoutMs: number;
+  /** Who may say who a server is, asked for each fetch; the runtime's own unless told. */
+  readonly roots?: () => TrustSource;
 }
 
 export interface Post {
@@ -42,8 +45,10 @@ export class BoundedFetch {
     const cancel = this.#clock.after(this.#limits.timeoutMs, () => controller.abort());
     try {
       const { signal } = controller;
+      const ca = url.startsWith("https:") ? this.#limits.roots?.().trust?.pem : undefined;
       const response = await fetch(url, {
         signal,
+        ...(ca !== undefined && { tls: { ca } }),
         ...(post && {
           method: "POST",
           body: post.body,

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { algorithmNames, type JsonFields, TokenIssuer, text64 } from "../../testing/token-issuer.ts";
+import {
+  algorithmNames,
+  type JsonFields,
+  TokenIssuer,
+  text64,
+} from "../../testing/token-issuer.ts";
 import { type KeySet, parseKeySet } from "./key-set.ts";
 import type { TokenFaultName } from "./token-fault.ts";
 import { claimTexts, type VerifiedToken } from "./verified-token.ts";
@@ -210,8 +215,14 @@ describe("what it says", () => {
 
   test.each([
     [[], ["permission", "scope"]],
-    [["roles", "custom"], ["custom", "permission", "roles", "scope"]],
-    [["scope", "custom"], ["custom", "permission", "scope"]],
+    [
+      ["roles", "custom"],
+      ["custom", "permission", "roles", "scope"],
+    ],
+    [
+      ["scope", "custom"],
+      ["custom", "permission", "scope"],
+    ],
   ])("claims that are lists: %p and those that always are", (further, all) => {
     expect(spaceDelimitedClaims(further)).toEqual(all);
   });

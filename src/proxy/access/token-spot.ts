@@ -24,7 +24,10 @@ export abstract class TokenSpot {
 
   abstract find(head: MessageHead): Found;
   /** What takes the token out of `head`, in which it was found. */
-  abstract removal(head: MessageHead): readonly HeaderChange[];
+  abstract removal(head: MessageHead): HeaderChange;
+
+  /** The same, where it does not depend on the head. */
+  readonly fixedRemoval: HeaderChange | undefined = undefined;
 
   protected found(start: number, end: number, before: Found): Found {
     this.start = start;
@@ -38,7 +41,7 @@ export class HeaderSpot extends TokenSpot {
   readonly #field: Uint8Array;
   readonly #id: FieldId;
   readonly #prefix: Uint8Array;
-  readonly #removal: readonly HeaderChange[];
+  override readonly fixedRemoval: HeaderChange;
 
   constructor(field: string, prefix: string) {
     super(`header ${field.toLowerCase()}`);
@@ -46,7 +49,7 @@ export class HeaderSpot extends TokenSpot {
     this.#field = new TextEncoder().encode(name);
     this.#id = fieldIdOf(this.#field, 0, this.#field.length);
     this.#prefix = new TextEncoder().encode(prefix.toLowerCase().trimStart());
-    this.#removal = Object.freeze([{ name, value: "", operation: "remove" as const }]);
+    this.fixedRemoval = Object.freeze({ name, value: "", operation: "remove" });
   }
 
   /** Beside a token no other field of that name may stand: readers differ in which counts. */
@@ -61,8 +64,8 @@ export class HeaderSpot extends TokenSpot {
     return state === Found.one && fields > 1 ? Found.several : state;
   }
 
-  override removal(): readonly HeaderChange[] {
-    return this.#removal;
+  override removal(): HeaderChange {
+    return this.fixedRemoval;
   }
 
   #next(head: MessageHead, from: number): number {
@@ -118,7 +121,7 @@ export class ParameterSpot extends TokenSpot {
     return state;
   }
 
-  override removal(head: MessageHead): readonly HeaderChange[] {
+  override removal(head: MessageHead): HeaderChange {
     const { bytes, pathStart, pathEnd, queryStart, queryEnd } = head;
     const kept: string[] = [];
     for (let at = queryStart; at < queryEnd; ) {
@@ -128,7 +131,7 @@ export class ParameterSpot extends TokenSpot {
     }
     const path = pathStart === pathEnd ? "/" : textOf(bytes, pathStart, pathEnd);
     const value = kept.length === 0 ? path : `${path}?${kept.join("&")}`;
-    return [{ name: ":path", value, operation: "replace" }];
+    return { name: ":path", value, operation: "replace" };
   }
 }
 
@@ -156,7 +159,7 @@ export class CookieSpot extends TokenSpot {
     return state;
   }
 
-  override removal(head: MessageHead): readonly HeaderChange[] {
+  override removal(head: MessageHead): HeaderChange {
     const { bytes } = head;
     const kept: string[] = [];
     const id = FieldId.cookie;
@@ -170,8 +173,8 @@ export class CookieSpot extends TokenSpot {
         at = end + 1;
       }
     }
-    if (kept.length === 0) return [{ name: "cookie", value: "", operation: "remove" }];
-    return [{ name: "cookie", value: kept.join("; "), operation: "replace" }];
+    if (kept.length === 0) return { name: "cookie", value: "", operation: "remove" };
+    return { name: "cookie", value: kept.join("; "), operation: "replace" };
   }
 
   #look(bytes: Uint8Array, from: number, to: number, before: Found): Found {

@@ -61,8 +61,9 @@ class RuleCompiler {
     if (from.length > 0) tests.push(anyOf(from.map((source, i) => this.#source(source, i))));
     if (to.length > 0) tests.push(anyOf(to.map((operation, i) => this.#operation(operation, i))));
     for (const [i, condition] of when.entries()) tests.push(...this.#condition(condition, i));
-    this.#keys.sources(from, this.#context.trustDomains);
-    if (!this.#context.isTcp) this.#keys.operations(to);
+    const { trustDomains, isTcp } = this.#context;
+    this.#keys.sources(from, trustDomains, isTcp);
+    if (!isTcp) this.#keys.operations(to);
     return { matches: allOf(tests), keys: this.#keys.keys };
   }
 

@@ -46,11 +46,13 @@ const noAliases = (texts: readonly string[]): readonly string[] => texts;
 export class RuleKeys {
   readonly keys: RuleKey[] = [];
 
-  sources(from: readonly Source[], trustDomains: readonly string[]): void {
+  /** `isTcp`: what they say of requests is not read. */
+  sources(from: readonly Source[], trustDomains: readonly string[], isTcp: boolean): void {
     const aliases = (texts: readonly string[]) => withAliases(texts, trustDomains);
     this.#add("principal", from.map(({ principals }) => aliases(principals)));
     this.#add("serviceAccount", from.map(({ serviceAccounts }) => serviceAccounts));
     this.#add("namespace", from.map(({ namespaces }) => namespaces));
+    if (isTcp) return;
     this.#add("requestPrincipal", from.map(({ requestPrincipals }) => requestPrincipals));
   }
 

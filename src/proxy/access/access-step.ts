@@ -14,6 +14,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Failure } from "../../core/failure.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import type { VerifiedToken } from "../../policy/jwt/verified-token.ts";
 import type { HeaderChange } from "../../policy/verdict.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -26,6 +27,8 @@ import type { ConnectionFacts } from "../policy/connection-facts.ts";
  */
 export interface AccessRequest {
   readonly connection: ConnectionFacts;
+  /** As it was scanned: for whoever compares octets. */
+  readonly head: MessageHead;
   /** "GET" */
   readonly method: string;
   /** In its normal form, without query. */
@@ -125,6 +128,16 @@ export interface AccessParts {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
+  /**
+   * Where a service of the mesh is ("opa.default", or its full host name), by what is published.
+   * Undefined, or absent: it is none; its name is asked for.
+   */
+  readonly locate?: (service: string, port: number) => ServicePlace | undefined;
+}
+
+export interface ServicePlace {
+  readonly hostname: string;
+  readonly port: number;
 }
 
 /**

@@ -95,6 +95,7 @@ const rows = {
   authorizerUnanswered: ["UAEX", "local", 403,  7, "never", "authorizer-unanswered"],
   rateLimited:          ["RL",   "local", 429,  8, "never", "rate-limited"],
   policyUnanswered:     ["UAEX", "local", 503, 14, "never", "policy-unanswered"],
+  accessDenied:         ["UAEX", "local", 403,  7, "never", "access-denied"],
   notReady:             ["LR",   "local", 503, 14, "never", "proxy-not-ready"],
   overloaded:           ["OM",   "local", 503, 14, "never", "proxy-overloaded"],
   stopping:             ["LR",   "local", 503, 14, "never", "proxy-stopping"],

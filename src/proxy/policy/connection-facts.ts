@@ -3,6 +3,7 @@ import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TlsFacts } from "../../io/tls-facts.ts";
+import { type PrincipalParts, principalParts } from "../../policy/authorization/facts.ts";
 import { type Caller, decodeClaim } from "./workload-claim.ts";
 
 const SPIFFE = "spiffe://";
@@ -21,6 +22,7 @@ export class ConnectionFacts {
   readonly namespace: string;
   /** Who calls by its sidecar's own words; undefined: nobody said. */
   readonly caller: Caller | undefined;
+  #parts: PrincipalParts | undefined = undefined;
   #sourceIp: Uint8Array | undefined = undefined;
   #localIp: Uint8Array | undefined = undefined;
 
@@ -39,6 +41,12 @@ export class ConnectionFacts {
     const uri = this.isMutual ? peer?.names.uris.find((one) => one.startsWith(SPIFFE)) : undefined;
     this.principal = uri?.slice(SPIFFE.length) ?? "";
     this.namespace = /\/ns\/([^/]+)\/sa\/[^/]+$/.exec(this.principal)?.[1] ?? "";
+  }
+
+  /** Of the principal. */
+  get parts(): PrincipalParts {
+    this.#parts ??= principalParts(this.principal);
+    return this.#parts;
   }
 
   /** Undefined: it is no IP address. */

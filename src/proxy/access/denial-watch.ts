@@ -7,6 +7,7 @@ import type { Log } from "../../core/log.ts";
 import { type Decision, decisionText } from "../../policy/authorization/decision.ts";
 import type { Counter, Metrics } from "../../telemetry/metrics.ts";
 import { type DenialRecord, DenialRing } from "./denial-ring.ts";
+import { RequestFacts } from "./request-facts.ts";
 
 export interface DenialWatchParts {
   readonly clock: Clock;
@@ -22,6 +23,8 @@ const LABELS_MAX = 500;
 
 export class DenialWatch {
   readonly ring = new DenialRing();
+  /** Of the request that is told of; filled in by who tells. */
+  readonly facts = new RequestFacts();
   readonly #parts: DenialWatchParts;
   readonly #denied: LabelledCounters;
   readonly #audited: LabelledCounters;

@@ -5,6 +5,7 @@
 import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
 import type { StringMap } from "../../attribute/value.ts";
 import type { MessageHead } from "../../http/message-head.ts";
+import type { SocketAddress } from "../../io/socket-address.ts";
 import { type AuthorizationFacts, hostOf } from "../../policy/authorization/facts.ts";
 import type { VerifiedToken } from "../../policy/jwt/verified-token.ts";
 import type { EdgeFields } from "../filter/edge-fields.ts";
@@ -14,19 +15,7 @@ import { textOf } from "../policy/head-text.ts";
 import { isPreflight } from "../route/cors.ts";
 import type { AccessRequest } from "./access-step.ts";
 
-/** What is known of a request besides its head and its connection. */
-export interface RequestPlace {
-  /** Of the workload. */
-  readonly port: number;
-  /** Where the client wanted to go; undefined: where it came in. */
-  readonly destination: { readonly address: string } | undefined;
-  /** At an edge: whom it believes to be the client. */
-  readonly edge: EdgeFields | undefined;
-  readonly isHttp2: boolean;
-}
-
 const NO_BYTES = new Uint8Array(0);
-const nowhere: RequestPlace = { port: 0, destination: undefined, edge: undefined, isHttp2: false };
 
 export class RequestFacts implements AuthorizationFacts, AccessRequest {
   head: MessageHead = undefined as never;
@@ -35,7 +24,13 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
   wallMs = 0;
   body: Uint8Array = NO_BYTES;
   bodyIsPartial = false;
-  #place = nowhere;
+  /** Of the workload. */
+  destinationPort = 0;
+  /** Where the client wanted to go; undefined: where it came in. */
+  destination: SocketAddress | undefined = undefined;
+  /** At an edge: whom it believes to be the client. */
+  edge: EdgeFields | undefined = undefined;
+  isHttp2 = false;
   readonly #fields = new RequestFields();
   #method: string | undefined = undefined;
   #path: string | undefined = undefined;
@@ -46,11 +41,10 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
   #remoteIp: Uint8Array | undefined = undefined;
   #destinationIp: Uint8Array | undefined = undefined;
 
-  /** `head` stays as it is while it is asked about. */
-  about(head: MessageHead, connection: ConnectionFacts, place: RequestPlace): this {
+  /** `head` stays as it is while it is asked about; the fields above are the caller's to set. */
+  about(head: MessageHead, connection: ConnectionFacts): this {
     this.head = head;
     this.connection = connection;
-    this.#place = place;
     this.#method = undefined;
     this.#path = undefined;
     this.#authority = undefined;
@@ -83,27 +77,23 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
   }
 
   get remoteAddress(): string {
-    const { edge } = this.#place;
+    const { edge } = this;
     if (edge === undefined) return this.connection.source.address;
     this.#client ??= textOf(edge.clientBytes, edge.clientStart, edge.clientEnd);
     return this.#client;
   }
 
   get remoteIp(): Uint8Array | undefined {
-    if (this.#place.edge === undefined) return this.connection.sourceIp;
+    if (this.edge === undefined) return this.connection.sourceIp;
     this.#remoteIp ??= bytesOf(this.remoteAddress);
     return this.#remoteIp;
   }
 
   get destinationIp(): Uint8Array | undefined {
-    const { destination } = this.#place;
+    const { destination } = this;
     if (destination === undefined) return this.connection.localIp;
     this.#destinationIp ??= bytesOf(destination.address);
     return this.#destinationIp;
-  }
-
-  get destinationPort(): number {
-    return this.#place.port;
   }
 
   get serverName(): string {
@@ -143,18 +133,18 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
   }
 
   get scheme(): "http" | "https" {
-    const { edge } = this.#place;
+    const { edge } = this;
     const secure = edge === undefined ? this.head.schemeIsHttps : edge.secure;
     return secure ? "https" : "http";
   }
 
   get protocol(): string {
-    if (this.#place.isHttp2) return "HTTP/2";
+    if (this.isHttp2) return "HTTP/2";
     return this.head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
   }
 
   get headers(): StringMap {
-    return this.#fields.of(this.head, this.#place.edge !== undefined);
+    return this.#fields.of(this.head, this.edge !== undefined);
   }
 
   get isPreflight(): boolean {

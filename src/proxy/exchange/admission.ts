@@ -19,6 +19,7 @@ import type { ExchangePolicy } from "../policy/exchange-policy.ts";
 import { HeaderEdits } from "../policy/header-edit.ts";
 import type { MixerAnswer, MixerAsker, MixerCall } from "../policy/mixer-seat.ts";
 import { rewriteRequest } from "../policy/request-rewrite.ts";
+import { type DeniedAs, requestIdOf, tellDenied } from "./denied.ts";
 import { type Exchange, type PolicyWait, Wake } from "./exchange.ts";
 import { renewRecord } from "./record.ts";
 import { replyDenied, replyFailure } from "./reply.ts";
@@ -66,10 +67,16 @@ function deny(ex: Exchange, denial: Denial): void {
   ex.checkCode = denial.code;
   ex.checkMessage = statusText(denial.code, denial.message);
   ex.responseEdits = undefined;
+  if (ex.env.denials !== undefined) tellDenied(ex, deniedAs(ex, denial));
   replyDenied(ex, denial);
 }
 
-function withEdits(
+function deniedAs(ex: Exchange, { status, rule, message }: Denial): DeniedAs {
+  const by = { object: rule === "" ? "policy" : rule, rule: "", place: "", reason: message };
+  return { kind: "policy", status, by, id: requestIdOf(ex) };
+}
+
+export function withEdits(
   edits: HeaderEdits | undefined,
   changes: readonly HeaderChange[],
 ): HeaderEdits | undefined {
@@ -79,13 +86,13 @@ function withEdits(
 }
 
 function goOn(ex: Exchange, edits: HeaderEdits | undefined, resume: Resume): void {
-  const failure = edits === undefined ? undefined : rewrite(ex, edits);
+  const failure = edits === undefined ? undefined : rewriteHead(ex, edits);
   if (failure === undefined) resume(ex);
   else replyFailure(ex, failure);
 }
 
 /** The head is what rules make of it, for routes, upstreams and logs alike. */
-function rewrite(ex: Exchange, edits: HeaderEdits): Failure | undefined {
+export function rewriteHead(ex: Exchange, edits: HeaderEdits): Failure | undefined {
   const { env } = ex;
   const head = rescan(ex);
   const { schemeIsHttps } = head;

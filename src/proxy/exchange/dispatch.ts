@@ -16,6 +16,7 @@ import type { EdgeView } from "../gateway/edge-view.ts";
 import { isPreflight } from "../route/cors.ts";
 import type { Fault, Mirror, Redirect, Route } from "../route/route.ts";
 import type { VirtualHost } from "../route/virtual-host.ts";
+import { isLetIn } from "./access.ts";
 import { isAdmitted } from "./admission.ts";
 import { runTry } from "./attempt.ts";
 import { prepareCall } from "./call-rules.ts";
@@ -38,6 +39,17 @@ export function dispatch(ex: Exchange, path: PathVerdict): void {
     return replyFailure(ex, head.failure!);
   }
   if (path === PathVerdict.redirected) return redirect(ex, toItself, head);
+  const { access } = ex.env;
+  if (access !== undefined && !isLetIn(ex, access, dispatchLetIn)) return;
+  findWay(ex, head);
+}
+
+/** Whoever had to be asked has let it in. */
+function dispatchLetIn(ex: Exchange): void {
+  findWay(ex, rescan(ex));
+}
+
+function findWay(ex: Exchange, head: MessageHead): void {
   if (head.has(FieldId.maxForwards) && isLastHop(ex, head)) return;
   const failure = findRoute(ex, head);
   if (failure !== undefined) return replyFailure(ex, failure);

@@ -12,6 +12,8 @@ import { SlowLane } from "../../io/slow-lane.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
+import type { DenialWatch } from "../access/denial-watch.ts";
+import type { RequestGate } from "../access/request-gate.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { EdgeFields } from "../filter/edge-fields.ts";
@@ -43,6 +45,10 @@ export interface CaptureAddresses {
 export interface Watchers {
   accessLog: AccessLog | undefined;
   policy: ExchangePolicy | undefined;
+  /** What stands between a request and its route. */
+  access: RequestGate | undefined;
+  /** Who is told of refusals. */
+  denials: DenialWatch | undefined;
   /** What sidecars that are called are told of us; "": nothing. */
   claim: string;
 }
@@ -81,6 +87,9 @@ export class Environment implements Watchers {
   accessLog: AccessLog | undefined = undefined;
   /** Undefined: no rule concerns what passes here. */
   policy: ExchangePolicy | undefined = undefined;
+  /** Undefined: everybody may call. */
+  access: RequestGate | undefined = undefined;
+  denials: DenialWatch | undefined = undefined;
   /** What captured connections find; undefined: none is captured here. */
   capture: CaptureAddresses | undefined = undefined;
   /** Undefined: nobody wants to hear of them. */

@@ -12,6 +12,7 @@ import { MethodId } from "../../http/method.ts";
 import { ChunkedDecoder } from "../../http1/chunked-decoder.ts";
 import type { HeadBuffer } from "../../http1/head-buffer.ts";
 import type { ConnectCause } from "../../io/tcp-connector.ts";
+import type { VerifiedToken } from "../../policy/jwt/verified-token.ts";
 import type { AccessRecord } from "../../telemetry/access-record.ts";
 import { NO_HASH } from "../cluster/balancing/balancer.ts";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -169,6 +170,8 @@ export abstract class Exchange implements UpstreamStreamUser {
   #responseChunks: ChunkedDecoder | undefined = undefined;
 
   // Policy.
+  /** What it proved to be allowed by. */
+  token: VerifiedToken | undefined = undefined;
   wait: PolicyWait | undefined = undefined;
   /** What rules change in the fields of the response. */
   responseEdits: HeaderEdits | undefined = undefined;
@@ -245,6 +248,7 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.partial = undefined;
     this.responseFields = undefined;
     this.responseEdits = undefined;
+    this.token = undefined;
     this.checkCode = -1;
     this.checkMessage = "";
     this.responseHeadBytes = 0;

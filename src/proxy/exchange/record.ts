@@ -98,6 +98,7 @@ export function writeRecord(ex: Exchange): void {
   record.failure = ex.failure ?? remarkOf(ex);
   if (ex.failure === undefined)
     record.details = ex.attempts > 0 ? "via_upstream" : "direct_response";
+  else if (ex.failure.flag === "UAEX") record.details = ex.detail;
   else if (ex.failure.flag === "UF") record.upstreamTransportFailure = transportFailure(ex);
   record.upstreamCluster = ex.cluster?.name ?? "";
   record.upstreamHost = endpoint?.authority ?? "";

@@ -8,7 +8,9 @@ import { Framing } from "../../http/message-head.ts";
 import { MethodId } from "../../http/method.ts";
 import { reasonPhrase } from "../../http/reason-phrase.ts";
 import { printable, replyParts } from "../../http1/local-reply.ts";
+import type { AccessRefusal } from "../access/access-step.ts";
 import type { Call } from "../grpc/call.ts";
+import { codeOfHttp } from "../grpc/status.ts";
 import type { Denial } from "../policy/denial.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
@@ -52,6 +54,32 @@ export function replyDenied(ex: Exchange, denial: Denial): void {
   const about = `x-mesh-reason: ${printable(reason)}\r\n${type}`;
   const length = status === 204 || status === 304 ? "" : `content-length: ${content.length}\r\n`;
   const lines = bytesOfText(`${about}${length}${denial.lines}`);
+  replyWith(ex, { status, lines, body: content });
+}
+
+/** Who called may not: the standard text and nothing about why, which `detail` says to the log. */
+export function replyRefused(
+  ex: Exchange,
+  refusal: AccessRefusal,
+  { id, detail }: { readonly id: string; readonly detail: string },
+): void {
+  const { failure, contentType } = refusal;
+  const status = refusal.status === 0 ? failure.http : refusal.status;
+  ex.failure = failure;
+  ex.detail = detail;
+  const reason = failure.reason;
+  const fields = `x-request-id: ${id}\r\n`;
+  if (ex.call !== undefined) {
+    const code = refusal.status === 0 ? failure.grpc : codeOfHttp(status);
+    const said = { failure, status, reason, detail: "", code, message: refusal.body };
+    return replyCall(ex, ex.call, said, bytesOfText(`${fields}${refusal.lines}`));
+  }
+  const bodiless = status === 204 || status === 304;
+  const content = bodiless ? NO_BYTES : bytesOfText(refusal.body);
+  const saysType = content.length === 0 || /^content-type:/im.test(refusal.lines);
+  const type = saysType ? "" : `content-type: ${contentType || "text/plain"}\r\n`;
+  const length = bodiless ? "" : `content-length: ${content.length}\r\n`;
+  const lines = bytesOfText(`${fields}${type}${length}${refusal.lines}`);
   replyWith(ex, { status, lines, body: content });
 }
 

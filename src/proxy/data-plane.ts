@@ -18,6 +18,8 @@ import { ListenError, type ListenOptions, type TcpListener } from "../io/tcp-lis
 import { TimerWheel } from "../io/timer-wheel.ts";
 import type { LineSink } from "../telemetry/access-log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { AccessSeat } from "./access/access-seat.ts";
+import { locateService } from "./access/locate-service.ts";
 import { type ClusterView, viewCluster } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import { AccessLogSwitch } from "./agent/access-log-switch.ts";
@@ -40,6 +42,7 @@ import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
 import type { Inheritance, Place, TrafficPlane } from "./traffic-plane.ts";
+import { TurnQueue } from "./turn-queue.ts";
 import { unreadBytes } from "./transport/unread-bytes.ts";
 import { UpstreamCredentials } from "./upstream/upstream-credentials.ts";
 
@@ -73,12 +76,13 @@ export class DataPlane implements TrafficPlane {
   readonly #edges: EdgeListeners | undefined;
   readonly #accessLog: AccessLogSwitch;
   readonly policy: PolicySeat;
+  readonly access: AccessSeat;
   #captureView = emptyCaptureView;
   #dns: DnsServer | undefined;
   /** Applied last. */
   #snapshot: Snapshot | undefined;
   /** Configurations whose names are asked for, and what was asked after them. */
-  #applying: Promise<readonly Problem[]> | undefined;
+  readonly #applying = new TurnQueue<readonly Problem[]>();
   #isClosed = false;
   readonly #prober: NetworkProber;
   readonly #credentials: UpstreamCredentials;
@@ -105,6 +109,15 @@ export class DataPlane implements TrafficPlane {
         this.#tcp.usePolicy(outbound.relays, inbound.relays);
       },
     });
+    this.access = new AccessSeat({
+      ...{ clock, random, log: log.child("access"), metrics },
+      locate: (service, port) => locateService(this.#snapshot, service, port),
+      use: ({ requests, relays }) => {
+        const engine = flags.mode === "gateway" ? this.#outbound : this.#inbound;
+        if (engine !== undefined) engine.watchers.access = requests;
+        this.#tcp.useAccess(flags.mode === "gateway" ? "outbound" : "inbound", relays);
+      },
+    });
     const { unknownHosts } = this.#tcp;
     const capture = this.#outboundCapture();
     const snapshot = this.#fixed(unconfigured);
@@ -114,6 +127,8 @@ export class DataPlane implements TrafficPlane {
       this.#inbound = new Engine({ ...options, snapshot: this.#fixed(nothing), capture: inbound });
     }
     const engine = this.#outbound;
+    for (const one of [engine, this.#inbound])
+      if (one !== undefined) one.watchers.denials = this.access.watch;
     if (flags.mode === "gateway")
       this.#edges = new EdgeListeners({
         ...{ engine, flags, clock, log, metrics },
@@ -138,17 +153,12 @@ export class DataPlane implements TrafficPlane {
 
   /** A promise where names of new clusters are asked for first, or another one is under way. */
   apply(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {
-    const before = this.#applying;
-    const applied =
-      before === undefined ? this.#apply(config) : before.then(() => this.#apply(config));
-    if (!(applied instanceof Promise)) return applied;
-    this.#applying = applied;
-    return this.#whenLast(applied);
+    return this.#applying.ask(() => this.#apply(config));
   }
 
   #apply(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {
     if (this.#isClosed) return [];
-    const loading = this.policy.load(config);
+    const loading = this.load(config);
     if (loading !== undefined) return loading.then(() => this.#apply(config));
     const compiled = this.compile(config, this.#snapshot);
     if (Array.isArray(compiled)) return compiled;
@@ -162,14 +172,6 @@ export class DataPlane implements TrafficPlane {
     if (this.#isClosed) snapshot.abandon();
     else this.publish(snapshot);
     return [];
-  }
-
-  async #whenLast(applied: Promise<readonly Problem[]>): Promise<readonly Problem[]> {
-    try {
-      return await applied;
-    } finally {
-      if (this.#applying === applied) this.#applying = undefined;
-    }
   }
 
   compile(config: ProxyConfig, former: Snapshot | undefined): Snapshot | Problem[] {
@@ -193,6 +195,11 @@ export class DataPlane implements TrafficPlane {
     return problems.length === 0 ? snapshot : [...problems];
   }
 
+  /** A promise where the code for what `config` asks is not there yet. */
+  load(config: ProxyConfig): Promise<void> | undefined {
+    return this.policy.load(config) ?? this.access.load(config);
+  }
+
   /** What was compiled last is not published. */
   withdraw(): void {
     this.#edges?.withdraw();
@@ -201,6 +208,7 @@ export class DataPlane implements TrafficPlane {
   publish(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
     this.policy.publish(snapshot.policy);
+    this.access.publish(snapshot.access);
     this.#outbound.watchers.claim = this.policy.claim;
     this.#outbound.publish(snapshot);
     this.policy.know(snapshot.clusters.values());
@@ -472,6 +480,7 @@ export class DataPlane implements TrafficPlane {
     this.#credentials.close();
     this.#edges?.close();
     this.#tcp.close();
+    this.access.close();
     const told = this.policy.close();
     this.#inbound?.close();
     this.#outbound.close();

@@ -401,6 +401,7 @@ export class Sidecar {
           ownOnly ? [] : await this.#dataPlane.policy.families(),
         ),
       policy: () => this.#dataPlane.policy.view(),
+      denials: (id) => this.#dataPlane.access.denials(id),
       tap: (listener) => this.#dataPlane.accessLog.tap(listener),
       taps: () => this.#dataPlane.accessLog.taps,
       failHealthcheck: (failed) => {

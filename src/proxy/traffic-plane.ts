@@ -8,6 +8,7 @@ import type { Handover, OfferedListener } from "../io/listener-handover.ts";
 import type { ListenOptions } from "../io/tcp-listener.ts";
 import type { Metrics, MetricsView } from "../telemetry/metrics.ts";
 import type { TextFamily } from "../telemetry/prometheus.ts";
+import type { DenialRecord } from "./access/denial-ring.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import type { HostPort } from "./flags.ts";
@@ -37,6 +38,11 @@ export interface PolicyReadings {
   view(): PolicyView | undefined | Promise<PolicyView | undefined>;
 }
 
+export interface AccessReadings {
+  /** Refusals of late, newest first. `id`: of one request; "": of all. */
+  denials(id: string): readonly DenialRecord[] | Promise<readonly DenialRecord[]>;
+}
+
 export interface TrafficPlane {
   /** Of this thread. */
   readonly metrics: Metrics;
@@ -48,6 +54,7 @@ export interface TrafficPlane {
   /** Resolves when clusters of names have asked once. */
   ready(): Promise<unknown>;
   readonly policy: PolicyReadings;
+  readonly access: AccessReadings;
   clusters(): readonly ClusterView[] | Promise<readonly ClusterView[]>;
   /** Binds, or takes over and accepts nothing until resumeAccept(). Throws StartFault. */
   listen(inheritance: Inheritance | undefined): Promise<void>;

@@ -71,6 +71,7 @@ const view: ProxyView = {
   failHealthcheck: (failed) => told.push(`fail ${failed}`),
   drain: () => told.push("drain"),
   policy: () => undefined,
+  denials: () => [],
   quit: () => told.push("quit"),
 };
 

@@ -1,6 +1,7 @@
 /** All pages of the admin port, in the order of its index. */
 import { configPages } from "./config-pages.ts";
 import { controlPages } from "./control-pages.ts";
+import { denialPage } from "./denial-page.ts";
 import type { Page } from "./page.ts";
 import { policyPage } from "./policy-page.ts";
 import { statePages } from "./state-pages.ts";
@@ -9,6 +10,7 @@ import { tapPage } from "./tap-page.ts";
 export const pages: readonly Page[] = [
   ...configPages,
   policyPage,
+  denialPage,
   ...statePages,
   tapPage,
   ...controlPages,

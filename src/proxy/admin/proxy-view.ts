@@ -3,6 +3,7 @@
 import type { DiscoveryStatus } from "../../api/discovery/discovery.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";
+import type { DenialRecord } from "../access/denial-ring.ts";
 import type { RegistrationStatus } from "../agent/registration.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -49,6 +50,8 @@ export interface ProxyView {
   metrics(ownOnly: boolean): string | Promise<string>;
   /** Undefined: no rules were ever in force. */
   policy(): PolicyView | undefined | Promise<PolicyView | undefined>;
+  /** Who was refused of late, newest first. `id`: of one request; "": of all. */
+  denials(id: string): readonly DenialRecord[] | Promise<readonly DenialRecord[]>;
   /** Gets the access log's lines, as JSON, until what is returned is called. */
   tap(listener: (line: string) => void): () => void;
   /** How many listen. */

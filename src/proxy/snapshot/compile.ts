@@ -17,6 +17,7 @@ import {
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { EscapedSlashes, PathRules } from "../../http/path-normalization.ts";
+import { compileAccess } from "../access/compiled-access.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import {
   type ClusterParts,
@@ -56,6 +57,7 @@ export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snaps
   const hosts = compileHosts(config.virtualHosts, clusters, parts.former, problems);
   const edges = compileEdges(config, hosts.edges, problems);
   const tcp = compileTcp(config.tcpDestinations, clusters, problems);
+  const access = compileAccess(config, parts.former?.access, problems.problems);
   if (problems.problems.length > 0) return problems.problems;
   const policy = config.policy && parts.compilePolicy?.(config.policy, parts.former?.policy);
   return new Snapshot({
@@ -71,6 +73,7 @@ export function compileSnapshot(config: ProxyConfig, parts: CompileParts): Snaps
     members,
     localStats: parts.former?.localStats ?? makeLocalStats(parts),
     policy,
+    access,
   });
 }
 

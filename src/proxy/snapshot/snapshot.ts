@@ -11,6 +11,7 @@
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { PathRules } from "../../http/path-normalization.ts";
+import type { CompiledAccess } from "../access/compiled-access.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { EndpointSpec } from "../cluster/membership.ts";
 import type { RequestStats } from "../cluster/request-stats.ts";
@@ -54,6 +55,8 @@ export interface SnapshotParts {
   readonly localStats: RequestStats;
   /** Undefined: it has none. */
   readonly policy: CompiledPolicy | undefined;
+  /** Undefined: nothing is asked of callers. */
+  readonly access: CompiledAccess | undefined;
 }
 
 /** A name that nobody answers must not keep the rest of a configuration from being in force. */
@@ -73,6 +76,7 @@ export class Snapshot {
   readonly edgeHosts: ReadonlyMap<string, HostTable<VirtualHost>>;
   readonly edges: readonly EdgeListener[];
   readonly policy: CompiledPolicy | undefined;
+  readonly access: CompiledAccess | undefined;
   #activated = false;
   /** New clusters whose names were asked for before it was published. */
   #warmed: readonly Cluster[] = [];
@@ -90,6 +94,7 @@ export class Snapshot {
     this.edgeHosts = parts.edgeHosts;
     this.edges = parts.edges;
     this.policy = parts.policy;
+    this.access = parts.access;
   }
 
   /**

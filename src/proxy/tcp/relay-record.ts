@@ -17,7 +17,7 @@ export interface RelayFacts {
   /** The last that was tried. */
   readonly endpoint: Endpoint | undefined;
   readonly failure: Failure | undefined;
-  /** Why the last connect failed; "": it did not. */
+  /** Why the last connect failed, or who refused it; "": neither. */
   readonly detail: string;
   readonly attempts: number;
   readonly startMs: number;
@@ -73,6 +73,7 @@ export function writeRelayRecord(relay: RelayFacts, { accessLog, nowMs }: RelayE
   record.bytesSent = relay.bytesSent;
   record.attempts = relay.attempts;
   record.failure = failure;
+  if (failure?.flag === "UAEX") record.details = relay.detail;
   if (failure?.flag === "UF") record.upstreamTransportFailure = relay.detail;
   record.upstreamCluster = relay.cluster.name;
   record.upstreamHost = relay.endpoint?.authority ?? "";

@@ -30,6 +30,8 @@ import type { RelayWatch } from "./relay-watch.ts";
 export interface RelayOwner {
   readonly env: RelayEnvironment;
   readonly limits: RelayLimits;
+  /** Who refuses it, for the log; undefined: nobody. */
+  denies(relay: TcpRelay): string | undefined;
   /** Who is asked about it; undefined: nobody. */
   watch(relay: TcpRelay): RelayWatch | undefined;
   relayClosed(relay: TcpRelay): void;
@@ -106,6 +108,11 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     this.cluster.hold();
     this.#early = early;
     this.pause();
+    const by = this.#owner.denies(this);
+    if (by !== undefined) {
+      this.detail = by;
+      return this.#fail(Failures.accessDenied);
+    }
     this.#watch = this.#owner.watch(this);
     if (this.#watch === undefined) this.admitted();
     else this.#watch.begin();

@@ -8,6 +8,8 @@ import type { Clock } from "../../core/clock.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
 import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
 import type { Counter, Gauge, MetricScope } from "../../telemetry/metrics.ts";
+import type { RelayGate } from "../access/relay-gate.ts";
+import { connectionFacts } from "../policy/connection-facts.ts";
 import type { RelayPolicy } from "../policy/relay-policy.ts";
 import { type RelayOwner, TcpRelay } from "./relay.ts";
 import {
@@ -33,6 +35,8 @@ const NO_BYTES = new Uint8Array(0);
 export class TcpRelays implements RelayOwner {
   readonly env: RelayEnvironment;
   readonly limits: RelayLimits;
+  /** Undefined: everybody may open connections. */
+  access: RelayGate | undefined = undefined;
   readonly #clock: Clock;
   readonly #relays = new Set<TcpRelay>();
   readonly #total: Counter;
@@ -98,6 +102,19 @@ export class TcpRelays implements RelayOwner {
     this.#cancelTelling?.();
     this.#cancelTelling = undefined;
     if (policy?.reports === true) this.#tellLater();
+  }
+
+  denies(relay: TcpRelay): string | undefined {
+    const { access, env } = this;
+    if (access === undefined) return undefined;
+    const { target, cluster } = relay;
+    return access.refuse({
+      connection: connectionFacts(relay.socket!, target),
+      destination: target.destination,
+      port: target.destination?.port ?? cluster.settings.port,
+      serverName: target.serverName,
+      wallMs: env.wallMs,
+    });
   }
 
   watch(relay: TcpRelay): RelayWatch | undefined {

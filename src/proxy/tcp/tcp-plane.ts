@@ -17,6 +17,7 @@ import { type ListenOptions, listenTcp, type TcpListener } from "../../io/tcp-li
 import { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import type { RelayGate } from "../access/relay-gate.ts";
 import { type LocalApplication, makeLocalCluster } from "../cluster/make-cluster.ts";
 import type { CapturedCall } from "../listener/captured.ts";
 import { type ListenerName, OwnAddresses } from "../listener/own-addresses.ts";
@@ -107,6 +108,12 @@ export class TcpPlane {
   usePolicy(outbound: RelayPolicy | undefined, inbound: RelayPolicy | undefined): void {
     this.#outbound.policy = outbound;
     this.#inbound.policy = inbound;
+  }
+
+  /** Who may open connections of that direction; undefined: everybody. */
+  useAccess(direction: ListenerName, gate: RelayGate | undefined): void {
+    const relays = direction === "outbound" ? this.#outbound : this.#inbound;
+    relays.access = gate;
   }
 
   /** An activated snapshot; new connections begin with it. */

@@ -17,12 +17,14 @@ import type { SharedLevel } from "../../core/shared-level.ts";
 import { libc } from "../../io/libc.ts";
 import type { OfferedListener } from "../../io/listener-handover.ts";
 import { Metrics, type MetricsView } from "../../telemetry/metrics.ts";
+import { mergeDenials } from "../access/denial-ring.ts";
 import { type ClusterView, mergeClusters } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
 import { mergeViews } from "../policy/policy-view.ts";
 import type {
   AccessLogControl,
+  AccessReadings,
   Inheritance,
   PolicyReadings,
   TrafficPlane,
@@ -48,6 +50,7 @@ export class WorkerPlane implements TrafficPlane {
   readonly metrics = new Metrics();
   readonly accessLog: AccessLogControl;
   readonly policy: PolicyReadings;
+  readonly access: AccessReadings;
   readonly #parts: WorkerPlaneParts;
   readonly #turn = new SharedArrayBuffer(4);
   readonly #lines = new SharedArrayBuffer(4);
@@ -69,6 +72,10 @@ export class WorkerPlane implements TrafficPlane {
     );
     this.accessLog = this.#accessLogControl();
     this.policy = this.#policyReadings();
+    this.access = {
+      denials: async (id) =>
+        mergeDenials(await this.#all((thread) => thread.ask("denials", id))),
+    };
   }
 
   registries(): readonly (Metrics | MetricsView)[] {

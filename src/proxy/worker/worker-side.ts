@@ -75,6 +75,7 @@ export class WorkerSide {
     clusters: () => this.#running.clusters(),
     families: () => this.#running.policy.families(),
     policyView: () => this.#running.policy.view(),
+    denials: (id) => this.#running.access.denials(id),
     drain: ({ direction, deadlineMs }) =>
       direction === "inbound"
         ? this.#running.drainInbound(deadlineMs)
@@ -174,10 +175,10 @@ export class WorkerSide {
 
   #prepare(bytes: Uint8Array): readonly Problem[] | Promise<readonly Problem[]> {
     const config = fromBinary(ProxyConfigSchema, bytes);
-    const loading = this.#running.policy.load(config);
+    const loading = this.#running.load(config);
     return loading === undefined
       ? this.#compile(config)
-      : loading.then(() => this.#compile(config));
+      : loading.then(() => this.#prepare(bytes));
   }
 
   #compile(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {

@@ -1,0 +1,91 @@
+/**
+ * Where access sits in a data plane: what is published becomes the gates of its engines. Steps that
+ * ask others are loaded with the first configuration that has any; until then nothing of them is in
+ * memory.
+ */
+import type {
+  ExternalAuthorizer,
+  RequestAuthentication,
+} from "../../api/gen/mesh/v1/access_pb.ts";
+import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import type { AccessParts, AccessStepMaker } from "./access-step.ts";
+import type { CompiledAccess } from "./compiled-access.ts";
+import type { DenialRecord } from "./denial-ring.ts";
+import { DenialWatch } from "./denial-watch.ts";
+import { RelayGate } from "./relay-gate.ts";
+import { type GateStep, RequestGate } from "./request-gate.ts";
+
+/** Who asks; undefined: nobody has to. */
+export interface Gates {
+  readonly requests: RequestGate | undefined;
+  readonly relays: RelayGate | undefined;
+}
+
+export interface AccessSeatParts extends AccessParts {
+  readonly use: (gates: Gates) => void;
+}
+
+const open: Gates = { requests: undefined, relays: undefined };
+
+export class AccessSeat {
+  readonly watch: DenialWatch;
+  readonly #parts: AccessSeatParts;
+  #published: CompiledAccess | undefined = undefined;
+  #tokens: AccessStepMaker<readonly RequestAuthentication[]> | undefined = undefined;
+  #authorizers: AccessStepMaker<ExternalAuthorizer> | undefined = undefined;
+  #isClosed = false;
+
+  constructor(parts: AccessSeatParts) {
+    this.#parts = parts;
+    this.watch = new DenialWatch(parts);
+  }
+
+  /** A promise where the code for what `config` asks is not there yet. */
+  load({ access }: ProxyConfig): Promise<void> | undefined {
+    const needsTokens =
+      this.#tokens === undefined && (access?.requestAuthentications.length ?? 0) > 0;
+    const needsAuthorizers =
+      this.#authorizers === undefined && (access?.externalAuthorizers.length ?? 0) > 0;
+    if (!needsTokens && !needsAuthorizers) return undefined;
+    return this.#load(needsTokens, needsAuthorizers);
+  }
+
+  publish(access: CompiledAccess | undefined): void {
+    if (access === this.#published) return;
+    this.#published = access;
+    this.#parts.use(access === undefined ? open : this.#gatesOf(access));
+  }
+
+  /** Newest first. `id`: of one request; "": of all. */
+  denials(id: string): readonly DenialRecord[] {
+    return this.watch.ring.list(id);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#tokens?.close();
+    this.#authorizers?.close();
+  }
+
+  #gatesOf({ message, http, tcp }: CompiledAccess): Gates {
+    const { watch } = this;
+    const steps = [...this.#tokenSteps(message.requestAuthentications)];
+    for (const { provider, rules } of http?.custom ?? []) {
+      const authorizer = message.externalAuthorizers.find(({ name }) => name === provider);
+      const step = authorizer && this.#authorizers?.stepFor(authorizer);
+      if (step !== undefined) steps.push({ kind: "ext-authz", step, when: rules });
+    }
+    const asks = steps.length > 0 || http !== undefined;
+    return {
+      requests: asks ? new RequestGate({ steps, authorizer: http, watch }) : undefined,
+      relays: tcp === undefined ? undefined : new RelayGate(tcp, watch),
+    };
+  }
+
+  #tokenSteps(rules: readonly RequestAuthentication[]): readonly GateStep[] {
+    const step = rules.length === 0 ? undefined : this.#tokens?.stepFor(rules);
+    return step === undefined ? [] : [{ kind: "jwt", step, when: undefined }];
+  }
+
+  async #load(_needsTokens: boolean, _needsAuthorizers: boolean): Promise<void> {}
+}

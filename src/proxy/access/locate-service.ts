@@ -1,5 +1,4 @@
 /** Where a service of the mesh is, by what is published: for steps that ask others. */
-import { serviceNameOf } from "../cluster/service-name.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { ServicePlace } from "./access-step.ts";
 
@@ -9,8 +8,8 @@ export function locateService(
   service: string,
   port: number,
 ): ServicePlace | undefined {
-  for (const { settings, endpoints } of snapshot?.clusters.values() ?? []) {
-    const { host, name, namespace } = serviceNameOf(settings.service);
+  for (const { settings, endpoints, serviceName } of snapshot?.clusters.values() ?? []) {
+    const { host, name, namespace } = serviceName;
     const isNamed = host === service || (namespace !== "" && `${name}.${namespace}` === service);
     const [endpoint] = endpoints;
     if (isNamed && settings.port === port && endpoint !== undefined)

@@ -24,6 +24,7 @@ import { type ClusterView, viewCluster } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import { AccessLogSwitch } from "./agent/access-log-switch.ts";
 import { resolveName } from "./agent/resolve-name.ts";
+import { applicationProtocol } from "./application-protocol.ts";
 import { type CaptureView, captureView, emptyCaptureView } from "./capture/capture-view.ts";
 import { NetworkProber } from "./cluster/health/network-prober.ts";
 import type { DnsServer } from "./dns/dns-server.ts";
@@ -42,8 +43,8 @@ import type { Snapshot } from "./snapshot/snapshot.ts";
 import { addressOf, bindFault, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
 import type { Inheritance, Place, TrafficPlane } from "./traffic-plane.ts";
-import { TurnQueue } from "./turn-queue.ts";
 import { unreadBytes } from "./transport/unread-bytes.ts";
+import { TurnQueue } from "./turn-queue.ts";
 import { UpstreamCredentials } from "./upstream/upstream-credentials.ts";
 
 export interface DataPlaneParts {
@@ -494,10 +495,4 @@ export class DataPlane implements TrafficPlane {
     compiled.activate(undefined);
     return compiled;
   }
-}
-
-/** gRPC is HTTP/2; TCP is not HTTP at all, and not asked here. */
-function applicationProtocol(protocol: ProxyFlags["protocol"]): "http" | "http2" | "any" {
-  if (protocol === undefined || protocol === "tcp") return "any";
-  return protocol === "http" ? "http" : "http2";
 }

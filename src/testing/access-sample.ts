@@ -1,6 +1,9 @@
 /** Policies of authorization as a workload is sent them, and facts of requests, for tests. */
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
-import { type AuthorizationPolicy, AuthorizationPolicySchema } from "../api/gen/mesh/v1/access_pb.ts";
+import {
+  type AuthorizationPolicy,
+  AuthorizationPolicySchema,
+} from "../api/gen/mesh/v1/access_pb.ts";
 import { parseIpAddress, shortestIpAddress } from "../attribute/ip-address.ts";
 import { type AuthorizationFacts, hostOf, principalParts } from "../policy/authorization/facts.ts";
 import type { VerifiedToken } from "../policy/jwt/verified-token.ts";

@@ -96,7 +96,9 @@ describe("which policy decides", () => {
   ];
   for (const [name, policies, facts, outcome] of rows)
     test(name, () => {
-      expect(decide(policies, facts)).toBe(outcome.replace(/: (?=[a-d]\b)/, ": AuthorizationPolicy/default/"));
+      expect(decide(policies, facts)).toBe(
+        outcome.replace(/: (?=[a-d]\b)/, ": AuthorizationPolicy/default/"),
+      );
     });
 });
 
@@ -122,12 +124,7 @@ const source: readonly Row[] = [
     [{ principal: WEB }, { principal: JOB }],
     [{}, { principal: "cluster.local/ns/default/sa/web2" }],
   ],
-  [
-    "principals, any that is proved",
-    { from: [{ principals: ["*"] }] },
-    [{ principal: WEB }],
-    [{}],
-  ],
+  ["principals, any that is proved", { from: [{ principals: ["*"] }] }, [{ principal: WEB }], [{}]],
   [
     "notPrincipals is true of whoever proved nothing",
     { from: [{ notPrincipals: [WEB] }] },
@@ -140,7 +137,12 @@ const source: readonly Row[] = [
     [{ principal: WEB }, { principal: "cluster.local/ns/team-a/sa/x" }],
     [{}, { principal: JOB }, { principal: "cluster.local/ns/default2/sa/web" }],
   ],
-  ["notNamespaces", { from: [{ notNamespaces: ["batch"] }] }, [{}, { principal: WEB }], [{ principal: JOB }]],
+  [
+    "notNamespaces",
+    { from: [{ notNamespaces: ["batch"] }] },
+    [{}, { principal: WEB }],
+    [{ principal: JOB }],
+  ],
   [
     "serviceAccounts",
     { from: [{ serviceAccounts: ["default/web"] }] },
@@ -328,7 +330,12 @@ const condition: readonly Row[] = [
     [{ serverName: "a.example.com" }],
     [{}, { serverName: "bad.example.com" }],
   ],
-  ["what no filter here says is never there", when("experimental.envoy.filters.a.b[c]", ["x"]), [], [{}]],
+  [
+    "what no filter here says is never there",
+    when("experimental.envoy.filters.a.b[c]", ["x"]),
+    [],
+    [{}],
+  ],
   ["and is not what it is not", when("experimental.envoy.filters.a.b[c]", [], ["x"]), [{}], []],
 ];
 
@@ -340,8 +347,10 @@ for (const [title, rows] of Object.entries({ source, operation, condition }))
         const others = Array.from({ length: 8 }, (_, i) => ({ to: [{ ports: [String(i + 1)] }] }));
         for (const rules of [[rule], [...others, rule]] as PolicySample["rules"][]) {
           const policies = [{ action: "DENY", rules } as PolicySample];
-          for (const facts of yes) expect([facts, decide(policies, facts)]).toEqual([facts, denied(rules!.length - 1)]);
-          for (const facts of no) expect([facts, decide(policies, facts)]).toEqual([facts, "allowed: no policy"]);
+          for (const facts of yes)
+            expect([facts, decide(policies, facts)]).toEqual([facts, denied(rules!.length - 1)]);
+          for (const facts of no)
+            expect([facts, decide(policies, facts)]).toEqual([facts, "allowed: no policy"]);
         }
       });
   });
@@ -372,7 +381,9 @@ describe("connections that are passed on as they are", () => {
   }
 
   test("rules of connections alone are as for requests", () => {
-    const policies = [allow("a", { from: [{ namespaces: ["default"] }], to: [{ ports: ["9080"] }] })];
+    const policies = [
+      allow("a", { from: [{ namespaces: ["default"] }], to: [{ ports: ["9080"] }] }),
+    ];
     expect(decide(policies, { principal: WEB }, "tcp")).toStartWith("allowed");
     expect(decide(policies, { principal: JOB }, "tcp")).toStartWith("denied");
   });
@@ -397,7 +408,10 @@ describe("dry run and audit", () => {
   });
 
   test("what would be if an ALLOW were in force beside another", () => {
-    const policies = [allow("a", { to: [{ paths: ["/a"] }] }), { ...allow("b", toAdmin), dryRun: true }];
+    const policies = [
+      allow("a", { to: [{ paths: ["/a"] }] }),
+      { ...allow("b", toAdmin), dryRun: true },
+    ];
     expect(decide(policies, { path: "/admin" })).toStartWith("denied");
     expect(shadow(policies, "/admin")).toBe(true);
     expect(shadow(policies, "/other")).toBe(false);
@@ -425,7 +439,9 @@ test("what is wrong is said with its place, all at once", () => {
     ],
   });
   const { problems } = compileAuthorization([policy], { trustDomains, providers: new Set() });
-  expect(problems.map(({ path, message, position }) => `${position.line} ${path}: ${message}`)).toEqual([
+  expect(
+    problems.map(({ path, message, position }) => `${position.line} ${path}: ${message}`),
+  ).toEqual([
     '3 authorization_policies.rules[0].from[0].ip_blocks[0]: "10.0.0.0/33" is neither an address nor a range of them',
     '3 authorization_policies.rules[0].from[0].remote_ip_blocks[0]: "x" is neither an address nor a range of them',
     '3 authorization_policies.rules[0].to[0].ports[0]: "http" is no port',

@@ -1,13 +1,14 @@
 /**
  * All policies of authorization of one workload, compiled: who may call it.
  *
- *   CUSTOM: whom to ask ─▶ a DENY matches: no ─▶ there is no ALLOW: yes ─▶ one matches: yes, else no
+ *   CUSTOM: ask ─▶ DENY matches: no ─▶ there is no ALLOW: yes ─▶ one matches: yes, else no
  *
  * AUDIT is beside that: it decides nothing. Policies of a dry run decide nothing either; what would
  * be if they did is told by shadow(). Nothing is allocated by a question.
  */
-import type { AuthorizationFacts } from "./facts.ts";
+
 import type { Decision } from "./decision.ts";
+import type { AuthorizationFacts } from "./facts.ts";
 import { RuleSet, type SetRule } from "./rule-set.ts";
 
 export interface PolicyRule extends SetRule {

@@ -1,7 +1,7 @@
 /** Policies as a workload is sent them ─▶ what its proxy asks. */
 import {
-  type AuthorizationPolicy,
   AuthorizationPolicy_Action as Action,
+  type AuthorizationPolicy,
 } from "../../api/gen/mesh/v1/access_pb.ts";
 import type { Problem } from "../../core/problem.ts";
 import { Authorizer, type CustomRules, type PolicyRule } from "./authorizer.ts";
@@ -44,25 +44,28 @@ interface Compilation extends AuthorizationContext {
   readonly problems: Problem[];
 }
 
-function compileFor(policies: readonly AuthorizationPolicy[], compilation: Compilation): Authorizer {
+function compileFor(
+  policies: readonly AuthorizationPolicy[],
+  compilation: Compilation,
+): Authorizer {
   const byAction = (action: Action): readonly AuthorizationPolicy[] =>
     policies.filter((policy) => actionOf(policy) === action);
   const rulesOf = (action: Action): readonly PolicyRule[] =>
     byAction(action).flatMap((policy) => compilePolicy(policy, compilation));
-  const allows = byAction(Action.ACTION_ALLOW);
-  const { custom, deny } = compileCustom(byAction(Action.ACTION_CUSTOM), compilation);
+  const allows = byAction(Action.ALLOW);
+  const { custom, deny } = compileCustom(byAction(Action.CUSTOM), compilation);
   return new Authorizer({
     custom,
-    deny: [...deny, ...rulesOf(Action.ACTION_DENY)],
-    allow: rulesOf(Action.ACTION_ALLOW),
-    audit: rulesOf(Action.ACTION_AUDIT),
+    deny: [...deny, ...rulesOf(Action.DENY)],
+    allow: rulesOf(Action.ALLOW),
+    audit: rulesOf(Action.AUDIT),
     unmatched: unmatchedOf(allows.filter(({ dryRun }) => !dryRun)),
     unmatchedShadow: unmatchedOf(allows),
   });
 }
 
 function actionOf({ action }: AuthorizationPolicy): Action {
-  return action === Action.ACTION_UNSPECIFIED ? Action.ACTION_ALLOW : action;
+  return action === Action.UNSPECIFIED ? Action.ALLOW : action;
 }
 
 /** Whom nobody can ask is refused: the provider is not known, or it is no request. */
@@ -110,16 +113,16 @@ function compilePolicy(policy: AuthorizationPolicy, compilation: Compilation): P
 }
 
 const reasons: Readonly<Record<Action, string>> = {
-  [Action.ACTION_UNSPECIFIED]: "",
-  [Action.ACTION_ALLOW]: "the rule allows it",
-  [Action.ACTION_DENY]: "the rule denies it",
-  [Action.ACTION_AUDIT]: "the rule wants to be told of it",
-  [Action.ACTION_CUSTOM]: "somebody else is asked about it",
+  [Action.UNSPECIFIED]: "",
+  [Action.ALLOW]: "the rule allows it",
+  [Action.DENY]: "the rule denies it",
+  [Action.AUDIT]: "the rule wants to be told of it",
+  [Action.CUSTOM]: "somebody else is asked about it",
 };
 
 function decisionOf({ origin }: AuthorizationPolicy, action: Action, rule: number): Decision {
   return {
-    allowed: action !== Action.ACTION_DENY,
+    allowed: action !== Action.DENY,
     policy: origin?.object ?? "",
     rule,
     place: placeOf(origin),
@@ -133,7 +136,7 @@ const NAMED_MAX = 3;
 function unmatchedOf(policies: readonly AuthorizationPolicy[]): Decision | undefined {
   const [first] = policies;
   if (first === undefined) return undefined;
-  const decision = decisionOf(first, Action.ACTION_DENY, -1);
+  const decision = decisionOf(first, Action.DENY, -1);
   const names = policies.map(({ origin }) => origin?.object ?? "");
   const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : "";
   const named = `${names.slice(0, NAMED_MAX).join(", ")}${more}`;

@@ -79,11 +79,7 @@ class RuleCompiler {
       withAliases(source.notPrincipals, trustDomains),
     );
     add(({ namespace }) => namespace, source.namespaces, source.notNamespaces);
-    add(
-      ({ serviceAccount }) => serviceAccount,
-      source.serviceAccounts,
-      source.notServiceAccounts,
-    );
+    add(({ serviceAccount }) => serviceAccount, source.serviceAccounts, source.notServiceAccounts);
     add(({ trustDomain }) => trustDomain, source.trustDomains, source.notTrustDomains);
     if (this.#reads(source.requestPrincipals, source.notRequestPrincipals))
       add(
@@ -162,8 +158,7 @@ class RuleCompiler {
     if (!this.#context.isTcp) return true;
     const { action } = this.#context;
     const isWidened =
-      action === AuthorizationPolicy_Action.ACTION_DENY ||
-      action === AuthorizationPolicy_Action.ACTION_AUDIT;
+      action === AuthorizationPolicy_Action.DENY || action === AuthorizationPolicy_Action.AUDIT;
     if (!isWidened && lists.some((list) => list.length > 0)) this.neverMatches = true;
     return false;
   }

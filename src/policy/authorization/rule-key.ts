@@ -49,17 +49,39 @@ export class RuleKeys {
   /** `isTcp`: what they say of requests is not read. */
   sources(from: readonly Source[], trustDomains: readonly string[], isTcp: boolean): void {
     const aliases = (texts: readonly string[]) => withAliases(texts, trustDomains);
-    this.#add("principal", from.map(({ principals }) => aliases(principals)));
-    this.#add("serviceAccount", from.map(({ serviceAccounts }) => serviceAccounts));
-    this.#add("namespace", from.map(({ namespaces }) => namespaces));
+    this.#add(
+      "principal",
+      from.map(({ principals }) => aliases(principals)),
+    );
+    this.#add(
+      "serviceAccount",
+      from.map(({ serviceAccounts }) => serviceAccounts),
+    );
+    this.#add(
+      "namespace",
+      from.map(({ namespaces }) => namespaces),
+    );
     if (isTcp) return;
-    this.#add("requestPrincipal", from.map(({ requestPrincipals }) => requestPrincipals));
+    this.#add(
+      "requestPrincipal",
+      from.map(({ requestPrincipals }) => requestPrincipals),
+    );
   }
 
   operations(to: readonly Operation[]): void {
-    this.#add("path", to.map(({ paths }) => paths));
-    this.#add("method", to.map(({ methods }) => methods));
-    this.#add("host", to.map(({ hosts }) => hosts), (host) => host.toLowerCase());
+    this.#add(
+      "path",
+      to.map(({ paths }) => paths),
+    );
+    this.#add(
+      "method",
+      to.map(({ methods }) => methods),
+    );
+    this.#add(
+      "host",
+      to.map(({ hosts }) => hosts),
+      (host) => host.toLowerCase(),
+    );
   }
 
   condition(key: ConditionKey, { key: name, values }: Condition, domains: readonly string[]): void {

@@ -13,12 +13,20 @@ import {
 import { compileRule } from "./compile-rule.ts";
 import { RuleSet } from "./rule-set.ts";
 
-const seed = Number(process.env["SEED"] ?? 20_261_128);
+const seed = Number(process.env.SEED ?? 20_261_128);
 const trustDomains = ["td", "old"];
 
 const paths = ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/b", "/b/a", "/aa", "*"];
 const texts = {
-  principals: ["td/ns/a/sa/x", "td/ns/a/sa/y", "td/ns/b/sa/x", "old/ns/a/sa/x", "td/ns/a/*", "*/x", "*"],
+  principals: [
+    "td/ns/a/sa/x",
+    "td/ns/a/sa/y",
+    "td/ns/b/sa/x",
+    "old/ns/a/sa/x",
+    "td/ns/a/*",
+    "*/x",
+    "*",
+  ],
   namespaces: ["a", "b", "a*", "*"],
   serviceAccounts: ["a/x", "a/y", "b/x"],
   requestPrincipals: ["i/s", "i/t", "j/s", "i/*", "*/s", "*"],
@@ -45,8 +53,7 @@ test("whatever the rules, the first that matches is found", () => {
     }
     return made;
   };
-  const list = <T>(make: () => T): T[] =>
-    Array.from({ length: Math.floor(random() * 3) }, make);
+  const list = <T>(make: () => T): T[] => Array.from({ length: Math.floor(random() * 3) }, make);
   const rule = () => ({
     from: list(() => fields(["principals", "namespaces", "serviceAccounts", "requestPrincipals"])),
     to: list(() => fields(["methods", "hosts", "paths", "ports"])),
@@ -106,7 +113,9 @@ test("a thousand rules are found as fast as ten", () => {
     return new RuleSet(policy.rules.flatMap((one) => compileRule(one, context) ?? []));
   };
   let walked = 0;
-  const counting = <T extends { matches: (facts: never) => boolean }>(set: { rules: readonly T[] }) =>
+  const counting = <T extends { matches: (facts: never) => boolean }>(set: {
+    rules: readonly T[];
+  }) =>
     set.rules.map((rule) => ({
       ...rule,
       matches: (facts: never) => {

@@ -21,8 +21,7 @@ function* aliasesOf(written: string, domains: readonly string[]): Iterable<strin
   if (slash === -1) return;
   const domain = principal.slice(0, slash);
   if (domain === "*" || !domains.some((one) => isNamed(one, domain))) return;
-  for (const one of domains)
-    if (!isNamed(one, domain)) yield `${one}${principal.slice(slash)}`;
+  for (const one of domains) if (!isNamed(one, domain)) yield `${one}${principal.slice(slash)}`;
 }
 
 /** "*-td" names each domain that ends so. */

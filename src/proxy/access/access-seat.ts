@@ -3,10 +3,7 @@
  * ask others are loaded with the first configuration that has any; until then nothing of them is in
  * memory.
  */
-import type {
-  ExternalAuthorizer,
-  RequestAuthentication,
-} from "../../api/gen/mesh/v1/access_pb.ts";
+import type { ExternalAuthorizer, RequestAuthentication } from "../../api/gen/mesh/v1/access_pb.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { AccessParts, AccessStepMaker } from "./access-step.ts";
 import type { CompiledAccess } from "./compiled-access.ts";
@@ -33,7 +30,6 @@ export class AccessSeat {
   #published: CompiledAccess | undefined = undefined;
   #tokens: AccessStepMaker<readonly RequestAuthentication[]> | undefined = undefined;
   #authorizers: AccessStepMaker<ExternalAuthorizer> | undefined = undefined;
-  #isClosed = false;
 
   constructor(parts: AccessSeatParts) {
     this.#parts = parts;
@@ -62,7 +58,6 @@ export class AccessSeat {
   }
 
   close(): void {
-    this.#isClosed = true;
     this.#tokens?.close();
     this.#authorizers?.close();
   }

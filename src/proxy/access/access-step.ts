@@ -35,7 +35,7 @@ export interface AccessRequest {
   readonly path: string;
   /** Path and query. */
   readonly target: string;
-  /** Host and port as the client wrote them; "": it named none. */
+  /** Host and port, in lower case; "": it named none. */
   readonly authority: string;
   readonly scheme: "http" | "https";
   /** "HTTP/1.1", "HTTP/2" */
@@ -144,9 +144,8 @@ export interface ServicePlace {
  * Makes the steps of each configuration, and keeps what outlives one: keys that were fetched,
  * connections, tokens that were verified. Made with the first configuration that needs it.
  *
- * access/jwt-steps.ts: `class JwtSteps implements AccessStepMaker<readonly RequestAuthentication[]>`
- * access/ext-authz-steps.ts: `class ExternalAuthorizerSteps implements
- * AccessStepMaker<ExternalAuthorizer>`, made with AccessParts as well.
+ * access/jwt-steps.ts makes them of RequestAuthentications, access/ext-authz-steps.ts of
+ * ExternalAuthorizers.
  */
 export interface AccessStepMaker<Rules> {
   /** Equal rules get the former step, or one that shares its state. */

@@ -35,7 +35,6 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
   #method: string | undefined = undefined;
   #path: string | undefined = undefined;
   #authority: string | undefined = undefined;
-  #lowerAuthority: string | undefined = undefined;
   #host: string | undefined = undefined;
   #client: string | undefined = undefined;
   #remoteIp: Uint8Array | undefined = undefined;
@@ -48,7 +47,6 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
     this.#method = undefined;
     this.#path = undefined;
     this.#authority = undefined;
-    this.#lowerAuthority = undefined;
     this.#host = undefined;
     this.#client = undefined;
     this.#remoteIp = undefined;
@@ -100,15 +98,8 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
     return this.connection.serverName;
   }
 
-  /** Lower case, as rules compare hosts. */
   get authority(): string {
-    this.#lowerAuthority ??= this.authorityText.toLowerCase();
-    return this.#lowerAuthority;
-  }
-
-  /** As the client wrote it. */
-  get authorityText(): string {
-    this.#authority ??= authorityOf(this.head) ?? "";
+    this.#authority ??= (authorityOf(this.head) ?? "").toLowerCase();
     return this.#authority;
   }
 

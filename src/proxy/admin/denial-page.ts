@@ -23,9 +23,7 @@ function denialLine(record: DenialRecord): string {
   const { timeMs, kind, status, by, rule, place, reason, id } = record;
   const who = record.principal === "" ? record.sourceAddress : record.principal;
   const what =
-    record.method === ""
-      ? `port ${record.port}`
-      : `${record.method} ${record.host}${record.path}`;
+    record.method === "" ? `port ${record.port}` : `${record.method} ${record.host}${record.path}`;
   const source = place === "" ? "" : ` (${place})`;
   const outcome = status === 0 ? "closed" : String(status);
   const named = rule === "" ? by : `${by} ${rule}`;

@@ -73,7 +73,8 @@ function goesOn(
   }
   const { token, requestHeaders, responseHeaders } = answer;
   if (token !== undefined) ex.token = token;
-  if (responseHeaders !== undefined) ex.responseEdits = withEdits(ex.responseEdits, responseHeaders);
+  if (responseHeaders !== undefined)
+    ex.responseEdits = withEdits(ex.responseEdits, responseHeaders);
   if (requestHeaders !== undefined && requestHeaders.length > 0) {
     const failure = rewriteHead(ex, new HeaderEdits().add(requestHeaders));
     if (failure !== undefined) {

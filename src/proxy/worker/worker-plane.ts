@@ -73,8 +73,7 @@ export class WorkerPlane implements TrafficPlane {
     this.accessLog = this.#accessLogControl();
     this.policy = this.#policyReadings();
     this.access = {
-      denials: async (id) =>
-        mergeDenials(await this.#all((thread) => thread.ask("denials", id))),
+      denials: async (id) => mergeDenials(await this.#all((thread) => thread.ask("denials", id))),
     };
   }
 

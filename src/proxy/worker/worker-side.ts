@@ -176,9 +176,7 @@ export class WorkerSide {
   #prepare(bytes: Uint8Array): readonly Problem[] | Promise<readonly Problem[]> {
     const config = fromBinary(ProxyConfigSchema, bytes);
     const loading = this.#running.load(config);
-    return loading === undefined
-      ? this.#compile(config)
-      : loading.then(() => this.#prepare(bytes));
+    return loading === undefined ? this.#compile(config) : loading.then(() => this.#prepare(bytes));
   }
 
   #compile(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]> {

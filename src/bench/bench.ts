@@ -1,12 +1,13 @@
 /**
- * bun run bench [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop] [policy]
- *   [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
+ * bun run bench [authz] [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop]
+ *   [policy] [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { benchAuthz } from "./authz.ts";
 import { benchCapture } from "./capture.ts";
 import { benchEdge } from "./edge.ts";
 import { benchFlood } from "./flood.ts";
@@ -42,6 +43,9 @@ const options = {
 const rounds = (usual: number): number => Number(values.rounds || usual);
 const seconds = (usual: number): number => Number(values.seconds || usual);
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  authz: async () => {
+    if (!(await benchAuthz())) process.exitCode = 1;
+  },
   capture: () => benchCapture({ ...options, rounds: rounds(5), seconds: seconds(1) }),
   edge: () => benchEdge({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   flood: () => benchFlood({ ...options, rounds: rounds(3), seconds: seconds(1) }),

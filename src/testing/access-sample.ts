@@ -15,7 +15,7 @@ export interface PolicySample {
   readonly provider?: string;
   readonly dryRun?: boolean;
   /** As AccessRule has it, in JSON. */
-  readonly rules?: readonly JsonValue[];
+  readonly rules?: readonly object[];
 }
 
 export function policySample(sample: PolicySample): AuthorizationPolicy {
@@ -23,7 +23,7 @@ export function policySample(sample: PolicySample): AuthorizationPolicy {
   return fromJson(AuthorizationPolicySchema, {
     origin: { object: `AuthorizationPolicy/default/${name}`, file: "rules.yaml", line: 3 },
     action: `ACTION_${action}`,
-    ...{ provider, dryRun, rules: [...rules] },
+    ...{ provider, dryRun, rules: [...(rules as readonly JsonValue[])] },
   });
 }
 

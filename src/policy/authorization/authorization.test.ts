@@ -35,11 +35,11 @@ function decide(
   return `${decision.allowed ? "allowed" : "denied"}: ${decisionText(decision)}`;
 }
 
-const allow = (name: string, ...rules: PolicySample["rules"] & {}): PolicySample => ({
+const allow = (name: string, ...rules: readonly object[]): PolicySample => ({
   name,
   rules,
 });
-const deny = (name: string, ...rules: PolicySample["rules"] & {}): PolicySample => ({
+const deny = (name: string, ...rules: readonly object[]): PolicySample => ({
   ...{ name, rules },
   action: "DENY",
 });
@@ -345,10 +345,10 @@ for (const [title, rows] of Object.entries({ source, operation, condition }))
       test(name, () => {
         // Beside others, so that it is found by its keys as well as walked.
         const others = Array.from({ length: 8 }, (_, i) => ({ to: [{ ports: [String(i + 1)] }] }));
-        for (const rules of [[rule], [...others, rule]] as PolicySample["rules"][]) {
-          const policies = [{ action: "DENY", rules } as PolicySample];
+        for (const rules of [[rule], [...others, rule]]) {
+          const policies = [{ action: "DENY", rules } as const];
           for (const facts of yes)
-            expect([facts, decide(policies, facts)]).toEqual([facts, denied(rules!.length - 1)]);
+            expect([facts, decide(policies, facts)]).toEqual([facts, denied(rules.length - 1)]);
           for (const facts of no)
             expect([facts, decide(policies, facts)]).toEqual([facts, "allowed: no policy"]);
         }
@@ -388,9 +388,12 @@ describe("connections that are passed on as they are", () => {
     expect(decide(policies, { principal: JOB }, "tcp")).toStartWith("denied");
   });
 
-  test("CUSTOM denies what it would ask about, since a connection cannot be shown to anybody", () => {
-    const custom = (rule: object): PolicySample =>
-      ({ action: "CUSTOM", provider: "opa", rules: [rule] }) as PolicySample;
+  test("CUSTOM denies what it would ask about: connections cannot be shown", () => {
+    const custom = (rule: object): PolicySample => ({
+      action: "CUSTOM",
+      provider: "opa",
+      rules: [rule],
+    });
     expect(decide([custom({ to: [{ ports: ["9080"] }] })], {}, "tcp")).toBe(denied(0));
     expect(decide([custom({ to: [{ paths: ["/x"] }] })], {}, "tcp")).toStartWith("allowed");
   });

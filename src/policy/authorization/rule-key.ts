@@ -26,6 +26,7 @@ export interface RuleKey {
   readonly attribute: KeyAttribute;
   readonly exact: readonly string[];
   readonly prefixes: readonly string[];
+  readonly suffixes: readonly string[];
 }
 
 /** What a key is compared with. */
@@ -100,6 +101,7 @@ export class RuleKeys {
     if (alternatives.length === 0) return;
     const exact = new Set<string>();
     const prefixes = new Set<string>();
+    const suffixes = new Set<string>();
     for (const texts of alternatives) {
       if (texts.length === 0) return;
       for (const text of texts) {
@@ -108,11 +110,13 @@ export class RuleKeys {
           ? ({ kind: "prefix", text: literalPrefixOf(text) } as const)
           : parseTextPattern(normal(text));
         if (pattern.kind === "exact") exact.add(pattern.text);
-        else if (pattern.kind === "prefix" && pattern.text !== "") prefixes.add(pattern.text);
-        else return;
+        else if (pattern.kind === "present" || pattern.text === "") return;
+        else if (pattern.kind === "prefix") prefixes.add(pattern.text);
+        else suffixes.add(pattern.text);
       }
     }
-    this.keys.push({ attribute, exact: [...exact], prefixes: [...prefixes] });
+    const lists = { exact: [...exact], prefixes: [...prefixes], suffixes: [...suffixes] };
+    this.keys.push({ attribute, ...lists });
   }
 }
 

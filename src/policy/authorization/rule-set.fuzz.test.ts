@@ -31,8 +31,20 @@ const texts = {
   serviceAccounts: ["a/x", "a/y", "b/x"],
   requestPrincipals: ["i/s", "i/t", "j/s", "i/*", "*/s", "*"],
   methods: ["GET", "PUT", "P*", "*"],
-  hosts: ["h", "h:1", "H:2", "i", "h*", "*i", "*"],
-  paths: [...paths, "/a/*", "/a*", "/*", "*/b", "/a/{*}", "/a/{**}", "/{*}/b", "/{**}/c"],
+  hosts: ["h", "h:1", "H:2", "i", "h*", "*i", "*:1", "*"],
+  paths: [
+    ...paths,
+    "/a/*",
+    "/a*",
+    "/*",
+    "*/b",
+    "*a",
+    "*b/c",
+    "/a/{*}",
+    "/a/{**}",
+    "/{*}/b",
+    "/{**}/c",
+  ],
   ports: ["1", "2"],
 } as const;
 

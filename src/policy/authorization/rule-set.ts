@@ -3,7 +3,8 @@
  * (rule-key.ts) are found by it; the others are walked:
  *
  *   principal ─▶ exact ─▶ [rule 3, rule 17]      path ─▶ exact ─▶ [rule 5]
- *                                                     └▶ prefixes, longest first ─▶ [rule 8, …]
+ *                                                     ├▶ prefixes, longest first ─▶ [rule 8, …]
+ *                                                     └▶ suffixes, by length ─▶ [rule 2, …]
  *
  * Each list is in order, and is left as soon as it can bring nothing earlier than what was found.
  */
@@ -26,6 +27,12 @@ interface AttributeIndex {
   readonly read: (facts: AuthorizationFacts) => string;
   readonly exact: ReadonlyMap<string, Positions>;
   readonly prefixes: PrefixIndex | undefined;
+  readonly suffixes: readonly SuffixesOfLength[];
+}
+
+interface SuffixesOfLength {
+  readonly length: number;
+  readonly lists: ReadonlyMap<string, Positions>;
 }
 
 export class RuleSet<Rule extends SetRule> {
@@ -50,29 +57,35 @@ export class RuleSet<Rule extends SetRule> {
     for (let i = 0; i < this.#indexes.length; i++) {
       const index = this.#indexes[i]!;
       const text = index.read(facts);
-      found = this.#searchExact(index, text, facts, found);
+      found = this.#searchIndex(index, text, facts, found);
+      // What a host begins with, host and port do too.
       if (index.attribute === "host" && facts.host !== text)
-        found = this.#searchExact(index, facts.host, facts, found);
-      const { prefixes } = index;
-      if (prefixes === undefined) continue;
-      for (let at = prefixes.find(text); at !== -1; at = prefixes.shorter(at))
-        found = this.#search(prefixes.positions(at), facts, found);
+        found = this.#searchIndex(index, facts.host, facts, found);
     }
     return found === NONE ? undefined : this.rules[found];
   }
 
-  #searchExact(
-    { exact }: AttributeIndex,
+  #searchIndex(
+    { exact, prefixes, suffixes }: AttributeIndex,
     text: string,
     facts: AuthorizationFacts,
     before: number,
   ): number {
-    const positions = exact.get(text);
-    return positions === undefined ? before : this.#search(positions, facts, before);
+    let found = this.#search(exact.get(text), facts, before);
+    if (prefixes !== undefined)
+      for (let at = prefixes.find(text); at !== -1; at = prefixes.shorter(at))
+        found = this.#search(prefixes.positions(at), facts, found);
+    for (let i = 0; i < suffixes.length; i++) {
+      const { length, lists } = suffixes[i]!;
+      if (length > text.length) break;
+      found = this.#search(lists.get(text.slice(-length)), facts, found);
+    }
+    return found;
   }
 
   /** The first of `positions` whose rule matches and that is less than `before`; else that. */
-  #search(positions: Positions, facts: AuthorizationFacts, before: number): number {
+  #search(positions: Positions | undefined, facts: AuthorizationFacts, before: number): number {
+    if (positions === undefined) return before;
     for (let i = 0; i < positions.length; i++) {
       const position = positions[i]!;
       if (position >= before) return before;
@@ -95,10 +108,11 @@ function chooseKeys(rules: readonly SetRule[]): (RuleKey | undefined)[] {
   );
 }
 
-function namesOf({ attribute, exact, prefixes }: RuleKey): readonly string[] {
+function namesOf({ attribute, exact, prefixes, suffixes }: RuleKey): readonly string[] {
   return [
     ...exact.map((text) => `${attribute}=${text}`),
     ...prefixes.map((text) => `${attribute}^${text}`),
+    ...suffixes.map((text) => `${attribute}$${text}`),
   ];
 }
 
@@ -108,15 +122,27 @@ function indexOf(
 ): readonly AttributeIndex[] {
   const exact = new Map<string, number[]>();
   const prefixes = new Map<string, number[]>();
+  const suffixes = new Map<string, number[]>();
   for (const [position, key] of chosen.entries()) {
     if (key?.attribute !== attribute) continue;
     for (const text of key.exact) add(exact, text, position);
     for (const text of key.prefixes) add(prefixes, text, position);
+    for (const text of key.suffixes) add(suffixes, text, position);
   }
-  if (exact.size === 0 && prefixes.size === 0) return [];
+  if (exact.size + prefixes.size + suffixes.size === 0) return [];
   const read = keyReaders[attribute];
   const index = prefixes.size === 0 ? undefined : new PrefixIndex(prefixes);
-  return [{ attribute, read, exact, prefixes: index }];
+  return [{ attribute, read, exact, prefixes: index, suffixes: byLength(suffixes) }];
+}
+
+/** The shortest first. */
+function byLength(suffixes: ReadonlyMap<string, Positions>): readonly SuffixesOfLength[] {
+  const lengths = new Map<number, Map<string, Positions>>();
+  for (const [text, positions] of suffixes) {
+    const lists = lengths.get(text.length) ?? new Map<string, Positions>();
+    lengths.set(text.length, lists.set(text, positions));
+  }
+  return [...lengths].sort(([a], [b]) => a - b).map(([length, lists]) => ({ length, lists }));
 }
 
 function add(lists: Map<string, number[]>, text: string, position: number): void {

@@ -27,6 +27,8 @@ async function withAccess(access: FakeAccess, ...rest: Parameters<typeof setUp>)
   return { ...all, watch: useAccess(all.mesh, access) };
 }
 
+const of = (name: string) => `policy="AuthorizationPolicy/default/${name}"`;
+
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await Bun.sleep(1);
 }
@@ -44,7 +46,7 @@ describe("a request that a policy denies", () => {
     expect(answer.head + answer.body).not.toMatch(/no-admin|rule|x-mesh/);
     expect(service.requests.length).toBe(0);
     expect(mesh.scrape()).toContain(
-      'mesh_authorization_denied_total{kind="authorization",policy="AuthorizationPolicy/default/no-admin"} 1\n',
+      `mesh_authorization_denied_total{kind="authorization",${of("no-admin")}} 1\n`,
     );
     expect(mesh.scrape()).toMatch(/response_flags="UAEX".* 1\n/);
     client.send(GET);
@@ -368,7 +370,6 @@ test("a dry run and an audit are counted, and change nothing", async () => {
   expect((await client.takeResponse()).status).toBe(200);
   client.send("GET /b HTTP/1.1\r\nHost: svc\r\n\r\n");
   expect((await client.takeResponse()).status).toBe(200);
-  const of = (name: string) => `policy="AuthorizationPolicy/default/${name}"`;
   expect(mesh.scrape()).toContain(
     `mesh_authorization_dry_run_total{kind="denied",${of("soon")}} 1\n`,
   );

@@ -57,9 +57,6 @@ function referenced(message: ReferencedAttributes | undefined): string[] {
     .sort();
 }
 
-/** Which namespace's rules apply is looked up for every request. */
-const scopeReferences = ["-context.reporter.kind", "-destination.namespace"];
-
 const denyBob = `
 apiVersion: config.istio.io/v1alpha2
 kind: handler
@@ -121,9 +118,10 @@ test("a denial is an answer, with what it depends on, and for how long", async (
     validDuration: { seconds: 20n },
     validUseCount: 50,
   });
-  expect(referenced(precondition?.referencedAttributes)).toEqual(
-    [...scopeReferences, "-request.headers", "+source.user"].sort(),
-  );
+  expect(referenced(precondition?.referencedAttributes)).toEqual([
+    "+source.user",
+    "-request.headers",
+  ]);
   const open = encodeAttributes([
     ["source.user", text("bob")],
     ["request.headers", { type: "STRING_MAP", value: new Map([["x-open", "yes"]]) }],
@@ -135,8 +133,18 @@ test("a denial is an answer, with what it depends on, and for how long", async (
   );
 });
 
+test("whose rules apply is among it only where some namespace has its own", async () => {
+  const { mixer } = mixerWith(`${denyBob}---${limit.replaceAll("istio-system", "default")}`);
+  const { precondition } = await check(mixer, { attributes: user("bob"), globalWordCount: 222 });
+  expect(referenced(precondition?.referencedAttributes)).toEqual(
+    [
+      ...["-context.reporter.kind", "-destination.namespace", "-request.headers", "+source.user"],
+    ].sort(),
+  );
+});
+
 test("references are words that the caller knows", async () => {
-  const { mixer } = mixerWith(denyBob);
+  const { mixer } = mixerWith(`${denyBob}---${limit.replaceAll("istio-system", "default")}`);
   const { precondition } = await check(mixer, { attributes: user("bob"), globalWordCount: 111 });
   const message = precondition?.referencedAttributes;
   expect(message?.attributeMatches.every(({ name }) => name < 111)).toBe(true);
@@ -188,9 +196,7 @@ test("a quota's references are its own, and none is asked for once the answer is
     check(mixer, { attributes: user(name), quotas, globalWordCount: 222 });
   const allowed = await ask("alice");
   expect(referenced(allowed.precondition?.referencedAttributes)).toContain("-request.path");
-  expect(referenced(allowed.quotas.RequestCount?.referencedAttributes)).toEqual(
-    [...scopeReferences, "+source.user"].sort(),
-  );
+  expect(referenced(allowed.quotas.RequestCount?.referencedAttributes)).toEqual(["+source.user"]);
   const denied = await ask("bob");
   expect(denied.quotas).toEqual({});
 });

@@ -31,6 +31,8 @@ export class Engine implements PolicyEngine {
   readonly #scopes = new Map<string, Scope>();
   /** Of namespaces without rules of their own. */
   readonly #root: Scope;
+  /** No namespace has any: whose an exchange is makes no difference, and nobody reads it. */
+  readonly #isForAll: boolean;
   readonly #reporterKind: Attribute | undefined;
   readonly #source: Attribute | undefined;
   readonly #destination: Attribute | undefined;
@@ -49,6 +51,7 @@ export class Engine implements PolicyEngine {
       release: () => this.release(),
     };
     this.#root = this.#scope([]);
+    this.#isForAll = [...rules.keys()].every((namespace) => namespace === policyRootNamespace);
     this.#reporterKind = vocabulary.find("context.reporter.kind");
     this.#source = vocabulary.find("source.namespace");
     this.#destination = vocabulary.find("destination.namespace");
@@ -67,6 +70,7 @@ export class Engine implements PolicyEngine {
 
   /** The side that reports decides whose namespace counts: the source's where it is outbound. */
   scopeFor(bag: AttributeBag): Scope {
+    if (this.#isForAll) return this.#root;
     const isOutbound = textOf(bag, this.#reporterKind) === "outbound";
     return this.scopeOf(textOf(bag, isOutbound ? this.#source : this.#destination));
   }

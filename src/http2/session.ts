@@ -28,7 +28,7 @@ import { Stream, type StreamOwner } from "./stream.ts";
 import { Ending } from "./stream-table.ts";
 import { TrailerBlock } from "./trailer-block.ts";
 
-/** Past a request, for what would reset it: a look at all of a large read would itself be a cost. */
+/** Past a request, for what would reset it: a look over all of a large read costs much itself. */
 const LOOK_BYTES = 32 << 10;
 
 export class Session<U = unknown> extends SessionControl<U> implements FrameHandler {

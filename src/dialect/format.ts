@@ -18,6 +18,7 @@ import { destinationRuleJson } from "./format-destination-rule.ts";
 import { ingressJson, ingressRuleJson } from "./format-ingress.ts";
 import { isPolicy, policyJson as policySpecJson } from "./format-policy.ts";
 import { routeRuleJson, serviceJson } from "./format-route-rule.ts";
+import { accessJson, isAccess } from "./format-access.ts";
 import { readable } from "./inventory.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -25,6 +26,7 @@ type Json = Readonly<Record<string, unknown>>;
 /** The spec as proto-JSON (camelCase, durations "2.5s"), defaults left out. */
 export function specJson(config: Config): Json {
   if (isPolicy(config)) return policySpecJson(config);
+  if (isAccess(config)) return accessJson(config);
   const era = config.apiVersion === "" ? "0.1" : "v1alpha2";
   switch (config.kind) {
     case "RouteRule":

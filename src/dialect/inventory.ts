@@ -25,6 +25,9 @@ import { readIngressRule } from "./routing/ingress-rule.ts";
 import { readRouteRule } from "./routing/route-rule.ts";
 import type { Context } from "./routing/service-ref.ts";
 import type { Place } from "./schema/place.ts";
+import { readAuthorizationPolicy } from "./security/authorization-policy.ts";
+import { readPeerAuthentication } from "./security/peer-authentication.ts";
+import { readRequestAuthentication } from "./security/request-authentication.ts";
 
 /** What a reader of a spec is told about the object around it. */
 export interface Holding extends Context {
@@ -58,6 +61,8 @@ export function wordFor({ kind, writtenKind = kind }: Readable): string {
 const configIstio = ["v1alpha2", "v1alpha1", "v1beta1"].map((one) => `config.istio.io/${one}`);
 const networking = ["v1", "v1beta1", "v1alpha3"].map((one) => `networking.istio.io/${one}`);
 
+const security = ["v1", "v1beta1"].map((one) => `security.istio.io/${one}`);
+
 const kubernetesIngress = [
   "networking.k8s.io/v1",
   "networking.k8s.io/v1beta1",
@@ -78,6 +83,24 @@ export const readable: readonly Readable[] = [
   { kind: "Ingress", apiVersions: kubernetesIngress, read: readIngress },
   { kind: "ServiceEntry", apiVersions: networking, read: readServiceEntry },
   { kind: "WorkloadEntry", apiVersions: networking, read: readWorkloadEntry },
+  {
+    kind: "PeerAuthentication",
+    apiVersions: security,
+    specMayBeEmpty: true,
+    read: readPeerAuthentication,
+  },
+  {
+    kind: "RequestAuthentication",
+    apiVersions: security,
+    specMayBeEmpty: true,
+    read: readRequestAuthentication,
+  },
+  {
+    kind: "AuthorizationPolicy",
+    apiVersions: security,
+    specMayBeEmpty: true,
+    read: readAuthorizationPolicy,
+  },
   { kind: "MeshConfig", apiVersions: ["mesh.istio.io/v1alpha1"], read: readMeshConfig },
   { kind: "rule", apiVersions: configIstio, read: readRule },
   { kind: "handler", apiVersions: configIstio, read: readHandler },
@@ -122,7 +145,7 @@ export const meshGroups: readonly string[] = [
 /** Kinds of those groups that somebody may have, by what will read them. */
 export const unsupported: ReadonlySet<string> = new Set(
   `VirtualService Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
-   ExternalService PeerAuthentication AuthorizationPolicy RequestAuthentication Telemetry
+   ExternalService Telemetry
    WasmPlugin TrafficExtension Policy MeshPolicy ServiceRole ServiceRoleBinding RbacConfig
    ClusterRbacConfig EndUserAuthenticationPolicySpec EndUserAuthenticationPolicySpecBinding adapter
    template stackdriver servicecontrol circonus cloudwatch signalfx solarwinds bypass IstioOperator

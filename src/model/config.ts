@@ -6,6 +6,7 @@
  * default of some version".
  */
 import type { Position } from "../core/problem.ts";
+import type { AuthorizationPolicy, PeerAuthentication, RequestAuthentication } from "./access.ts";
 import type { ServiceConfig } from "./aspect-config.ts";
 import type { AttributeManifest } from "./attribute-manifest.ts";
 import type { DestinationPolicy } from "./destination-policy.ts";
@@ -51,6 +52,9 @@ export type Config =
   | Of<"Ingress", Ingress>
   | Of<"ServiceEntry", ServiceEntry>
   | Of<"WorkloadEntry", WorkloadEntry>
+  | Of<"PeerAuthentication", PeerAuthentication>
+  | Of<"RequestAuthentication", RequestAuthentication>
+  | Of<"AuthorizationPolicy", AuthorizationPolicy>
   | Of<"MeshConfig", MeshSettings>
   | Of<"rule", PolicyRule>
   | Of<"handler", Handler>

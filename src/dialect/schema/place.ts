@@ -2,7 +2,7 @@
  * A place in a document: a YAML node, the path that leads to it, and where problems with it go.
  * Whatever reads a document passes places along, so that every problem knows its line.
  */
-import { type Document, isAlias, isScalar, type ParsedNode } from "yaml";
+import { type Document, isAlias, isScalar, type ParsedNode, parseDocument } from "yaml";
 import type { Position, Problem, Severity } from "../../core/problem.ts";
 import type { LineIndex } from "./line-index.ts";
 
@@ -67,6 +67,15 @@ export class Place {
   get empty(): boolean {
     const node = this.node;
     return node === null || node === undefined || (isScalar(node) && node.value === null);
+  }
+
+  /** This; where nothing is written, a map without fields. */
+  orMap(): Place {
+    if (!this.empty) return this;
+    const { contents } = parseDocument("{}");
+    // Without a range it stands where this stands.
+    if (contents !== null) contents.range = null as never;
+    return new Place(this.reading, this.path, contents, this.#offset);
   }
 
   get position(): Position {

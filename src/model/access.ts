@@ -1,0 +1,124 @@
+/**
+ * Who may call a workload, and what callers have to prove: `security.istio.io`. Texts are as they
+ * were written; what a proxy is told has namespaces and trust domains filled in. Spec table:
+ * manager 7.
+ */
+
+/** Whom an object is for. Neither: all of its namespace; in the root namespace, all of the mesh. */
+export interface WorkloadTarget {
+  /** Labels that they have. */
+  readonly selector?: Readonly<Record<string, string>>;
+  /** One of these. */
+  readonly references?: readonly TargetReference[];
+}
+
+/** In the namespace of the object that refers to it. */
+export interface TargetReference {
+  readonly kind: "Service" | "ServiceEntry" | "Gateway" | "GatewayClass";
+  readonly name: string;
+}
+
+/** UNSET: as the next wider object says. */
+export type MutualTlsMode = "UNSET" | "DISABLE" | "PERMISSIVE" | "STRICT";
+
+export interface PeerAuthentication extends Pick<WorkloadTarget, "selector"> {
+  readonly mode: MutualTlsMode;
+  /** By the port of the workload, "8080". */
+  readonly ports: Readonly<Record<string, MutualTlsMode>>;
+}
+
+export interface RequestAuthentication extends WorkloadTarget {
+  readonly rules: readonly JwtRule[];
+}
+
+/** Tokens of one issuer: where they are, by which keys they are verified, what becomes of them. */
+export interface JwtRule {
+  /** Empty: any. */
+  readonly issuer: string;
+  /** Empty: any. */
+  readonly audiences: readonly string[];
+  /** Both empty: found at the issuer. */
+  readonly jwksUri: string;
+  readonly jwks: string;
+  /** These three empty: "authorization: Bearer …" and the parameter "access_token". */
+  readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[];
+  readonly fromParams: readonly string[];
+  readonly fromCookies: readonly string[];
+  /** Empty: not told. */
+  readonly outputPayloadToHeader: string;
+  readonly outputClaimToHeaders: readonly { readonly header: string; readonly claim: string }[];
+  readonly forwardOriginalToken: boolean;
+  /** Of fetching keys. */
+  readonly timeoutMs: number;
+  readonly spaceDelimitedClaims: readonly string[];
+}
+
+export interface AuthorizationPolicy extends WorkloadTarget {
+  readonly action: "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";
+  /** Of CUSTOM: an extension provider of the mesh. */
+  readonly provider: string;
+  /** None: matches nothing. */
+  readonly rules: readonly AccessRule[];
+}
+
+/** One of `from` (none: anybody), one of `to` (none: anything) and all of `when`. */
+export interface AccessRule {
+  readonly from: readonly AccessSource[];
+  readonly to: readonly AccessOperation[];
+  readonly when: readonly AccessCondition[];
+}
+
+export const sourceFields = [
+  "principals",
+  "notPrincipals",
+  "requestPrincipals",
+  "notRequestPrincipals",
+  "namespaces",
+  "notNamespaces",
+  "ipBlocks",
+  "notIpBlocks",
+  "remoteIpBlocks",
+  "notRemoteIpBlocks",
+  "serviceAccounts",
+  "notServiceAccounts",
+  "trustDomains",
+  "notTrustDomains",
+] as const;
+
+export const operationFields = [
+  "hosts",
+  "notHosts",
+  "ports",
+  "notPorts",
+  "methods",
+  "notMethods",
+  "paths",
+  "notPaths",
+] as const;
+
+type Texts = readonly string[];
+/** All fields that are there hold: one of the texts, or of a `not` field none. */
+export type AccessSource = { readonly [K in (typeof sourceFields)[number]]?: Texts };
+export type AccessOperation = { readonly [K in (typeof operationFields)[number]]?: Texts };
+
+export interface AccessCondition {
+  /** "request.headers[x-token]", "source.ip", … */
+  readonly key: string;
+  readonly values: Texts;
+  readonly notValues: Texts;
+}
+
+/** Counted and logged, not enforced. */
+const dryRunAnnotation = "istio.io/dry-run";
+
+/** As its annotation says: true and false as strconv.ParseBool reads them; undefined: neither. */
+export function dryRunOf(annotations: Readonly<Record<string, string>>): boolean | undefined {
+  const said = annotations[dryRunAnnotation];
+  if (said === undefined) return false;
+  if (/^(1|t|T|TRUE|true|True)$/.test(said)) return true;
+  return /^(0|f|F|FALSE|false|False)$/.test(said) ? false : undefined;
+}
+
+export function hasDryRun(annotations: Readonly<Record<string, string>>): boolean {
+  return Object.hasOwn(annotations, dryRunAnnotation);
+}

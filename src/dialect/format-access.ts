@@ -1,15 +1,10 @@
 /** Objects of security.istio.io in proto-JSON, for `get -o yaml`; what is a default is left out. */
-import type {
-  AccessRule,
-  AuthorizationPolicy,
-  JwtRule,
-  PeerAuthentication,
-  RequestAuthentication,
-  TargetReference,
-  WorkloadTarget,
-} from "../model/access.ts";
+import type { AccessRule, AuthorizationPolicy } from "../model/authorization-policy.ts";
 import type { Config, ConfigKind, ConfigOf } from "../model/config.ts";
+import type { PeerAuthentication } from "../model/peer-authentication.ts";
+import type { JwtRule, RequestAuthentication } from "../model/request-authentication.ts";
 import { formatDuration } from "../model/validate-duration.ts";
+import type { TargetReference, WorkloadTarget } from "../model/workload-target.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

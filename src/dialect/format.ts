@@ -14,11 +14,11 @@ import {
 } from "../model/mesh-settings.ts";
 import type { ServiceEntry, WorkloadEntry } from "../model/service.ts";
 import { formatDuration } from "../model/validate-duration.ts";
+import { accessJson, isAccess } from "./format-access.ts";
 import { destinationRuleJson } from "./format-destination-rule.ts";
 import { ingressJson, ingressRuleJson } from "./format-ingress.ts";
 import { isPolicy, policyJson as policySpecJson } from "./format-policy.ts";
 import { routeRuleJson, serviceJson } from "./format-route-rule.ts";
-import { accessJson, isAccess } from "./format-access.ts";
 import { readable } from "./inventory.ts";
 
 type Json = Readonly<Record<string, unknown>>;

@@ -6,6 +6,8 @@
  *                                 ├─ debounce ─▶ world ─▶ discovery ─▶ proxies
  *   leases, entries ─▶ registry ──┘
  */
+import { create } from "@bufbuild/protobuf";
+import { type TrustBundle, TrustBundleSchema } from "../api/gen/mesh/v1/identity_pb.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { formatProblem, type Problem } from "../core/problem.ts";
@@ -21,7 +23,9 @@ import type { WorkloadStore } from "./registry/workload-store.ts";
 import { ruleWarnings } from "./rule-warning.ts";
 import type { ReadOnlyStore, Store } from "./store/store.ts";
 import { Catalog } from "./translate/catalog.ts";
-import { ruleSetOf } from "./translate/rule-set.ts";
+import { withIdentities } from "./translate/identity.ts";
+import { type RuleSet, ruleSetOf } from "./translate/rule-set.ts";
+import type { TrustSource } from "./translate/trust-source.ts";
 
 export interface ManagerOptions {
   readonly clock: Clock;
@@ -34,6 +38,8 @@ export interface ManagerOptions {
   /** Of documents that name none. */
   readonly namespace: string;
   readonly leaseMs: number;
+  /** Absent: nobody has an identity, and proxies speak plaintext. */
+  readonly trust?: TrustSource;
 }
 
 const QUIET_MS = 15;
@@ -53,6 +59,8 @@ export class Manager {
   /** Until something changes. */
   #setProblems: readonly Problem[] | undefined;
   readonly #policyMemory = new PolicyMemory();
+  #rules: RuleSet;
+  readonly #stopTrust: () => void;
 
   static async open(options: ManagerOptions): Promise<Manager> {
     let changed = (): void => {};
@@ -72,6 +80,8 @@ export class Manager {
     const tell = (): void => this.#tell();
     this.#news = new Debounce({ clock, quietMs: EVENT_MS, latestMs: EVENT_MS, run: tell });
     const onChange = (): void => this.#changes.cause();
+    this.#rules = ruleSetOf([], domain);
+    this.#stopTrust = options.trust?.onChange(onChange) ?? ((): void => {});
     this.local = new LocalRegistry({ clock, domain, leaseMs, store: workloads, onChange });
     this.discovery = new Discovery({
       clock,
@@ -85,6 +95,11 @@ export class Manager {
   /** Services and instances of all registries, as last published. */
   get registry(): Registry {
     return this.#registry;
+  }
+
+  /** Domains whose identities count as those of the mesh's own, as last published. */
+  get trustDomainAliases(): readonly string[] {
+    return [];
   }
 
   /** What validation may take for known. */
@@ -125,6 +140,7 @@ export class Manager {
   }
 
   async close(): Promise<void> {
+    this.#stopTrust();
     this.#changes.close();
     this.#news.close();
     this.discovery.close();
@@ -133,16 +149,30 @@ export class Manager {
   }
 
   #publish(): void {
-    const configs = this.configuration.configs();
+    const stored = this.configuration.list();
+    const configs = stored.map(({ config }) => config);
+    const createdMs = new Map(stored.map((one) => [one.config, one.createdMs]));
+    this.#rules = ruleSetOf(configs, this.options.domain, (config) => createdMs.get(config) ?? 0);
     this.#registry = mergeRegistries([staticRegistryOf(configs), this.local.view()]);
     const { services, instances } = this.#registry;
+    const trust = this.#trust();
+    const identified = withIdentities(instances, this.#rules.access, trust?.trustDomain ?? "");
     this.discovery.publish({
-      rules: ruleSetOf(configs, this.options.domain),
-      catalog: new Catalog(services, instances),
+      rules: this.#rules,
+      catalog: new Catalog(services, identified),
+      ...(trust !== undefined && { trust }),
     });
     this.#setProblems = undefined;
     this.#report([...this.configuration.problems, ...this.#policyMemory.problemsOf(configs)]);
     this.#news.cause();
+  }
+
+  #trust(): TrustBundle | undefined {
+    const said = this.options.trust?.trust();
+    if (said === undefined) return undefined;
+    const { trustDomain, rootPems } = said;
+    const trustDomainAliases = [...this.trustDomainAliases];
+    return create(TrustBundleSchema, { trustDomain, trustDomainAliases, rootPems: [...rootPems] });
   }
 
   /** Problems of files and of policy, each once. */

@@ -6,9 +6,9 @@
  * default of some version".
  */
 import type { Position } from "../core/problem.ts";
-import type { AuthorizationPolicy, PeerAuthentication, RequestAuthentication } from "./access.ts";
 import type { ServiceConfig } from "./aspect-config.ts";
 import type { AttributeManifest } from "./attribute-manifest.ts";
+import type { AuthorizationPolicy } from "./authorization-policy.ts";
 import type { DestinationPolicy } from "./destination-policy.ts";
 import type { DestinationRule } from "./destination-rule.ts";
 import type { EgressRule } from "./egress-rule.ts";
@@ -18,8 +18,10 @@ import type { HttpApiSpec } from "./http-api-spec.ts";
 import type { Ingress, IngressRule } from "./ingress.ts";
 import type { Instance } from "./instance.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
+import type { PeerAuthentication } from "./peer-authentication.ts";
 import type { PolicyRule } from "./policy-rule.ts";
 import type { QuotaSpec, SpecBinding } from "./quota-spec.ts";
+import type { RequestAuthentication } from "./request-authentication.ts";
 import type { RouteRule } from "./route-rule.ts";
 import type { ServiceEntry, WorkloadEntry } from "./service.ts";
 

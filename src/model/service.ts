@@ -46,8 +46,14 @@ export interface ServiceInstance {
   readonly workload: string;
   /** Of the object that names the workload; absent: its name is unique as it is. */
   readonly namespace?: string;
-  /** That it runs as; absent: not known. */
+  /** That it runs as, "reviews" or "default/reviews"; absent: not known. */
   readonly serviceAccount?: string;
+  /** Its proxy takes mutual TLS. */
+  readonly mutualTls?: boolean;
+  /** Where the application itself listens; absent: at the service's port. */
+  readonly appPort?: number;
+  /** The SPIFFE id that callers expect; absent: they call it in plaintext. */
+  readonly identity?: string;
   /** Its proxy takes many connections in one: the mesh's own transport. */
   readonly meshTransport?: boolean;
 }

@@ -18,10 +18,14 @@ export function applyUpdate(
   if (held === undefined || held.version !== update.baseVersion) return undefined;
   const settings = config.settings ?? held.settings;
   const policy = config.policy ?? held.policy;
+  const access = config.access ?? held.access;
+  const trust = config.trust ?? held.trust;
   return create(ProxyConfigSchema, {
     version: config.version,
     ...(settings === undefined ? {} : { settings }),
     ...(policy === undefined ? {} : { policy }),
+    ...(access === undefined ? {} : { access }),
+    ...(trust === undefined ? {} : { trust }),
     virtualHosts: merged(
       held.virtualHosts,
       config.virtualHosts,

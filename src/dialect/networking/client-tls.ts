@@ -42,14 +42,15 @@ export const clientTls: Reader<WrittenTls> = (place) => {
   return tls;
 };
 
-/** What is not there yet is left out with a warning; undefined: that is all of it. */
-export function toClientTls(tls: WrittenTls): ClientTlsSettings | undefined {
+/** What is not there yet is left out with a warning. */
+export function toClientTls(tls: WrittenTls): ClientTlsSettings {
   const { mode = "DISABLE", credentialName = "", insecureSkipVerify = false } = tls;
   if ((tls.caCrl ?? "") !== "") tls.at("caCrl").warn("has no effect yet");
-  if (mode === "ISTIO_MUTUAL") {
-    tls.at("mode").warn("has no effect yet");
-    return undefined;
-  }
+  const isMesh = mode === "ISTIO_MUTUAL";
+  if (isMesh)
+    for (const field of ["sni", "subjectAltNames", "insecureSkipVerify"] as const)
+      if (tls.has(field))
+        tls.at(field).warn("has no effect: identities of the mesh are verified as what they are");
   if (credentialName !== "" && mode !== "DISABLE") {
     tls
       .at("credentialName")
@@ -57,7 +58,7 @@ export function toClientTls(tls: WrittenTls): ClientTlsSettings | undefined {
     if (mode === "MUTUAL") tls.at("mode").warn("no certificate of ours is shown");
   }
   const isMutual = mode === "MUTUAL" && credentialName === "";
-  const has = mode !== "DISABLE";
+  const has = mode !== "DISABLE" && !isMesh;
   return {
     mode: mode === "MUTUAL" && !isMutual ? "SIMPLE" : mode,
     sni: has ? (tls.sni ?? "") : "",

@@ -120,7 +120,6 @@ test("what has no effect is told, and nothing else", () => {
     "warning spec.trafficPolicy.connectionPool.http.h2UpgradePolicy",
     "warning spec.trafficPolicy.connectionPool.tcp.idleTimeout",
     "warning spec.trafficPolicy.loadBalancer.simple",
-    "warning spec.trafficPolicy.tls.mode",
   ]);
 });
 
@@ -149,7 +148,7 @@ describe("TLS towards a destination", () => {
       { ...nothing, mode: "SIMPLE", insecureSkipVerify: true },
     ],
     ["{ mode: MUTUAL, credentialName: c }", { ...nothing, mode: "SIMPLE" }],
-    ["{ mode: ISTIO_MUTUAL }", undefined],
+    ["{ mode: ISTIO_MUTUAL }", { ...nothing, mode: "ISTIO_MUTUAL" }],
   ];
   for (const [written, found] of rows)
     test(written, () => expect(ruleOf(tls(written)).trafficPolicy?.tls).toEqual(found as never));

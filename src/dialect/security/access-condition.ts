@@ -1,5 +1,5 @@
 /** `when` of an AuthorizationPolicy: which keys there are, and what may be compared with them. */
-import type { AccessCondition } from "../../model/access.ts";
+import type { AccessCondition } from "../../model/authorization-policy.ts";
 import { checkSubnet } from "../../model/validate-address.ts";
 import type { Complaint } from "../../model/validate-name.ts";
 import { list, message, type Reader } from "../schema/message.ts";

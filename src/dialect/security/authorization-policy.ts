@@ -9,7 +9,7 @@ import {
   hasDryRun,
   operationFields,
   sourceFields,
-} from "../../model/access.ts";
+} from "../../model/authorization-policy.ts";
 import { checkSubnet } from "../../model/validate-address.ts";
 import type { Complaint } from "../../model/validate-name.ts";
 import { list, type Message, message, type Reader, type ValueOf } from "../schema/message.ts";
@@ -199,7 +199,6 @@ function refuseIdentity(rule: WrittenRule, when: readonly AccessCondition[]): vo
 /** "namespace/account", or an account of the policy's namespace. */
 function checkAccount(value: string): Complaint {
   const parts = value.split("/");
-  if (parts.length > 2 || parts.includes(""))
-    return 'must be "account" or "namespace/account"';
+  if (parts.length > 2 || parts.includes("")) return 'must be "account" or "namespace/account"';
   return value.length > 320 ? "is longer than 320 characters" : undefined;
 }

@@ -1,5 +1,6 @@
 /** PeerAuthentication of security.istio.io: whether callers have to prove who they are. */
-import { hasDryRun, type MutualTlsMode, type PeerAuthentication } from "../../model/access.ts";
+import { hasDryRun } from "../../model/authorization-policy.ts";
+import type { MutualTlsMode, PeerAuthentication } from "../../model/peer-authentication.ts";
 import { checkPort } from "../../model/validate-address.ts";
 import { mapOf, message } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";

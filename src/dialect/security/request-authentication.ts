@@ -1,8 +1,8 @@
 /** RequestAuthentication of security.istio.io: which tokens count, and where they are. */
-import type { JwtRule, RequestAuthentication } from "../../model/access.ts";
+import type { JwtRule, RequestAuthentication } from "../../model/request-authentication.ts";
 import { checkHeaderName } from "../../model/validate-http.ts";
 import type { Complaint } from "../../model/validate-name.ts";
-import { list, message, type Reader, type ValueOf } from "../schema/message.ts";
+import { list, message, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
 import { checkedText, duration, flag, text } from "../schema/scalar.ts";
 import { checkJwks, checkJwksUri } from "./key-set.ts";
@@ -62,9 +62,11 @@ function readJwtRule(rule: NonNullable<ValueOf<typeof jwtRule>>): JwtRule {
     fromParams: rule.fromParams ?? [],
     fromCookies: rule.fromCookies ?? [],
     outputPayloadToHeader: rule.outputPayloadToHeader ?? "",
-    outputClaimToHeaders: (rule.outputClaimToHeaders ?? []).map(({ header: to = "", claim = "" }) => {
-      return { header: to, claim };
-    }),
+    outputClaimToHeaders: (rule.outputClaimToHeaders ?? []).map(
+      ({ header: to = "", claim = "" }) => {
+        return { header: to, claim };
+      },
+    ),
     forwardOriginalToken: rule.forwardOriginalToken ?? false,
     timeoutMs: rule.timeout ?? TIMEOUT_MS,
     spaceDelimitedClaims: rule.spaceDelimitedClaims ?? [],

@@ -2,7 +2,11 @@
  * What a connection that carries no requests has none of. An ALLOW rule that asks for it matches no
  * such connection; a DENY rule ignores it, and so denies more.
  */
-import type { AccessOperation, AccessRule, AccessSource } from "../../model/access.ts";
+import type {
+  AccessOperation,
+  AccessRule,
+  AccessSource,
+} from "../../model/authorization-policy.ts";
 
 const sources: readonly (keyof AccessSource)[] = ["requestPrincipals", "notRequestPrincipals"];
 

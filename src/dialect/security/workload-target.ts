@@ -2,8 +2,9 @@
  * Whom an object of security.istio.io is for: `selector`, `targetRef`, `targetRefs`. One of them at
  * most. Spec table: manager 7.
  */
-import type { TargetReference, WorkloadTarget } from "../../model/access.ts";
+
 import { type Complaint, checkLabel } from "../../model/validate-name.ts";
+import type { TargetReference, WorkloadTarget } from "../../model/workload-target.ts";
 import { labelsChecked } from "../schema/label.ts";
 import { list, type Message, message, toRecord, type ValueOf } from "../schema/message.ts";
 import { text } from "../schema/scalar.ts";

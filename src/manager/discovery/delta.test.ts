@@ -253,6 +253,8 @@ function apply(held: ProxyConfig, update: ConfigUpdate): ProxyConfig {
     version: config.version,
     ...(config.settings || held.settings ? { settings: (config.settings ?? held.settings)! } : {}),
     ...(config.policy || held.policy ? { policy: (config.policy ?? held.policy)! } : {}),
+    ...(config.access || held.access ? { access: (config.access ?? held.access)! } : {}),
+    ...(config.trust || held.trust ? { trust: (config.trust ?? held.trust)! } : {}),
     virtualHosts: merge(
       held.virtualHosts,
       { changed: config.virtualHosts, removed: update.removedVirtualHosts },

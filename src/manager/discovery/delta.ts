@@ -1,6 +1,7 @@
 /** What a proxy must be told so that it has `to` where it had `from`. */
 import { create } from "@bufbuild/protobuf";
 import { type ConfigUpdate, ConfigUpdateSchema } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { TrustBundleSchema } from "../../api/gen/mesh/v1/identity_pb.ts";
 import type { Resource, Resources } from "../translate/resource.ts";
 import { proxyConfigOf } from "../translate/translate.ts";
 
@@ -21,6 +22,10 @@ export function deltaUpdate(from: Resources, to: Resources): ConfigUpdate {
       version: to.version,
       ...(from.settings.hash !== to.settings.hash && { settings: to.settings.message }),
       ...(from.policy.hash !== to.policy.hash && { policy: to.policy.message }),
+      ...(from.access.hash !== to.access.hash && { access: to.access.message }),
+      ...(from.trust?.hash !== to.trust?.hash && {
+        trust: to.trust?.message ?? create(TrustBundleSchema),
+      }),
       virtualHosts: virtualHosts.changed,
       clusters: clusters.changed,
       endpointSets: endpointSets.changed,

@@ -220,7 +220,7 @@ export class LocalRegistry {
 
 function instanceOf({ host, workload }: Live): ServiceInstance {
   const { id, address, port, servicePort, labels, locality, weight, healthy } = workload;
-  const { meshTransport } = workload;
+  const { meshTransport, serviceAccount, mutualTls } = workload;
   return {
     host,
     address,
@@ -232,5 +232,7 @@ function instanceOf({ host, workload }: Live): ServiceInstance {
     healthy,
     workload: id,
     meshTransport,
+    ...(serviceAccount !== "" && { serviceAccount }),
+    ...(mutualTls && { mutualTls }),
   };
 }

@@ -12,6 +12,9 @@ import { mergeRegistries, type Registry } from "./registry.ts";
 /** The name under which its services are shown. */
 export const STATIC_REGISTRY = "file";
 
+/** Of workloads whose proxies take mutual TLS: "istio". */
+const TLS_MODE = "security.istio.io/tlsMode";
+
 /** Entries by rising key: where two name one host, the first says what it is. */
 export function staticRegistryOf(configs: readonly Config[]): Registry {
   const sorted = configs.toSorted((a, b) => compare(configKey(a), configKey(b)));
@@ -107,6 +110,7 @@ function instancesOf(
       workload,
       ...(!isItself && { namespace: service.namespace }),
       ...(entry.serviceAccount !== "" && { serviceAccount: entry.serviceAccount }),
+      ...(entry.labels[TLS_MODE] === "istio" && { mutualTls: true }),
     })),
   );
 }

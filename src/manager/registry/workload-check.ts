@@ -17,6 +17,7 @@ const PROTOCOLS: ReadonlySet<string> = new Set<Protocol>([
 
 const HOST =
   /^(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/i;
+const ACCOUNT = /^(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/)?[a-z0-9][-a-z0-9.]*$/i;
 const LABEL = /^[-A-Za-z0-9_./]*$/;
 const LABELS_MAX = 64;
 const TEXT_MAX = 253;
@@ -26,7 +27,7 @@ export function checkWorkload(workload: Workload): readonly string[] {
   const expect = (holds: boolean, problem: string): void => {
     if (!holds) problems.push(problem);
   };
-  const { id, service, namespace, address, port, servicePort, locality } = workload;
+  const { id, service, namespace, address, port, servicePort, locality, serviceAccount } = workload;
   expect(id !== "" && id.length <= TEXT_MAX, "id: 1 to 253 characters are needed");
   expect(HOST.test(service), `service: ${quote(service)} is not a host name`);
   expect(namespace === "" || HOST.test(namespace), `namespace: ${quote(namespace)} is not a name`);
@@ -36,6 +37,10 @@ export function checkWorkload(workload: Workload): readonly string[] {
   );
   expect(port >= 1 && port <= 65_535, `port: ${port} is not in 1..65535`);
   expect(servicePort <= 65_535, `service_port: ${servicePort} is not in 0..65535`);
+  expect(
+    serviceAccount === "" || ACCOUNT.test(serviceAccount),
+    `service_account: ${quote(serviceAccount)} is not "account" or "namespace/account"`,
+  );
   expect(locality.length <= TEXT_MAX, "locality: at most 253 characters");
   expect(
     workload.protocol === "" || isProtocol(workload.protocol.toUpperCase()),

@@ -21,8 +21,8 @@ import type { MeshSettings } from "../../model/mesh-settings.ts";
 import type { ClusterKey } from "./cluster.ts";
 import {
   type Resource,
-  type Resources,
   resourcesOf,
+  type SharedResources,
   settingsResource,
   virtualHostResource,
 } from "./resource.ts";
@@ -38,9 +38,9 @@ export interface HashedPlan {
 /** `plans` in order of right: services by name, then egress rules by key; `whole`: as it is. */
 export function assemble(
   plans: readonly HashedPlan[],
-  whole: Pick<Resources, "settings" | "policy">,
+  whole: Pick<SharedResources, "settings" | "policy">,
   endpointSet: (key: ClusterKey) => Resource<EndpointSet>,
-): Resources {
+): SharedResources {
   const clusters = new Map<string, Resource<Cluster>>();
   const endpointSets = new Map<string, Resource<EndpointSet>>();
   for (const plan of plans)
@@ -74,7 +74,7 @@ function firstOfName<M>(resources: readonly Resource<M>[]): readonly Resource<M>
 export function settingsOf(
   settings: MeshSettings,
   gateway?: Pick<MessageInitShape<typeof GatewaySchema>, "listeners">,
-): Resources["settings"] {
+): SharedResources["settings"] {
   return settingsResource(
     create(ProxySettingsSchema, {
       outboundPolicy:

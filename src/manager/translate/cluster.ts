@@ -33,6 +33,8 @@ export interface ClusterKey extends ServiceRef {
   readonly via?: string;
   /** Set: for connections that are passed on as they are, beside the cluster for requests. */
   readonly tunnel?: true;
+  /** Set: endpoints are called without an identity, whoever they are. */
+  readonly plain?: true;
 }
 
 const BALANCERS: Readonly<Record<LoadBalancing, LoadBalancer>> = {
@@ -47,12 +49,17 @@ export function clusterName(key: ClusterKey): string {
   return `${kind}|${key.port}|${formatLabels(key.labels)}|${key.host}`;
 }
 
-export function clusterOf(
+export function clusterOf(...of: Parameters<typeof makeCluster>): Cluster {
+  return makeCluster(...of).cluster;
+}
+
+/** A cluster, and its key with what is known of it now. */
+export function makeCluster(
   key: ClusterKey,
   service: Service | undefined,
   rules: RuleSet,
   node: NodeView,
-): Cluster {
+): { readonly key: ClusterKey; readonly cluster: Cluster } {
   const found = rules.policies
     .get(key.host)
     ?.find(
@@ -62,7 +69,8 @@ export function clusterOf(
   const traffic = trafficOf(key, rules, node);
   const port = service?.ports.find(({ number }) => number === key.port);
   const tls = key.via === undefined && !key.tunnel ? tlsOf(service, port, traffic?.tls) : undefined;
-  return create(ClusterSchema, {
+  const mode = traffic?.tls?.mode;
+  const cluster = create(ClusterSchema, {
     name: clusterName(key),
     service: key.host,
     port: key.port,
@@ -70,11 +78,15 @@ export function clusterOf(
     discovery: key.via === undefined ? discoveryOf(service) : Cluster_Discovery.DNS,
     protocol: protocolOf(key, service, port),
     ...(tls && { tls }),
+    requiresIdentity: mode === "ISTIO_MUTUAL" && key.via === undefined,
     connectTimeoutMs: rules.settings.connectTimeoutMs,
     ...(traffic === undefined
       ? policyInit(found)
       : { ...traffic.cluster, origins: [originOf(traffic.config)] }),
   });
+  // Who says how callers secure their connections says it for all of them.
+  const isPlain = mode !== undefined && mode !== "ISTIO_MUTUAL";
+  return { key: isPlain ? { ...key, plain: true } : key, cluster };
 }
 
 /** What a DestinationPolicy says; where there is a DestinationRule, that decides instead. */
@@ -95,7 +107,7 @@ function tlsOf(
   const originates = port !== undefined && originatesTls(service, port);
   if (!originates && (port?.protocol === "HTTPS" || port?.protocol === "TLS")) return undefined;
   if (said === undefined) return originates ? create(UpstreamTlsSchema) : undefined;
-  if (said.mode === "DISABLE") return undefined;
+  if (said.mode === "DISABLE" || said.mode === "ISTIO_MUTUAL") return undefined;
   const { mode: _, subjectAltNames, ...rest } = said;
   return create(UpstreamTlsSchema, { ...rest, subjectAltNames: [...subjectAltNames] });
 }
@@ -127,14 +139,15 @@ export function endpointSetOf(key: ClusterKey, instances: readonly ServiceInstan
           instance.servicePort === key.port &&
           isSubset(key.labels, instance.labels),
       )
-      .map(({ address, port, labels, weight, workload, locality, meshTransport }) => ({
+      .map(({ address, port, labels, weight, workload, locality, ...rest }) => ({
         address,
         port,
         labels: sortedLabels(labels),
         weight: weight || 1,
         workload,
         locality,
-        meshTransport: meshTransport === true,
+        meshTransport: rest.meshTransport === true,
+        identity: key.plain ? "" : (rest.identity ?? ""),
       })),
   });
 }

@@ -16,7 +16,7 @@ import type { EgressPort } from "../../model/egress-rule.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
 import type { Service, ServicePort } from "../../model/service.ts";
 import { type Catalog, isHttpPort, originatesTls } from "./catalog.ts";
-import { type ClusterKey, clusterName, clusterOf } from "./cluster.ts";
+import { type ClusterKey, clusterName, clusterOf, makeCluster } from "./cluster.ts";
 import { egressProxyOf, isProxied, proxiedAuthority, withAuthority } from "./egress-proxy.ts";
 import { authorityOf, callableNames } from "./host-name.ts";
 import { defaultRoute, isCatchAll, routeOf, tunnelRoute, type UseCluster } from "./route.ts";
@@ -250,8 +250,7 @@ export class ClusterCollector {
     };
     const name = clusterName(key);
     this.#hosts.add(destination.host);
-    if (!this.#clusters.has(name))
-      this.#clusters.set(name, { key, cluster: clusterOf(key, service, rules, node) });
+    if (!this.#clusters.has(name)) this.#clusters.set(name, makeCluster(key, service, rules, node));
     return name;
   }
 

@@ -1,6 +1,7 @@
 /** Who is sent which part of the policy. */
 import { expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
+import { AccessConfigSchema } from "../../api/gen/mesh/v1/access_pb.ts";
 import { type PolicyConfig, PolicyConfigSchema } from "../../api/gen/mesh/v1/policy_pb.ts";
 import { readDocuments } from "../../dialect/read.ts";
 import type { PolicySet } from "../../model/policy-set.ts";
@@ -106,9 +107,10 @@ test("a mixer is sent all of it, and nothing else", () => {
   };
   translator.update({ rules, catalog: new Catalog([service], []) });
   const { config } = wholeUpdate(translator.resources(node("", "istio-system", "mixer")));
-  const { policy, settings: _, version: __, $typeName: ___, ...others } = config!;
+  const { policy, settings: _, version: __, $typeName: ___, access, ...others } = config!;
   expect(sizes(policy!)).toEqual([1, 5, 4, 3, 3, 3, 0, 0]);
   const none = { virtualHosts: [], clusters: [], endpointSets: [], tcpDestinations: [] };
+  expect(access).toEqual(create(AccessConfigSchema));
   expect(others).toEqual({ ...none, workloads: [] });
 });
 

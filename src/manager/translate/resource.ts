@@ -3,6 +3,8 @@
  * a repetition.
  */
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { AccessConfig } from "../../api/gen/mesh/v1/access_pb.ts";
+import type { TrustBundle } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { type PolicyConfig, PolicyConfigSchema } from "../../api/gen/mesh/v1/policy_pb.ts";
 import {
   type Cluster,
@@ -26,8 +28,15 @@ export interface Resource<M> {
   readonly message: M;
 }
 
-/** Everything that one proxy runs on; each list by rising name, each name once. */
-export interface Resources {
+/** Everything that one proxy runs on. */
+export interface Resources extends SharedResources {
+  readonly access: Resource<AccessConfig>;
+  /** Undefined: nobody has an identity. */
+  readonly trust: Resource<TrustBundle> | undefined;
+}
+
+/** What proxies that no rule of routing tells apart share; lists by rising name, each name once. */
+export interface SharedResources {
   readonly version: string;
   readonly settings: Resource<ProxySettings>;
   readonly policy: Resource<PolicyConfig>;
@@ -69,8 +78,9 @@ export function policyResource(message: PolicyConfig): Resource<PolicyConfig> {
 
 /** Sorts, and gives the whole the hash of its parts as its version. */
 export function resourcesOf(
-  parts: Omit<Resources, "version" | "workloads"> & Partial<Pick<Resources, "workloads">>,
-): Resources {
+  parts: Omit<SharedResources, "version" | "workloads"> &
+    Partial<Pick<SharedResources, "workloads">>,
+): SharedResources {
   const { settings, policy } = parts;
   const virtualHosts = byName(parts.virtualHosts);
   const clusters = byName(parts.clusters);
@@ -93,6 +103,6 @@ function byName<M>(resources: readonly Resource<M>[]): readonly Resource<M>[] {
   return resources.toSorted((a, b) => compare(a.name, b.name));
 }
 
-function hashOf<D extends DescMessage>(schema: D, message: MessageShape<D>): string {
+export function hashOf<D extends DescMessage>(schema: D, message: MessageShape<D>): string {
   return Bun.CryptoHasher.hash("sha256", toBinary(schema, message), "hex").slice(0, 32);
 }

@@ -9,6 +9,7 @@ import { isIngressOurs } from "../../model/ingress.ts";
 import { defaultMeshSettings, type MeshSettings } from "../../model/mesh-settings.ts";
 import type { PolicySet } from "../../model/policy-set.ts";
 import { compare } from "../order.ts";
+import { type AccessSet, type AgeOf, accessSetOf } from "./access-set.ts";
 
 export interface RuleSet {
   /** Of a destination, by falling precedence, then by rising key. */
@@ -24,6 +25,7 @@ export interface RuleSet {
   readonly settings: MeshSettings;
   /** What is decided and told of exchanges, without the standard manifests. */
   readonly policy: PolicySet;
+  readonly access: AccessSet;
   /** "cluster.local" */
   readonly domain: string;
 }
@@ -34,7 +36,11 @@ export interface KeyedPolicy {
   readonly policy: DestinationPolicy;
 }
 
-export function ruleSetOf(configs: readonly Config[], domain: string): RuleSet {
+export function ruleSetOf(
+  configs: readonly Config[],
+  domain: string,
+  createdMs: AgeOf = () => 0,
+): RuleSet {
   const keyed = configs
     .map((config) => ({ config, key: configKey(config) }))
     .sort((a, b) => compare(a.key, b.key))
@@ -60,6 +66,7 @@ export function ruleSetOf(configs: readonly Config[], domain: string): RuleSet {
       ),
     settings,
     policy: declaredPolicy(keyed),
+    access: accessSetOf(keyed, domain, createdMs),
     domain,
   };
 }

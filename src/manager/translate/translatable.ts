@@ -4,6 +4,7 @@
  * object, and no proxy goes without its configuration because of it.
  */
 import { toBinary } from "@bufbuild/protobuf";
+import { AccessConfigSchema } from "../../api/gen/mesh/v1/access_pb.ts";
 import { PolicyConfigSchema } from "../../api/gen/mesh/v1/policy_pb.ts";
 import {
   ClusterSchema,
@@ -19,6 +20,8 @@ import { policiesOf } from "../../model/destination-policy.ts";
 import type { Service } from "../../model/service.ts";
 import { policyToMessage } from "../../policy/policy-message.ts";
 import { staticRegistryOf } from "../registry/static-registry.ts";
+import { accessOf } from "./access.ts";
+import { accessSetOf } from "./access-set.ts";
 import { settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
 import { clusterName, clusterOf, endpointSetOf } from "./cluster.ts";
@@ -74,6 +77,11 @@ function encode(config: Config): void {
     case "WorkloadEntry":
       encodeRegistry([config, entryFor(config)]);
       return;
+    case "PeerAuthentication":
+    case "RequestAuthentication":
+    case "AuthorizationPolicy":
+      encodeAccess(config);
+      return;
     case "MeshConfig":
       settingsOf(config.spec);
       return;
@@ -110,6 +118,14 @@ function encodeRule(config: ConfigOf<"DestinationRule">): void {
       const key = { host: spec.host, labels, port };
       toBinary(ClusterSchema, clusterOf(key, undefined, rules, anyNode));
     }
+}
+
+/** As of a workload that it is for. */
+function encodeAccess(config: Config): void {
+  const everybody = { ...config.spec, selector: undefined, references: undefined };
+  const meta = { ...config.meta, namespace: anyNode.namespace };
+  const set = accessSetOf([{ ...config, meta, spec: everybody } as Config], "", () => 0);
+  toBinary(AccessConfigSchema, accessOf(set, anyNode, { trustDomains: [], authorizers: [] }));
 }
 
 function encodePlan({ virtualHosts, tcpDestinations, clusters }: Plan): void {

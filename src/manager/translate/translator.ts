@@ -5,21 +5,30 @@
  *
  *   update(world) ─▶ drops what the change touches        resources(node) ─▶ view, made on demand
  */
-
+import type { TrustBundle } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { type Config, configKey } from "../../model/config.ts";
 import { policiesOf } from "../../model/destination-policy.ts";
 import { isHostWithin } from "../../model/host-name.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
 import { compare } from "../order.ts";
+import { accessKey, accessOf } from "./access.ts";
+import { accessNamesOf } from "./access-names.ts";
+import { isSameAccess } from "./access-set.ts";
 import { assemble, type HashedPlan, settingsOf } from "./assemble.ts";
 import { Catalog } from "./catalog.ts";
 import { type ClusterKey, clusterName, endpointSetOf } from "./cluster.ts";
 import { egressProxyOf } from "./egress-proxy.ts";
 import { KnownWorkloads } from "./known-workload.ts";
 import { formatLabels } from "./labels.ts";
+import { accessResource, trustResource, wholeOf } from "./own-resource.ts";
 import { planEgress, planService } from "./plan.ts";
 import { isSamePolicy, policyKey, policyResourceOf } from "./policy.ts";
-import { endpointSetResource, type Resource, type Resources } from "./resource.ts";
+import {
+  endpointSetResource,
+  type Resource,
+  type Resources,
+  type SharedResources,
+} from "./resource.ts";
 import { type RuleSet, ruleSetOf } from "./rule-set.ts";
 import { isSource, type NodeView } from "./source.ts";
 import { gatewayResources, hashPlan, mixerResources } from "./translate.ts";
@@ -27,6 +36,8 @@ import { gatewayResources, hashPlan, mixerResources } from "./translate.ts";
 export interface World {
   readonly rules: RuleSet;
   readonly catalog: Catalog;
+  /** Absent: nobody has an identity. */
+  readonly trust?: TrustBundle;
 }
 
 interface View {
@@ -34,7 +45,9 @@ interface View {
   node: NodeView;
   /** By "service/<host>" or the egress rule's key. */
   readonly plans: Map<string, HashedPlan>;
-  resources: Resources | undefined;
+  resources: SharedResources | undefined;
+  /** With each access that its proxies have, by that's key. */
+  readonly wholes: Map<string, Resources>;
   /** The update in which it was last asked for. */
   usedAt: number;
 }
@@ -48,10 +61,14 @@ export class Translator {
   readonly #endpointSets = new Map<string, Resource<Resources["endpointSets"][0]["message"]>>();
   /** By their keys. */
   readonly #policies = new Map<string, Resources["policy"]>();
+  readonly #access = new Map<string, Resources["access"]>();
+  /** By node, until what is declared changes. */
+  readonly #accessKeys = new Map<string, string>();
   readonly #workloads = new KnownWorkloads();
   #world: World;
   #settings: Resources["settings"];
   #sourced: readonly Sourced[] = [];
+  #trust: Resources["trust"];
   #updates = 0;
 
   constructor(domain: string) {
@@ -67,17 +84,19 @@ export class Translator {
     this.#sourced = sourcedOf(world.rules);
     const endpoints = changedInstances(former.catalog, world.catalog);
     this.#dropEndpointSets(endpoints);
+    this.#dropAccess(former);
+    if (!isSamePolicy(former.rules.policy, world.rules.policy)) this.#policies.clear();
     if (!Bun.deepEquals(former.rules.settings, world.rules.settings)) {
       this.#settings = settingsOf(world.rules.settings);
       this.#views.clear();
       this.#endpointSets.clear();
       return;
     }
-    if (!isSamePolicy(former.rules.policy, world.rules.policy)) this.#policies.clear();
     const owners = changedOwners(former.rules, world.rules);
     const looked = changedHosts(former, world);
     for (const [key, view] of this.#views) {
       view.resources = undefined;
+      view.wholes.clear();
       if (this.#updates - view.usedAt > UNUSED_UPDATES_MAX) this.#views.delete(key);
       for (const [owner, plan] of view.plans)
         if (owners.has(owner) || !looked.isDisjointFrom(plan.hosts)) view.plans.delete(owner);
@@ -88,17 +107,56 @@ export class Translator {
     const key = this.#viewKey(node);
     let view = this.#views.get(key);
     if (view === undefined) {
-      view = { node, plans: new Map(), resources: undefined, usedAt: 0 };
+      view = { node, plans: new Map(), resources: undefined, wholes: new Map(), usedAt: 0 };
       this.#views.set(key, view);
     }
     // Who shares a view changes with the rules; a former one of them may be told apart now.
     view.node = node;
     view.usedAt = this.#updates;
     view.resources ??= this.#assemble(view);
-    return view.resources;
+    const own = this.#accessKey(node);
+    const known = view.wholes.get(own);
+    if (known !== undefined) return known;
+    const access = this.#accessResource(own, node);
+    const whole = wholeOf(view.resources, { access, trust: this.#trust });
+    view.wholes.set(own, whole);
+    return whole;
   }
 
-  #assemble(view: View): Resources {
+  #accessKey(node: NodeView): string {
+    const identity = nodeKey(node);
+    let key = this.#accessKeys.get(identity);
+    if (key === undefined) {
+      if (this.#accessKeys.size >= NODES_MAX) this.#accessKeys.clear();
+      key = accessKey(this.#world.rules.access, node);
+      this.#accessKeys.set(identity, key);
+    }
+    return key;
+  }
+
+  #accessResource(key: string, node: NodeView): Resources["access"] {
+    let resource = this.#access.get(key);
+    if (resource === undefined) {
+      const { rules, trust } = this.#world;
+      const names = accessNamesOf(rules.settings, trust);
+      resource = accessResource(accessOf(rules.access, node, names));
+      this.#access.set(key, resource);
+    }
+    return resource;
+  }
+
+  /** What policies mean changes with them, with who may be asked, and with the trust domains. */
+  #dropAccess(former: World): void {
+    const { rules, trust } = this.#world;
+    this.#trust = trust && trustResource(trust);
+    const isSame = isSameAccess(former.rules.access, rules.access);
+    if (!isSame) this.#accessKeys.clear();
+    const names = accessNamesOf(rules.settings, trust);
+    const before = accessNamesOf(former.rules.settings, former.trust);
+    if (!isSame || !Bun.deepEquals(before, names)) this.#access.clear();
+  }
+
+  #assemble(view: View): SharedResources {
     const { rules, catalog } = this.#world;
     const context = { rules, catalog, node: view.node };
     // One plan of everything: a change of anything makes it anew.
@@ -135,7 +193,7 @@ export class Translator {
   }
 
   #endpointSet(key: ClusterKey): Resource<Resources["endpointSets"][0]["message"]> {
-    const name = `${key.via ?? ""}|${clusterName(key)}`;
+    const name = `${key.via ?? ""}|${key.plain ? "plain" : ""}|${clusterName(key)}`;
     let set = this.#endpointSets.get(name);
     if (set === undefined) {
       const instances = this.#world.catalog.instances(key.host);
@@ -153,8 +211,8 @@ export class Translator {
 
   /** Mode, namespace, egress proxy, objects with a source that speak of this node, its policy. */
   #viewKey(node: NodeView): string {
-    const { mode = "sidecar", namespace, service } = node;
-    const identity = `${mode}|${namespace}|${service}|${formatLabels(node.labels)}`;
+    const { mode = "sidecar", namespace } = node;
+    const identity = nodeKey(node);
     let key = this.#viewKeys.get(identity);
     if (key === undefined) {
       const spoken = this.#sourced.filter(({ source }) => isSource(source, node));
@@ -165,6 +223,13 @@ export class Translator {
     }
     return key;
   }
+}
+
+/** Nodes whose keys are remembered. */
+const NODES_MAX = 10_000;
+
+function nodeKey({ mode = "sidecar", namespace, service, labels }: NodeView): string {
+  return `${mode}|${namespace}|${service}|${formatLabels(labels)}`;
 }
 
 interface Sourced {

@@ -1,57 +1,8 @@
 /**
- * Who may call a workload, and what callers have to prove: `security.istio.io`. Texts are as they
- * were written; what a proxy is told has namespaces and trust domains filled in. Spec table:
- * manager 7.
+ * Who may do what. Texts are as they were written; what a proxy is told has namespaces and trust
+ * domains filled in. Spec table: manager 7.
  */
-
-/** Whom an object is for. Neither: all of its namespace; in the root namespace, all of the mesh. */
-export interface WorkloadTarget {
-  /** Labels that they have. */
-  readonly selector?: Readonly<Record<string, string>>;
-  /** One of these. */
-  readonly references?: readonly TargetReference[];
-}
-
-/** In the namespace of the object that refers to it. */
-export interface TargetReference {
-  readonly kind: "Service" | "ServiceEntry" | "Gateway" | "GatewayClass";
-  readonly name: string;
-}
-
-/** UNSET: as the next wider object says. */
-export type MutualTlsMode = "UNSET" | "DISABLE" | "PERMISSIVE" | "STRICT";
-
-export interface PeerAuthentication extends Pick<WorkloadTarget, "selector"> {
-  readonly mode: MutualTlsMode;
-  /** By the port of the workload, "8080". */
-  readonly ports: Readonly<Record<string, MutualTlsMode>>;
-}
-
-export interface RequestAuthentication extends WorkloadTarget {
-  readonly rules: readonly JwtRule[];
-}
-
-/** Tokens of one issuer: where they are, by which keys they are verified, what becomes of them. */
-export interface JwtRule {
-  /** Empty: any. */
-  readonly issuer: string;
-  /** Empty: any. */
-  readonly audiences: readonly string[];
-  /** Both empty: found at the issuer. */
-  readonly jwksUri: string;
-  readonly jwks: string;
-  /** These three empty: "authorization: Bearer …" and the parameter "access_token". */
-  readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[];
-  readonly fromParams: readonly string[];
-  readonly fromCookies: readonly string[];
-  /** Empty: not told. */
-  readonly outputPayloadToHeader: string;
-  readonly outputClaimToHeaders: readonly { readonly header: string; readonly claim: string }[];
-  readonly forwardOriginalToken: boolean;
-  /** Of fetching keys. */
-  readonly timeoutMs: number;
-  readonly spaceDelimitedClaims: readonly string[];
-}
+import type { WorkloadTarget } from "./workload-target.ts";
 
 export interface AuthorizationPolicy extends WorkloadTarget {
   readonly action: "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";

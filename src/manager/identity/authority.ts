@@ -72,6 +72,8 @@ export class Authority {
   #rows: readonly AuthorityRow[] = [];
   #roots: readonly string[] = [];
   #foreign: number;
+  /** When a root of our own comes to its last fifth. */
+  #ageingMs = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => {};
 
   /** Throws a sentence where nothing could ever be signed. */
@@ -162,7 +164,8 @@ export class Authority {
     if (isDue) this.#change(() => this.#advance(nowMs));
     else if (foreignVersion !== this.#foreign) this.#reread();
     this.#foreign = foreignVersion;
-    if (this.#isAgeing(nowMs)) this.rotate();
+    if (nowMs > this.#ageingMs && !this.#rows.some(({ state }) => state === "coming"))
+      this.rotate();
   }
 
   /** Calls back when other roots are to be trusted, or another authority signs. */
@@ -190,16 +193,6 @@ export class Authority {
       }
       this.#look();
     });
-  }
-
-  /** In its last fifth, and nothing is done about it yet. */
-  #isAgeing(nowMs: number): boolean {
-    const [active, next] = this.#rows;
-    if (active?.origin !== "own" || next?.state === "coming") return false;
-    const [root] = certificatesOf(active.certificate);
-    if (root === undefined) return false;
-    const [from, to] = [root.validFromDate.getTime(), root.validToDate.getTime()];
-    return nowMs > to - (to - from) / 5;
   }
 
   #change(run: () => void): void {
@@ -301,9 +294,17 @@ export class Authority {
     const before = `${this.#rows[0]?.fingerprint} ${this.#rows[0]?.above} ${this.#roots.join("")}`;
     this.#rows = this.#table.rows();
     this.#roots = trustedRoots(this.#rows, this.options.clock.wallMs());
+    this.#ageingMs = ageingMs(this.#rows[0]);
     const now = `${this.#rows[0]?.fingerprint} ${this.#rows[0]?.above} ${this.#roots.join("")}`;
     if (now !== before) for (const listener of [...this.#listeners]) listener();
   }
+}
+
+function ageingMs(active: AuthorityRow | undefined): number {
+  const [root] = active?.origin === "own" ? certificatesOf(active.certificate) : [];
+  if (root === undefined) return Number.POSITIVE_INFINITY;
+  const [from, to] = [root.validFromDate.getTime(), root.validToDate.getTime()];
+  return to - (to - from) / 5;
 }
 
 function isReady({ state, signsFromMs }: AuthorityRow, nowMs: number): boolean {

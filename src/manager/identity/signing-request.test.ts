@@ -37,7 +37,7 @@ describe("taken", () => {
     const more = ["-nodes", "-keyout", "/dev/null", "-subj", "/O=Acme/CN=reviews"];
     const names = ["-addext", `subjectAltName=URI:${uri},DNS:a.example,IP:10.0.0.1,email:a@b.c`];
     const { text } = openssl(["req", "-new", ...key, ...more, ...names]);
-    const read = readSigningRequest(/-----BEGIN[^]+REQUEST-----\n/.exec(text)?.[0] ?? "");
+    const read = readSigningRequest(/-----BEGIN[\s\S]+REQUEST-----\n/.exec(text)?.[0] ?? "");
     if (read.at === "refused") throw new Error(read.why);
     expect(read.request.commonNames).toEqual(["reviews"]);
     expect(read.request.names).toEqual([

@@ -1,4 +1,4 @@
-/** A proxy's configuration as it may be shown: without the secrets that its parts are called with. */
+/** A proxy's configuration as it may be shown: without the secrets its parts are called with. */
 import { clone } from "@bufbuild/protobuf";
 import { REDACTED, redactParameters, redactText } from "../core/redact.ts";
 import { AccessConfigSchema } from "./gen/mesh/v1/access_pb.ts";

@@ -15,8 +15,7 @@ import { serveFetch } from "../api/serve-fetch.ts";
 import { type SecureApiServer, serveSecureApi } from "../api/serve-secure.ts";
 import type { Access } from "./access/access.ts";
 import { authenticator } from "./access/authenticate.ts";
-import type { AccessTokens, ServingCertificate } from "./access/credential.ts";
-import type { AuditLog } from "./audit/audit-log.ts";
+import type { Identity } from "./identity/identity.ts";
 import type { Manager } from "./manager.ts";
 import { ManagerMetrics } from "./metrics.ts";
 import { apiRoutes } from "./rpc/routes.ts";
@@ -31,18 +30,10 @@ export interface DoorOptions {
   readonly roles: ReadonlyMap<string, Role>;
 }
 
-/** Of the certificate authority. */
-export interface DoorIdentity {
-  readonly tokens: AccessTokens;
-  readonly serving: ServingCertificate;
-  readonly trustDomains: () => readonly string[];
-}
-
 export interface DoorParts {
   readonly manager: Manager;
   readonly access: Access;
-  readonly audit: AuditLog;
-  readonly identity: DoorIdentity;
+  readonly identity: Identity;
   /** What is open, to be closed in the opposite order. */
   readonly open: { close(): Promise<void> | void }[];
 }
@@ -69,8 +60,6 @@ export async function openDoors(options: DoorOptions, parts: DoorParts): Promise
   if (options.secureListen !== undefined) {
     const { serving } = parts.identity;
     const address = options.secureListen;
-    if (serving.current().chainPem === "")
-      throw new Error("--secure-listen: there is no certificate authority to serve TLS with");
     secure = await serveSecureApi({ ...address, ...api, credential: serving.current() });
     open.push(secure, { close: serving.onChange(() => secure?.use(serving.current())) });
     words.push(`over TLS ${addressText(secure)}`);
@@ -82,7 +71,7 @@ export async function openDoors(options: DoorOptions, parts: DoorParts): Promise
   }
   if (options.metrics !== undefined) {
     const metrics = new ManagerMetrics(manager, {
-      audit: () => parts.audit.counts,
+      audit: () => access.audit.counts,
       secure: secure === undefined ? undefined : () => secure.counts,
     });
     open.push(metrics);
@@ -95,7 +84,7 @@ export async function openDoors(options: DoorOptions, parts: DoorParts): Promise
 
 function identifier({ localUsers, roles }: DoorOptions, { manager, identity, open }: DoorParts) {
   const { clock } = manager.options;
-  const { tokens, serving, trustDomains } = identity;
+  const { accessTokens: tokens, serving } = identity;
   let roots = rootsOf(serving);
   const changed = (): void => {
     roots = rootsOf(serving);
@@ -106,7 +95,7 @@ function identifier({ localUsers, roles }: DoorOptions, { manager, identity, ope
     wallMs: () => clock.wallMs(),
     uids: new Set([0, own, ...localUsers]),
     tokens,
-    trustDomains,
+    trustDomains: () => [identity.options.trustDomain, ...identity.options.aliases()],
     roots: () => roots,
     roles,
   });
@@ -114,7 +103,7 @@ function identifier({ localUsers, roles }: DoorOptions, { manager, identity, ope
 }
 
 /** SHA-256 of each. */
-function rootsOf(serving: ServingCertificate): ReadonlySet<string> {
+function rootsOf(serving: Identity["serving"]): ReadonlySet<string> {
   return new Set(
     serving.current().rootPems.map((pem) => {
       const { raw } = new X509Certificate(pem);

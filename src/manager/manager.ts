@@ -15,6 +15,7 @@ import { validateSet } from "../dialect/validate-set.ts";
 import { Configuration } from "./configuration.ts";
 import { Debounce } from "./debounce.ts";
 import { Discovery } from "./discovery/discovery.ts";
+import type { Identity } from "./identity/identity.ts";
 import { PolicyMemory } from "./policy-memory.ts";
 import { LocalRegistry } from "./registry/local-registry.ts";
 import { mergeRegistries, type Registry } from "./registry/registry.ts";
@@ -40,6 +41,8 @@ export interface ManagerOptions {
   readonly leaseMs: number;
   /** Absent: nobody has an identity, and proxies speak plaintext. */
   readonly trust?: TrustSource;
+  /** Absent: nobody gets a certificate. */
+  readonly identity?: Identity;
 }
 
 const QUIET_MS = 15;

@@ -5,11 +5,12 @@ import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { MemoryTidying, OFTEN_MS } from "../io/memory-tidying.ts";
 import { Access } from "./access/access.ts";
-import { noIdentity } from "./access/credential.ts";
 import { AuditLog } from "./audit/audit-log.ts";
 import { MemoryAuditStore, SqliteAuditStore } from "./audit/audit-store.ts";
 import { openDoors } from "./doors.ts";
 import { MANAGER_HELP, type ManagerFlags, parseManagerFlags } from "./flags.ts";
+import type { Identity } from "./identity/identity.ts";
+import { openIdentity } from "./identity/open-identity.ts";
 import { Manager } from "./manager.ts";
 import { forgetfulWorkloadStore, SqliteWorkloadStore } from "./registry/workload-store.ts";
 import { DirectoryStore } from "./store/directory-store.ts";
@@ -54,20 +55,20 @@ async function serve(flags: ManagerFlags): Promise<number> {
 
 /** Returns the line that says where everything is. */
 async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<string> {
-  const manager = await openManager(flags, log);
+  const audit = openAudit(flags);
+  open.push(audit);
+  const opened = openIdentity(flags, { clock: systemClock, log: log.child("identity"), audit });
+  open.push(opened);
+  const { identity } = opened;
+  const manager = await openManager(flags, log, identity);
   open.push(manager);
   const tidying = new MemoryTidying({ clock: systemClock, unsettledMs: OFTEN_MS });
   open.push(tidying);
   manager.onNews(() => tidying.cause());
-  const audit = openAudit(flags);
-  open.push(audit);
-  const access = new Access({
-    audit,
-    log: log.child("access"),
-    domain: flags.domain,
-    services: noIdentity,
-  });
-  const words = await openDoors(flags, { manager, access, audit, identity: noIdentity, open });
+  const { domain } = flags;
+  const services = identity.issued;
+  const access = new Access({ audit, log: log.child("access"), domain, services });
+  const words = await openDoors(flags, { manager, access, identity, open });
   words.push(`data ${flags.dataDir === "" ? "in memory" : flags.dataDir}`);
   return `mesh manager ready: ${words.join(", ")}`;
 }
@@ -78,7 +79,7 @@ function openAudit({ dataDir }: ManagerFlags): AuditLog {
   return new AuditLog(store, systemClock);
 }
 
-async function openManager(flags: ManagerFlags, log: Log): Promise<Manager> {
+async function openManager(flags: ManagerFlags, log: Log, identity: Identity): Promise<Manager> {
   const { dataDir, configDirs: paths, namespace, domain, leaseMs } = flags;
   const missing = paths.filter((path) => !existsSync(path));
   if (missing.length > 0) throw new Error(`no such file or directory: ${missing.join(", ")}`);
@@ -100,6 +101,8 @@ async function openManager(flags: ManagerFlags, log: Log): Promise<Manager> {
     domain,
     namespace,
     leaseMs,
+    identity,
+    trust: identity,
   });
 }
 

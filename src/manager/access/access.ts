@@ -24,6 +24,10 @@ export class Access {
     this.#options = options;
   }
 
+  get audit(): AuditLog {
+    return this.#options.audit;
+  }
+
   /** For the ports of the API. */
   readonly interceptor: Interceptor = (next) => async (request) => {
     const caller = callerOf(request.contextValues);

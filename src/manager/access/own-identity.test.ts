@@ -61,6 +61,8 @@ test("a registration is of its own account, and so is its proxy", () => {
   const service = "reviews.default";
   expect(of({ service })).toBeUndefined();
   expect(of({ service, serviceAccount: "reviews" })).toBeUndefined();
+  expect(of({ service, serviceAccount: "default/reviews" })).toBeUndefined();
+  expect(of({ service, serviceAccount: "other/reviews" })).toContain("is not the account");
   expect(of({ service, serviceAccount: "admin" })).toContain("is not the account admin");
   expect(of({ service: "ratings.default" })).toContain("is not the service ratings.default");
   const node = { id: "p", namespace: "default" };

@@ -39,7 +39,8 @@ export function foreignWorkload(
   const id = workloadId(principal);
   if (id === undefined) return undefined;
   const { serviceAccount, node } = workload;
-  if (serviceAccount !== "" && serviceAccount !== id.account)
+  const accounts = ["", id.account, `${id.namespace}/${id.account}`];
+  if (!accounts.includes(serviceAccount))
     return `${nameOf(id)} is not the account ${serviceAccount}`;
   const foreign = foreignService(principal, workload, options);
   if (foreign !== undefined || node === undefined) return foreign;

@@ -87,6 +87,10 @@ export class RemoteKeySet {
     return this.#keys;
   }
 
+  get isFetching(): boolean {
+    return this.#isFetching;
+  }
+
   /** Fetches, now and from time to time. */
   start(): void {
     if (this.#isStarted || this.#isClosed) return;

@@ -124,7 +124,8 @@ export class JwtStep implements AccessStep {
       .filter(({ spot }) => spot.find(head) === Found.one)
       .map((watched) => ({
         watched,
-        octets: head.bytes.slice(watched.spot.start, watched.spot.end),
+        // A copy, which slice() of a Buffer would not be.
+        octets: new Uint8Array(head.bytes.subarray(watched.spot.start, watched.spot.end)),
         removal: watched.spot.removal(head),
       }));
   }

@@ -45,7 +45,7 @@ export function openIdentity(parts: IdentityParts = {}): IdentitySetUp {
     store,
     seal,
     clock,
-    log: new Log("identity", { level: "error", write: () => {} }),
+    log: new Log("identity", { level: "error" }, () => {}),
     audit: { record: (line) => void audit.push(line) },
     trustDomain: "cluster.local",
     aliases: () => [],

@@ -12,6 +12,8 @@ export interface AlternativeNames {
   /** In lower case; may begin with "*.". */
   readonly dns: readonly string[];
   readonly uris: readonly string[];
+  /** With those that are left out: who must have one URI has one here. */
+  readonly uriCount: number;
   /** As encodeSocketAddress has them, in hexadecimal with port 0: equal text, equal address. */
   readonly addresses: readonly string[];
 }
@@ -21,16 +23,18 @@ export function readAlternativeNames(text: string | undefined): AlternativeNames
   const dns: string[] = [];
   const uris: string[] = [];
   const addresses: string[] = [];
+  let uriCount = 0;
   for (const entry of text === undefined || text === "" ? [] : text.split(", ")) {
     const colon = entry.indexOf(":");
     const value = entry.slice(colon + 1);
-    if (colon === -1 || value.startsWith('"')) continue;
     const kind = entry.slice(0, colon);
+    if (kind === "URI") uriCount++;
+    if (colon === -1 || value.startsWith('"')) continue;
     if (kind === "DNS") dns.push(value.toLowerCase());
     else if (kind === "URI") uris.push(value);
     else if (kind === "IP Address") addresses.push(addressText(value));
   }
-  return { dns, uris, addresses: addresses.filter((address) => address !== "") };
+  return { dns, uris, uriCount, addresses: addresses.filter((address) => address !== "") };
 }
 
 /** In one form for each address; "": no address. */

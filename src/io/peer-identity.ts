@@ -13,9 +13,12 @@ export interface ExpectedIdentity {
   readonly otherHosts?: readonly string[];
   /** "spiffe://…", compared whole. */
   readonly uris: ReadonlySet<string>;
+  /** A certificate with further URIs is nobody's: as SPIFFE has it (X.509-SVID 2). */
+  readonly soleUri?: boolean;
 }
 
 export function isExpected(names: AlternativeNames, expected: ExpectedIdentity): boolean {
+  if (expected.soleUri === true && names.uriCount !== 1) return false;
   if (names.uris.some((uri) => expected.uris.has(uri))) return true;
   if (expected.host !== "" && isForHost(names, expected.host)) return true;
   return expected.otherHosts?.some((host) => isForHost(names, host)) === true;

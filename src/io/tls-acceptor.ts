@@ -16,7 +16,7 @@ import type { SocketHandlers, TcpSocket } from "./socket.ts";
 import type { SocketAddress } from "./socket-address.ts";
 import { freeSpent } from "./spent-bytes.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
-import { readTlsFacts } from "./tls-facts.ts";
+import { readTlsFacts, type TlsFacts } from "./tls-facts.ts";
 import { codeOf, type TlsFault, tlsDetailOf, tlsFaultOf } from "./tls-fault.ts";
 import {
   acceptUpgrade,
@@ -36,6 +36,13 @@ export interface Unanswered {
   readonly source: SocketAddress | undefined;
 }
 
+/** How one connection is taken, where that differs from one to the next. */
+export interface Greeting {
+  /** "only": no TLS ends here, so nothing is waited for. */
+  readonly plaintext: "accept" | "refuse" | "only";
+  readonly sniffTimeoutMs: number;
+}
+
 export interface AcceptHandlers<C> extends SocketHandlers<C> {
   /**
    * Where TLS may end elsewhere. "taken": `socket.data` is its owner's, who gets the events from
@@ -44,6 +51,10 @@ export interface AcceptHandlers<C> extends SocketHandlers<C> {
   pass?(connection: Unanswered): "taken" | "unknown" | undefined;
   /** Instead of `open`, just before the connection is closed; for the log and a counter. */
   refused(socket: TcpSocket<unknown>, fault: TlsFault, detail: string): void;
+  /** For the connection just accepted; as the options say unless told. */
+  greet?(socket: TcpSocket<unknown>): Greeting;
+  /** Of a peer that has passed so far; undefined: nothing speaks against it. */
+  judge?(facts: TlsFacts): TlsFault | undefined;
 }
 
 export interface TlsAcceptorOptions {
@@ -55,7 +66,7 @@ export interface TlsAcceptorOptions {
   readonly sniffTimeoutMs?: number;
   /** From accept, or from the first byte where plaintext is accepted; 10,000 unless told. */
   readonly handshakeTimeoutMs?: number;
-  /** Connections that are no owner's yet; 1,000 unless told. */
+  /** Connections that are no owner's yet, after which the oldest goes; 1,000 unless told. */
   readonly handshakesMax?: number;
 }
 
@@ -78,64 +89,67 @@ export class TlsAcceptor<C> {
   readonly handlers: AcceptHandlers<C>;
   readonly nativeHandlers: TlsHandlers;
   readonly timers: TimerWheel;
-  readonly takesPlaintext: boolean;
-  readonly sniffTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
+  readonly #greeting: Greeting;
   readonly #handshakesMax: number;
-  /** What connections past the limit are, until they are closed. */
-  readonly #surplus: Incoming<C>;
-  #handshakes = 0;
+  /** From the oldest on. */
+  readonly #handshakes = new Set<Incoming<C>>();
 
   constructor(options: TlsAcceptorOptions, handlers: AcceptHandlers<C>) {
     this.tls = options.tls;
     this.timers = options.timers;
     this.handlers = handlers;
     this.nativeHandlers = tlsHandlers(handlers);
-    this.takesPlaintext = options.plaintext === "accept";
-    this.sniffTimeoutMs = options.sniffTimeoutMs ?? SNIFF_TIMEOUT_MS;
+    const { plaintext = "refuse", sniffTimeoutMs = SNIFF_TIMEOUT_MS } = options;
+    this.#greeting = { plaintext, sniffTimeoutMs };
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS;
     this.#handshakesMax = options.handshakesMax ?? HANDSHAKES_MAX;
-    this.#surplus = new Incoming(this);
     this.socketHandlers = acceptedHandlers(this);
   }
 
   /** Connections that are no owner's yet. */
   get handshakes(): number {
-    return this.#handshakes;
+    return this.#handshakes.size;
   }
 
   /** `source`: as `open` of its handlers is told. */
   accepted(socket: TcpSocket<Incoming<C> | C>, source?: SocketAddress): void {
-    if (this.#handshakes >= this.#handshakesMax) {
-      socket.data = this.#surplus;
-      this.handlers.refused(socket, "too-many-handshakes", "");
-      return socket.terminate();
-    }
-    this.#handshakes++;
-    const incoming = new Incoming(this, source);
+    const greeting = this.handlers.greet?.(socket) ?? this.#greeting;
+    if (greeting.plaintext === "only")
+      return this.handlers.open(socket as TcpSocket<C>, undefined, source);
+    // Who is in the way longest is the least likely to come to anything.
+    if (this.#handshakes.size >= this.#handshakesMax)
+      for (const oldest of this.#handshakes) {
+        oldest.makeWay();
+        break;
+      }
+    const incoming = new Incoming(this, greeting, source);
+    this.#handshakes.add(incoming);
     socket.data = incoming;
     incoming.begin(socket);
   }
 
   /** For Incoming: it has become a connection, or nothing. */
-  settled(): void {
-    this.#handshakes--;
+  settled(incoming: Incoming<C>): void {
+    this.#handshakes.delete(incoming);
   }
 }
 
 /** A connection that is no owner's yet; afterwards it is what the raw socket's events come to. */
 class Incoming<C> extends Handshake {
   readonly #acceptor: TlsAcceptor<C>;
+  readonly #greeting: Greeting;
   readonly #source: SocketAddress | undefined;
   #reader: ClientHelloReader | undefined = undefined;
   /** The TCP socket, then the TLS socket. */
   #socket: TcpSocket<unknown> | undefined = undefined;
   #hello: ClientHello | undefined = undefined;
-  #at: "new" | "hello" | "handshake" | "over" = "new";
+  #at: "new" | "hello" | "passing" | "handshake" | "over" = "new";
 
-  constructor(acceptor: TlsAcceptor<C>, source?: SocketAddress) {
+  constructor(acceptor: TlsAcceptor<C>, greeting: Greeting, source?: SocketAddress) {
     super();
     this.#acceptor = acceptor;
+    this.#greeting = greeting;
     this.#source = source;
   }
 
@@ -143,8 +157,8 @@ class Incoming<C> extends Handshake {
     this.#at = "hello";
     this.#socket = socket;
     this.#reader = new ClientHelloReader();
-    const { timers, takesPlaintext, sniffTimeoutMs, handshakeTimeoutMs } = this.#acceptor;
-    timers.arm(this, takesPlaintext ? sniffTimeoutMs : handshakeTimeoutMs);
+    const { timers, handshakeTimeoutMs } = this.#acceptor;
+    timers.arm(this, this.#takesPlaintext ? this.#greeting.sniffTimeoutMs : handshakeTimeoutMs);
   }
 
   /** Bytes on the raw socket: of the hello, later ciphertext that is the library's. */
@@ -152,7 +166,7 @@ class Incoming<C> extends Handshake {
     const reader = this.#reader;
     if (this.#at !== "hello" || reader === undefined) return freeSpent(bytes);
     const acceptor = this.#acceptor;
-    if (reader.bytes.length === 0 && acceptor.takesPlaintext)
+    if (reader.bytes.length === 0 && this.#takesPlaintext)
       acceptor.timers.arm(this, acceptor.handshakeTimeoutMs);
     this.#decide(reader.push(bytes), reader);
   }
@@ -164,7 +178,7 @@ class Incoming<C> extends Handshake {
       case "complete":
         return this.#upgrade(reader.hello!, reader.bytes);
       case "not-tls":
-        if (this.#acceptor.takesPlaintext) return this.#becomePlain(reader.bytes);
+        if (this.#takesPlaintext) return this.#becomePlain(reader.bytes);
         return this.#refuse("not-tls", "");
       case "malformed":
         return this.#refuse("malformed-hello", "");
@@ -201,7 +215,12 @@ class Incoming<C> extends Handshake {
 
   #pass(hello: ClientHello, received: Uint8Array): "taken" | "unknown" | undefined {
     const socket = this.#socket!;
-    return this.#acceptor.handlers.pass?.({ socket, hello, received, source: this.#source });
+    // Whoever takes it may end it at once, which is no failure of a handshake.
+    this.#at = "passing";
+    const { handlers } = this.#acceptor;
+    const passed = handlers.pass?.({ socket, hello, received, source: this.#source });
+    this.#at = "hello";
+    return passed;
   }
 
   override handshakeFailed(error: Error | undefined): void {
@@ -218,6 +237,8 @@ class Incoming<C> extends Handshake {
       return this.#refuse("certificate-required", "");
     if (mode !== "reported" && facts.peer?.verified === false)
       return this.#refuse("certificate-refused", facts.peer.verdict);
+    const fault = handlers.judge?.(facts);
+    if (fault !== undefined) return this.#refuse(fault, nameOf(facts));
     this.#settle();
     socket.data = undefined;
     handlers.open(socket as TcpSocket<C>, facts, this.#source);
@@ -242,9 +263,23 @@ class Incoming<C> extends Handshake {
   }
 
   override expire(): void {
-    if (this.#at === "hello" && this.#acceptor.takesPlaintext && this.#reader?.bytes.length === 0)
+    this.#giveUp("handshake-timeout");
+  }
+
+  /** There are too many, and this one has been there longest. */
+  makeWay(): void {
+    this.#giveUp("too-many-handshakes");
+  }
+
+  get #takesPlaintext(): boolean {
+    return this.#greeting.plaintext === "accept";
+  }
+
+  /** Who has not said anything may be waiting for the server to speak. */
+  #giveUp(fault: TlsFault): void {
+    if (this.#at === "hello" && this.#takesPlaintext && this.#reader?.bytes.length === 0)
       return this.#becomePlain(undefined);
-    this.#fail("handshake-timeout", "");
+    this.#fail(fault, "");
     this.#socket!.terminate();
   }
 
@@ -281,8 +316,13 @@ class Incoming<C> extends Handshake {
     this.#at = "over";
     this.#reader = undefined;
     this.#acceptor.timers.release(this);
-    this.#acceptor.settled();
+    this.#acceptor.settled(this);
   }
+}
+
+/** Of a peer whose certificate is in order. */
+function nameOf({ peer }: TlsFacts): string {
+  return peer?.names.uris.join(", ") || peer?.subject || "";
 }
 
 /** Events of the TCP socket: of plaintext connections they are the owner's. */

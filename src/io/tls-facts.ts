@@ -25,6 +25,8 @@ export interface PeerCertificate {
   readonly names: AlternativeNames;
   /** Of the whole certificate, in lower-case hexadecimal, as in x-forwarded-client-cert. */
   readonly sha256: string;
+  /** As time of day. */
+  readonly notAfterMs: number;
 }
 
 /** What Bun's sockets can say, as far as we ask. */
@@ -58,6 +60,7 @@ function readPeerCertificate(certificate: X509Certificate, verdict: string): Pee
     subject: subjectOf(certificate),
     names: readAlternativeNames(certificate.subjectAltName),
     sha256: sha256Of(certificate),
+    notAfterMs: certificate.validToDate.getTime(),
   };
 }
 

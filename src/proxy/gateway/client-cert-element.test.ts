@@ -7,8 +7,9 @@ const peer: PeerCertificate = {
   verified: true,
   verdict: "",
   subject: "CN=web,O=Acme",
-  names: { dns: [], uris: [], addresses: [] },
+  names: { dns: [], uris: [], uriCount: 0, addresses: [] },
   sha256: "ab12",
+  notAfterMs: 0,
 };
 
 const cases: readonly (readonly [what: string, peer: Partial<PeerCertificate>, text: string])[] = [
@@ -16,7 +17,9 @@ const cases: readonly (readonly [what: string, peer: Partial<PeerCertificate>, t
   ["no subject", { subject: "" }, 'Hash=ab12;Subject=""'],
   [
     "names, each in a pair of its own",
-    { names: { dns: ["a.b", "c.d"], uris: ["spiffe://x/ns/a/sa/b"], addresses: [] } },
+    {
+      names: { dns: ["a.b", "c.d"], uris: ["spiffe://x/ns/a/sa/b"], uriCount: 1, addresses: [] },
+    },
     'Hash=ab12;Subject="CN=web,O=Acme";URI=spiffe://x/ns/a/sa/b;DNS=a.b;DNS=c.d',
   ],
   [
@@ -26,7 +29,12 @@ const cases: readonly (readonly [what: string, peer: Partial<PeerCertificate>, t
   ],
   [
     "a name that would be another element",
-    { names: { dns: [], uris: ["spiffe://x/a,Hash=1;URI=spiffe://x/admin"], addresses: [] } },
+    {
+      names: {
+        ...{ dns: [], uris: ["spiffe://x/a,Hash=1;URI=spiffe://x/admin"] },
+        ...{ uriCount: 1, addresses: [] },
+      },
+    },
     'Hash=ab12;Subject="CN=web,O=Acme";URI="spiffe://x/a,Hash=1;URI=spiffe://x/admin"',
   ],
   [

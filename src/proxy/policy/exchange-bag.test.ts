@@ -86,7 +86,13 @@ function over(): ExchangeFacts {
   facts.checkCode = 7;
   facts.checkMessage = "PERMISSION_DENIED:no";
   const labels = { version: "v2", tier: "back" };
-  const known = { labels, workload: "ratings-9z.default", locality: "", meshTransport: false };
+  const known = {
+    labels,
+    workload: "ratings-9z.default",
+    locality: "",
+    meshTransport: false,
+    identity: "",
+  };
   facts.endpoint = new Endpoint({ address: "10.0.0.8", port: 9080 }, known, undefined as never);
   return facts;
 }
@@ -246,8 +252,8 @@ test("the proxy of who calls is the source, that of who is called the destinatio
 
 test("a peer with a certificate of the mesh is known by it", () => {
   const uri = "spiffe://cluster.local/ns/shop/sa/web";
-  const names = { uris: [uri], dns: [], addresses: [], emails: [] };
-  const peer = { verified: true, verdict: "", subject: "", names, sha256: "" };
+  const names = { uris: [uri], uriCount: 1, dns: [], addresses: [] };
+  const peer = { verified: true, verdict: "", subject: "", names, sha256: "", notAfterMs: 0 };
   const tls = { version: "", cipher: "", protocol: "", serverName: "a.example", peer };
   const facts = arriving();
   const of = (verified: boolean) =>

@@ -46,7 +46,10 @@ test("one way to secure connections serves all endpoints of a service", () => {
 test("who is believed: the one asked for, or any of the alternatives", () => {
   const believes = (settings: Partial<UpstreamTlsSettings>, dns: string[], uris: string[] = []) => {
     const { expected } = to(settings, "10.0.0.1");
-    return expected === "anybody" || isExpected({ dns, uris, addresses: [] }, expected);
+    return (
+      expected === "anybody" ||
+      isExpected({ dns, uris, uriCount: uris.length, addresses: [] }, expected)
+    );
   };
   const several = { subjectAltNames: ["a.x.example", "y.example", "spiffe://m/ns/a/sa/b"] };
   expect(believes({}, ["api.example"])).toBe(true);
@@ -112,7 +115,7 @@ test("the same files are read once, as long as somebody needs them", () => {
 test("sessions are shared by address and by the way to secure them", () => {
   const pools = new SessionPools({} as ConstructorParameters<typeof SessionPools>[0]);
   const [one, two] = [to({}, "10.0.0.1"), to({}, "10.0.0.1")];
-  const at = { hostname: "10.0.0.1", port: 443 };
+  const at = { hostname: "10.0.0.1", port: 443, isForeign: true };
   const first = pools.acquire({ ...at, tls: one });
   expect(pools.acquire({ ...at, tls: one })).toBe(first);
   expect(pools.acquire({ ...at, tls: two })).not.toBe(first);

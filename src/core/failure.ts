@@ -81,6 +81,8 @@ const rows = {
   noRoute:              ["NR",   "local", 404, 12, "never", "no-route"],
   noCluster:            ["NC",   "local", 503, 14, "never", "no-cluster"],
   noUpstream:           ["UH",   "local", 503, 14, "never", "no-healthy-upstream"],
+  noPeerIdentity:       ["UH",   "local", 503, 14, "never", "no-upstream-with-identity"],
+  noOwnIdentity:        ["UF",   "local", 503, 14, "never", "no-identity-of-our-own"],
   overflow:             ["UO",   "local", 503, 14, "never", "circuit-breaker-open"],
   retryOverflow:        ["URX",  "upstream", 503, 14, "never", "retry-limit-reached"],
   faultAbort:           ["FI",   "local", 503, 14, "never", "fault-abort"],

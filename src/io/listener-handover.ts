@@ -28,6 +28,8 @@ export interface HandoverOptions {
   readonly path: string;
   /** What to hand over, asked when a successor comes. */
   readonly listeners: () => readonly OfferedListener[];
+  /** For the successor alone, and never written down: it goes from memory to memory. */
+  readonly secret?: () => string;
   /** The successor accepts: stop the listeners and drain. At most once. */
   readonly onTaken: () => void;
 }
@@ -35,6 +37,8 @@ export interface HandoverOptions {
 export interface Handover {
   /** By name; pass each as `fd` to listenTcp. What is not used is closed by `complete`. */
   readonly listeners: ReadonlyMap<string, number>;
+  /** Of the predecessor; "": it had none. */
+  readonly secret: string;
   /** This listener is in use here. */
   use(name: string): number | undefined;
   /** This process accepts now; resolves when the predecessor knows, or has gone. */
@@ -46,6 +50,8 @@ export interface Handover {
 const TAKEN = "taken\n";
 const DONE = "done\n";
 const POLL_MS = 2;
+/** It shares a message of 16 KiB with the names. */
+const SECRET_MAX = 8_192;
 
 /** Waits for a successor; takes over the path from a predecessor. Throws if it cannot be bound. */
 export function offerListeners(options: HandoverOptions): HandoverOffer {
@@ -59,7 +65,7 @@ export function offerListeners(options: HandoverOptions): HandoverOffer {
       open(socket) {
         socket.data = { heard: "" };
         const own = process.getuid?.() === peerUser(fdOf(socket));
-        if (taken || !own || !sendListeners(fdOf(socket), options.listeners())) socket.terminate();
+        if (taken || !own || !sendListeners(fdOf(socket), options)) socket.terminate();
       },
       data(socket, bytes) {
         socket.data.heard += bytes.toString("latin1", 0, TAKEN.length);
@@ -92,24 +98,30 @@ export async function takeListeners(
   const fd = connectUnix(path);
   if (fd === -1) return undefined;
   const received = peerUser(fd) === process.getuid?.() ? await receive(fd, timeoutMs) : undefined;
-  const names = received === undefined ? [] : decodeNames(received.text);
+  const { names, secret } = decodeOffer(received?.text ?? "");
   if (received === undefined || names.length !== received.descriptors.length) {
     for (const each of [fd, ...(received?.descriptors ?? [])]) closeDescriptor(each);
     return undefined;
   }
   const listeners = new Map(names.map((name, i) => [name, received.descriptors[i]!]));
-  return new TakenListeners(fd, listeners, timeoutMs);
+  return new TakenListeners(fd, { listeners, secret }, timeoutMs);
 }
 
 class TakenListeners implements Handover {
   readonly listeners: ReadonlyMap<string, number>;
+  readonly secret: string;
   readonly #unused: Set<number>;
   readonly #timeoutMs: number;
   #fd: number;
 
-  constructor(fd: number, listeners: ReadonlyMap<string, number>, timeoutMs: number) {
+  constructor(
+    fd: number,
+    { listeners, secret }: Pick<Handover, "listeners" | "secret">,
+    timeoutMs: number,
+  ) {
     this.#fd = fd;
     this.listeners = listeners;
+    this.secret = secret;
     this.#unused = new Set(listeners.values());
     this.#timeoutMs = timeoutMs;
   }
@@ -139,19 +151,30 @@ class TakenListeners implements Handover {
   }
 }
 
-function sendListeners(fd: number, listeners: readonly OfferedListener[]): boolean {
+function sendListeners(fd: number, options: HandoverOptions): boolean {
+  const listeners = options.listeners();
   const names = listeners.map(({ name }) => name);
   const descriptors = listeners.map((each) => each.fd);
-  return sendMessage(fd, `${JSON.stringify({ version: 1, names })}\n`, descriptors);
+  const secret = options.secret?.() ?? "";
+  const offer = { version: 1, names, ...(secret.length <= SECRET_MAX && { secret }) };
+  return sendMessage(fd, `${JSON.stringify(offer)}\n`, descriptors);
 }
 
-function decodeNames(text: string): string[] {
+interface Offer {
+  readonly names: readonly string[];
+  readonly secret: string;
+}
+
+function decodeOffer(text: string): Offer {
   try {
-    const offer: unknown = JSON.parse(text);
-    if (typeof offer !== "object" || offer === null || !("names" in offer)) return [];
-    return Array.isArray(offer.names) ? offer.names.map(String) : [];
+    const offer = JSON.parse(text) as {
+      readonly names?: unknown;
+      readonly secret?: unknown;
+    } | null;
+    const names = Array.isArray(offer?.names) ? offer.names.map(String) : [];
+    return { names, secret: typeof offer?.secret === "string" ? offer.secret : "" };
   } catch {
-    return [];
+    return { names: [], secret: "" };
   }
 }
 

@@ -13,6 +13,7 @@ import { defaultHeadLimits } from "../http/message-head.ts";
 import { descriptorLimit } from "../io/descriptor-limit.ts";
 import type { OfferedListener } from "../io/listener-handover.ts";
 import { readResolverConfig } from "../io/resolver-config.ts";
+import type { TcpSocket } from "../io/socket.ts";
 import type { SocketAddress } from "../io/socket-address.ts";
 import { ListenError, type ListenOptions, type TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
@@ -27,11 +28,16 @@ import { resolveName } from "./agent/resolve-name.ts";
 import { applicationProtocol } from "./application-protocol.ts";
 import { type CaptureView, captureView, emptyCaptureView } from "./capture/capture-view.ts";
 import { NetworkProber } from "./cluster/health/network-prober.ts";
-import type { DnsServer } from "./dns/dns-server.ts";
-import { Engine, type EngineCapture, type EngineStats } from "./engine.ts";
+import type { LocalApplication } from "./cluster/make-cluster.ts";
+import { DnsSeat } from "./dns/dns-seat.ts";
+import { Engine, type EngineCapture } from "./engine.ts";
+import type { EngineStats } from "./engine-stats.ts";
 import { connectionsWithin, defaultEngineLimits } from "./exchange/limits.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { EdgeListeners } from "./gateway/edge-listeners.ts";
+import { IdentitySeat } from "./identity/identity-seat.ts";
+import type { PassedCall } from "./identity/inbound-tls.ts";
+import type { WorkloadKeyPair } from "./identity/mesh-identity.ts";
 import { besideInIpv6, IPV6_NAMES, isWithoutIpv6 } from "./listener/both-families.ts";
 import type { ListenerName } from "./listener/own-addresses.ts";
 import { countHeaderFaults } from "./listener/proxy-header-gate.ts";
@@ -40,7 +46,7 @@ import { PolicySeat } from "./policy/policy-seat.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import { nothing, unconfigured } from "./snapshot/fixed-config.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
-import { addressOf, bindFault, bindOr } from "./start-fault.ts";
+import { addressOf, bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
 import type { Inheritance, Place, TrafficPlane } from "./traffic-plane.ts";
 import { unreadBytes } from "./transport/unread-bytes.ts";
@@ -79,13 +85,14 @@ export class DataPlane implements TrafficPlane {
   readonly policy: PolicySeat;
   readonly access: AccessSeat;
   #captureView = emptyCaptureView;
-  #dns: DnsServer | undefined;
+  readonly #dns: DnsSeat;
   /** Applied last. */
   #snapshot: Snapshot | undefined;
   /** Configurations whose names are asked for, and what was asked after them. */
   readonly #applying = new TurnQueue<readonly Problem[]>();
   #isClosed = false;
   readonly #prober: NetworkProber;
+  readonly #identity: IdentitySeat;
   readonly #credentials: UpstreamCredentials;
 
   constructor(parts: DataPlaneParts) {
@@ -99,8 +106,19 @@ export class DataPlane implements TrafficPlane {
     const limits = { downstreamConnectionsMax: connectionsMax };
     const { metrics } = this;
     const held = unreadBytes(metrics, defaultEngineLimits.heldBytesMax, shared?.workers);
-    const options = { clock, random, metrics, log, limits, held };
-    this.#tcp = new TcpPlane({ clock, random, log, metrics, connectionsMax, held });
+    const names = () => this.captureView.names;
+    this.#dns = new DnsSeat({ at: flags.dns, clock, log, metrics, names });
+    this.#identity = new IdentitySeat({
+      ...{ clock, log, metrics },
+      passOn: (socket, call) => this.#passToApplication(socket, call),
+      retireExpired: (beforeMs) => {
+        for (const plane of [this.#outbound, this.#inbound, this.#tcp])
+          plane?.retireExpired(beforeMs);
+      },
+    });
+    const { identity } = this.#identity;
+    const options = { clock, random, metrics, log, limits, held, identity };
+    this.#tcp = new TcpPlane({ clock, random, log, metrics, connectionsMax, held, identity });
     this.policy = new PolicySeat({
       ...{ clock, random, log, metrics, limits: defaultHeadLimits, mixer: flags.mixer },
       node: () => policyNode(flags, this.address("inbound"), random),
@@ -187,6 +205,7 @@ export class DataPlane implements TrafficPlane {
       source,
       locality: flags.locality,
       prober: this.#prober,
+      identity: this.#identity.identity,
       credentials: this.#credentials,
       compilePolicy: this.policy.compile,
       former,
@@ -201,6 +220,11 @@ export class DataPlane implements TrafficPlane {
     return this.policy.load(config) ?? this.access.load(config);
   }
 
+  /** For connections from now on. */
+  useCertificate(pair: WorkloadKeyPair): void {
+    this.#identity.useCertificate(pair);
+  }
+
   /** What was compiled last is not published. */
   withdraw(): void {
     this.#edges?.withdraw();
@@ -208,6 +232,7 @@ export class DataPlane implements TrafficPlane {
 
   publish(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
+    this.#identity.publish(snapshot);
     this.policy.publish(snapshot.policy);
     this.access.publish(snapshot.access);
     this.#outbound.watchers.claim = this.policy.claim;
@@ -217,7 +242,7 @@ export class DataPlane implements TrafficPlane {
     const clusters = [...snapshot.clusters.values()];
     this.#credentials.keep(clusters.flatMap(({ tls }) => tls?.settings ?? []));
     this.#edges?.commit(snapshot.edges);
-    if (this.#dns !== undefined) this.#dns.names = this.captureView.names;
+    this.#dns.follow();
     this.#accessLog.follow(snapshot.settings);
   }
 
@@ -244,49 +269,12 @@ export class DataPlane implements TrafficPlane {
     return this.#captureView;
   }
 
-  /** Answers DNS, if that is wanted. Throws StartFault; may be tried again. */
-  async openDns(): Promise<void> {
-    const { flags, clock } = this.#parts;
-    if (flags.dns === undefined || this.#dns !== undefined) return;
-    const { hostname, port } = flags.dns;
-    const { DnsServer } = await import("./dns/dns-server.ts");
-    const { MachineResolvers } = await import("./dns/machine-resolvers.ts");
-    const machine = new MachineResolvers(clock);
-    const own = [{ address: hostname, port }];
-    const dns = new DnsServer({
-      clock,
-      metrics: this.metrics,
-      resolvers: () => machine.servers(own),
-      names: this.captureView.names,
-    });
-    try {
-      await dns.listen(flags.dns);
-    } catch (thrown) {
-      throw bindFault("dns", flags.dns, thrown);
-    }
-    await this.#openDnsBeside(dns, own);
-    // A configuration may have come in between.
-    dns.names = this.captureView.names;
-    this.#dns = dns;
-  }
-
-  /** Captured questions to a resolver's IPv6 address arrive at ::1, whatever IPv4 is bound to. */
-  async #openDnsBeside(dns: DnsServer, own: SocketAddress[]): Promise<void> {
-    const { hostname } = this.#parts.flags.dns!;
-    if (besideInIpv6({ hostname, port: dns.port }) === undefined) return;
-    const loopback = { hostname: "::1", port: dns.port };
-    try {
-      await dns.listen(loopback);
-      own.push({ address: loopback.hostname, port: loopback.port });
-    } catch (thrown) {
-      if (isWithoutIpv6(thrown)) return;
-      this.#parts.log.warn("no DNS over IPv6", { address: addressOf(loopback) });
-    }
+  openDns(): Promise<void> {
+    return this.#dns.open();
   }
 
   closeDns(): void {
-    this.#dns?.close();
-    this.#dns = undefined;
+    this.#dns.close();
   }
 
   async listen(inheritance: Inheritance | undefined): Promise<void> {
@@ -315,19 +303,27 @@ export class DataPlane implements TrafficPlane {
     const { app, service } = flags;
     if (engine === undefined || app === undefined) return;
     const version = flags.labels.version ?? "";
-    const { protocol } = flags;
+    const { protocol, tellsPeers } = flags;
+    const { security } = this.#identity;
     const headerRefused = flags.proxyProtocol
       ? countHeaderFaults(this.metrics, "inbound")
       : undefined;
     if (protocol === "tcp") {
-      const { tproxyMark } = flags;
-      const local = { ...app, service, version, protocol, connectTimeoutMs: 5_000, tproxyMark };
+      const local = this.#localTcp(app);
       const open = (where: ListenOptions) =>
-        this.#tcp.listenApplication(local, where, headerRefused);
+        this.#tcp.listenApplication(local, where, { refused: headerRefused, security });
       this.#listenInbound(at, open, open);
     } else {
       const { tproxyMark } = flags;
-      const application = { app, service, version, tproxyMark, headerRefused };
+      const application = {
+        app,
+        service,
+        version,
+        tproxyMark,
+        headerRefused,
+        security,
+        tellsPeers,
+      };
       const speaks = applicationProtocol(protocol);
       this.#listenInbound(
         at,
@@ -383,16 +379,27 @@ export class DataPlane implements TrafficPlane {
 
   /** What others call: the application, at the port that they wanted. */
   #inboundCapture(app: HostPort): EngineCapture {
-    const { flags } = this.#parts;
-    const version = flags.labels.version ?? "";
-    const { service, tproxyMark } = flags;
-    const local = { ...app, service, version, connectTimeoutMs: 5_000, tproxyMark };
+    const local = this.#localTcp(app);
     return {
       declared: ({ port }) => (port === app.port ? "requests" : undefined),
-      relay: (socket, call) => this.#tcp.takeInbound(socket, call, { ...local, protocol: "tcp" }),
+      relay: (socket, call) => this.#tcp.takeInbound(socket, call, local),
       hostAt: () => undefined,
       isMade: () => false,
     };
+  }
+
+  /** TLS of the application's own. */
+  #passToApplication(socket: TcpSocket<unknown>, { port, ...call }: PassedCall): void {
+    const { app } = this.#parts.flags;
+    if (app === undefined) return socket.terminate();
+    const destination = { address: app.hostname, port };
+    this.#tcp.takeInbound(socket, { ...call, destination, ended: false }, this.#localTcp(app));
+  }
+
+  #localTcp(app: HostPort): LocalApplication {
+    const { service, tproxyMark, labels } = this.#parts.flags;
+    const version = labels.version ?? "";
+    return { ...app, service, version, connectTimeoutMs: 5_000, tproxyMark, protocol: "tcp" };
   }
 
   /** Ports that stand for a destination; several proxies may be told of the same one. */
@@ -443,11 +450,9 @@ export class DataPlane implements TrafficPlane {
       name: `tcp ${name.slice(name.lastIndexOf(" ") + 1)}`,
       address: addressOf(listener),
     }));
-    const { dns } = this.#parts.flags;
-    const all = [...bound, ...views, ...(this.#edges?.views() ?? [])];
-    if (dns === undefined || this.#dns === undefined) return all;
-    const address = addressOf({ ...dns, port: this.#dns.port });
-    return [...all, { name: "dns", address }];
+    const { address } = this.#dns;
+    const dns = address === undefined ? [] : [{ name: "dns", address }];
+    return [...bound, ...views, ...(this.#edges?.views() ?? []), ...dns];
   }
 
   offered(): (OfferedListener & { readonly port: number })[] {
@@ -479,6 +484,7 @@ export class DataPlane implements TrafficPlane {
     this.#isClosed = true;
     this.closeDns();
     this.#credentials.close();
+    this.#identity.close();
     this.#edges?.close();
     this.#tcp.close();
     this.access.close();

@@ -23,6 +23,7 @@ import { TimerWheel } from "../io/timer-wheel.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Counter, Gauge, Metrics } from "../telemetry/metrics.ts";
 import { makeLocalCluster } from "./cluster/make-cluster.ts";
+import { type EngineStats, engineStats } from "./engine-stats.ts";
 import type { ListenerFacts } from "./exchange/downstream-side.ts";
 import { type CaptureAddresses, Environment, type Watchers } from "./exchange/environment.ts";
 import { fixedRoute } from "./exchange/fixed-route.ts";
@@ -34,15 +35,28 @@ import {
   sendLimits,
 } from "./exchange/limits.ts";
 import { recordRefusal } from "./exchange/record.ts";
-import { type EdgeAccept, type EdgeGuards, edgeHandlers } from "./gateway/edge-handlers.ts";
+import { type EdgeAccept, edgeHandlers } from "./gateway/edge-handlers.ts";
 import { type EdgePeer, edgePeer } from "./gateway/edge-peer.ts";
 import { EdgeView } from "./gateway/edge-view.ts";
-import { acceptCaptured, type CapturedParts, type CapturePort } from "./listener/captured.ts";
+import { behindMutualTls } from "./identity/inbound-tls.ts";
+import type { MeshIdentity } from "./identity/mesh-identity.ts";
+import {
+  type AcceptedCall,
+  acceptCaptured,
+  type CapturedParts,
+  type CapturePort,
+} from "./listener/captured.ts";
 import { DownstreamConnection, downstreamHandlers } from "./listener/downstream.ts";
 import type { AcceptedConnection, DownstreamOwner, Peer } from "./listener/downstream-owner.ts";
 import { Http2Downstream } from "./listener/http2-downstream.ts";
+import type {
+  EdgeOptions,
+  InboundOptions,
+  ListenAddress,
+  OutboundOptions,
+} from "./listener/listen-options.ts";
 import { type ListenerName, OwnAddresses } from "./listener/own-addresses.ts";
-import { behindProxyHeader, type HeaderRefused } from "./listener/proxy-header-gate.ts";
+import { behindProxyHeader } from "./listener/proxy-header-gate.ts";
 import { emptySnapshot } from "./snapshot/empty-snapshot.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { UnknownHosts } from "./tcp/unknown-hosts.ts";
@@ -67,58 +81,11 @@ export interface EngineOptions {
   readonly unknownHosts?: UnknownHosts | undefined;
   /** What is held for peers that do not read, in all engines together; undefined: its own. */
   readonly held?: HeldBytes | undefined;
+  /** Who it is to proxies that it calls; undefined: nobody. */
+  readonly identity?: MeshIdentity | undefined;
 }
 
 export interface EngineCapture extends CapturePort, CaptureAddresses {}
-
-export interface ListenAddress {
-  readonly hostname: string;
-  /** 0: any free port. */
-  readonly port: number;
-  readonly reusePort?: boolean;
-  /** A listening socket to take over. */
-  readonly fd?: number;
-  /** For "::": IPv4 is another listener's. */
-  readonly ipv6Only?: boolean;
-  /** For what TPROXY hands over. */
-  readonly transparent?: boolean;
-}
-
-export interface OutboundOptions extends ListenAddress {
-  /** The port meant by a Host without one; 80 unless told. */
-  readonly defaultPort?: number;
-}
-
-export interface EdgeOptions extends EdgeGuards {
-  readonly at: ListenAddress;
-  /** Of the listener in snapshots: "https-443". */
-  readonly name: string;
-  /** As clients know it. */
-  readonly port: number;
-}
-
-export interface InboundOptions extends ListenAddress {
-  readonly app: { readonly hostname: string; readonly port: number };
-  readonly service: string;
-  readonly version: string;
-  /** Connections begin with a header of the PROXY protocol; undefined: they do not. */
-  readonly headerRefused?: HeaderRefused | undefined;
-  /** What the application speaks; "any" unless told. */
-  readonly protocol?: "http" | "http2" | "any";
-  /** It is called from its callers' addresses. */
-  readonly tproxyMark?: number | undefined;
-}
-
-export interface EngineStats {
-  readonly downstreamConnections: number;
-  /** Requests under way. */
-  readonly exchanges: number;
-  readonly upstreamConnections: number;
-  readonly upstreamIdle: number;
-  /** Received, and not yet taken by a client that reads slowly or not at all. */
-  readonly bytesWaiting: number;
-  readonly draining: boolean;
-}
 
 /** Ports of one application that captured connections are led to. */
 const INBOUND_PORTS_MAX = 64;
@@ -174,6 +141,8 @@ export class Engine {
       sendPool,
       pools: {
         connector: new TcpConnector(upstreamHandlers, timers),
+        identity: options.identity,
+        expiry: { beforeMs: 0 },
         sessions: new SessionPools({
           connector: new TcpConnector(http2UpstreamHandlers, timers),
           context: http2,
@@ -231,6 +200,7 @@ export class Engine {
   /** Everything goes to the application. Throws ListenError. */
   listenInbound(options: InboundOptions): TcpListener {
     this.#application = options;
+    this.#env.tellsPeers = options.tellsPeers === true;
     return this.#listen(options, this.#inboundFacts(options.app.port));
   }
 
@@ -283,26 +253,19 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    let exchanges = 0;
-    let bytesWaiting = 0;
-    for (const connection of this.#connections) {
-      exchanges += connection.exchanges;
-      bytesWaiting += connection.waiting;
+    return engineStats(this.#connections, this.#pools, this.#env.draining);
+  }
+
+  /** Connections of peers whose certificate expired before that time of day end when they can. */
+  retireExpired(beforeMs: number): void {
+    for (const connection of [...this.#connections]) {
+      const peer = connection.tls?.peer;
+      if (peer !== undefined && peer.notAfterMs < beforeMs) connection.retire?.();
     }
-    let open = 0;
-    let idle = 0;
-    for (const pool of this.#pools) {
-      open += pool.open;
-      idle += pool.idle;
-    }
-    return {
-      downstreamConnections: this.#connections.size,
-      exchanges,
-      upstreamConnections: open,
-      upstreamIdle: idle,
-      bytesWaiting,
-      draining: this.#env.draining,
-    };
+    const { expiry, sessions } = this.#env.pools;
+    expiry.beforeMs = beforeMs;
+    sessions.retireExpired(beforeMs);
+    for (const pool of this.#pools) pool.retireExpired();
   }
 
   /**
@@ -355,23 +318,42 @@ export class Engine {
 
   #listenFor(owner: DownstreamOwner, address: ListenAddress): TcpListener {
     const captured = this.#capturedParts(owner);
-    const handlers = downstreamHandlers((socket, _tls, source) => {
+    const wantedOf = (socket: TcpSocket<unknown>): SocketAddress | undefined =>
+      captured === undefined ? undefined : originalDestination(socket, listener.port);
+    const handlers = downstreamHandlers((socket, tls, source) => {
       if (!this.#admits(socket)) return;
       if (isWithinMachine(socket.localAddress, socket.remoteAddress))
         setPlainCongestionControl(socket.fd);
       this.#env.tick();
-      const wanted =
-        captured === undefined ? undefined : originalDestination(socket, listener.port);
+      const wanted = wantedOf(socket);
       if (captured === undefined || wanted === undefined)
-        this.#begin(socket, owner, undefined).source = source;
-      else acceptCaptured(socket, wanted, captured);
+        this.#begin(socket, owner, { source, tls });
+      else acceptCaptured(socket, { destination: wanted, source, tls }, captured);
     });
+    const secured = this.#secured(owner, handlers, wantedOf);
     const { timers } = this.#env;
     const isInbound = owner.facts.name === "inbound";
     const refused = isInbound ? this.#application?.headerRefused : undefined;
-    const guarded = behindProxyHeader(handlers, { timers, refused });
+    const guarded = behindProxyHeader(secured, { timers, refused });
     const listener: TcpListener = this.#bind(address, owner.facts, guarded);
     return listener;
+  }
+
+  /** With TLS where the application's callers may, or have to, use it. */
+  #secured<C>(
+    { facts }: DownstreamOwner,
+    handlers: SocketHandlers<C>,
+    wantedOf: (socket: TcpSocket<unknown>) => SocketAddress | undefined,
+  ): SocketHandlers<C> {
+    const security = facts.name === "inbound" ? this.#application?.security : undefined;
+    if (security === undefined) return handlers;
+    const { app, protocol = "any" } = this.#application!;
+    return behindMutualTls(handlers, {
+      ...security,
+      timers: this.#env.timers,
+      portOf: (socket) => wantedOf(socket)?.port ?? app.port,
+      clientSpeaksFirst: (port) => port === app.port && protocol !== "any",
+    });
   }
 
   #bind<C>(address: ListenAddress, facts: ListenerFacts, handlers: SocketHandlers<C>) {
@@ -391,8 +373,8 @@ export class Engine {
         if (this.#spare.length < SPARE_EXCHANGES_MAX) this.#spare.push(exchange);
       },
       beginHttp2: (former, socket) => this.#beginHttp2(former, socket, owner),
-      acceptInner: (socket, claim) => {
-        if (this.#admits(socket)) this.#begin(socket, owner, undefined).claim = claim;
+      acceptInner: (socket, claim, { source, tls }) => {
+        if (this.#admits(socket)) this.#begin(socket, owner, { source, tls }).claim = claim;
       },
       connectionClosed: (connection) => this.#closed(connection),
       refused: (peer, failure, detail) => this.#refused(peer, failure, detail),
@@ -407,8 +389,8 @@ export class Engine {
     return {
       timers: this.#env.timers,
       port: capture,
-      begin: (taken, { destination, early, ended }) => {
-        const connection = this.#begin(taken, this.#ownerAt(owner, destination), destination);
+      begin: (taken, { early, ended, ...call }) => {
+        const connection = this.#begin(taken, this.#ownerAt(owner, call.destination), call);
         if (early.length === 0) return;
         // Its first bytes were looked at, and it has been paused since.
         connection.data(early, 0, early.length);
@@ -442,11 +424,13 @@ export class Engine {
   #begin(
     socket: TcpSocket<AcceptedConnection>,
     owner: DownstreamOwner,
-    captured: SocketAddress | undefined,
+    { destination, source, tls }: Partial<AcceptedCall>,
   ): DownstreamConnection {
     this.#env.tick();
     const connection = new DownstreamConnection(owner, socket);
-    connection.captured = captured;
+    connection.captured = destination;
+    connection.source = source;
+    connection.tls = tls;
     socket.data = connection;
     this.#opened(connection);
     connection.accepted();

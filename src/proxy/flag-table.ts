@@ -31,6 +31,11 @@ const rows = {
   tproxy:                ["MARK", "inbound by TPROXY, with `mesh ctl iptables -m TPROXY -t MARK`"],
   dns:                   ["HOST:PORT|off", "where names of the mesh are answered (off)"],
   manager:               ["URL", "manager to follow, or none (http://127.0.0.1:15010)"],
+  token:                 ["FILE", "a join token; or MESH_JOIN_TOKEN, the token itself"],
+  "jwt-file":            ["FILE", "a JWT that proves who this workload is; read anew each time"],
+  "service-account":     ["NAME", "of the identity to ask for (named as the service)"],
+  "identity-file":       ["FILE", "where certificate and key outlive this process (nowhere)"],
+  "forward-client-cert": ["", "tell the application who called: x-forwarded-client-cert"],
   mixer:                 ["HOST:PORT", "the mixer, if rules need one, or none (127.0.0.1:9091)"],
   "mixer-timeout":       ["SECONDS", "for one question to it (2)"],
   upstream:              ["SVC=HOST:PORT", "static, before the manager's", { repeatable: true }],
@@ -157,5 +162,6 @@ Flags (a port of 0 picks a free one; inbound and readiness are on loopback where
 else at every address):`;
 
 const usageTail = `
-Environment, where the flag is absent: MESH_SERVICE, MESH_NAMESPACE, MESH_MANAGER, MESH_STATE_DIR.
+Environment, where the flag is absent: MESH_SERVICE, MESH_NAMESPACE, MESH_MANAGER, MESH_STATE_DIR,
+MESH_JOIN_TOKEN.
 `;

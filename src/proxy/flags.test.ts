@@ -88,6 +88,17 @@ test("addresses in every usual form", () => {
   expect(flagsOf("--manager none").manager).toBeUndefined();
   expect(flagsOf("--drain-seconds 0.5").drainMs).toBe(500);
   expect(flagsOf("--manager mesh:15010").manager).toBe("http://mesh:15010");
+  expect(flagsOf("--manager https://mesh:15012").manager).toBe("https://mesh:15012");
+});
+
+test("how a workload proves who it is", () => {
+  const line = "--token /run/token --service-account billing --identity-file /var/id.pem";
+  expect(flagsOf(line, { MESH_JOIN_TOKEN: "mesh1.x" }).credential).toEqual({
+    ...{ tokenFile: "/run/token", token: "mesh1.x", jwtFile: undefined },
+    ...{ account: "billing", keptIn: "/var/id.pem" },
+  });
+  expect(flagsOf("--jwt-file /run/jwt").credential.jwtFile).toBe("/run/jwt");
+  expect(flagsOf("", { MESH_JOIN_TOKEN: "" }).credential.token).toBeUndefined();
 });
 
 test("the environment stands in for an absent flag only", () => {
@@ -155,8 +166,10 @@ test.each([
   ["--tcp-listen =mysql:1", "not [HOST:]PORT=SERVICE:PORT"],
   ["--tcp-listen 1=a:1 --tcp-listen 127.0.0.1:1=b:1", "127.0.0.1:1 is given twice"],
   ["--upstream reviews", "not SERVICE=HOST:PORT"],
-  ["--manager ftp://x", "not an http:// address"],
+  ["--manager ftp://x", "not an http:// or https:// address"],
   ["--labels x", "not KEY=VALUE"],
+  ["--service-account a/b", "not the name of an account"],
+  ["--token a --jwt-file b", "give one of them"],
   ["--drain-seconds -1", "not a number"],
   ["--restart=yes", "takes no value"],
 ])("%s is refused", (line, reason) => {

@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Level } from "../core/log.ts";
 import type { Problem } from "../core/problem.ts";
+import { isIdSegment } from "../core/spiffe-id.ts";
 import { type FlagName, flagProblem, scanFlags } from "./flag-table.ts";
 
 export interface HostPort {
@@ -60,6 +61,10 @@ export interface ProxyFlags {
   readonly dns: HostPort | undefined;
   /** Absent: none. */
   readonly manager: string | undefined;
+  /** The application hears who called, by x-forwarded-client-cert. */
+  readonly tellsPeers: boolean;
+  /** How it proves to the manager who it is. */
+  readonly credential: CredentialFlags;
   /** Undefined: there is none. */
   readonly mixer: (HostPort & { readonly timeoutMs: number }) | undefined;
   readonly upstreams: readonly StaticUpstream[];
@@ -78,6 +83,17 @@ export interface ProxyFlags {
   readonly concurrency: number;
   readonly restart: boolean;
   readonly command: readonly string[];
+}
+
+export interface CredentialFlags {
+  /** Of a join token, and the token itself; absent: none. */
+  readonly tokenFile: string | undefined;
+  readonly token: string | undefined;
+  readonly jwtFile: string | undefined;
+  /** Absent: as the service, or as the credential says. */
+  readonly account: string | undefined;
+  /** Absent: certificate and key are in memory alone. */
+  readonly keptIn: string | undefined;
 }
 
 export type FlagsResult =
@@ -142,6 +158,8 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     readiness: reader.address("readiness", everywhere, 15021),
     dns: reader.dns(),
     manager,
+    tellsPeers: reader.has("forward-client-cert"),
+    credential: reader.credential(),
     mixer: reader.mixer(),
     upstreams: reader.upstreams(),
     tcpListeners: reader.tcpListeners(name.namespace, domain),
@@ -275,12 +293,24 @@ class FlagReader {
     const written = this.text("manager", "MESH_MANAGER") ?? "http://127.0.0.1:15010";
     if (written === "none") return undefined;
     const url = URL.parse(written.includes("://") ? written : `http://${written}`);
-    if (url === null || url.protocol !== "http:") {
-      const text = `"${written}" is not an http:// address`;
-      this.#refuse("manager", text, "write http://HOST:PORT, or none");
+    if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+      const text = `"${written}" is not an http:// or https:// address`;
+      this.#refuse("manager", text, "write https://HOST:PORT, or none");
       return undefined;
     }
     return url.origin;
+  }
+
+  credential(): CredentialFlags {
+    const account = this.text("service-account");
+    if (account !== undefined && !isIdSegment(account))
+      this.#refuse("service-account", `"${account}" is not the name of an account`);
+    const tokenFile = this.text("token");
+    const jwtFile = this.text("jwt-file");
+    if (tokenFile !== undefined && jwtFile !== undefined)
+      this.#refuse("jwt-file", "says what --token says: give one of them");
+    const token = this.#environment.MESH_JOIN_TOKEN || undefined;
+    return { tokenFile, token, jwtFile, account, keptIn: this.text("identity-file") };
   }
 
   mixer(): ProxyFlags["mixer"] {

@@ -12,7 +12,7 @@ import { systemRandom } from "../core/random.ts";
 import { SharedLevel } from "../core/shared-level.ts";
 import { MESH_VERSION } from "../core/version.ts";
 import { ClosableClock } from "./agent/closable-clock.ts";
-import type { ManagerConnection } from "./agent/manager-link.ts";
+import type { ManagerAccess, ManagerConnection } from "./agent/manager-link.ts";
 import { proxyUsage } from "./flag-table.ts";
 import { type ProxyFlags, parseProxyFlags } from "./flags.ts";
 import { Sidecar } from "./sidecar.ts";
@@ -94,7 +94,7 @@ async function runSidecar(flags: ProxyFlags, dependencies: ProxyDependencies): P
 function connector(
   flags: ProxyFlags,
   { transport, embedManager }: ProxyDependencies,
-): (() => Promise<ManagerConnection>) | undefined {
+): ((access: ManagerAccess) => Promise<ManagerConnection>) | undefined {
   if (flags.standalone && embedManager !== undefined) {
     return async () => {
       try {

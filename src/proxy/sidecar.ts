@@ -26,11 +26,13 @@ import type { ListenerView, ProxyView, Readiness } from "./admin/proxy-view.ts";
 import { exportAgentMetrics } from "./agent/agent-metrics.ts";
 import { Application, applicationEnvironment } from "./agent/application.ts";
 import { Configuration } from "./agent/configuration.ts";
-import type { ManagerConnection, ManagerLink } from "./agent/manager-link.ts";
+import type { ManagerAccess, ManagerConnection, ManagerLink } from "./agent/manager-link.ts";
 import { advertisedAddress, handoverPath, nodeId, stateKey } from "./agent/node-identity.ts";
 import { staticConfig } from "./agent/static-config.ts";
 import { DataPlane } from "./data-plane.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
+import { exportCredentialMetrics } from "./identity/credential-metrics.ts";
+import { decodeIdentity, encodeIdentity } from "./identity/kept-identity.ts";
 import { addressOf, bindOr } from "./start-fault.ts";
 import type { TrafficPlane } from "./traffic-plane.ts";
 import { WorkerPlane } from "./worker/worker-plane.ts";
@@ -42,7 +44,7 @@ export interface SidecarParts {
   /** Runs the application so that it dies with us; may be empty. */
   readonly wrapper: readonly string[];
   /** Undefined: there is no manager. */
-  readonly connect: (() => Promise<ManagerConnection>) | undefined;
+  readonly connect: ((access: ManagerAccess) => Promise<ManagerConnection>) | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -102,6 +104,7 @@ export class Sidecar {
       discovery: () => this.#link?.discovery(),
       registration: () => this.#link?.registration(),
     });
+    exportCredentialMetrics(this.#dataPlane.metrics, parts.clock, () => this.#credential());
     this.#configuration = new Configuration({
       base: staticConfig(flags.upstreams, flags),
       // Rules of a standalone proxy are on this disk anyway.
@@ -171,8 +174,14 @@ export class Sidecar {
     await this.#configuration.loadFromDisk();
     if (connect === undefined) return;
     const { ManagerLink } = await import("./agent/manager-link.ts");
-    this.#link = new ManagerLink(await connect(), {
+    const access: ManagerAccess = {
+      certificate: () => this.#link?.credential.pair,
+      roots: () => this.#link?.credential.roots ?? [],
+    };
+    this.#link = new ManagerLink(await connect(access), {
       ...this.#parts,
+      former: decodeIdentity(this.#predecessor?.secret ?? ""),
+      useCertificate: (pair) => this.#dataPlane.useCertificate(pair),
       nodeId: this.#nodeId(),
       inbound: this.#advertised(),
       adminAddress: addressOf(this.#servers.get("admin") ?? flags.admin),
@@ -200,6 +209,7 @@ export class Sidecar {
       if (configuration.source !== "none" || this.#isEnding) break;
       log.warn("waiting for a first configuration", { manager: flags.manager ?? "" });
     }
+    await this.#atMost(MANAGER_GRACE_MS, this.#link?.credential.settled ?? Promise.resolve());
     await this.#atMost(MANAGER_GRACE_MS, this.#dataPlane.ready());
   }
 
@@ -241,6 +251,7 @@ export class Sidecar {
       this.#succession = offerListeners({
         path: handoverPath(flags),
         listeners: () => this.#dataPlane.offered(),
+        secret: () => encodeIdentity(this.#link?.credential.pair),
         onTaken: () => this.end({ at: "successor" }),
       });
     } catch (thrown) {
@@ -353,6 +364,10 @@ export class Sidecar {
     cancel();
   }
 
+  #credential() {
+    return this.#link?.credential.status();
+  }
+
   #advertised(): HostPort | undefined {
     const bound = this.#dataPlane.address("inbound");
     if (bound === undefined) return undefined;
@@ -394,6 +409,7 @@ export class Sidecar {
       configSource: () => this.#configuration.source,
       discovery: () => this.#link?.discovery(),
       registration: () => this.#link?.registration(),
+      credential: () => this.#credential(),
       readiness: () => this.#readiness(),
       metrics: async (ownOnly) =>
         renderPrometheus(

@@ -12,6 +12,7 @@ import type { DenialRecord } from "./access/denial-ring.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import type { HostPort } from "./flags.ts";
+import type { WorkloadKeyPair } from "./identity/mesh-identity.ts";
 import type { PolicyView } from "./policy/policy-view.ts";
 
 /** The listening sockets of a predecessor, by name. */
@@ -51,6 +52,8 @@ export interface TrafficPlane {
   readonly accessLog: AccessLogControl;
   /** Puts it in force; or says what is wrong with it, and the former stays. */
   apply(config: ProxyConfig): readonly Problem[] | Promise<readonly Problem[]>;
+  /** Who it is, for connections from when this resolves. */
+  useCertificate(pair: WorkloadKeyPair): void | Promise<void>;
   /** Resolves when clusters of names have asked once. */
   ready(): Promise<unknown>;
   readonly policy: PolicyReadings;

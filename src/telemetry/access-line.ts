@@ -8,7 +8,7 @@ import {
   RecordText,
   type RecordTextKind,
 } from "./access-record.ts";
-import type { ConnectionNames } from "./connection-names.ts";
+import type { ConnectionNames, ConnectionSecurity } from "./connection-names.ts";
 import { grpcStatusNames } from "./grpc-status-name.ts";
 import {
   ESCAPED_BYTES_MAX,
@@ -189,7 +189,14 @@ function jsonNames({ local, remote, security }: ConnectionNames): string {
     member("downstream_tls_version", security.version),
     member("downstream_tls_cipher", security.cipher),
     member("downstream_tls_alpn", security.protocol),
+    ...peerMembers(security),
   ].join("");
+}
+
+/** By Envoy's name for it; where nothing is proved there is no such key. */
+function peerMembers({ peer }: ConnectionSecurity): readonly string[] {
+  if (peer?.verified !== true || peer.names.uris.length === 0) return [];
+  return [member("downstream_peer_uri_san", peer.names.uris.join(","))];
 }
 
 export class JsonEncoding implements LineEncoder {

@@ -14,6 +14,10 @@ export interface ConnectionSecurity {
   readonly cipher: string;
   /** What ALPN agreed on; "": nothing. */
   readonly protocol: string;
+  /** What the peer has shown, and whether that is believed; undefined: nothing. */
+  readonly peer?:
+    | { readonly verified: boolean; readonly names: { readonly uris: readonly string[] } }
+    | undefined;
 }
 
 export class ConnectionNames {

@@ -43,21 +43,30 @@ export class CertificateAuthority {
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     this.#name = name;
     this.#key = privateKey;
-    const der = (above ?? this).#sign({ name }, privateKey, true);
-    this.certificate = toPem("CERTIFICATE", der);
+    const signed = (above ?? this).#sign({ name }, spkiOf(privateKey), true);
+    this.certificate = toPem("CERTIFICATE", signed);
     this.#above = above === undefined ? "" : this.certificate + above.#above;
   }
 
   issue(request: CertificateRequest): Issued {
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const chain = toPem("CERTIFICATE", this.#sign(request, privateKey, false)) + this.#above;
-    return { chain, key: privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
+    return { chain: this.certify(request, spkiOf(privateKey)), key: pkcs8(privateKey) };
   }
 
-  #sign(request: CertificateRequest, key: KeyObject, isAuthority: boolean): Buffer {
+  /** The chain for somebody's public key: a SubjectPublicKeyInfo. */
+  certify(request: CertificateRequest, spki: Buffer): string {
+    return toPem("CERTIFICATE", this.#sign(request, spki, false)) + this.#above;
+  }
+
+  /** By nobody else, and no authority; of this one's name and key. */
+  selfSigned(request: Omit<CertificateRequest, "name">): Issued {
+    const signed = this.#sign({ ...request, name: this.#name }, spkiOf(this.#key), false);
+    return { chain: toPem("CERTIFICATE", signed), key: pkcs8(this.#key) };
+  }
+
+  #sign(request: CertificateRequest, spki: Buffer, isAuthority: boolean): Buffer {
     const { fromMs = Date.now() - HOUR_MS, untilMs = Date.now() + 24 * HOUR_MS } = request;
-    const spki = createPublicKey(key).export({ type: "spki", format: "der" });
-    const ownSpki = createPublicKey(this.#key).export({ type: "spki", format: "der" });
+    const ownSpki = spkiOf(this.#key);
     const algorithm = derSequence(derOid("2a8648ce3d040302")); // ecdsa-with-SHA256
     const extensions = [
       extension(
@@ -87,6 +96,14 @@ export class CertificateAuthority {
 
 const octets = (value: Buffer): Buffer => der(Tag.octetString, value);
 const keyId = (spki: Buffer): Buffer => createHash("sha1").update(spki).digest();
+
+function spkiOf(key: KeyObject): Buffer {
+  return createPublicKey(key).export({ type: "spki", format: "der" });
+}
+
+function pkcs8(key: KeyObject): string {
+  return key.export({ type: "pkcs8", format: "pem" }).toString();
+}
 
 function commonName(name: string): Buffer {
   const value = der(Tag.utf8String, Buffer.from(name));

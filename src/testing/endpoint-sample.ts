@@ -9,7 +9,7 @@ export function endpointsOf(weights: readonly number[], locality = ""): Endpoint
   const stats = new RequestStats({ reporter: "source", ...labels }, new Metrics({ seriesMax: 10 }));
   return weights.map((weight, i) => {
     const at = { address: `10.0.${i >> 8}.${i & 255}`, port: 9080 };
-    const facts = { labels: {}, workload: "", locality, meshTransport: false };
+    const facts = { labels: {}, workload: "", locality, meshTransport: false, identity: "" };
     const endpoint = new Endpoint(at, facts, stats);
     endpoint.weight = weight;
     return endpoint;

@@ -17,8 +17,10 @@ import {
 import { type Clock, systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { seededRandom } from "../core/random.ts";
-import { type EdgeOptions, Engine, type InboundOptions } from "../proxy/engine.ts";
+import { Engine } from "../proxy/engine.ts";
 import type { EngineLimits } from "../proxy/exchange/limits.ts";
+import type { MeshIdentity } from "../proxy/identity/mesh-identity.ts";
+import type { EdgeOptions, InboundOptions } from "../proxy/listener/listen-options.ts";
 import { compileSnapshot } from "../proxy/snapshot/compile.ts";
 import type { Snapshot } from "../proxy/snapshot/snapshot.ts";
 import { UpstreamCredentials } from "../proxy/upstream/upstream-credentials.ts";
@@ -44,6 +46,10 @@ export interface EngineFixtureOptions {
   readonly edge?: { readonly trustedProxies: number };
   /** The endpoints of "svc" take the mesh's transport, or are said to. */
   readonly meshTransport?: boolean;
+  /** What the endpoints of "svc" have to prove. */
+  readonly peer?: string;
+  /** Who the engine is to them. */
+  readonly identity?: MeshIdentity;
   readonly limits?: Partial<EngineLimits>;
   /** The system's unless told. */
   readonly clock?: Clock;
@@ -78,6 +84,7 @@ export class EngineFixture {
       snapshot,
       limits: options.limits,
       accessLog: options.accessLog,
+      identity: options.identity,
     });
     this.port = this.engine.listenOutbound({ hostname: "127.0.0.1", port: 0 }).port;
   }
@@ -86,10 +93,10 @@ export class EngineFixture {
   listenInbound(
     port: number,
     protocol: "http" | "http2" | "any" = "any",
-    headerRefused?: InboundOptions["headerRefused"],
+    guards: Pick<InboundOptions, "headerRefused" | "security"> = {},
   ): number {
     return this.engine.listenInbound({
-      headerRefused,
+      ...guards,
       hostname: "127.0.0.1",
       port: 0,
       app: { hostname: "127.0.0.1", port },
@@ -156,6 +163,7 @@ export class EngineFixture {
             port,
             weight: 1,
             meshTransport: options.meshTransport === true,
+            identity: options.peer ?? "",
           })),
         },
         ...others.map(([cluster, port]) => ({
@@ -171,6 +179,7 @@ export class EngineFixture {
       resolve: async () => [],
       source: { service: "caller", version: "" },
       credentials: this.#credentials,
+      ...(options.identity && { identity: options.identity }),
       former,
     });
     if (Array.isArray(snapshot)) throw new Error(JSON.stringify(snapshot));

@@ -12,8 +12,11 @@ import {
   type WatchRequest,
   type Workload,
 } from "../api/gen/mesh/v1/discovery_pb.ts";
+import { IdentityService, type IssueCertificateRequest } from "../api/gen/mesh/v1/identity_pb.ts";
 import { type ApiServer, serveApi } from "../api/serve.ts";
 import { systemClock } from "../core/clock.ts";
+import type { CertificateAuthority } from "./certificate-authority.ts";
+import { signFor } from "./sign-request.ts";
 
 type Update = MessageInitShape<typeof ConfigUpdateSchema>;
 
@@ -56,6 +59,12 @@ export class FakeManager {
   /** Sent first on each new stream; undefined: nothing until `send`. */
   first: Update | undefined;
   leaseTtlMs = 600;
+  /** Who signs for whoever asks; undefined: nobody does. */
+  authority: CertificateAuthority | undefined;
+  /** What it was asked to sign. */
+  readonly issued: IssueCertificateRequest[] = [];
+  /** Of what it signs. */
+  leafMs = 86_400_000;
   /** Takes every call and answers none, as a stopped process does; streams stay open. */
   frozen = false;
   /** Calls taken and not answered. */
@@ -110,6 +119,7 @@ export class FakeManager {
         return {};
       },
     });
+    router.service(IdentityService, { issueCertificate: (request) => this.#issue(request) });
     router.service(RegistryService, {
       register: ({ workload }) => {
         const id = `lease-${++this.#leases}`;
@@ -129,6 +139,20 @@ export class FakeManager {
         return {};
       },
     });
+  }
+
+  #issue(request: IssueCertificateRequest) {
+    this.issued.push(request);
+    if (this.authority === undefined) throw new ConnectError("nobody signs", Code.Unavailable);
+    const [service, namespace] = request.service.split(".");
+    const account = request.serviceAccount || `${namespace || "default"}/${service || "default"}`;
+    const uri = `URI:spiffe://cluster.local/ns/${account.replace("/", "/sa/")}`;
+    const untilMs = systemClock.wallMs() + this.leafMs;
+    const chainPem = signFor(this.authority, request.csrPem, {
+      ...{ for: [uri], fromMs: systemClock.wallMs() - 1_000, untilMs },
+    });
+    const rootPems = [this.authority.certificate];
+    return { chainPem, trust: { trustDomain: "cluster.local", rootPems } };
   }
 
   async *#watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<Update> {

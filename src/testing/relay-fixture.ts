@@ -16,6 +16,7 @@ import type { SocketAddress } from "../io/socket-address.ts";
 import { TcpConnector } from "../io/tcp-connector.ts";
 import { listenTcp, type TcpListener } from "../io/tcp-listener.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
+import type { MeshIdentity } from "../proxy/identity/mesh-identity.ts";
 import { compileSnapshot } from "../proxy/snapshot/compile.ts";
 import type { Snapshot } from "../proxy/snapshot/snapshot.ts";
 import type { TcpRelay } from "../proxy/tcp/relay.ts";
@@ -136,6 +137,7 @@ export function compileForRelays(config: ProxyConfig, metrics: Metrics, clock: C
 
 export interface RelayEnvironmentOptions {
   readonly clock: Clock;
+  readonly identity?: MeshIdentity | undefined;
   readonly accessLog?: AccessLog | undefined;
   readonly isOwn?: ((port: number) => boolean) | undefined;
 }
@@ -152,6 +154,7 @@ export function relayEnvironment(options: RelayEnvironmentOptions): RelayEnviron
     pools: {
       connector: new TcpConnector(upstreamHandlers, timers),
       waiting: new WaitingUsers(),
+      identity: options.identity,
     },
     accessLog,
     isOwnListener: (_from, { port }) => isOwn(port),

@@ -61,6 +61,7 @@ const view: ProxyView = {
   configSource: () => "disk",
   discovery: () => undefined,
   registration: () => ({ at: "registered", healthy: true, faults: 0 }),
+  credential: () => undefined,
   readiness: () => (ready ? { ready, reason: "LIVE" } : { ready, reason: "waiting for rules" }),
   metrics: () => '# HELP a A.\n# TYPE a counter\na{x="1"} 5\na{x="2"} 0\nb 2\n',
   tap: (listener) => {

@@ -35,12 +35,6 @@ export const configPages: readonly Page[] = [
     about: "clusters, their endpoints and health (?format=json)",
     answer: clusters,
   },
-  {
-    path: "/certs",
-    method: "GET",
-    about: "certificates of this workload",
-    answer: () => json({ certificates: [] }),
-  },
 ];
 
 async function configDump(view: ProxyView): Promise<Response> {

@@ -1,4 +1,5 @@
 /** All pages of the admin port, in the order of its index. */
+import { certificatePage } from "./certificate-page.ts";
 import { configPages } from "./config-pages.ts";
 import { controlPages } from "./control-pages.ts";
 import { denialPage } from "./denial-page.ts";
@@ -11,6 +12,7 @@ export const pages: readonly Page[] = [
   ...configPages,
   policyPage,
   denialPage,
+  certificatePage,
   ...statePages,
   tapPage,
   ...controlPages,

@@ -5,6 +5,7 @@ import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";
 import type { DenialRecord } from "../access/denial-ring.ts";
 import type { RegistrationStatus } from "../agent/registration.ts";
+import type { CredentialStatus } from "../identity/workload-credential.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
@@ -45,6 +46,8 @@ export interface ProxyView {
   discovery(): DiscoveryStatus | undefined;
   /** Undefined: this proxy serves nothing. */
   registration(): RegistrationStatus | undefined;
+  /** Undefined: there is no manager that would give one. */
+  credential(): CredentialStatus | undefined;
   readiness(): Readiness;
   /** In the Prometheus text format. */
   metrics(ownOnly: boolean): string | Promise<string>;

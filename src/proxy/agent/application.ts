@@ -107,9 +107,11 @@ export function applicationEnvironment(
   // Calls to itself, or to the machine's cloud, are nobody's else; names of services must go
   // through the proxy.
   const direct = "localhost,127.0.0.1,::1,169.254.169.254";
+  // It is this proxy's own proof, and no business of the application.
+  const { MESH_JOIN_TOKEN: _, ...rest } = own;
   const secure = own.HTTPS_PROXY || own.https_proxy || `http://${address}`;
   return {
-    ...own,
+    ...rest,
     HTTP_PROXY: `http://${address}`,
     http_proxy: `http://${address}`,
     HTTPS_PROXY: secure,

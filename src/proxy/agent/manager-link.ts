@@ -19,10 +19,22 @@ import {
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
+import { parseSpiffeId } from "../../core/spiffe-id.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
+import { loadIdentity, readProof, storeIdentity } from "../identity/kept-identity.ts";
+import type { WorkloadKeyPair } from "../identity/mesh-identity.ts";
+import { WorkloadCredential } from "../identity/workload-credential.ts";
 import { AppProbe } from "./app-probe.ts";
 import type { Configuration } from "./configuration.ts";
 import { Registration, type RegistrationStatus } from "./registration.ts";
+
+/** What a connection to the manager needs, read anew for each: all of it is renewed. */
+export interface ManagerAccess {
+  /** What it shows; undefined: nothing yet. */
+  certificate(): WorkloadKeyPair | undefined;
+  /** PEM; none: not known yet. */
+  roots(): readonly string[];
+}
 
 export interface ManagerLinkParts {
   readonly flags: ProxyFlags;
@@ -32,6 +44,10 @@ export interface ManagerLinkParts {
   readonly inbound: HostPort | undefined;
   readonly adminAddress: string;
   readonly configuration: Configuration;
+  /** Of a predecessor; undefined: there was none. */
+  readonly former: WorkloadKeyPair | undefined;
+  /** Who this proxy is, for connections from when this resolves. */
+  readonly useCertificate: (pair: WorkloadKeyPair) => void | Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -47,17 +63,28 @@ export interface ManagerConnection {
 }
 
 export class ManagerLink {
+  readonly credential: WorkloadCredential;
   readonly #connection: ManagerConnection;
   readonly #discovery: Discovery;
   readonly #registration: Registration | undefined;
   readonly #probe: AppProbe | undefined;
   #cancelNote: () => void = () => {};
+  #isEnding = false;
 
   constructor(connection: ManagerConnection, parts: ManagerLinkParts) {
     this.#connection = connection;
     const { flags, configuration, clock, random, log } = parts;
     const { transport } = connection;
     const calls = { transport, clock, random, log };
+    this.credential = new WorkloadCredential({
+      ...calls,
+      ...credentialParts(parts),
+      use: async (pair) => {
+        await parts.useCertificate(pair);
+        keepIdentity(flags.credential.keptIn, pair, log);
+        this.#hasIdentity();
+      },
+    });
     this.#discovery = new Discovery({
       ...calls,
       node: create(NodeSchema, nodeOf(parts)),
@@ -85,8 +112,19 @@ export class ManagerLink {
 
   /** Listeners must be bound: from here on callers may come. */
   start(): void {
+    this.credential.start();
     this.#discovery.start();
-    this.#probe?.start();
+    // Callers are told from the first on how it is to be called.
+    void this.credential.settled.then(() => {
+      if (!this.#isEnding) this.#probe?.start();
+    });
+  }
+
+  /** It is called by mutual TLS from now on, and known by the name in its certificate. */
+  #hasIdentity(): void {
+    const id = parseSpiffeId(this.credential.status().certificate?.uris[0] ?? "");
+    if (id === undefined) return;
+    this.#registration?.become({ mutualTls: true, serviceAccount: id.account });
   }
 
   discovery(): DiscoveryStatus {
@@ -111,14 +149,48 @@ export class ManagerLink {
 
   async close(): Promise<void> {
     this.abandon();
+    this.credential.close();
     await this.#discovery.stop();
     await this.#connection.close();
   }
 
   #stopProbe(): void {
+    this.#isEnding = true;
     this.#probe?.stop();
     this.#cancelNote();
   }
+}
+
+function credentialParts({ flags, former, log }: ManagerLinkParts) {
+  const { credential, service, namespace } = flags;
+  return {
+    service: service === "" ? "" : `${service.split(".")[0]}.${namespace}`,
+    serviceAccount: credential.account === undefined ? "" : `${namespace}/${credential.account}`,
+    proof: () => readProof(credential),
+    former: former ?? storedIdentity(credential.keptIn, log),
+  };
+}
+
+/** A file that is of no use is said, and asks for a new certificate. */
+function storedIdentity(path: string | undefined, log: Log): WorkloadKeyPair | undefined {
+  try {
+    return path === undefined ? undefined : loadIdentity(path);
+  } catch (thrown) {
+    log.warn("the identity of an earlier run is not used", { reason: messageOf(thrown) });
+    return undefined;
+  }
+}
+
+function keepIdentity(path: string | undefined, pair: WorkloadKeyPair, log: Log): void {
+  try {
+    if (path !== undefined) storeIdentity(path, pair);
+  } catch (thrown) {
+    log.warn("the identity is not kept", { reason: messageOf(thrown) });
+  }
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function nodeOf(parts: ManagerLinkParts) {

@@ -42,16 +42,20 @@ export class Registration {
   readonly #client: Client<typeof RegistryService>;
   #at: RegistrationStatus["at"] = "waiting";
   #healthy = false;
+  #workload: Workload;
   #lease: Lease | undefined;
   /** A call is under way; what changed meanwhile is told by the next one. */
   #busy: Promise<void> | undefined;
   #stale = false;
+  /** The manager knows it as it was. */
+  #isChanged = false;
   #attempt = 0;
   #faults = 0;
   #cancelTimer: () => void = () => {};
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
+    this.#workload = options.workload;
     this.#client = createClient(RegistryService, options.transport);
   }
 
@@ -63,6 +67,17 @@ export class Registration {
   setHealthy(healthy: boolean): void {
     if (healthy === this.#healthy) return;
     this.#healthy = healthy;
+    this.refresh();
+  }
+
+  /** Something of the workload is another from now on: it is registered anew, under its id. */
+  become(change: Partial<Pick<Workload, "mutualTls" | "serviceAccount">>): void {
+    const same = Object.entries(change).every(
+      ([name, value]) => this.#workload[name as keyof typeof change] === value,
+    );
+    if (same) return;
+    this.#workload = { ...this.#workload, ...change };
+    this.#isChanged = true;
     this.refresh();
   }
 
@@ -120,7 +135,8 @@ export class Registration {
   async #call(): Promise<void> {
     let waitMs: number;
     try {
-      this.#lease = this.#lease === undefined ? await this.#register() : await this.#renew();
+      const isKnown = this.#lease !== undefined && !this.#isChanged;
+      this.#lease = isKnown ? await this.#renew() : await this.#register();
       this.#attempt = 0;
       waitMs = Math.max(this.#lease.ttlMs, TTL_MIN_MS) / 3;
       if (this.#at === "waiting") this.#at = "registered";
@@ -134,10 +150,12 @@ export class Registration {
   }
 
   async #register(): Promise<Lease> {
-    const workload = { ...this.#options.workload, healthy: this.#healthy };
+    const told = this.#workload;
+    const workload = { ...told, healthy: this.#healthy };
     const lease = await within(this.#options.clock, CALL_TIMEOUT_MS, (signal) =>
       this.#client.register({ workload }, { signal }),
     );
+    this.#isChanged = this.#workload !== told;
     this.#options.log.info("registered", {
       workload: workload.id,
       service: workload.service,

@@ -48,7 +48,7 @@ export class CallerEndpoints {
     if (this.#byCaller.size >= CALLERS_MAX && !this.#forgetIdle()) return undefined;
     const { labels, mark, stats } = this.#parts;
     const from = caller === "" ? undefined : { address: caller, mark };
-    const facts = { labels, workload: "", locality: "", meshTransport: false, from };
+    const facts = { labels, workload: "", locality: "", meshTransport: false, identity: "", from };
     const endpoint = new Endpoint(this.#parts, facts, stats);
     this.#byCaller.set(caller, endpoint);
     return endpoint;

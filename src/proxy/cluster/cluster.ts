@@ -43,6 +43,8 @@ export interface ClusterSettings {
   readonly connectTimeoutMs: number;
   /** Absent: connections are plaintext. */
   readonly tls?: UpstreamTls;
+  /** Endpoints without an identity are not called; absent: they are, in plaintext. */
+  readonly requiresIdentity?: boolean;
   readonly maxima: Maxima;
   readonly outlier: OutlierPolicy | undefined;
   /** Absent: endpoints are not asked. */
@@ -95,6 +97,7 @@ export class Cluster {
   callers: CallerEndpoints | undefined = undefined;
   /** Undefined: connections are plaintext. */
   readonly tls: UpstreamTls | undefined;
+  readonly requiresIdentity: boolean;
   /** For hashOf() and issueCookie(); undefined: pick() needs no hash. */
   readonly hashPolicy: HashPolicy | undefined;
   readonly #membership: Membership;
@@ -114,6 +117,7 @@ export class Cluster {
     this.original = settings.discovery === "original";
     this.hashPolicy = settings.hashPolicy;
     this.tls = settings.tls;
+    this.requiresIdentity = settings.requiresIdentity === true;
     this.#membership = state.membership;
     this.#sources = sources;
     if (settings.loadBalancer === "peak-ewma") this.#ewma = settings.balancing?.ewma ?? defaultEwma;
@@ -149,6 +153,11 @@ export class Cluster {
     defaultPort: number,
   ): Endpoint | undefined {
     return this.state.originals.find(bytes, from, to, this.settings.port || defaultPort);
+  }
+
+  /** Why there is nobody: the mesh knows of nobody who could prove who it is. */
+  get lacksIdentities(): boolean {
+    return this.#membership.lacksIdentities;
   }
 
   /** An exchange takes the endpoint; end() gives it back, once. */
@@ -262,6 +271,7 @@ export function membershipRules(
     outlier,
     healthCheck,
     tls,
+    requiresIdentity: settings.requiresIdentity === true,
     requestsMax: maxima.perEndpoint?.requests ?? UNLIMITED,
   };
 }

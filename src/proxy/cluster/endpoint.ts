@@ -26,6 +26,8 @@ export interface EndpointFacts {
   readonly locality: string;
   /** Its proxy takes many connections in one. */
   readonly meshTransport: boolean;
+  /** The SPIFFE id that its proxy has to prove; "": none, it is called in plaintext. */
+  readonly identity: string;
   /** Whose address it is called from, behind TPROXY. */
   readonly from?: ForeignSource | undefined;
 }

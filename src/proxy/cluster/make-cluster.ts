@@ -5,6 +5,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { MetricScope, Metrics } from "../../telemetry/metrics.ts";
+import type { MeshIdentity } from "../identity/mesh-identity.ts";
 import { CallerEndpoints } from "./caller-endpoints.ts";
 import {
   Cluster,
@@ -34,6 +35,8 @@ export interface ClusterParts {
   readonly locality?: string;
   /** Absent: nobody is checked. */
   readonly prober?: Prober;
+  /** Who checks proxies of the mesh; absent: nobody that they would know. */
+  readonly identity?: MeshIdentity;
 }
 
 /** `former`: the state of the cluster that had the name until now. */
@@ -92,6 +95,7 @@ export function makeLocalCluster(app: LocalApplication, parts: ClusterParts): Cl
     workload: "",
     locality: "",
     meshTransport: false,
+    identity: "",
   };
   cluster.activate([spec]);
   return cluster;
@@ -148,9 +152,9 @@ function makeState(
   };
   const stats = new ClusterStats(settings.name, scope);
   const usage = new Usage(new RetryWindow(parts.clock));
-  const { clock, random, prober } = parts;
+  const { clock, random, prober, identity } = parts;
   const membership = new Membership(
-    { clock, random, stats, statsOf, prober, tries: () => usage.tries },
+    { clock, random, stats, statsOf, prober, identity, tries: () => usage.tries },
     membershipRules(settings, sources),
   );
   return {

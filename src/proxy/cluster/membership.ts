@@ -9,6 +9,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
+import type { MeshIdentity } from "../identity/mesh-identity.ts";
 import type { UpstreamTls } from "../upstream/upstream-tls.ts";
 import type { LoadBalancer } from "./balancing/load-balancer.ts";
 import type { ClusterStats } from "./cluster-stats.ts";
@@ -34,6 +35,8 @@ export interface MembershipParts {
   readonly statsOf: (version: string) => RequestStats;
   /** Undefined: nobody can be checked, and everybody counts as unchecked. */
   readonly prober: Prober | undefined;
+  /** Who asks proxies of the mesh. */
+  readonly identity: MeshIdentity | undefined;
   /** Tries begun in the cluster, ever. */
   readonly tries: () => number;
 }
@@ -47,6 +50,8 @@ export interface MembershipRules {
   readonly tls: UpstreamTls | undefined;
   /** Exchanges under way at each endpoint. */
   readonly requestsMax: number;
+  /** Who has no identity is none of them. */
+  readonly requiresIdentity: boolean;
 }
 
 export class Membership {
@@ -55,6 +60,8 @@ export class Membership {
   readonly #parts: MembershipParts;
   readonly #byAuthority = new Map<string, Endpoint>();
   #endpoints: readonly Endpoint[] = [];
+  /** Somebody was left out for having no identity. */
+  #excludes = false;
   #rules: MembershipRules;
 
   constructor(parts: MembershipParts, rules: MembershipRules) {
@@ -75,6 +82,11 @@ export class Membership {
     return this.#endpoints;
   }
 
+  /** There is nobody, but there would be, if they had an identity. */
+  get lacksIdentities(): boolean {
+    return this.#excludes && this.#endpoints.length === 0;
+  }
+
   /** Too few are healthy: endpoints out of rotation are used all the same. */
   get panics(): boolean {
     return this.#rules.balancer.panics;
@@ -90,7 +102,10 @@ export class Membership {
   }
 
   /** Endpoints of the same address and port stay; those that are not named any more are removed. */
-  replace(specs: readonly EndpointSpec[]): void {
+  replace(all: readonly EndpointSpec[]): void {
+    const { requiresIdentity } = this.#rules;
+    const specs = requiresIdentity ? all.filter(({ identity }) => identity !== "") : all;
+    this.#excludes = specs.length < all.length;
     const endpoints: Endpoint[] = [];
     const kept = new Set<Endpoint>();
     for (const spec of specs) {
@@ -134,6 +149,7 @@ export class Membership {
       workload: spec.workload,
       locality: spec.locality,
       meshTransport: spec.meshTransport,
+      identity: spec.identity,
     };
     const made = new Endpoint(spec, facts, stats);
     const known = this.#byAuthority.get(made.authority);

@@ -63,7 +63,7 @@ export class OriginalDestinations {
   #make(authority: string, defaultPort: number, bucket: number): Endpoint | undefined {
     const at = splitAuthority(authority, defaultPort);
     if (at === undefined) return undefined;
-    const facts = { labels: {}, workload: "", locality: "", meshTransport: false };
+    const facts = { labels: {}, workload: "", locality: "", meshTransport: false, identity: "" };
     const endpoint = new Endpoint(at, facts, this.#statsOf(""));
     const entry = { key: encode(authority), defaultPort, bucket, endpoint };
     if (this.#entries.length < ENTRIES_MAX) this.#entries.push(entry);

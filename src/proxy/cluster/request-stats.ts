@@ -16,6 +16,8 @@ export interface RequestLabels {
   readonly sourceVersion: string;
   readonly service: string;
   readonly version: string;
+  /** The callee's proxy has had the caller's identity proved. */
+  readonly isMutual?: boolean;
 }
 
 const UNKNOWN = "unknown";
@@ -35,6 +37,7 @@ export class RequestStats {
   #responseBytes: Counter | undefined;
   #tcp: TcpStats | undefined;
   #calls: CallStats | undefined;
+  #mutual: RequestStats | undefined;
 
   constructor(labels: RequestLabels, scope: MetricScope) {
     this.labels = labels;
@@ -51,6 +54,12 @@ export class RequestStats {
       this.#names(),
     );
     this.#duration.observe(durationMs);
+  }
+
+  /** The same, of callers that have proved who they are. */
+  get mutual(): RequestStats {
+    this.#mutual ??= new RequestStats({ ...this.labels, isMutual: true }, this.#scope);
+    return this.#mutual;
   }
 
   /** Of connections that are no requests. */
@@ -119,7 +128,7 @@ export class RequestStats {
   }
 
   #names(): Labels {
-    const { reporter, source, sourceVersion, service, version } = this.labels;
+    const { reporter, source, sourceVersion, service, version, isMutual } = this.labels;
     return {
       reporter,
       source_workload: source || UNKNOWN,
@@ -127,6 +136,10 @@ export class RequestStats {
       destination_service: service || UNKNOWN,
       destination_version: version || UNKNOWN,
       request_protocol: "http",
+      // A caller's proxy does not judge that, as Istio has it.
+      ...(reporter === "destination" && {
+        connection_security_policy: isMutual === true ? "mutual_tls" : "none",
+      }),
     };
   }
 }

@@ -23,7 +23,7 @@ import { CallKind } from "../grpc/media-type.ts";
 import { NO_WAIT } from "../grpc/pushback.ts";
 import { RetryOn, retriesFailure } from "../route/retry.ts";
 import { originalEndpoint } from "../tcp/original-endpoint.ts";
-import { ConnectionPool, poolOf } from "../upstream/pool.ts";
+import { ConnectionPool, mayCall, poolOf } from "../upstream/pool.ts";
 import { type Exchange, Phase, Wake } from "./exchange.ts";
 import { abortExchange, dropUpstream, endRetry, endTry } from "./finish.ts";
 import { replyFailure } from "./reply.ts";
@@ -47,7 +47,7 @@ function beginTry(ex: Exchange): Failure | undefined {
   const endpoint = pick(ex);
   if (endpoint === undefined) {
     cluster.stats.series.noneHealthy.increment();
-    return Failures.noUpstream;
+    return cluster.lacksIdentities ? Failures.noPeerIdentity : Failures.noUpstream;
   }
   if (!cluster.limits.tryAcquireRequest(endpoint)) return Failures.overflow;
   cluster.begin(endpoint);
@@ -55,7 +55,9 @@ function beginTry(ex: Exchange): Failure | undefined {
   ex.trying = true;
   ex.attempts++;
   ex.tryDeadlineMs = ex.perTryTimeoutMs === 0 ? 0 : ex.env.nowMs + ex.perTryTimeoutMs;
-  const pool = poolOf(endpoint, cluster, ex.env.pools);
+  const { pools } = ex.env;
+  if (!mayCall(endpoint, cluster, pools.identity)) return Failures.noOwnIdentity;
+  const pool = poolOf(endpoint, cluster, pools);
   if (!speaksHttp2(ex, pool)) return useConnection(ex, pool);
   return refusesCall(ex, pool) ? Failures.upstreamWithoutHttp2 : useStream(ex, pool);
 }
@@ -164,9 +166,9 @@ function mayReuse(ex: Exchange): boolean {
 
 /** One of the cluster's pools that has an idle connection. */
 function idlePool(ex: Exchange): ConnectionPool | undefined {
-  const { endpoints, tls } = ex.cluster!;
-  for (const { pool } of endpoints)
-    if (pool instanceof ConnectionPool && pool.idle > 0 && pool.tls === tls) return pool;
+  const cluster = ex.cluster!;
+  for (const { pool } of cluster.endpoints)
+    if (pool instanceof ConnectionPool && pool.idle > 0 && pool.isFor(cluster)) return pool;
   return undefined;
 }
 

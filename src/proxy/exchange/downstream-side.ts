@@ -3,6 +3,7 @@ import type { Stream } from "../../http2/stream.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
 import { ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import type { EdgePeer } from "../gateway/edge-peer.ts";
 import type { EdgeView } from "../gateway/edge-view.ts";
@@ -52,6 +53,10 @@ export abstract class DownstreamSide extends SocketSide {
   captured: SocketAddress | undefined = undefined;
   /** Who called, where the socket does not tell. */
   source: SocketAddress | undefined = undefined;
+  /** A sidecar's, where TLS ended here: who its peer is. */
+  tls: TlsFacts | undefined = undefined;
+  /** Its peer's time is over: the next answer is the last. */
+  retiring = false;
   /** Of who calls, where a sidecar said so. */
   claim = "";
   /** The stream that it is, where it is no connection of its own: HTTP/2. */
@@ -122,13 +127,13 @@ export abstract class DownstreamSide extends SocketSide {
 
 export function connectionNames(
   socket: TcpSocket<unknown>,
-  { edge, source }: Pick<DownstreamSide, "edge" | "source">,
+  { edge, source, tls }: Pick<DownstreamSide, "edge" | "source" | "tls">,
 ): ConnectionNames {
   const local = joined(socket.localAddress, socket.localPort);
   const { address, port } = source ?? {
     ...{ address: socket.remoteAddress, port: socket.remotePort },
   };
-  return new ConnectionNames(local, joined(address, port), edge?.tls);
+  return new ConnectionNames(local, joined(address, port), edge?.tls ?? tls);
 }
 
 /** "10.0.0.7:51234", "[::1]:80" */

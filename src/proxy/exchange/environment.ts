@@ -94,6 +94,8 @@ export class Environment implements Watchers {
   capture: CaptureAddresses | undefined = undefined;
   /** Undefined: nobody wants to hear of them. */
   unknownHosts: UnknownHosts | undefined = undefined;
+  /** The application is told who called, by x-forwarded-client-cert. */
+  tellsPeers = false;
   /** Whose head `requestHead` holds. */
   scannedFor: unknown = undefined;
   /** Of the event under way. */

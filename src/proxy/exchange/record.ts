@@ -19,8 +19,9 @@ const HTTP2 = 20;
 
 export function recordMetrics(ex: Exchange): void {
   const { endpoint, cluster, generation } = ex;
-  const stats = endpoint?.stats ?? cluster?.localStats ?? generation?.snapshot.localStats;
-  if (stats === undefined) return;
+  const all = endpoint?.stats ?? cluster?.localStats ?? generation?.snapshot.localStats;
+  if (all === undefined) return;
+  const stats = ex.downstream?.tls === undefined ? all : all.mutual;
   if (ex.call?.isSeen === true) return recordCall(ex, ex.call, stats.calls);
   stats.record(ex.status, ex.failure, ex.env.nowMs - ex.startMs);
   if (ex.requestBytes !== 0 || ex.responseBytes !== 0)

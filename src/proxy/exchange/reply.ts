@@ -124,7 +124,7 @@ function withFields(lines: string, fields: Uint8Array): Uint8Array {
 
 /** Whether the connection cannot go on: the rest of the request is still to come. */
 function replyCloses(ex: Exchange): boolean {
-  return !ex.keepsAlive || ex.env.draining || !restIsHere(ex);
+  return !ex.keepsAlive || ex.env.draining || ex.downstream!.retiring || !restIsHere(ex);
 }
 
 /** Sends a whole reply, and ends the exchange. */

@@ -5,6 +5,7 @@ import type { MessageHead } from "../../http/message-head.ts";
 import type { Stream } from "../../http2/stream.ts";
 import { CallKind } from "../grpc/media-type.ts";
 import { contentTypeLine, type WebBridge } from "../grpc/web-bridge.ts";
+import { peerLine } from "../identity/peer-line.ts";
 import { timeLeftLine } from "./call-rules.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -32,6 +33,10 @@ export function writeRequestBlock(
   blocks.fields(head);
   if (ex.hopField !== undefined) blocks.add(ex.hopField);
   if (fromEdge) blocks.addOnce(ex.env.edge.out, ex.env.edge.length);
+  else if (ex.env.tellsPeers) {
+    const line = peerLine(ex.downstream!.tls);
+    if (line !== undefined) blocks.addOnce(line);
+  }
   if (requestFields.length > 0) blocks.add(requestFields);
   if (left !== undefined) blocks.addOnce(left);
   if (type !== undefined) blocks.add(type);

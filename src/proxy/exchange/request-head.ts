@@ -7,6 +7,7 @@ import { scanRequestHead } from "../../http1/request-head.ts";
 import { hideClaims } from "../filter/edge-fields.ts";
 import { dropOverrides } from "../filter/override.ts";
 import type { EdgePeer } from "../gateway/edge-peer.ts";
+import { peerLine } from "../identity/peer-line.ts";
 import { timeLeftLine } from "./call-rules.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
 import { writeRequestBlock } from "./request-block.ts";
@@ -107,6 +108,10 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
   if (ex.hopField !== undefined) output.add(ex.hopField);
   if (left !== undefined) output.add(left);
   if (fromEdge) output.addRange(ex.env.edge.out, 0, ex.env.edge.length);
+  else if (ex.env.tellsPeers) {
+    const line = peerLine(ex.downstream!.tls);
+    if (line !== undefined) output.add(line);
+  }
   if (requestFields.length > 0) output.add(requestFields);
   if (ex.requestFraming === Framing.stream) output.chunked();
   if (!ex.websocket) return;

@@ -56,7 +56,7 @@ export function writeResponseHead(ex: Exchange, head: MessageHead): void {
   }
   // An answer before the end of the request is nearly always a refusal of the rest.
   if (!ex.requestDone && head.status >= 300) ex.closes = true;
-  if (!ex.keepsAlive || ex.closes || draining) {
+  if (!ex.keepsAlive || ex.closes || draining || ex.downstream!.retiring) {
     ex.closes = true;
     output.close();
   }

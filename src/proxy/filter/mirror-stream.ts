@@ -7,7 +7,7 @@ import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Environment } from "../exchange/environment.ts";
 import type { RequestCopy } from "../exchange/exchange.ts";
 import { ReplayBuffer } from "../exchange/replay-buffer.ts";
-import { poolOf } from "../upstream/pool.ts";
+import { mayCall, poolOf } from "../upstream/pool.ts";
 import type { UpstreamStream, UpstreamStreamUser } from "../upstream/upstream-stream.ts";
 import { MIRROR_MS } from "./mirror.ts";
 
@@ -44,6 +44,7 @@ export class MirroredStream extends Timer implements RequestCopy, UpstreamStream
     if (env.mirrors >= env.limits.mirrorsMax) return undefined;
     const endpoint = cluster.original ? undefined : cluster.pick();
     if (endpoint === undefined || env.isOwnListener("outbound", endpoint)) return undefined;
+    if (!mayCall(endpoint, cluster, env.pools.identity)) return undefined;
     const mirrored = new MirroredStream(env, cluster, endpoint, ended);
     if (scanRequestHead(head, 0, head.length, mirrored.#head) <= 0) return undefined;
     env.mirrors++;

@@ -10,7 +10,7 @@ import type { Environment } from "../exchange/environment.ts";
 import type { RequestCopy } from "../exchange/exchange.ts";
 import { ReplayBuffer } from "../exchange/replay-buffer.ts";
 import type { UpstreamConnection, UpstreamUser } from "../upstream/connection.ts";
-import { poolOf } from "../upstream/pool.ts";
+import { mayCall, poolOf } from "../upstream/pool.ts";
 
 /** A mirror that has not answered by then is closed. */
 export const MIRROR_MS = 15_000;
@@ -36,6 +36,7 @@ export class Mirrored extends Timer implements RequestCopy, UpstreamUser {
     if (env.mirrors >= env.limits.mirrorsMax) return undefined;
     const endpoint = cluster.original ? undefined : cluster.pick();
     if (endpoint === undefined || env.isOwnListener("outbound", endpoint)) return undefined;
+    if (!mayCall(endpoint, cluster, env.pools.identity)) return undefined;
     if (!cluster.limits.tryAcquireConnection(endpoint)) return undefined;
     const mirrored = new Mirrored(env, cluster, endpoint);
     env.mirrors++;

@@ -215,7 +215,7 @@ describe("behind a load balancer that speaks the PROXY protocol", () => {
 
   test("an inbound port takes it too", async () => {
     const { mesh, service } = await setUp();
-    const port = mesh.listenInbound(service.port, "any", () => {});
+    const port = mesh.listenInbound(service.port, "any", { headerRefused: () => {} });
     const client = await connectFrom(port, from("203.0.113.9"));
     client.send(get());
     expect((await client.takeResponse()).status).toBe(200);

@@ -10,6 +10,7 @@ import { ClientHelloReader } from "../../io/client-hello.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
 import { type ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import { Detection } from "../tcp/detection.ts";
 import type { AcceptedConnection } from "./downstream-owner.ts";
@@ -22,8 +23,16 @@ export interface CapturePort {
   relay(socket: TcpSocket<unknown>, call: CapturedCall): void;
 }
 
-export interface CapturedCall {
+/** What is known of a captured connection when it is accepted. */
+export interface AcceptedCall {
   readonly destination: SocketAddress;
+  /** Who called, where the socket does not tell. */
+  readonly source?: SocketAddress | undefined;
+  /** TLS that ended here; undefined: it is plaintext. */
+  readonly tls?: TlsFacts | undefined;
+}
+
+export interface CapturedCall extends AcceptedCall {
   readonly serverName: string;
   readonly early: Uint8Array;
   readonly ended: boolean;
@@ -43,21 +52,34 @@ const NO_BYTES = new Uint8Array(0);
 /** Decides at once where it can; else the socket's owner is a DetectedConnection until it is. */
 export function acceptCaptured(
   socket: TcpSocket<AcceptedConnection>,
-  destination: SocketAddress,
+  accepted: AcceptedCall,
   parts: CapturedParts,
 ): void {
-  const call = { destination, serverName: "", early: NO_BYTES, ended: false };
-  switch (parts.port.declared(destination)) {
+  const call = { ...accepted, serverName: "", early: NO_BYTES, ended: false };
+  switch (spokenIn(accepted) ?? parts.port.declared(accepted.destination)) {
     case "requests":
       return parts.begin(socket, call);
     case "bytes":
       return parts.port.relay(socket, call);
     case undefined: {
-      const connection = new DetectedConnection(socket, destination, parts);
+      const connection = new DetectedConnection(socket, accepted, parts);
       socket.data = connection;
       parts.opened(connection);
       connection.begin();
     }
+  }
+}
+
+/** A proxy of the mesh says in its ALPN what is inside; undefined: nobody says. */
+function spokenIn({ tls }: AcceptedCall): "requests" | "bytes" | undefined {
+  switch (tls?.protocol) {
+    case "mesh-tcp":
+      return "bytes";
+    case "mesh-h2":
+    case "mesh-http/1.1":
+      return "requests";
+    default:
+      return undefined;
   }
 }
 
@@ -69,23 +91,19 @@ class DetectedConnection implements AcceptedConnection {
   readonly #detection: Detection;
   readonly #socket: TcpSocket<AcceptedConnection>;
 
-  constructor(
-    socket: TcpSocket<AcceptedConnection>,
-    destination: SocketAddress,
-    parts: CapturedParts,
-  ) {
+  constructor(socket: TcpSocket<AcceptedConnection>, accepted: AcceptedCall, parts: CapturedParts) {
     this.#socket = socket;
-    this.captured = destination;
+    this.captured = accepted.destination;
     this.#detection = new Detection(
       {
         timers: parts.timers,
         declared: "unknown",
-        port: destination.port,
+        port: accepted.destination.port,
         proxyProtocol: "none",
         makeHelloReader: () => new ClientHelloReader(),
         decided: (_, { speaks, serverName, bytes }, ended) => {
           parts.closed(this);
-          const call = { destination, serverName, early: bytes, ended };
+          const call = { ...accepted, serverName, early: bytes, ended };
           const isHttp = speaks === "http1" || speaks === "http2";
           if (isHttp) parts.begin(socket, call);
           else parts.port.relay(socket, call);

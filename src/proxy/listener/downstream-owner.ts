@@ -2,6 +2,7 @@
 import type { Failure } from "../../core/failure.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
 import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import type { ListenerFacts } from "../exchange/downstream-side.ts";
 import type { Environment } from "../exchange/environment.ts";
@@ -14,6 +15,8 @@ export interface AcceptedConnection {
   readonly edge?: EdgePeer | undefined;
   /** Who called, where the socket does not tell: a load balancer is in between. */
   readonly source?: SocketAddress | undefined;
+  /** A sidecar's, where TLS ended here: who its peer is. */
+  readonly tls?: TlsFacts | undefined;
   /** Exchanges under way. */
   readonly exchanges: number;
   /** Bytes that wait for the peer to read. */
@@ -22,6 +25,8 @@ export interface AcceptedConnection {
   readonly captured: SocketAddress | undefined;
   /** The proxy ends: no request is expected after the grace. */
   drain(): void;
+  /** Takes no further request than those that are there: its peer's time is over. */
+  retire?(): void;
   /** The time for that is over: whoever waits for an answer is told, and nothing follows. */
   stop(): void;
   /** At once. */
@@ -47,8 +52,12 @@ export interface DownstreamOwner {
   giveBack(exchange: ForwardedExchange): void;
   /** Takes over a socket that turned out to speak HTTP/2; `former` is forgotten. */
   beginHttp2(former: AcceptedConnection, socket: TcpSocket<unknown>): AcceptedConnection;
-  /** A connection inside of a connection; `claim`: who opened it, in its own words. */
-  acceptInner(socket: TcpSocket<AcceptedConnection>, claim: string): void;
+  /** A connection inside of `outer`; `claim`: who opened it, in its own words. */
+  acceptInner(
+    socket: TcpSocket<AcceptedConnection>,
+    claim: string,
+    outer: Pick<AcceptedConnection, "source" | "tls">,
+  ): void;
   connectionClosed(connection: AcceptedConnection): void;
   /** A request that was refused before it had an exchange. */
   refused(peer: Peer, failure: Failure, detail: string): void;

@@ -9,6 +9,7 @@ import { Framing, type MessageHead } from "../../http/message-head.ts";
 import { ErrorCode } from "../../http2/error-code.ts";
 import type { Stream } from "../../http2/stream.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
 import type { ConnectionNames } from "../../telemetry/connection-names.ts";
 import { After, DownstreamSide } from "../exchange/downstream-side.ts";
 import type { ForwardedExchange } from "../exchange/forwarded-exchange.ts";
@@ -28,6 +29,7 @@ export interface StreamsConnection extends Http2Connection {
   readonly captured: SocketAddress | undefined;
   readonly edge: EdgePeer | undefined;
   readonly source: SocketAddress | undefined;
+  readonly tls: TlsFacts | undefined;
 }
 
 export class DownstreamStream extends DownstreamSide implements StreamUser {
@@ -52,6 +54,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     this.socket = this.#socket;
     this.captured = connection.captured;
     this.source = connection.source;
+    this.tls = connection.tls;
   }
 
   override get names(): ConnectionNames {

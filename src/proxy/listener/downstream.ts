@@ -150,6 +150,10 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
     if (this.#exchange === undefined && !this.#lingering) this.#restartIdle();
   }
 
+  retire(): void {
+    this.retiring = true;
+  }
+
   /** The time for that is over. What was begun is cut, so that no part looks whole. */
   stop(): void {
     if (this.#exchange !== undefined) this.#exchange.stop();

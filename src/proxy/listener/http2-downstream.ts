@@ -6,6 +6,7 @@ import { defaultSessionLimits } from "../../http2/session-limits.ts";
 import type { Stream } from "../../http2/stream.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
 import { type ConnectionNames, UNKNOWN_NAMES } from "../../telemetry/connection-names.ts";
 import { connectionNames } from "../exchange/downstream-side.ts";
 import type { EdgePeer } from "../gateway/edge-peer.ts";
@@ -37,6 +38,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   readonly captured: SocketAddress | undefined;
   readonly edge: EdgePeer | undefined;
   readonly source: SocketAddress | undefined;
+  readonly tls: TlsFacts | undefined;
   readonly #owner: DownstreamOwner;
   /** Where it comes from. */
   readonly #address: string;
@@ -46,10 +48,12 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   constructor(
     owner: DownstreamOwner,
     socket: TcpSocket<unknown>,
-    { captured, edge, source }: Pick<AcceptedConnection, "captured" | "edge" | "source">,
+    former: Pick<AcceptedConnection, "captured" | "edge" | "source" | "tls">,
   ) {
     super(owner.env.http2);
+    const { captured, edge, source } = former;
     this.captured = captured;
+    this.tls = former.tls;
     this.#owner = owner;
     this.socket = socket;
     this.edge = edge;
@@ -98,6 +102,11 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
 
   holds(): boolean {
     return this.keeps;
+  }
+
+  /** What is inside of it ends by itself. */
+  retire(): void {
+    if (!this.session.isGoingAway) this.drain();
   }
 
   /** Each stream's end leaves at the end of the turn, and then FIN. */
@@ -166,6 +175,6 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     const socket = new MeshSocket<AcceptedConnection>(undefined as never, stream, this);
     socket.onReleased = () => this.streamReleased();
     stream.user = socket;
-    this.#owner.acceptInner(socket, claim);
+    this.#owner.acceptInner(socket, claim, this);
   }
 }

@@ -1,5 +1,6 @@
 /** What policy may know of a downstream connection: read from its socket once. */
 import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseSpiffeId, type SpiffeId } from "../../core/spiffe-id.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TlsFacts } from "../../io/tls-facts.ts";
@@ -20,6 +21,8 @@ export class ConnectionFacts {
   readonly principal: string;
   /** Of the principal; "": not known. */
   readonly namespace: string;
+  readonly trustDomain: string;
+  readonly serviceAccount: string;
   /** Who calls by its sidecar's own words; undefined: nobody said. */
   readonly caller: Caller | undefined;
   #parts: PrincipalParts | undefined = undefined;
@@ -32,7 +35,6 @@ export class ConnectionFacts {
     tls: TlsFacts | undefined,
     caller?: Caller,
   ) {
-    this.caller = caller;
     this.source = source;
     this.local = local;
     this.serverName = tls?.serverName ?? "";
@@ -40,7 +42,13 @@ export class ConnectionFacts {
     this.isMutual = peer?.verified === true;
     const uri = this.isMutual ? peer?.names.uris.find((one) => one.startsWith(SPIFFE)) : undefined;
     this.principal = uri?.slice(SPIFFE.length) ?? "";
-    this.namespace = /\/ns\/([^/]+)\/sa\/[^/]+$/.exec(this.principal)?.[1] ?? "";
+    const id = uri === undefined ? undefined : parseSpiffeId(uri);
+    this.namespace = id?.namespace ?? "";
+    this.trustDomain = id?.trustDomain ?? "";
+    this.serviceAccount = id?.account ?? "";
+    // What is proved counts before what is said.
+    const contradicts = id !== undefined && caller !== undefined && !isOf(caller, id);
+    this.caller = contradicts ? undefined : caller;
   }
 
   /** Of the principal. */
@@ -65,18 +73,20 @@ export class ConnectionFacts {
 export interface Introduction {
   readonly source: SocketAddress | undefined;
   readonly edge?: { readonly tls: TlsFacts | undefined } | undefined;
+  /** Of a sidecar's connection. */
+  readonly tls?: TlsFacts | undefined;
   /** Of who calls, where a sidecar said so. */
   readonly claim?: string;
 }
 
 export function connectionFacts(
   socket: TcpSocket<unknown>,
-  { source, edge, claim = "" }: Introduction,
+  { source, edge, tls, claim = "" }: Introduction,
 ): ConnectionFacts {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   const from = source ?? { address: remoteAddress, port: remotePort };
   const local = { address: localAddress, port: localPort };
-  return new ConnectionFacts(from, local, edge?.tls, decodeClaim(claim));
+  return new ConnectionFacts(from, local, edge?.tls ?? tls, decodeClaim(claim));
 }
 
 /** It is gone, and nobody had asked. */
@@ -85,6 +95,12 @@ export const unknownConnection: ConnectionFacts = new ConnectionFacts(
   { address: "", port: 0 },
   undefined,
 );
+
+/** Whether a caller that says this of itself may be who its certificate says. */
+function isOf({ namespace, service }: Caller, id: SpiffeId): boolean {
+  const stated = service === "" ? id.namespace : service.split(".")[1];
+  return namespace === id.namespace && stated === id.namespace;
+}
 
 function bytesOf(address: string): Uint8Array | undefined {
   const bytes = parseIpAddress(address);

@@ -14,7 +14,7 @@ const cluster = (host: string, workload: string, address: string): Members => ({
   endpoints: [
     {
       ...{ address, port: 9080 },
-      facts: { labels: { a: "b" }, workload, locality: "", meshTransport: true },
+      facts: { labels: { a: "b" }, workload, locality: "", meshTransport: true, identity: "" },
     },
   ],
 });

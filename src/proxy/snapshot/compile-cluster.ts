@@ -43,6 +43,7 @@ export function compileClusterSettings(
     ...compileBalancing(resource.balancing, problems.at("balancing")),
     ...compileHash(resource.hash, problems),
     ...compileHealthCheck(resource.healthCheck, problems.at("health_check")),
+    ...(resource.requiresIdentity && { requiresIdentity: true }),
     origins: resource.origins.map(formatOrigin),
   };
 }
@@ -53,12 +54,12 @@ export function compileEndpoints(
 ): readonly EndpointSpec[] {
   const specs: EndpointSpec[] = [];
   for (const [i, endpoint] of (set?.endpoints ?? []).entries()) {
-    const { address, port, labels, workload, locality, meshTransport } = endpoint;
+    const { address, port, labels, workload, locality, meshTransport, identity } = endpoint;
     const weight = Math.max(1, endpoint.weight);
     if (address === "") problems.at(`endpoints[${i}].address`).add("an endpoint has an address");
     if (port < 1 || port > 65_535)
       problems.at(`endpoints[${i}].port`).add(`${port} is not a port (1 to 65535)`);
-    specs.push({ address, port, labels, weight, workload, locality, meshTransport });
+    specs.push({ address, port, labels, weight, workload, locality, meshTransport, identity });
   }
   return specs;
 }

@@ -10,6 +10,7 @@ import {
   UpstreamConnection,
   type UpstreamUser,
 } from "../upstream/connection.ts";
+import { identityOf } from "../upstream/pool.ts";
 import type { RelayEnvironment } from "./relay-environment.ts";
 
 /** What a peer that reads slowly has for the rest, before it is reset. */
@@ -32,8 +33,11 @@ export class EndpointDial implements ConnectionOwner {
   connect(cluster: Cluster, user: UpstreamUser): UpstreamConnection {
     const connection = new UpstreamConnection(this, cluster.limits, user);
     const { address, port, facts } = this.endpoint;
-    const { connector } = this.#env.pools;
-    const target = { hostname: address, port, tls: cluster.tls?.to(address), from: facts.from };
+    const { connector, identity: own } = this.#env.pools;
+    const identity = identityOf(this.endpoint, cluster.tls, own);
+    const mutual = identity === "" ? undefined : own?.clientTls(identity, "mesh-tcp");
+    const tls = cluster.tls?.to(address) ?? mutual;
+    const target = { hostname: address, port, tls, from: facts.from };
     connection.attempt = connector.connect(target, connection, cluster.connectTimeoutMs);
     return connection;
   }

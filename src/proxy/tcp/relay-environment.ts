@@ -6,6 +6,7 @@ import type { Random } from "../../core/random.ts";
 import type { SendPool } from "../../io/send-buffer.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
@@ -16,7 +17,7 @@ export interface RelayEnvironment {
   readonly random: Random;
   readonly timers: TimerWheel;
   readonly sendPool: SendPool;
-  readonly pools: Pick<PoolParts, "connector" | "waiting">;
+  readonly pools: Pick<PoolParts, "connector" | "waiting" | "identity">;
   readonly accessLog: AccessLog | undefined;
   /** Of the event under way. */
   readonly nowMs: number;
@@ -55,4 +56,6 @@ export interface RelayTarget {
   readonly source: SocketAddress | undefined;
   /** Of a ClientHello; "": there was none. */
   readonly serverName: string;
+  /** TLS that ended here; undefined: none did. */
+  readonly tls?: TlsFacts | undefined;
 }

@@ -44,6 +44,7 @@ export function writeRefusal(
   record.downstream = new ConnectionNames(
     nameOf(call.destination ?? localOf(socket)),
     nameOf(call.source ?? remoteOf(socket)),
+    call.tls,
   );
   record.requestedServerName = call.serverName;
   accessLog.write(record);
@@ -77,7 +78,7 @@ export function writeRelayRecord(relay: RelayFacts, { accessLog, nowMs }: RelayE
   if (failure?.flag === "UF") record.upstreamTransportFailure = relay.detail;
   record.upstreamCluster = relay.cluster.name;
   record.upstreamHost = relay.endpoint?.authority ?? "";
-  record.downstream = new ConnectionNames(relay.localName, relay.remoteName);
+  record.downstream = new ConnectionNames(relay.localName, relay.remoteName, target.tls);
   record.requestedServerName = target.serverName;
   record.routeName = target.route.name;
   accessLog.write(record);

@@ -17,8 +17,10 @@ import { freeSpent } from "../../io/spent-bytes.ts";
 import { type ConnectCause, failureOf } from "../../io/tcp-connector.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
+import type { RequestStats } from "../cluster/request-stats.ts";
 import type { TcpSeries } from "../cluster/tcp-stats.ts";
 import type { UpstreamConnection, UpstreamUser } from "../upstream/connection.ts";
+import { mayCall } from "../upstream/pool.ts";
 import { SocketSide } from "../upstream/socket-side.ts";
 import { EndpointDial } from "./endpoint-dial.ts";
 import { originalEndpoint } from "./original-endpoint.ts";
@@ -197,6 +199,18 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     this.stop();
   }
 
+  /** In an orderly way, and only where neither side has said anything for so long. */
+  endIfQuiet(quietMs: number): void {
+    const { env } = this.#owner;
+    const quietSinceMs = this.deadlineMs - this.#idleMs;
+    if (
+      this.#state === "relaying" &&
+      env.nowMs - quietSinceMs >= quietMs &&
+      this.bytesWaiting === 0
+    )
+      this.stop();
+  }
+
   /** Ends it: in an orderly way where nothing is under way, else so that both sides can see it. */
   stop(): void {
     const upstream = this.#upstream;
@@ -214,7 +228,7 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     this.#releaseWait();
     cluster.succeeded(endpoint);
     this.#state = "relaying";
-    this.#series = endpoint.stats.tcp.series;
+    this.#series = this.#statsOf(endpoint.stats).tcp.series;
     this.#series.opened.increment();
     this.#greet(upstream);
     const early = this.#early;
@@ -295,10 +309,11 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     const endpoint = this.#pick(avoid);
     if (endpoint === undefined) {
       cluster.stats.series.noneHealthy.increment();
-      return Failures.noUpstream;
+      return cluster.lacksIdentities ? Failures.noPeerIdentity : Failures.noUpstream;
     }
     if (endpoint === avoid) return failureOf("failed");
     if (env.isOwnListener(target.from, endpoint)) return Failures.loop;
+    if (!mayCall(endpoint, cluster, env.pools.identity)) return Failures.noOwnIdentity;
     const { limits } = cluster;
     if (!limits.tryAcquirePending()) return Failures.overflow;
     if (!limits.tryAcquireConnection()) {
@@ -402,8 +417,12 @@ export class TcpRelay extends SocketSide implements UpstreamUser, RelayFacts {
     this.#occupied = undefined;
   }
 
+  #statsOf(stats: RequestStats): RequestStats {
+    return this.target.tls === undefined ? stats : stats.mutual;
+  }
+
   #finish(): void {
-    const stats = this.endpoint?.stats ?? this.cluster.localStats;
+    const stats = this.#statsOf(this.endpoint?.stats ?? this.cluster.localStats);
     if (this.#series === undefined) stats.tcp.series.opened.increment();
     stats.tcp.closed(this.failure);
     writeRelayRecord(this, this.#owner.env);

@@ -30,6 +30,8 @@ export interface RelaysParts {
 
 /** How often policy is told that connections go on. */
 const CONTINUES_MS = 10_000;
+/** Nobody is in the middle of a sentence. */
+const QUIET_MS = 5_000;
 const NO_BYTES = new Uint8Array(0);
 
 export class TcpRelays implements RelayOwner {
@@ -127,6 +129,15 @@ export class TcpRelays implements RelayOwner {
     if (!this.#relays.delete(relay)) return;
     this.#active.decrement();
     if (this.#relays.size === 0) this.#onEmpty?.();
+  }
+
+  /** Of callers whose certificate expired before that time of day: those that are quiet end. */
+  retireExpired(beforeMs: number): void {
+    this.env.tick();
+    for (const relay of [...this.#relays]) {
+      const peer = relay.target.tls?.peer;
+      if (peer !== undefined && peer.notAfterMs < beforeMs) relay.endIfQuiet(QUIET_MS);
+    }
   }
 
   /** Resolves when all have ended by themselves, or after `deadlineMs`. */

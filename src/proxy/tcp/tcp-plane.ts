@@ -19,6 +19,8 @@ import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { RelayGate } from "../access/relay-gate.ts";
 import { type LocalApplication, makeLocalCluster } from "../cluster/make-cluster.ts";
+import { behindMutualTls, type InboundSecurity } from "../identity/inbound-tls.ts";
+import type { MeshIdentity } from "../identity/mesh-identity.ts";
 import type { CapturedCall } from "../listener/captured.ts";
 import { type ListenerName, OwnAddresses } from "../listener/own-addresses.ts";
 import { behindProxyHeader, type HeaderRefused } from "../listener/proxy-header-gate.ts";
@@ -42,6 +44,8 @@ export interface TcpPlaneParts {
   readonly connectionsMax: number;
   /** What is held for peers that do not read. */
   readonly held: HeldBytes;
+  /** Who it is to proxies that it calls; absent: nobody. */
+  readonly identity?: MeshIdentity;
 }
 
 export interface TcpPlaneStats {
@@ -59,6 +63,13 @@ export interface NamedCall {
   readonly source: SocketAddress | undefined;
   /** What it has sent. */
   readonly early: Uint8Array;
+}
+
+export interface ApplicationGuards {
+  /** Connections begin with a header of the PROXY protocol; absent: they do not. */
+  readonly refused?: HeaderRefused | undefined;
+  /** Absent: no TLS ends here. */
+  readonly security?: InboundSecurity | undefined;
 }
 
 interface Taken {
@@ -133,13 +144,12 @@ export class TcpPlane {
   }
 
   /**
-   * Everything goes to the application. With `refused` who calls says so by the PROXY protocol.
-   * Throws ListenError.
+   * Everything goes to the application. Throws ListenError.
    */
   listenApplication(
     app: LocalApplication,
     at: ListenOptions,
-    refused?: HeaderRefused,
+    { refused, security }: ApplicationGuards = {},
   ): TcpListener {
     const { connectionsMax } = this.#parts;
     const target = {
@@ -149,15 +159,22 @@ export class TcpPlane {
       source: undefined,
       serverName: "",
     } as const;
-    const handlers = relayHandlers((socket, _tls, source) => {
+    const handlers = relayHandlers((socket, tls, source) => {
       if (this.#inbound.size >= connectionsMax) return socket.terminate();
       this.#env.tick();
       if (isWithinMachine(socket.localAddress, socket.remoteAddress))
         setPlainCongestionControl(socket.fd);
-      this.#inbound.begin(socket, source === undefined ? target : { ...target, source });
+      const isKnown = source !== undefined || tls !== undefined;
+      this.#inbound.begin(socket, isKnown ? { ...target, source, tls } : target);
     });
     const { timers } = this.#env;
-    const guarded = behindProxyHeader(handlers, { timers, refused });
+    const portOf = (): number => app.port;
+    const clientSpeaksFirst = (): boolean => false;
+    const secured =
+      security === undefined
+        ? handlers
+        : behindMutualTls(handlers, { ...security, timers, portOf, clientSpeaksFirst });
+    const guarded = behindProxyHeader(secured, { timers, refused });
     return this.#opened("inbound", listenTcp(at, guarded));
   }
 
@@ -192,9 +209,9 @@ export class TcpPlane {
 
   /** A captured connection to a port of the application. */
   takeInbound(socket: TcpSocket<unknown>, call: CapturedCall, app: LocalApplication): void {
-    const { destination, serverName } = call;
+    const { destination, serverName, source, tls } = call;
     const from = "inbound" as const;
-    const asked = { from, destination: undefined, source: undefined, serverName };
+    const asked = { from, destination: undefined, source, serverName, tls };
     const route = this.#applicationRoute({ ...app, port: destination.port });
     const target = route === undefined ? undefined : { ...asked, route };
     this.#take(this.#inbound, socket as TcpSocket<TcpRelay>, { call, asked, target });
@@ -219,6 +236,11 @@ export class TcpPlane {
     const made = fixedTcpRoute("inbound", cluster);
     this.#applicationRoutes.set(app.port, made);
     return made;
+  }
+
+  /** Callers whose certificate expired before that time of day are let go of. */
+  retireExpired(beforeMs: number): void {
+    this.#inbound.retireExpired(beforeMs);
   }
 
   stats(): TcpPlaneStats {
@@ -264,7 +286,7 @@ class PlaneEnvironment implements RelayEnvironment {
   #wallReadMs = Number.NEGATIVE_INFINITY;
   #wallOffsetMs = 0;
 
-  constructor({ clock, random, held }: TcpPlaneParts, own: OwnAddresses) {
+  constructor({ clock, random, held, identity }: TcpPlaneParts, own: OwnAddresses) {
     this.#clock = clock;
     this.random = random;
     this.timers = new TimerWheel(clock);
@@ -277,6 +299,7 @@ class PlaneEnvironment implements RelayEnvironment {
     this.pools = {
       connector: new TcpConnector(upstreamHandlers, this.timers),
       waiting: new WaitingUsers(),
+      identity,
     };
     this.isOwnListener = (from, { address, port }) => own.has(from, address, port);
     this.tick();

@@ -12,6 +12,7 @@ import type { SendPool } from "../../io/send-buffer.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import { freeSpent } from "../../io/spent-bytes.ts";
 import type { ConnectAttempt, ConnectCause, ConnectHandlers } from "../../io/tcp-connector.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { Limits } from "../cluster/limits.ts";
 import { UpstreamSide } from "./upstream-side.ts";
@@ -56,6 +57,8 @@ export class UpstreamConnection extends UpstreamSide {
   served = 1;
   /** The server has sent FIN. */
   finished = false;
+  /** When the certificate of a proxy expires, as time of day; others have no end. */
+  peerUntilMs = Number.POSITIVE_INFINITY;
 
   constructor(owner: ConnectionOwner, limits: Limits, user: UpstreamUser) {
     super();
@@ -126,8 +129,9 @@ export class UpstreamConnection extends UpstreamSide {
     else this.user.upstreamEnded();
   }
 
-  opened(socket: TcpSocket<unknown>): void {
+  opened(socket: TcpSocket<unknown>, tls?: TlsFacts): void {
     this.socket = socket;
+    this.peerUntilMs = meshPeerUntilMs(tls);
     this.attempt = undefined;
     this.state = "busy";
     this.user?.upstreamOpened();
@@ -156,9 +160,15 @@ export class UpstreamConnection extends UpstreamSide {
   }
 }
 
+/** Of a connection to a proxy of the mesh; others' certificates are their own business. */
+export function meshPeerUntilMs(tls: TlsFacts | undefined): number {
+  const isMesh = tls?.protocol.startsWith("mesh-") === true;
+  return (isMesh ? tls.peer?.notAfterMs : undefined) ?? Number.POSITIVE_INFINITY;
+}
+
 export const upstreamHandlers: ConnectHandlers<UpstreamConnection> = {
-  open(socket) {
-    socket.data.opened(socket);
+  open(socket, tls) {
+    socket.data.opened(socket, tls);
   },
   data(socket, bytes) {
     const hasUser = socket.data.user !== undefined;

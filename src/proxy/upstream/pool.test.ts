@@ -162,6 +162,8 @@ test("a connection that ends does not wait for ever for a service that does not 
     idleMs: 30,
     waiting: new WaitingUsers(),
     pools: new Set(),
+    identity: undefined,
+    expiry: { beforeMs: 0 },
   });
   cluster.limits.tryAcquireConnection();
   const opened = Promise.withResolvers<void>();

@@ -8,6 +8,7 @@ import type { TimerWheel } from "../../io/timer-wheel.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint, EndpointPool } from "../cluster/endpoint.ts";
 import type { Usage } from "../cluster/limits.ts";
+import type { MeshIdentity, MeshProtocol } from "../identity/mesh-identity.ts";
 import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from "./connection.ts";
 import { MeshDial } from "./mesh-dial.ts";
 import type { SessionPool, SessionPools } from "./session-pool.ts";
@@ -21,12 +22,18 @@ export interface PoolParts {
   readonly idleMs: number;
   readonly waiting: WaitingUsers;
   readonly pools: Set<ConnectionPool>;
+  /** Who we are to proxies of the mesh; undefined: nobody. */
+  readonly identity: MeshIdentity | undefined;
+  /** Connections to proxies whose certificate expired before that are used no more. */
+  readonly expiry: { beforeMs: number };
 }
 
 export class ConnectionPool implements EndpointPool, ConnectionOwner {
   readonly endpoint: Endpoint;
-  /** How its connections are secured. */
+  /** How its connections are secured, where the cluster says so. */
   readonly tls: UpstreamTls | undefined;
+  /** Whom they are to reach, by mutual TLS; "": anybody, in plaintext. */
+  readonly identity: string;
   readonly #target: ConnectTarget;
   readonly #parts: PoolParts;
   readonly #idle: UpstreamConnection[] = [];
@@ -39,10 +46,24 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
   constructor(endpoint: Endpoint, tls: UpstreamTls | undefined, parts: PoolParts) {
     this.endpoint = endpoint;
     this.tls = tls;
-    const { address, port, facts } = endpoint;
-    this.#target = { hostname: address, port, tls: tls?.to(address), from: facts.from };
+    this.identity = identityOf(endpoint, tls, parts.identity);
     this.#parts = parts;
+    this.#target = this.#targetFor("mesh-http/1.1");
     parts.pools.add(this);
+  }
+
+  /** It is what that cluster's connections need now. */
+  isFor({ tls }: Cluster): boolean {
+    if (this.tls !== tls) return false;
+    return this.identity === identityOf(this.endpoint, tls, this.#parts.identity);
+  }
+
+  #targetFor(protocol: MeshProtocol): ConnectTarget {
+    const { endpoint, identity } = this;
+    const { address, port, facts } = endpoint;
+    const mutual = identity === "" ? undefined : this.#parts.identity;
+    const tls = this.tls?.to(address) ?? mutual?.clientTls(identity, protocol);
+    return { hostname: address, port, tls, from: facts.from };
   }
 
   get sendPool(): SendPool {
@@ -96,7 +117,8 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
 
   /** The connections to this address that streams share. */
   get sessions(): SessionPool {
-    this.#sessions ??= this.#parts.sessions.acquire(this.#target);
+    const isForeign = this.tls !== undefined;
+    this.#sessions ??= this.#parts.sessions.acquire({ ...this.#targetFor("mesh-h2"), isForeign });
     return this.#sessions;
   }
 
@@ -111,7 +133,9 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
 
   connectionReleased(connection: UpstreamConnection, nowMs: number): void {
     connection.user = undefined;
-    const spent = connection.served >= connection.limits.max.requestsPerConnection;
+    const spent =
+      connection.served >= connection.limits.max.requestsPerConnection ||
+      connection.peerUntilMs < this.#parts.expiry.beforeMs;
     if (this.#draining || spent || connection.finished || connection.waiting > 0) {
       connection.close();
       return;
@@ -148,6 +172,13 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
     return keptMs === 0 ? idleMs : Math.min(idleMs, keptMs - Math.min(1_000, keptMs / 2));
   }
 
+  /** Those that are idle; the others when they are released. */
+  retireExpired(): void {
+    const { beforeMs } = this.#parts.expiry;
+    for (const connection of [...this.#idle])
+      if (connection.peerUntilMs < beforeMs) connection.close();
+  }
+
   drain(): void {
     this.#draining = true;
     this.#sessions?.drain();
@@ -163,11 +194,33 @@ export class ConnectionPool implements EndpointPool, ConnectionOwner {
  */
 export function poolOf(endpoint: Endpoint, cluster: Cluster, parts: PoolParts): ConnectionPool {
   const pool = endpoint.pool;
-  if (pool instanceof ConnectionPool && pool.tls === cluster.tls) return pool;
+  if (pool instanceof ConnectionPool && pool.isFor(cluster)) return pool;
   pool?.drain();
   const made = new ConnectionPool(endpoint, cluster.tls, parts);
   endpoint.pool = made;
   return made;
+}
+
+/**
+ * Whom a connection to it has to reach; "": it is plaintext, or the cluster's own TLS. A proxy that
+ * was never given a certificate has none to show, and calls as one that is outside of the mesh.
+ */
+export function identityOf(
+  { facts }: Endpoint,
+  tls: UpstreamTls | undefined,
+  own: MeshIdentity | undefined,
+): string {
+  if (facts.identity === "" || tls !== undefined || own === undefined) return "";
+  return own.isKnown ? facts.identity : "";
+}
+
+/** False: it would be a call in plaintext, which the cluster rules out. */
+export function mayCall(
+  endpoint: Endpoint,
+  { requiresIdentity, tls }: Cluster,
+  own: MeshIdentity | undefined,
+): boolean {
+  return !requiresIdentity || tls !== undefined || identityOf(endpoint, tls, own) !== "";
 }
 
 /** Exchanges that wait because their cluster may open no more connections; first come first. */

@@ -23,6 +23,7 @@ import { Http2Connection, upstreamLoss } from "../transport/http2-connection.ts"
 import type { Http2Context } from "../transport/http2-context.ts";
 import { MESH_SETTING, MESH_STREAMS, MESH_VERSION } from "../transport/mesh-socket.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
+import { meshPeerUntilMs } from "./connection.ts";
 import { PeerProtocol } from "./peer-protocol.ts";
 import {
   type SessionConnection,
@@ -38,6 +39,11 @@ const SETTINGS_MS = 1_000;
 /** Connections to one address; above that, exchanges wait for the end of others. */
 const CONNECTIONS_MAX = 64;
 
+export interface SessionTarget extends ConnectTarget {
+  /** TLS there is no proxy's of the mesh: nobody is offered its transport. */
+  readonly isForeign: boolean;
+}
+
 export interface SessionPoolParts {
   readonly connector: TcpConnector<Http2Upstream>;
   readonly context: Http2Context;
@@ -46,7 +52,7 @@ export interface SessionPoolParts {
 export class SessionPool {
   /** What was learnt of the peer by trying. */
   readonly spoken = new PeerProtocol();
-  readonly #target: ConnectTarget;
+  readonly #target: SessionTarget;
   readonly #parts: SessionPoolParts;
   readonly #onEmpty: (pool: SessionPool) => void;
   readonly #connections: Http2Upstream[] = [];
@@ -59,7 +65,7 @@ export class SessionPool {
   #users = 0;
 
   constructor(
-    target: ConnectTarget,
+    target: SessionTarget,
     parts: SessionPoolParts,
     onEmpty: (pool: SessionPool) => void,
   ) {
@@ -142,6 +148,12 @@ export class SessionPool {
       this.#connect(connection.timeoutMs);
   }
 
+  /** No new streams on those whose peer's certificate expired before that time of day. */
+  retireExpired(beforeMs: number): void {
+    for (const connection of [...this.#connections])
+      if (connection.peerUntilMs < beforeMs) connection.retire();
+  }
+
   #withRoom(): Http2Upstream | undefined {
     const connections = this.#connections;
     for (let i = 0; i < connections.length; i++) if (connections[i]!.hasRoom) return connections[i];
@@ -151,7 +163,7 @@ export class SessionPool {
   #connect(timeoutMs: number): void {
     const connection = new Http2Upstream(this, this.#parts.context, {
       timeoutMs,
-      secure: this.#target.tls !== undefined,
+      isForeign: this.#target.isForeign,
     });
     this.#connections.push(connection);
     connection.attempt = this.#parts.connector.connect(this.#target, connection, timeoutMs);
@@ -164,13 +176,15 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   readonly #pool: SessionPool;
   attempt: ConnectAttempt | undefined = undefined;
   opened = 0;
+  /** When its certificate expires, as time of day. */
+  peerUntilMs = Number.POSITIVE_INFINITY;
   #admitting = false;
   #gone = false;
 
   constructor(
     pool: SessionPool,
     context: Http2Context,
-    { timeoutMs, secure }: { readonly timeoutMs: number; readonly secure: boolean },
+    { timeoutMs, isForeign }: { readonly timeoutMs: number; readonly isForeign: boolean },
   ) {
     super(context);
     this.#pool = pool;
@@ -181,8 +195,8 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
       head: context.responseHead,
       arena: context.arena,
       limits,
-      settings: secure ? [] : meshOffer,
-      schemeIsHttps: secure,
+      settings: isForeign ? [] : meshOffer,
+      schemeIsHttps: isForeign,
     });
   }
 
@@ -202,7 +216,8 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   connected(socket: TcpSocket<unknown>, tls: TlsFacts | undefined): void {
     this.socket = socket;
     this.attempt = undefined;
-    if (tls !== undefined && tls.protocol !== "h2") {
+    this.peerUntilMs = meshPeerUntilMs(tls);
+    if (tls !== undefined && tls.protocol !== "h2" && tls.protocol !== "mesh-h2") {
       this.connectFailed("tls-failed", "no-common-protocol: the server did not agree on h2");
       return this.abort();
     }
@@ -237,6 +252,13 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   override streamReleased(): void {
     super.streamReleased();
     this.admitSoon();
+  }
+
+  /** It ends after what is there; whoever comes gets another connection. */
+  retire(): void {
+    if (this.#gone) return;
+    super.drain();
+    this.#leave();
   }
 
   override drain(): void {
@@ -345,7 +367,7 @@ export class SessionPools {
   }
 
   /** For one more endpoint at this address; give it back with drain(). */
-  acquire(target: ConnectTarget): SessionPool {
+  acquire(target: SessionTarget): SessionPool {
     const { tls, from } = target;
     const key = `${target.hostname} ${target.port} ${from?.address ?? ""}`;
     const pools = this.#byTarget.get(tls) ?? new Map<string, SessionPool>();
@@ -360,6 +382,11 @@ export class SessionPools {
     }
     pool.retain();
     return pool;
+  }
+
+  retireExpired(beforeMs: number): void {
+    for (const pools of this.#byTarget.values())
+      for (const pool of pools.values()) pool.retireExpired(beforeMs);
   }
 
   get open(): number {

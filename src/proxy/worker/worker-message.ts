@@ -11,6 +11,7 @@ import type { DenialRecord } from "../access/denial-ring.ts";
 import type { ClusterView } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
+import type { WorkloadKeyPair } from "../identity/mesh-identity.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
 
 export interface WorkerStart {
@@ -53,6 +54,7 @@ export interface WorkerAsks {
   readonly publish: Ask<undefined, WorkerReport>;
   /** What was prepared is not published: another Worker cannot. */
   readonly withdraw: Ask<undefined, void>;
+  readonly certificate: Ask<WorkloadKeyPair, void>;
   readonly ready: Ask<undefined, void>;
   readonly clusters: Ask<undefined, readonly ClusterView[]>;
   readonly families: Ask<undefined, readonly TextFamily[]>;

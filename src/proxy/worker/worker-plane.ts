@@ -21,6 +21,7 @@ import { mergeDenials } from "../access/denial-ring.ts";
 import { type ClusterView, mergeClusters } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
+import type { WorkloadKeyPair } from "../identity/mesh-identity.ts";
 import { mergeViews } from "../policy/policy-view.ts";
 import type {
   AccessLogControl,
@@ -102,6 +103,10 @@ export class WorkerPlane implements TrafficPlane {
     }
     await this.#all((thread) => thread.ask("withdraw", undefined));
     return refused;
+  }
+
+  async useCertificate(pair: WorkloadKeyPair): Promise<void> {
+    await this.#all((thread) => thread.ask("certificate", pair));
   }
 
   ready(): Promise<unknown> {

@@ -71,6 +71,7 @@ export class WorkerSide {
       this.#prepared = undefined;
       this.#running.withdraw();
     },
+    certificate: (pair) => this.#running.useCertificate(pair),
     ready: () => this.#running.ready(),
     clusters: () => this.#running.clusters(),
     families: () => this.#running.policy.families(),

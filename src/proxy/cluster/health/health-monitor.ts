@@ -5,6 +5,8 @@
  */
 import type { Clock } from "../../../core/clock.ts";
 import type { Random } from "../../../core/random.ts";
+import type { ClientTls } from "../../../io/tls-settings.ts";
+import type { MeshIdentity } from "../../identity/mesh-identity.ts";
 import type { UpstreamTls } from "../../upstream/upstream-tls.ts";
 import type { ClusterStats } from "../cluster-stats.ts";
 import type { Endpoint } from "../endpoint.ts";
@@ -16,6 +18,8 @@ export interface MonitorParts {
   readonly random: Random;
   readonly stats: ClusterStats;
   readonly prober: Prober | undefined;
+  /** Who asks proxies of the mesh. */
+  readonly identity?: MeshIdentity | undefined;
   /** Tries begun in the cluster, ever: tells whether it is used. */
   readonly tries: () => number;
   /** Endpoints are in rotation that were not, or the other way round. */
@@ -27,6 +31,7 @@ const SPREAD_MS = 10;
 
 /** ALPN. */
 const protocolsOf = { http: ["http/1.1"], tcp: [], grpc: ["h2"] } as const;
+const meshProtocolOf = { http: "mesh-http/1.1", tcp: "mesh-tcp", grpc: "mesh-h2" } as const;
 
 interface Watched {
   judged: Judged;
@@ -100,9 +105,7 @@ export class HealthMonitor {
       this.#answered(endpoint, watched, "unreachable");
     });
     const { address } = endpoint;
-    const tls = policy.plaintext
-      ? undefined
-      : this.#tls?.speaking(protocolsOf[policy.probe.by], address);
+    const tls = this.#tlsFor(endpoint, policy);
     const target = { address, port: policy.port || endpoint.port, tls };
     const cancelProbe = prober!.start(target, policy.probe, (outcome) => {
       cancelTimeout();
@@ -112,6 +115,15 @@ export class HealthMonitor {
       cancelTimeout();
       cancelProbe();
     };
+  }
+
+  /** As requests do; at another port than theirs nothing is known of a proxy. */
+  #tlsFor({ address, port, facts }: Endpoint, policy: HealthCheckPolicy): ClientTls | undefined {
+    const { by } = policy.probe;
+    if (policy.plaintext) return undefined;
+    if (this.#tls !== undefined) return this.#tls.speaking(protocolsOf[by], address);
+    if (facts.identity === "" || (policy.port !== 0 && policy.port !== port)) return undefined;
+    return this.#parts.identity?.clientTls(facts.identity, meshProtocolOf[by]);
   }
 
   #answered(endpoint: Endpoint, watched: Watched, outcome: ProbeOutcome): void {

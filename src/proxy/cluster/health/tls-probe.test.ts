@@ -142,7 +142,7 @@ test("endpoints are asked with the TLS of requests as it is at that time, or wit
     ...{ noTrafficIntervalMs: 1_000, unhealthyIntervalMs: 0 },
     ...{ unhealthyThreshold: 1, healthyThreshold: 1 },
   };
-  const facts = { labels: {}, workload: "", locality: "", meshTransport: false };
+  const facts = { labels: {}, workload: "", locality: "", meshTransport: false, identity: "" };
   const at = { address: "10.0.0.1", port: 443 };
   monitor.follow([new Endpoint(at, facts, undefined as unknown as RequestStats)]);
   monitor.configure(policy, tlsFor("a.example", ours));

@@ -1,0 +1,75 @@
+/**
+ * Where identity sits in a data plane: whom its connections are to reach and who may reach it, as
+ * the configuration in force says, with the certificate that the agent has got.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Log } from "../../core/log.ts";
+import { formatProblem, type Problem } from "../../core/problem.ts";
+import type { MetricScope } from "../../telemetry/metrics.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { InboundSecurity } from "./inbound-tls.ts";
+import { MeshIdentity, type WorkloadKeyPair } from "./mesh-identity.ts";
+import { MutualTlsModes } from "./mutual-tls-modes.ts";
+import { RefusedHandshakes } from "./refused-handshakes.ts";
+
+export interface IdentitySeatParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: MetricScope;
+  readonly passOn: InboundSecurity["passOn"];
+  /** Ends connections of peers whose certificate expired before that time of day. */
+  readonly retireExpired: (beforeMs: number) => void;
+}
+
+/** How long a connection outlives the certificate that it began with. */
+const GRACE_MS = 300_000;
+const SWEEP_MS = 60_000;
+
+export class IdentitySeat {
+  readonly identity = new MeshIdentity();
+  /** For every inbound listener. */
+  readonly security: InboundSecurity;
+  readonly #parts: IdentitySeatParts;
+  #modes = new MutualTlsModes(undefined);
+  #cancelSweep: (() => void) | undefined = undefined;
+
+  constructor(parts: IdentitySeatParts) {
+    this.#parts = parts;
+    this.security = {
+      identity: this.identity,
+      modes: () => this.#modes,
+      refused: new RefusedHandshakes({ ...parts, listener: "inbound" }),
+      passOn: parts.passOn,
+    };
+  }
+
+  /** For connections from now on. */
+  publish({ config, members }: Snapshot): void {
+    this.#modes = new MutualTlsModes(config.access?.mutualTls);
+    this.#say(this.identity.useTrust(config.trust, this.#parts.clock.wallMs()));
+    const wanted = [...members.values()].flatMap((specs) => specs.map(({ identity }) => identity));
+    this.identity.keep(new Set(wanted));
+  }
+
+  useCertificate(pair: WorkloadKeyPair): void {
+    this.#say(this.identity.useCertificate(pair, this.#parts.clock.wallMs()));
+    if (this.#cancelSweep === undefined) this.#sweepLater();
+  }
+
+  close(): void {
+    this.#cancelSweep?.();
+  }
+
+  #sweepLater(): void {
+    const { clock, retireExpired } = this.#parts;
+    this.#cancelSweep = clock.after(SWEEP_MS, () => {
+      retireExpired(clock.wallMs() - GRACE_MS);
+      this.#sweepLater();
+    });
+  }
+
+  #say(problems: readonly Problem[]): void {
+    for (const problem of problems)
+      this.#parts.log.warn("identity", { problem: formatProblem(problem) });
+  }
+}

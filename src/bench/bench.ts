@@ -1,6 +1,6 @@
 /**
- * bun run bench [authz] [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [openloop]
- *   [policy] [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
+ * bun run bench [authz] [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [mtls]
+ *   [openloop] [policy] [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
  *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
@@ -16,6 +16,7 @@ import { benchGrpc, benchH2 } from "./h2.ts";
 import { benchHop } from "./hop.ts";
 import { benchLog } from "./log.ts";
 import { benchMemory } from "./memory.ts";
+import { benchMtls } from "./mtls.ts";
 import { benchOpenLoop } from "./open-loop.ts";
 import { benchPolicy } from "./policy.ts";
 import { benchPolicyEngine } from "./policy-engine.ts";
@@ -55,6 +56,10 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   hop: () => benchHop({ ...options, rounds: rounds(3), seconds: seconds(3) }),
   log: () => benchLog({ ...options, rounds: rounds(24), seconds: seconds(0.6) }),
   memory: () => benchMemory(),
+  mtls: async () => {
+    if (!(await benchMtls({ ...options, rounds: rounds(5), seconds: seconds(3) })))
+      process.exitCode = 1;
+  },
   openloop: () => benchOpenLoop({ ...options, rounds: rounds(5), seconds: seconds(2) }),
   policy: async () => {
     if (!(await benchPolicyEngine())) process.exitCode = 1;

@@ -165,7 +165,11 @@ async function load(
     pinned(["h2load", ...counts, ...head, `http://127.0.0.1:${port}${path}`]),
     { stdin: "ignore", stdout: "pipe", stderr: "ignore" },
   );
-  const text = await new Response(child.stdout).text();
+  return readH2load(await new Response(child.stdout).text());
+}
+
+/** What h2load says at its end; `failed`: whatever was no 2xx. */
+export function readH2load(text: string) {
   const number = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
   const good = number(/status codes: (\d+) 2xx/);
   const others = [/2xx, (\d+) 3xx/, /3xx, (\d+) 4xx/, /4xx, (\d+) 5xx/, /(\d+) errored/];

@@ -18,7 +18,7 @@ import {
 } from "./peer.ts";
 
 /** A path of one or two proxies; requests go to `port` of the first. */
-interface Path {
+export interface Path {
   readonly name: string;
   readonly port: number;
   readonly host: string;
@@ -30,7 +30,18 @@ const WARM_UP_SECONDS = 15;
 const WARM_UP_CONNECTIONS = 64;
 const isOurs = ({ name }: Path): boolean => name === "mesh" || name === "former";
 
-type Start = (name: string, port: number, upstream: number) => Promise<Peer>;
+/** `name`: "near", which clients call, or "far", which calls the upstream. */
+export type StartProxy = (name: string, port: number, upstream: number) => Promise<Peer>;
+
+/** Starts paths to the upstream at that port. */
+export type StartPaths = (directory: string, upstream: number) => Promise<readonly Path[]>;
+
+/** One run of load through a path. */
+export type LoadPath = (
+  path: Path,
+  connections: number,
+  seconds: number,
+) => Promise<Omit<Sample, "cpuMicros">>;
 
 const pairs = [
   ["mesh", "haproxy"],
@@ -40,16 +51,30 @@ const pairs = [
 ] as const;
 
 export async function benchHop(options: H1Options): Promise<void> {
+  const start: StartPaths = (directory, upstream) => startPaths(directory, upstream, options);
+  await benchPaths(options, start, loadH1);
+}
+
+export async function benchPaths(
+  options: H1Options,
+  start: StartPaths,
+  load: LoadPath,
+): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "mesh-bench-"));
   const running: Peer[] = [];
   try {
     const upstream = await startUpstream(directory, freePorts(1)[0]!);
     running.push(upstream);
-    const paths = await startPaths(directory, upstream.port, options);
+    const paths = await start(directory, upstream.port);
     running.push(...paths.flatMap(({ peers }) => peers));
+    const run = (path: Path, connections: number, seconds: number): Promise<Sample> =>
+      measure(load, path, { connections, seconds });
     for (const path of paths)
-      await measure(path, WARM_UP_CONNECTIONS, isOurs(path) ? WARM_UP_SECONDS : 1);
-    for (const connections of options.connections) await report(paths, connections, options);
+      await run(path, WARM_UP_CONNECTIONS, isOurs(path) ? WARM_UP_SECONDS : 1);
+    for (const connections of options.connections) {
+      const samples = await take(paths, connections, options, run);
+      report(paths, connections, samples);
+    }
   } finally {
     for (const peer of running.reverse()) await peer.stop();
     rmSync(directory, { recursive: true, force: true });
@@ -61,12 +86,7 @@ async function startPaths(
   upstream: number,
   { only, former }: H1Options,
 ): Promise<Path[]> {
-  const twice = async (name: string, start: Start): Promise<Path> => {
-    const [first, second] = freePorts(2);
-    const far = await start("far", second!, upstream);
-    const near = await start("near", first!, far.port);
-    return { name, port: near.port, host: "svc", peers: [far, near] };
-  };
+  const twice = (name: string, start: StartProxy) => startTwice(name, upstream, start);
   const home = (name: string): string => {
     const path = join(directory, name);
     mkdirSync(path, { recursive: true });
@@ -87,6 +107,22 @@ async function startPaths(
       return { name: "nginx", port: peer.port, host: "svc", peers: [peer] };
     },
   };
+  return await startNamed(starters, only);
+}
+
+/** Two proxies of one make in a row. */
+export async function startTwice(name: string, upstream: number, start: StartProxy): Promise<Path> {
+  const [first, second] = freePorts(2);
+  const far = await start("far", second!, upstream);
+  const near = await start("near", first!, far.port);
+  return { name, port: near.port, host: "svc", peers: [far, near] };
+}
+
+/** Those that are wanted (empty: all); what cannot be had is left out, visibly. */
+export async function startNamed(
+  starters: Readonly<Record<string, () => Promise<Path>>>,
+  only: readonly string[],
+): Promise<Path[]> {
   const paths: Path[] = [];
   for (const [name, start] of Object.entries(starters)) {
     if (only.length > 0 && !only.includes(name)) continue;
@@ -99,16 +135,22 @@ async function startPaths(
   return paths;
 }
 
-async function report(
+type Samples = ReadonlyMap<string, readonly Sample[]>;
+
+async function take(
   paths: readonly Path[],
   connections: number,
   { rounds, seconds }: H1Options,
-): Promise<void> {
+  run: (path: Path, connections: number, seconds: number) => Promise<Sample>,
+): Promise<Samples> {
   const samples = new Map<string, Sample[]>(paths.map(({ name }) => [name, []]));
-  for (const path of paths) await measure(path, connections, 1);
+  for (const path of paths) await run(path, connections, 1);
   for (let round = 0; round < rounds; round++)
-    for (const path of paths)
-      samples.get(path.name)!.push(await measure(path, connections, seconds));
+    for (const path of paths) samples.get(path.name)!.push(await run(path, connections, seconds));
+  return samples;
+}
+
+function report(paths: readonly Path[], connections: number, samples: Samples): void {
   console.log(
     `\n${connections} connections: processor µs a request (both), median and first quartile;`,
     "requests/s; p50, p99 ms; failed",
@@ -131,11 +173,17 @@ async function report(
   }
 }
 
-async function measure(path: Path, connections: number, seconds: number): Promise<Sample> {
+async function measure(
+  load: LoadPath,
+  path: Path,
+  { connections, seconds }: { readonly connections: number; readonly seconds: number },
+): Promise<Sample> {
   const used = (): number =>
     path.peers.reduce((sum, { pid }) => sum + (pid < 0 ? 0 : cpuMicros(pid)), 0);
   const before = used();
-  const url = `http://127.0.0.1:${path.port}/route/9`;
-  const result = await wrk({ url, host: path.host, connections, seconds });
+  const result = await load(path, connections, seconds);
   return { ...result, cpuMicros: (used() - before) / result.requests };
 }
+
+export const loadH1: LoadPath = ({ port, host }, connections, seconds) =>
+  wrk({ url: `http://127.0.0.1:${port}/route/9`, host, connections, seconds });

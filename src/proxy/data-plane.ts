@@ -393,7 +393,11 @@ export class DataPlane implements TrafficPlane {
     const { app } = this.#parts.flags;
     if (app === undefined) return socket.terminate();
     const destination = { address: app.hostname, port };
-    this.#tcp.takeInbound(socket, { ...call, destination, ended: false }, localTcp(app, this.#parts.flags));
+    this.#tcp.takeInbound(
+      socket,
+      { ...call, destination, ended: false },
+      localTcp(app, this.#parts.flags),
+    );
   }
 
   /** Ports that stand for a destination; several proxies may be told of the same one. */

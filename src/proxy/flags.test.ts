@@ -170,6 +170,7 @@ test.each([
   ["--labels x", "not KEY=VALUE"],
   ["--service-account a/b", "not the name of an account"],
   ["--token a --jwt-file b", "give one of them"],
+  ["--manager http://10.0.0.1:15010 --jwt-file a", "told the token in plaintext"],
   ["--drain-seconds -1", "not a number"],
   ["--restart=yes", "takes no value"],
 ])("%s is refused", (line, reason) => {

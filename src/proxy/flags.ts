@@ -407,6 +407,7 @@ class FlagReader {
     if (flags.app !== undefined && flags.app.port === flags.outbound.port) {
       this.#refuse("app-port", "is the proxy's own outbound port, so it would call itself");
     }
+    this.#checkCredential(flags);
     if (flags.tproxyMark !== undefined) this.#checkTproxy(flags);
     if (flags.restart && flags.command.length > 0) {
       this.#refuse("restart", "cannot take over a running application: leave out -- COMMAND");
@@ -417,6 +418,15 @@ class FlagReader {
     if (flags.admin.hostname !== "localhost" && !/^(127\.|::1$)/.test(flags.admin.hostname)) {
       this.#refuse("admin", `${flags.admin.hostname} is not a loopback address`);
     }
+  }
+
+  /** Whoever reads a token on its way has the identity that it is good for. */
+  #checkCredential({ manager, credential }: ProxyFlags): void {
+    if (manager === undefined || manager.startsWith("https:") || isLoopbackUrl(manager)) return;
+    const { tokenFile, token, jwtFile } = credential;
+    if ((tokenFile ?? token ?? jwtFile) === undefined) return;
+    const text = `${manager} would be told the token in plaintext`;
+    this.#refuse("manager", text, "write https://HOST:15012");
   }
 
   #checkTproxy({ app, inbound }: ProxyFlags): void {

@@ -4,6 +4,7 @@
  *   0 stopped as asked · 1 it could not start · 2 the command line is wrong
  *   with -- COMMAND: the exit code of the application
  */
+import { existsSync } from "node:fs";
 import type { Transport } from "@connectrpc/connect";
 import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
@@ -15,6 +16,7 @@ import { ClosableClock } from "./agent/closable-clock.ts";
 import type { ManagerAccess, ManagerConnection } from "./agent/manager-link.ts";
 import { proxyUsage } from "./flag-table.ts";
 import { type ProxyFlags, parseProxyFlags } from "./flags.ts";
+import { joinTokenOf } from "./identity/kept-identity.ts";
 import { Sidecar } from "./sidecar.ts";
 import { StartFault } from "./start-fault.ts";
 
@@ -107,10 +109,22 @@ function connector(
   if (transport !== undefined) return async () => ({ transport, close: () => {} });
   const { manager } = flags;
   if (manager === undefined) return undefined;
-  return async () => {
+  return async (access) => {
     const { managerTransport } = await import("../api/discovery/manager-transport.ts");
-    return { transport: managerTransport(manager), close: () => {} };
+    const { rootPinOf } = await import("../api/discovery/root-pin.ts");
+    const rootPin = rootPinOf(tokenOf(flags));
+    return { transport: managerTransport(manager, { ...access, rootPin }), close: () => {} };
   };
+}
+
+/** "": there is none, or it is not needed any more. */
+function tokenOf({ credential }: ProxyFlags): string {
+  try {
+    return joinTokenOf(credential);
+  } catch (thrown) {
+    if (credential.keptIn !== undefined && existsSync(credential.keptIn)) return "";
+    throw new StartFault(`--token: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
 }
 
 /** Returns what undoes it. */

@@ -174,11 +174,7 @@ export class Sidecar {
     await this.#configuration.loadFromDisk();
     if (connect === undefined) return;
     const { ManagerLink } = await import("./agent/manager-link.ts");
-    const access: ManagerAccess = {
-      certificate: () => this.#link?.credential.pair,
-      roots: () => this.#link?.credential.roots ?? [],
-    };
-    this.#link = new ManagerLink(await connect(access), {
+    this.#link = new ManagerLink(await connect(this.#managerAccess()), {
       ...this.#parts,
       former: decodeIdentity(this.#predecessor?.secret ?? ""),
       useCertificate: (pair) => this.#dataPlane.useCertificate(pair),
@@ -362,6 +358,16 @@ export class Sidecar {
     const cancel = this.#parts.clock.after(ms, time.resolve);
     await Promise.race([work, time.promise, this.#hurry.promise]);
     cancel();
+  }
+
+  /** Roots as the last configuration has them, which follows them at once. */
+  #managerAccess(): ManagerAccess {
+    const trust = () => this.#configuration.received?.trust ?? this.#link?.credential.trust;
+    return {
+      certificate: () => this.#link?.credential.pair,
+      roots: () => trust()?.rootPems ?? [],
+      trustDomain: () => trust()?.trustDomain ?? "",
+    };
   }
 
   #credential() {

@@ -34,6 +34,8 @@ export interface ManagerAccess {
   certificate(): WorkloadKeyPair | undefined;
   /** PEM; none: not known yet. */
   roots(): readonly string[];
+  /** Whose manager it is; "": not known yet. */
+  trustDomain(): string;
 }
 
 export interface ManagerLinkParts {

@@ -76,7 +76,7 @@ test("it proves itself by its token, then by its certificate; keys differ each t
     credential: { case: "joinToken", value: "mesh1.x" },
   });
   expect(credential.status().certificate?.uris).toEqual([idOf("web")]);
-  expect(credential.roots).toHaveLength(1);
+  expect(credential.trust?.rootPems).toHaveLength(1);
   expect(lines[0]).toContain("this workload has an identity");
   clock.advance(11 * HOUR_MS);
   await answered({ credential });

@@ -112,9 +112,9 @@ export class WorkloadCredential {
     return this.#pair;
   }
 
-  /** Roots as the manager said last, in PEM; none: it has said nothing. */
-  get roots(): readonly string[] {
-    return this.#trust?.rootPems ?? [];
+  /** As the manager said it last; undefined: it has said nothing. */
+  get trust(): TrustBundle | undefined {
+    return this.#trust;
   }
 
   status(): CredentialStatus {

@@ -21,8 +21,6 @@ export class ConnectionFacts {
   readonly principal: string;
   /** Of the principal; "": not known. */
   readonly namespace: string;
-  readonly trustDomain: string;
-  readonly serviceAccount: string;
   /** Who calls by its sidecar's own words; undefined: nobody said. */
   readonly caller: Caller | undefined;
   #parts: PrincipalParts | undefined = undefined;
@@ -44,8 +42,6 @@ export class ConnectionFacts {
     this.principal = uri?.slice(SPIFFE.length) ?? "";
     const id = uri === undefined ? undefined : parseSpiffeId(uri);
     this.namespace = id?.namespace ?? "";
-    this.trustDomain = id?.trustDomain ?? "";
-    this.serviceAccount = id?.account ?? "";
     // What is proved counts before what is said.
     const contradicts = id !== undefined && caller !== undefined && !isOf(caller, id);
     this.caller = contradicts ? undefined : caller;

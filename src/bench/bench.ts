@@ -1,7 +1,8 @@
 /**
  * bun run bench [authz] [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [mtls]
- *   [openloop] [policy] [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N] [--connections 1,8]
- *   [--only …] [--former PATH of an earlier build, to be measured beside this one]
+ *   [openloop] [policy] [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N]
+ *   [--connections 1,8] [--only …]
+ *   [--former PATH of an earlier build, to be measured beside this one]
  *
  * Benchmarks beside real peers, as ratios in one run. Build first: the binary is what is measured.
  */

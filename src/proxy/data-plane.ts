@@ -111,10 +111,7 @@ export class DataPlane implements TrafficPlane {
     this.#identity = new IdentitySeat({
       ...{ clock, log, metrics },
       passOn: (socket, call) => this.#passToApplication(socket, call),
-      retireExpired: (beforeMs) => {
-        for (const plane of [this.#outbound, this.#inbound, this.#tcp])
-          plane?.retireExpired(beforeMs);
-      },
+      planes: () => [this.#outbound, this.#inbound, this.#tcp],
     });
     const { identity } = this.#identity;
     const options = { clock, random, metrics, log, limits, held, identity };

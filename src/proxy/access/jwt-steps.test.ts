@@ -89,7 +89,9 @@ test("who has gone is told nothing", async () => {
 
 test("without a token nobody waits", () => {
   const { step } = setUp(() => new Promise<Response>(() => {}));
-  expect(step.ask(accessRequest("GET /"), { answered: () => expect.unreachable() })).toBeUndefined();
+  expect(
+    step.ask(accessRequest("GET /"), { answered: () => expect.unreachable() }),
+  ).toBeUndefined();
 });
 
 test.each([

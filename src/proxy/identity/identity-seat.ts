@@ -17,8 +17,13 @@ export interface IdentitySeatParts {
   readonly log: Log;
   readonly metrics: MetricScope;
   readonly passOn: InboundSecurity["passOn"];
+  /** What has connections. */
+  readonly planes: () => readonly (Retiring | undefined)[];
+}
+
+interface Retiring {
   /** Ends connections of peers whose certificate expired before that time of day. */
-  readonly retireExpired: (beforeMs: number) => void;
+  retireExpired(beforeMs: number): void;
 }
 
 /** How long a connection outlives the certificate that it began with. */
@@ -61,9 +66,9 @@ export class IdentitySeat {
   }
 
   #sweepLater(): void {
-    const { clock, retireExpired } = this.#parts;
+    const { clock, planes } = this.#parts;
     this.#cancelSweep = clock.after(SWEEP_MS, () => {
-      retireExpired(clock.wallMs() - GRACE_MS);
+      for (const plane of planes()) plane?.retireExpired(clock.wallMs() - GRACE_MS);
       this.#sweepLater();
     });
   }

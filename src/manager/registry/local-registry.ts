@@ -220,7 +220,7 @@ export class LocalRegistry {
 
 function instanceOf({ host, workload }: Live): ServiceInstance {
   const { id, address, port, servicePort, labels, locality, weight, healthy } = workload;
-  const { meshTransport, serviceAccount, mutualTls } = workload;
+  const { meshTransport, serviceAccount, mutualTls, appPort } = workload;
   return {
     host,
     address,
@@ -234,5 +234,6 @@ function instanceOf({ host, workload }: Live): ServiceInstance {
     meshTransport,
     ...(serviceAccount !== "" && { serviceAccount }),
     ...(mutualTls && { mutualTls }),
+    ...(appPort > 0 && { appPort }),
   };
 }

@@ -27,7 +27,8 @@ export function checkWorkload(workload: Workload): readonly string[] {
   const expect = (holds: boolean, problem: string): void => {
     if (!holds) problems.push(problem);
   };
-  const { id, service, namespace, address, port, servicePort, locality, serviceAccount } = workload;
+  const { id, service, namespace, address, port, servicePort, locality, serviceAccount, appPort } =
+    workload;
   expect(id !== "" && id.length <= TEXT_MAX, "id: 1 to 253 characters are needed");
   expect(HOST.test(service), `service: ${quote(service)} is not a host name`);
   expect(namespace === "" || HOST.test(namespace), `namespace: ${quote(namespace)} is not a name`);
@@ -36,6 +37,7 @@ export function checkWorkload(workload: Workload): readonly string[] {
     `address: ${quote(address)} is neither an IP address nor a host name`,
   );
   expect(port >= 1 && port <= 65_535, `port: ${port} is not in 1..65535`);
+  expect(appPort <= 65_535, `app_port: ${appPort} is not in 0..65535`);
   expect(servicePort <= 65_535, `service_port: ${servicePort} is not in 0..65535`);
   expect(
     serviceAccount === "" || ACCOUNT.test(serviceAccount),

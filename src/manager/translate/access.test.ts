@@ -247,7 +247,7 @@ describe("an instance has an identity where its proxy takes mutual TLS", () => {
   // biome-ignore format: a table
   const rows: readonly Row[] = [
     ["named as its service",      {},                                 [], own],
-    ["as its account",            { serviceAccount: "robot" },        [], id("ns/default/sa/robot")],
+    ["as its account",            { serviceAccount: "robot" },       [], id("ns/default/sa/robot")],
     ["of another namespace",      { serviceAccount: "other/robot" }, [], id("ns/other/sa/robot")],
     ["its proxy takes none",      { mutualTls: false },               [], undefined],
     ["no service of the mesh",    { host: "a.example" },              [], undefined],

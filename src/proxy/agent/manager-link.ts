@@ -219,6 +219,7 @@ function workloadOf(parts: ManagerLinkParts, inbound: HostPort): Workload {
     address: inbound.hostname,
     port: inbound.port,
     servicePort: flags.servicePort,
+    appPort: flags.app?.port ?? 0,
     protocol: flags.protocol ?? "http",
     labels: { ...flags.labels },
     weight: 1,

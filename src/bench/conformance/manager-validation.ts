@@ -45,7 +45,14 @@ interface Vector {
   readonly object: unknown;
   readonly yaml?: string;
   readonly line?: number;
-  readonly args?: { readonly namespace?: string; readonly labels?: Record<string, string> };
+  readonly args?: {
+    readonly namespace?: string;
+    readonly labels?: Record<string, string>;
+    readonly annotations?: Record<string, string>;
+    readonly configName?: string;
+  };
+  /** Whether the original had something to say of what it took. */
+  readonly warning?: boolean;
 }
 
 /** True: valid. */
@@ -146,6 +153,9 @@ const judges: Readonly<Record<string, Judge>> = {
     readsTraffic({ loadBalancer: { localityLbSetting: object } }),
   ZoneAwareLoadBalancerSetting: ({ object }) =>
     readsTraffic({ loadBalancer: { zoneAwareLbSetting: object } }),
+  AuthorizationPolicy: (vector) => security("AuthorizationPolicy", vector),
+  PeerAuthentication: (vector) => security("PeerAuthentication", vector),
+  RequestAuthentication: (vector) => security("RequestAuthentication", vector),
   EgressRule: ({ object }, era) => reads("EgressRule", object, era),
   IngressRule: ({ object }, era) => reads("IngressRule", object, era),
   IstioService: ({ object }, era) =>
@@ -239,6 +249,17 @@ function networking(kind: string, { object, yaml, args }: Vector, era: Era): boo
   const labels = args?.labels ?? {};
   const metadata = { name: "case", labels };
   return isFine(JSON.stringify({ apiVersion, kind, metadata, spec: object }));
+}
+
+function security(kind: string, { object, yaml, args, warning }: Vector): boolean {
+  if (yaml !== undefined) return isFine(yaml.replace(/^_err:.*\n/gm, ""));
+  const { annotations = {}, configName = "case" } = args ?? {};
+  const metadata = { name: configName, annotations };
+  const apiVersion = "security.istio.io/v1";
+  const document = JSON.stringify({ apiVersion, kind, metadata, spec: object });
+  const { problems } = readDocuments(document, { file: "case.yaml", namespace: "default" });
+  // Where the original warned of what it took, so do we.
+  return warning === true ? problems.length > 0 && isFine(document) : isFine(document);
 }
 
 /** A document that yields its config, or is left out with a warning, and has no error. */

@@ -1,5 +1,5 @@
 /**
- * What AuthorizationPolicy costs a request: its head is scanned already, its texts are not made yet.
+ * What AuthorizationPolicy costs a request: its head is scanned already, its texts are not made.
  * One rule, and a thousand of the kinds that people write; of requests that some rule allows and of
  * those that none does. Nanoseconds of processor time, least and median of interleaved rounds.
  */

@@ -28,7 +28,7 @@ export async function completionsFor({ rest, io, commands }: CommandContext): Pr
   if (kindFirst && kind === undefined) return starting(kindWords);
   if (kindFirst) return starting(await namesOf(kind ?? "", before, io));
   if (entry.name === "explain")
-    return starting(kind === undefined ? ["rule"] : await namesOf(kind, before, io));
+    return starting(kind === undefined ? ["rule", "denial"] : await namesOf(kind, before, io));
   if (entry.name === "config") return starting(await proxyNames(before, io));
   return [];
 }

@@ -224,7 +224,7 @@ test.each([
   [["explain"], "explain what?"],
   [["explain", "rule"], "name one rule"],
   [["explain", "rule", "a", "b"], "name one rule"],
-  [["explain", "handler", "deny"], "only rules are explained"],
+  [["explain", "handler", "deny"], "only rules and denials are explained"],
 ])("%j is a usage mistake", async (argv, says) => {
   const { code, err } = await ctl(...argv);
   expect(code).toBe(2);
@@ -232,7 +232,7 @@ test.each([
 });
 
 test("shells learn its words", async () => {
-  expect((await ctl("complete", "--", "explain", "")).out).toBe("rule\n");
+  expect((await ctl("complete", "--", "explain", "")).out).toBe("rule\ndenial\n");
   expect((await ctl("complete", "--", "explain", "rule", "no")).out).toContain("no-jason\n");
 });
 

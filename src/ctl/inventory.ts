@@ -112,8 +112,15 @@ export const commands: readonly CommandEntry[] = [
     name: "explain",
     aliases: [],
     group: STATE,
-    summary: "Explain a rule of policy: what it asks, where, and how often it decided",
+    summary: "Explain a rule of policy, or why a request was refused",
     load: async () => (await import("./commands/explain.ts")).explainCommand,
+  },
+  {
+    name: "authz",
+    aliases: [],
+    group: STATE,
+    summary: "Say whether somebody may call a service, without calling it",
+    load: async () => (await import("./commands/authz.ts")).authzCommand,
   },
   {
     name: "check",

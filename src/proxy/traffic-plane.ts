@@ -8,7 +8,7 @@ import type { Handover, OfferedListener } from "../io/listener-handover.ts";
 import type { ListenOptions } from "../io/tcp-listener.ts";
 import type { Metrics, MetricsView } from "../telemetry/metrics.ts";
 import type { TextFamily } from "../telemetry/prometheus.ts";
-import type { DenialRecord } from "./access/denial-ring.ts";
+import type { DenialView } from "./access/denial-view.ts";
 import type { ClusterView } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import type { HostPort } from "./flags.ts";
@@ -41,7 +41,7 @@ export interface PolicyReadings {
 
 export interface AccessReadings {
   /** Refusals of late, newest first. `id`: of one request; "": of all. */
-  denials(id: string): readonly DenialRecord[] | Promise<readonly DenialRecord[]>;
+  denials(id: string): readonly DenialView[] | Promise<readonly DenialView[]>;
 }
 
 export interface TrafficPlane {

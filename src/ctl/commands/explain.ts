@@ -1,8 +1,12 @@
-/** `mesh ctl explain rule`: what a rule of policy does, where, and how often it did. */
+/**
+ * `mesh ctl explain rule`: what a rule of policy does, where, and how often it did;
+ * `mesh ctl explain denial`: who refused a request.
+ */
 import { didYouMean } from "../../core/suggestion.ts";
 import { policyRootNamespace } from "../../model/policy-set.ts";
 import { call, managerAt } from "../client.ts";
 import { CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
+import { explainDenial } from "../explain/explain-denial.ts";
 import { type CountedRule, countRule } from "../explain/rule-count.ts";
 import {
   explainRule,
@@ -27,17 +31,24 @@ export const explainCommand = defineCtlCommand({
     output: { type: "enum", alias: "o", options: ["table", "json"], description: "How to print" },
     ...managerFlags,
   },
-  restName: "rule NAME",
+  restName: "rule NAME | denial REQUEST_ID",
   details:
-    "Where it is written, its match, whom it asks and where that runs, which attributes it\n" +
-    "reads; and from every running proxy how often it matched, denied, failed and reported. A\n" +
-    "rule that is not in force says why, and the exit code is 1.",
+    "Of a rule: where it is written, its match, whom it asks and where that runs, which\n" +
+    "attributes it reads; and from every running proxy how often it matched, denied, failed and reported. A\n" +
+    "rule that is not in force says why, and the exit code is 1. Of a denial: which proxy refused\n" +
+    "whom, by which policy, rule and file, by what it knew, and what would let it in.",
   examples: [
     ["mesh ctl explain rule ratings-limit", "of the namespace default"],
     ["mesh ctl explain rule promhttp -n istio-system", "of another"],
     ["mesh ctl explain rule no-bob -o json", "for scripts"],
+    ["mesh ctl explain denial 3f1c9a52", "by the x-request-id that the answer carried"],
   ],
   async run(args, { io, paint, rest }) {
+    if (rest[0] === "denial" || rest[0]?.startsWith("denial/") === true) {
+      const ids = rest[0] === "denial" ? rest.slice(1) : [rest[0].slice("denial/".length)];
+      const asJson = args.output === "json";
+      return await explainDenial(managerAt(args, io), { ids, asJson, io, paint });
+    }
     const wanted = wantedRule(rest, args.namespace);
     const manager = managerAt(args, io);
     const { objects } = await call(manager, manager.config.list({}));
@@ -79,7 +90,10 @@ function wantedRule(rest: readonly string[], flag: string | undefined): Wanted {
   if (first === undefined) throw usageError("explain what?", "mesh ctl explain rule NAME");
   const [kind = "", ...parts] = first.split("/");
   if (kindOf(kind) !== "rule")
-    throw usageError("only rules are explained", `mesh ctl get ${kind} shows what there is`);
+    throw usageError(
+      "only rules and denials are explained",
+      `mesh ctl get ${kind} shows what there is`,
+    );
   const name = parts.at(-1) ?? others[0];
   const isOne = parts.length < 3 && parts.length + others.length > 0;
   if (!name || !isOne || others.length > (parts.length === 0 ? 1 : 0))

@@ -7,7 +7,7 @@ import type { ExternalAuthorizer, RequestAuthentication } from "../../api/gen/me
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { AccessParts, AccessStepMaker } from "./access-step.ts";
 import type { CompiledAccess } from "./compiled-access.ts";
-import type { DenialRecord } from "./denial-ring.ts";
+import { type DenialView, viewDenial } from "./denial-view.ts";
 import { DenialWatch } from "./denial-watch.ts";
 import { RelayGate } from "./relay-gate.ts";
 import { type GateStep, RequestGate } from "./request-gate.ts";
@@ -22,6 +22,8 @@ export interface AccessSeatParts extends AccessParts {
   readonly use: (gates: Gates) => void;
 }
 
+/** Refusals that are told at once. */
+const SHOWN_MAX = 100;
 const open: Gates = { requests: undefined, relays: undefined };
 
 export class AccessSeat {
@@ -30,6 +32,8 @@ export class AccessSeat {
   #published: CompiledAccess | undefined = undefined;
   #tokens: AccessStepMaker<readonly RequestAuthentication[]> | undefined = undefined;
   #authorizers: AccessStepMaker<ExternalAuthorizer> | undefined = undefined;
+
+  #isClosed = false;
 
   constructor(parts: AccessSeatParts) {
     this.#parts = parts;
@@ -43,7 +47,7 @@ export class AccessSeat {
     const needsAuthorizers =
       this.#authorizers === undefined && (access?.externalAuthorizers.length ?? 0) > 0;
     if (!needsTokens && !needsAuthorizers) return undefined;
-    return this.#load(needsTokens, needsAuthorizers);
+    return this.#load(needsTokens);
   }
 
   publish(access: CompiledAccess | undefined): void {
@@ -53,11 +57,12 @@ export class AccessSeat {
   }
 
   /** Newest first. `id`: of one request; "": of all. */
-  denials(id: string): readonly DenialRecord[] {
-    return this.watch.ring.list(id);
+  denials(id: string): readonly DenialView[] {
+    return this.watch.ring.list(id, SHOWN_MAX).map((one) => viewDenial(one, this.#published));
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#tokens?.close();
     this.#authorizers?.close();
   }
@@ -82,5 +87,9 @@ export class AccessSeat {
     return step === undefined ? [] : [{ kind: "jwt", step, when: undefined }];
   }
 
-  async #load(_needsTokens: boolean, _needsAuthorizers: boolean): Promise<void> {}
+  async #load(needsTokens: boolean): Promise<void> {
+    if (!needsTokens) return;
+    const { JwtSteps } = await import("./jwt-steps.ts");
+    if (!this.#isClosed) this.#tokens ??= new JwtSteps(this.#parts);
+  }
 }

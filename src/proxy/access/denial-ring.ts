@@ -75,8 +75,8 @@ function shortened(record: DenialRecord): DenialRecord {
   };
 }
 
-/** Of several proxies or threads. */
-export function mergeDenials(lists: readonly (readonly DenialRecord[])[]): DenialRecord[] {
+/** Of several threads. */
+export function mergeDenials<T extends DenialRecord>(lists: readonly (readonly T[])[]): T[] {
   return lists
     .flat()
     .sort((a, b) => b.timeMs - a.timeMs)

@@ -1,9 +1,7 @@
 /** The page that shows who was refused of late, by whom, and what would have had to be so. */
-import type { DenialRecord } from "../access/denial-ring.ts";
+import type { DenialView } from "../access/denial-view.ts";
 import { json, type Page, text, wantsJson } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
-
-const SHOWN_MAX = 100;
 
 export const denialPage: Page = {
   path: "/denials",
@@ -13,13 +11,13 @@ export const denialPage: Page = {
 };
 
 async function denials(view: ProxyView, query: URLSearchParams): Promise<Response> {
-  const found = (await view.denials(query.get("id") ?? "")).slice(0, SHOWN_MAX);
+  const found = await view.denials(query.get("id") ?? "");
   if (wantsJson(query)) return json(found);
   if (found.length === 0) return text("nobody was refused");
-  return text(found.map(denialLine).join("\n"));
+  return text(found.flatMap(denialLines).join("\n"));
 }
 
-function denialLine(record: DenialRecord): string {
+function denialLines(record: DenialView): string[] {
   const { timeMs, kind, status, by, rule, place, reason, id } = record;
   const who = record.principal === "" ? record.sourceAddress : record.principal;
   const what =
@@ -28,5 +26,6 @@ function denialLine(record: DenialRecord): string {
   const outcome = status === 0 ? "closed" : String(status);
   const named = rule === "" ? by : `${by} ${rule}`;
   const time = new Date(timeMs).toISOString();
-  return `${time} ${id || "-"} ${outcome} ${kind}: ${who} ▸ ${what}: ${named}${source}: ${reason}`;
+  const line = `${time} ${id || "-"} ${outcome} ${kind}: ${who} ▸ ${what}`;
+  return [`${line}: ${named}${source}: ${reason}`, ...record.remedies.map((one) => `  ${one}`)];
 }

@@ -3,7 +3,7 @@
 import type { DiscoveryStatus } from "../../api/discovery/discovery.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";
-import type { DenialRecord } from "../access/denial-ring.ts";
+import type { DenialView } from "../access/denial-view.ts";
 import type { RegistrationStatus } from "../agent/registration.ts";
 import type { CredentialStatus } from "../identity/workload-credential.ts";
 import type { PolicyView } from "../policy/policy-view.ts";
@@ -54,7 +54,7 @@ export interface ProxyView {
   /** Undefined: no rules were ever in force. */
   policy(): PolicyView | undefined | Promise<PolicyView | undefined>;
   /** Who was refused of late, newest first. `id`: of one request; "": of all. */
-  denials(id: string): readonly DenialRecord[] | Promise<readonly DenialRecord[]>;
+  denials(id: string): readonly DenialView[] | Promise<readonly DenialView[]>;
   /** Gets the access log's lines, as JSON, until what is returned is called. */
   tap(listener: (line: string) => void): () => void;
   /** How many listen. */

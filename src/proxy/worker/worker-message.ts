@@ -7,7 +7,7 @@ import type { OfferedListener } from "../../io/listener-handover.ts";
 import type { SeriesChange } from "../../telemetry/metrics.ts";
 import type { TextFamily } from "../../telemetry/prometheus.ts";
 import type { GoneSeries } from "../../telemetry/series-mirror.ts";
-import type { DenialRecord } from "../access/denial-ring.ts";
+import type { DenialView } from "../access/denial-view.ts";
 import type { ClusterView } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
@@ -60,7 +60,7 @@ export interface WorkerAsks {
   readonly families: Ask<undefined, readonly TextFamily[]>;
   readonly policyView: Ask<undefined, PolicyView | undefined>;
   /** Of one request; "": of all. */
-  readonly denials: Ask<string, readonly DenialRecord[]>;
+  readonly denials: Ask<string, readonly DenialView[]>;
   readonly drain: Ask<DrainOrder, void>;
   readonly reopenLog: Ask<undefined, void>;
   readonly tap: Ask<boolean, void>;

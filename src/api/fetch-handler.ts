@@ -32,8 +32,9 @@ async function answer(
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   const reply = await fetch(requestOf(request, scheme, gone.signal), callerOf(request));
-  response.statusCode = reply.status;
   for (const [name, value] of reply.headers) response.setHeader(name, value);
+  // A stream of HTTP/2 that is written to before would say 200 by itself, without these.
+  response.writeHead(reply.status);
   if (reply.body === null || request.method === "HEAD") {
     response.end();
     return;

@@ -29,7 +29,7 @@ export interface Manager {
 export function managerAt(args: ManagerArguments, io: CtlIo, deadlineMs = DEADLINE_MS): Manager {
   const given = args.manager ?? io.env.MESH_MANAGER ?? "";
   const url = baseUrl(given === "" ? DEFAULT_MANAGER : given);
-  const { credential, interceptors } = managerAccess(args, io);
+  const { credential, interceptors } = managerAccess(url, args, io);
   const options = { interceptors, defaultTimeoutMs: deadlineMs };
   const transport = url.startsWith("https:")
     ? managerTransport(url, credential, options)

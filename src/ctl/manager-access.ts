@@ -25,7 +25,7 @@ export interface ManagerAccess {
   readonly interceptors: Interceptor[];
 }
 
-export function managerAccess(args: ManagerArguments, { env }: CtlIo): ManagerAccess {
+export function managerAccess(url: string, args: ManagerArguments, { env }: CtlIo): ManagerAccess {
   const token = accessToken(args, env);
   const ca = args.ca || env.MESH_CA;
   const [cert, key] = [args.cert || env.MESH_CERT, args.key || env.MESH_KEY];
@@ -33,8 +33,14 @@ export function managerAccess(args: ManagerArguments, { env }: CtlIo): ManagerAc
   const certificate =
     cert && key ? { chainPem: read(cert, "--cert"), keyPem: read(key, "--key") } : undefined;
   const roots = ca ? certificatesIn(read(ca, "--ca"), ca) : [];
+  const rootPin = rootPinOf(token);
+  if (url.startsWith("https:") && roots.length === 0 && rootPin === "")
+    throw usageError(
+      `how is ${url} to be known as the manager?`,
+      "--token FILE with an access token says it, or --ca FILE with the manager's roots",
+    );
   return {
-    credential: { certificate: () => certificate, roots: () => roots, rootPin: rootPinOf(token) },
+    credential: { certificate: () => certificate, roots: () => roots, rootPin },
     interceptors: token === "" ? [] : [showing(token)],
   };
 }

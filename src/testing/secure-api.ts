@@ -26,7 +26,9 @@ export async function openSecureApi(
     ...{ hostname: "127.0.0.1", port: 0, clock: systemClock, identify, limits },
     credential: credentialOf(authority.issue({ name: "m", for: MANAGER_NAMES }), [authority]),
     routes: () => {},
-    fetch: (_, caller: Caller = NOBODY) => Response.json(caller.principal),
+    fetch: ({ url }, caller: Caller = NOBODY) => {
+      return Response.json(caller.principal, { status: url.endsWith("/who") ? 200 : 404 });
+    },
   });
   return { authority, server, ask: (options) => ask(server.port, options) };
 }

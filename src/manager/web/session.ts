@@ -31,13 +31,10 @@ export function readersOnly(access: Access | undefined): MiddlewareHandler<WebBi
       return await next();
     // Whoever opens the dashboard for the first time has done nothing wrong.
     if (path === "/") return context.html(login, 401);
-    const { message } = access.refuse(
-      caller,
-      `${context.req.method} ${path}`,
-      "log in to see this",
-    );
+    access.refuse(caller, `${context.req.method} ${path}`, "log in to see this");
     context.header("www-authenticate", "Bearer");
-    return context.text(`${message}\n`, caller.principal.kind === "anonymous" ? 401 : 403);
+    const status = caller.principal.kind === "anonymous" ? 401 : 403;
+    return context.text("log in to see this\n", status);
   };
 }
 

@@ -1,10 +1,16 @@
 /** Dashboard and REST, as a browser meets them. */
 import { afterEach, describe, expect, test } from "bun:test";
+import type { Identify } from "../../api/peer.ts";
+import type { Role } from "../../api/principal.ts";
 import { serveFetch } from "../../api/serve-fetch.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { readDocuments } from "../../dialect/read.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
+import { Access } from "../access/access.ts";
+import { authenticator } from "../access/authenticate.ts";
+import { AuditLog } from "../audit/audit-log.ts";
+import { MemoryAuditStore } from "../audit/audit-store.ts";
 import { Manager } from "../manager.ts";
 import { forgetfulWorkloadStore } from "../registry/workload-store.ts";
 import { MemoryStore } from "../store/memory-store.ts";
@@ -23,7 +29,7 @@ spec:
   ports: [{ port: 80, protocol: http }]
 `;
 
-async function open(clock: Clock = systemClock) {
+async function open(clock: Clock = systemClock, access?: Access, identify?: Identify) {
   const manager = await Manager.open({
     clock,
     log: new Log("manager", { level: "error" }),
@@ -33,8 +39,8 @@ async function open(clock: Clock = systemClock) {
     namespace: "default",
     leaseMs: 10_000,
   });
-  const web = webApp(manager);
-  const server = serveFetch({ hostname: "127.0.0.1", port: 0 }, web.fetch);
+  const web = webApp(manager, access);
+  const server = serveFetch({ hostname: "127.0.0.1", port: 0 }, web.fetch, identify);
   closing.push(
     () => manager.close(),
     () => web.close(),
@@ -154,4 +160,106 @@ describe("events", () => {
     while (!said.includes("event: change\ndata: 1\n\n")) said += (await reader.read()).value ?? "";
     await reader.cancel();
   });
+});
+
+describe("who may see it", () => {
+  const TOKENS: Readonly<Record<string, { name: string; role: Role }>> = {
+    "mesh-access.1.s": { name: "ann", role: "operator" },
+  };
+
+  /** As somebody whose own user's processes count as the manager's, or not. */
+  async function guarded(isOurs: boolean) {
+    const audit = new AuditLog(new MemoryAuditStore(), systemClock);
+    const services = { servicesOf: () => [] };
+    const log = new Log("access", { level: "error" });
+    const access = new Access({ audit, log, domain: "cluster.local", services });
+    const identify = authenticator({
+      wallMs: () => Date.now(),
+      uids: new Set(isOurs ? [process.getuid!()] : [4_294_967]),
+      tokens: { find: (token) => TOKENS[token] },
+      trustDomains: () => [],
+      roots: () => new Set(),
+      roles: new Map(),
+    });
+    const opened = await open(systemClock, access, identify);
+    closing.push(() => audit.close());
+    return { ...opened, audit };
+  }
+
+  test("our own user's processes see all without a word", async () => {
+    const { get, audit } = await guarded(true);
+    expect((await get("/api/v1/state")).status).toBe(200);
+    expect(await (await get("/")).text()).toContain("/dashboard.js");
+    expect(audit.list(9)).toEqual([]);
+  });
+
+  test("others see a field for their token, and nothing of the mesh", async () => {
+    const { get, audit } = await guarded(false);
+    const page = await get("/");
+    expect(page.status).toBe(401);
+    expect(await page.text()).toContain("/login.js");
+    expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
+    for (const path of ["/login", "/login.js", "/dashboard.css", "/healthz"])
+      expect([path, (await get(path)).status]).toEqual([path, 200]);
+    for (const path of ["/api/v1/state", "/api/v1/events", "/dashboard.js", "/api/v1/nothing"])
+      expect([path, (await get(path)).status]).toEqual([path, 401]);
+    expect(audit.list(9).map(({ object }) => object)).toContain("GET /api/v1/state");
+  });
+
+  test("a token opens a session that only reads, by a cookie that no script sees", async () => {
+    const { get } = await guarded(false);
+    const login = (headers: Record<string, string>) => get("/login", { method: "POST", headers });
+    const authorization = "Bearer mesh-access.1.s";
+    const answer = await login({ authorization });
+    expect(answer.status).toBe(204);
+    const cookie = answer.headers.get("set-cookie") ?? "";
+    expect(cookie).toBe(
+      "mesh-session=mesh-access.1.s; Max-Age=43200; Path=/; HttpOnly; SameSite=Strict",
+    );
+    const session = cookie.split(";")[0]!;
+    expect((await get("/api/v1/state", { headers: { cookie: session } })).status).toBe(200);
+    expect((await get("/api/v1/state", { headers: { authorization } })).status).toBe(200);
+    const left = await get("/logout", { method: "POST", headers: { cookie: session } });
+    expect(left.headers.get("set-cookie")).toStartWith("mesh-session=; Max-Age=0;");
+    expect((await login({})).status).toBe(401);
+    expect((await login({ cookie: session })).status).toBe(401);
+    expect((await login({ authorization: "Bearer mesh-access.2.s" })).status).toBe(401);
+  });
+
+  test("no page of somebody else logs in or out", async () => {
+    const { get } = await guarded(true);
+    const authorization = "Bearer mesh-access.1.s";
+    const foreign: Record<string, string>[] = [
+      { "sec-fetch-site": "cross-site" },
+      { origin: "http://evil.example" },
+    ];
+    for (const of of foreign)
+      for (const path of ["/login", "/logout"]) {
+        const headers = { ...of, authorization };
+        expect((await get(path, { method: "POST", headers })).status).toBe(403);
+      }
+    const cors = await get("/api/v1/state", { headers: { origin: "http://evil.example" } });
+    expect(cors.headers.get("access-control-allow-origin")).toBeNull();
+  });
+});
+
+test("secrets of handlers are not on any page", async () => {
+  const { manager, get } = await open();
+  const text = `apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: { name: hook }
+spec:
+  compiledAdapter: webhook
+  params: { url: "http://ann:hunter2@hook.example/", headers: { x-api-key: hunter3 } }
+`;
+  const { configs } = readDocuments(text, {
+    ...{ file: "h.yaml", namespace: "default", domain: "cluster.local" },
+  });
+  await manager.configuration.store.commit([{ put: configs[0]! }], "ann");
+  manager.flush();
+  for (const path of ["state", "rules", "problems", "rules/handler/default/hook/history"]) {
+    const said = await (await get(`/api/v1/${path}`)).text();
+    expect([path, said.match(/hunter\d/g)]).toEqual([path, null]);
+  }
+  expect(await (await get("/api/v1/rules")).text()).toContain("[redacted]@hook.example");
 });

@@ -9,6 +9,12 @@ import { isLoopback } from "../api/serve.ts";
 import type { Level } from "../core/log.ts";
 import { unknownFlags } from "../core/unknown-flag.ts";
 import { readLocalUsers, readRoles } from "./access/access-flags.ts";
+import {
+  IDENTITY_HELP,
+  type IdentityFlags,
+  identityOptions,
+  readIdentityFlags,
+} from "./identity/identity-flags.ts";
 
 export interface ManagerFlags {
   readonly listen: Address;
@@ -27,6 +33,7 @@ export interface ManagerFlags {
   readonly domain: string;
   readonly namespace: string;
   readonly leaseMs: number;
+  readonly identity: IdentityFlags;
   readonly logLevel: Level;
 }
 
@@ -49,7 +56,7 @@ Keeps services and rules, and configures every proxy.
   --local-user USER   whose processes on this machine may call in plaintext, beside our own
                       user's and root's; repeatable
   --role ID=ROLE      a certificate for this SPIFFE id is a person's, with role viewer,
-                      operator or admin; repeatable
+                      operator or admin; repeatable${IDENTITY_HELP.trimEnd()}
   --log-level LEVEL   debug, info, warn or error (info)
 
 Port 0 picks one. Plaintext addresses must be loopback.
@@ -68,6 +75,7 @@ const OPTIONS = {
   lease: { type: "string", default: "10" },
   "local-user": { type: "string", multiple: true, default: [] as string[] },
   role: { type: "string", multiple: true, default: [] as string[] },
+  ...identityOptions,
   "log-level": { type: "string", default: "info" },
   help: { type: "boolean", short: "h", default: false },
 } as const;
@@ -117,6 +125,7 @@ export function parseManagerFlags(
   const users = readLocalUsers(parsed["local-user"], () => readFileSync("/etc/passwd", "utf8"));
   const roles = readRoles(parsed.role);
   problems.push(...users.problems, ...roles.problems);
+  const identity = readIdentityFlags(parsed, problems);
   const dataDir = parsed["data-dir"] ?? defaultDataDir(environment);
   const flags: ManagerFlags = {
     listen: address("listen", true),
@@ -130,6 +139,7 @@ export function parseManagerFlags(
     domain: parsed.domain,
     namespace: parsed.namespace,
     leaseMs: Math.round(leaseSeconds * 1_000),
+    identity,
     logLevel: level ?? "info",
   };
   return problems.length > 0 ? { at: "problems", problems } : { at: "flags", flags };

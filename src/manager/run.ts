@@ -57,10 +57,15 @@ async function serve(flags: ManagerFlags): Promise<number> {
 async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<string> {
   const audit = openAudit(flags);
   open.push(audit);
-  const opened = openIdentity(flags, { clock: systemClock, log: log.child("identity"), audit });
+  let manager: Manager | undefined;
+  const opened = openIdentity(flags.identity, {
+    ...{ clock: systemClock, log: log.child("identity"), audit, dataDir: flags.dataDir },
+    hosts: flags.secureListen === undefined ? [] : [flags.secureListen.hostname],
+    aliases: () => manager?.trustDomainAliases ?? [],
+  });
   open.push(opened);
   const { identity } = opened;
-  const manager = await openManager(flags, log, identity);
+  manager = await openManager(flags, log, identity);
   open.push(manager);
   const tidying = new MemoryTidying({ clock: systemClock, unsettledMs: OFTEN_MS });
   open.push(tidying);

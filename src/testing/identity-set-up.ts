@@ -1,4 +1,4 @@
-/** The identity part of a manager, with a clock that is moved by hand and an audit log to look at. */
+/** The identity part of a manager, with a clock moved by hand and an audit log to look at. */
 import { Log } from "../core/log.ts";
 import { createCertificateRequest } from "../io/certificate-request.ts";
 import type { AuthorityFiles } from "../manager/identity/authority-files.ts";

@@ -1,9 +1,9 @@
 /**
  * Authorities as they lie in the store. Each one goes one way:
  *
- *   coming ─(everybody had time to hear of its roots)─▶ active ─(another one is)─▶ former ─▶ gone
- *   trusted                                             trusted, signs              trusted while a
- *                                                                                   leaf of it lives
+ *   coming ─(everybody heard of its roots)─▶ active ─(another one is)─▶ former ─▶ gone
+ *
+ * All of them are trusted, and the active one signs; a former one stays while a leaf of it lives.
  */
 import type { IdentityStore } from "./identity-store.ts";
 

@@ -2,7 +2,7 @@
  * The certificate authority of a mesh: which authorities there are, which one signs, whom to trust.
  * Its state is the store's (see authority-table.ts), so that managers that share it are one.
  *
- *   open ──▶ one is active ──rotate──▶ another is coming ──(time passed)──▶ active, the first former
+ *   open ─▶ one is active ─rotate─▶ another is coming ─(time passed)─▶ active, the first former
  *
  * A new root is trusted before it signs, for as long as a leaf lives unless told otherwise: whoever
  * has a certificate that is in force has got the new root along with it. The former one stays
@@ -106,7 +106,7 @@ export class Authority {
     return this.#rows;
   }
 
-  /** SHA-256 of a root that will be trusted for `lifetimeMs` at least, base64url: what tokens name. */
+  /** SHA-256, base64url, of a root that is trusted for `lifetimeMs` at least: for tokens. */
   pinFor(lifetimeMs: number): string {
     const untilMs = this.options.clock.wallMs() + lifetimeMs;
     const active = this.#rows[0];

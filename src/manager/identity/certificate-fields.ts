@@ -1,4 +1,4 @@
-/** The parts of a certificate that those below it repeat, as bytes: node:crypto has them as text. */
+/** What certificates repeat of the one above them, as bytes: node:crypto has it as text. */
 import { createHash, type X509Certificate } from "node:crypto";
 import { readDer, readDerOf, Tag } from "../../core/der.ts";
 

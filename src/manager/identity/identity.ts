@@ -67,6 +67,11 @@ export class Identity {
     };
   }
 
+  /** Whose identities count. */
+  trustDomains(): readonly string[] {
+    return [this.options.trustDomain, ...this.options.aliases()];
+  }
+
   /** When others are to be trusted. */
   onChange(listener: () => void): () => void {
     return this.authority.onChange(listener);

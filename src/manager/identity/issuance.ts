@@ -211,7 +211,8 @@ function foreignWish({ id, services }: Claim, wish: IdentityWish): string | unde
   if (wish.service === "") return undefined;
   const service = serviceName(wish.service);
   const own = [`${account}.${namespace}`.toLowerCase(), ...services.map(serviceName)];
-  if (service !== "" && own.includes(service)) return undefined;
+  const isInside = service.endsWith(`.${namespace.toLowerCase()}`);
+  if (isInside && own.includes(service)) return undefined;
   return `the credential is of ${formatSpiffeId(id)}, which does not stand for ${wish.service}`;
 }
 

@@ -1,45 +1,97 @@
-/** The authority as the command line has it. */
+/** Opens what the flags ask for: store, key file, authority, and whoever judges foreign tokens. */
 import { join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
+import { systemRandom } from "../../core/random.ts";
+import { readTrust } from "../../io/certificate-files.ts";
+import { Metrics } from "../../telemetry/metrics.ts";
+import { AuthorityFiles } from "./authority-files.ts";
 import { Identity } from "./identity.ts";
-import { IdentityStore } from "./identity-store.ts";
-import type { IssueAudit } from "./issuance.ts";
+import type { IdentityFlags } from "./identity-flags.ts";
+import { IdentityStore, MEMORY } from "./identity-store.ts";
+import type { IssueAudit, JwtAuthenticator } from "./issuance.ts";
 import { KeySeal } from "./key-seal.ts";
+import { KubernetesToken } from "./kubernetes-token.ts";
+import { OidcToken } from "./oidc-token.ts";
 
-export interface IdentityFlags {
-  /** Empty: everything is in memory. */
-  readonly dataDir: string;
-  readonly domain: string;
-}
-
-export interface IdentityParts {
+export interface IdentityEnvironment {
   readonly clock: Clock;
   readonly log: Log;
   readonly audit: IssueAudit;
+  /** Empty: nothing is kept. */
+  readonly dataDir: string;
+  /** Addresses at which TLS is served, beside what is advertised. */
+  readonly hosts: readonly string[];
+  /** Trust domains whose identities count as those of ours; may change. */
+  readonly aliases: () => readonly string[];
 }
 
-const LEAF_LIFETIME_MS = 24 * 60 * 60_000;
+export interface OpenIdentity {
+  readonly identity: Identity;
+  close(): void;
+}
+
+const ANY_ADDRESS: readonly string[] = ["", "0.0.0.0", "::"];
 
 /** Throws a sentence for the operator. */
-export function openIdentity({ dataDir, domain }: IdentityFlags, parts: IdentityParts) {
-  const store = new IdentityStore(dataDir === "" ? ":memory:" : join(dataDir, "identity.db"));
-  const identity = new Identity({
-    ...parts,
-    store,
-    seal: dataDir === "" ? KeySeal.random() : KeySeal.createdIn(join(dataDir, "ca-key.key")),
-    trustDomain: domain,
-    aliases: () => [],
-    leafLifetimeMs: LEAF_LIFETIME_MS,
-    files: undefined,
-    jwts: [],
-    hosts: [],
-  });
-  return {
-    identity,
-    close(): void {
-      identity.close();
-      store.close();
-    },
+export function openIdentity(flags: IdentityFlags, environment: IdentityEnvironment): OpenIdentity {
+  const { clock, log, audit, hosts } = environment;
+  const directory = flags.identityDir || environment.dataDir;
+  const nowMs = (): number => clock.wallMs();
+  const files =
+    flags.caDir === ""
+      ? undefined
+      : new AuthorityFiles(flags.caDir, nowMs, (message) => log.error(message));
+  const store = new IdentityStore(directory === "" ? MEMORY : join(directory, "identity.db"));
+  const oidc = oidcOf(flags, environment);
+  const close = (): void => {
+    oidc?.close();
+    store.close();
   };
+  try {
+    const identity = new Identity({
+      ...{ store, clock, log, audit, files },
+      seal: sealOf(flags.caKeyFile, directory),
+      trustDomain: flags.trustDomain,
+      aliases: environment.aliases,
+      leafLifetimeMs: flags.leafLifetimeMs,
+      jwts: [...(oidc === undefined ? [] : [oidc]), ...kubernetesOf(flags, clock)],
+      hosts: [...flags.advertise, ...hosts.filter((host) => !ANY_ADDRESS.includes(host))],
+    });
+    return {
+      identity,
+      close() {
+        identity.close();
+        close();
+      },
+    };
+  } catch (cause) {
+    files?.close();
+    close();
+    throw cause;
+  }
+}
+
+function sealOf(keyFile: string, directory: string): KeySeal {
+  if (keyFile !== "") return KeySeal.fromFile(keyFile);
+  return directory === "" ? KeySeal.random() : KeySeal.createdIn(join(directory, "ca-key.key"));
+}
+
+function kubernetesOf(
+  { kubernetes, trustDomain }: IdentityFlags,
+  clock: Clock,
+): readonly JwtAuthenticator[] {
+  if (kubernetes === undefined) return [];
+  const { caFile } = kubernetes;
+  const roots = () => ({ trust: readTrust(caFile, clock.wallMs()).value });
+  return [new KubernetesToken({ ...kubernetes, clock, trustDomain, roots })];
+}
+
+function oidcOf(
+  { oidc, trustDomain }: IdentityFlags,
+  { clock, log }: IdentityEnvironment,
+): OidcToken | undefined {
+  if (oidc === undefined) return undefined;
+  const [random, metrics] = [systemRandom, new Metrics()];
+  return new OidcToken({ ...oidc, trustDomain, clock, random, log, metrics });
 }

@@ -13,7 +13,7 @@ export interface Signer {
   readonly chain: string;
 }
 
-/** Text: why it cannot, for the operator. `fileKey`: of the authority in files, if it is this one. */
+/** Text: why it cannot, for operators. `fileKey`: of the authority in files, if it is this one. */
 export function signerOf(
   row: AuthorityRow,
   seal: KeySeal,

@@ -25,7 +25,7 @@ export const REQUEST_TEXT_MAX = 16_384;
 const RSA_BITS = { least: 2_048, most: 8_192 } as const;
 const CURVES: readonly (string | undefined)[] = ["prime256v1", "secp384r1"];
 const BLOCK =
-  /^\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END (NEW )?CERTIFICATE REQUEST-----\s*$/;
+  /^-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----\s([\w+/=\s]+)-----END (?:NEW )?[A-Z ]+-----$/;
 
 const COMMON_NAME = "550403";
 const EXTENSION_REQUEST = "2a864886f70d01090e";
@@ -51,7 +51,7 @@ const MALFORMED = refused("it is not PKCS#10 in DER");
 export function readSigningRequest(pem: string): SigningRequestResult {
   if (pem.length > REQUEST_TEXT_MAX)
     return refused(`it is longer than ${REQUEST_TEXT_MAX} characters`);
-  const [, , text] = BLOCK.exec(pem) ?? [];
+  const [, text] = BLOCK.exec(pem.trim()) ?? [];
   if (text === undefined) return refused("it is not one CERTIFICATE REQUEST in PEM form");
   return decodeSigningRequest(Buffer.from(text, "base64"));
 }

@@ -1,7 +1,7 @@
 /**
- * The subjectAltName extension (RFC 5280 4.2.1.6): written into certificates, and read from requests
- * for them. Whoever sends a request decides what is in it: text is printable ASCII or the whole
- * extension is not read, so that no NUL, comma or line break makes one name look like another.
+ * The subjectAltName extension (RFC 5280 4.2.1.6): written into certificates, and read from those
+ * who ask for one. They decide what is in it: text is printable ASCII or the whole extension is not
+ * read, so that no NUL, blank or line break makes one name look like another.
  */
 import { formatIpAddress, parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
 import { der, derSequence, readDerOf, Tag } from "../../core/der.ts";

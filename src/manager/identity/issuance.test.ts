@@ -148,7 +148,7 @@ describe("a join token", () => {
     const { id, credential } = newToken(one);
     await one.issue({ credential });
     const renew = async (): Promise<string> => {
-      const [{ serial }] = one.identity.issued.list(1) as [{ serial: string }];
+      const serial = one.identity.issued.list(1)[0]?.serial ?? "";
       return await one.issue({ caller: workload(REVIEWS, serial.toUpperCase()) });
     };
     expect(await renew()).toBe("issued");

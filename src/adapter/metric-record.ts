@@ -23,26 +23,38 @@ export function recordMetric(
   return typeof labels === "string" ? labels : series.record(labels, value, nowMs);
 }
 
-/** The labels of the last instance: metrics of one request mostly have the same. */
-export class LabelTexts {
-  #dimensions: Instance<"metric">["dimensions"] = undefined;
-  #names: readonly string[] | undefined = undefined;
-  #labels: string[] | string = "";
+type Dimensions = NonNullable<Instance<"metric">["dimensions"]>;
 
-  /** In the order of `names`; a text: why there are none. */
-  of(instance: Instance<"metric">, names: readonly string[]): string[] | string {
+/** What there is of dimensions in the order of some names. */
+interface Labels {
+  readonly names: readonly string[];
+  /** A text: why there are none. */
+  readonly values: readonly string[] | string;
+}
+
+/** Labels by the dimensions that they were made of: exchanges alike have the same object. */
+export class LabelTexts {
+  readonly #known = new WeakMap<Dimensions, Labels>();
+  #dimensions: Dimensions | undefined = undefined;
+  #labels: Labels = { names: [], values: "" };
+
+  /** In the order of `names`, the same array each time; a text: why there are none. */
+  of(instance: Instance<"metric">, names: readonly string[]): readonly string[] | string {
     const { dimensions } = instance;
-    if (dimensions !== undefined && dimensions === this.#dimensions && names === this.#names)
-      return this.#labels;
+    if (dimensions === undefined) return labelsOf({}, names);
+    if (dimensions === this.#dimensions && names === this.#labels.names) return this.#labels.values;
+    let labels = this.#known.get(dimensions);
+    if (labels?.names !== names) {
+      labels = { names, values: labelsOf(dimensions, names) };
+      this.#known.set(dimensions, labels);
+    }
     this.#dimensions = dimensions;
-    this.#names = names;
-    this.#labels = labelsOf(instance, names);
-    return this.#labels;
+    this.#labels = labels;
+    return labels.values;
   }
 }
 
-function labelsOf(instance: Instance<"metric">, names: readonly string[]): string[] | string {
-  const { dimensions = {} } = instance;
+function labelsOf(dimensions: Dimensions, names: readonly string[]): string[] | string {
   const values: string[] = [];
   for (const name of names) {
     if (!Object.hasOwn(dimensions, name)) return `it has no dimension ${name}`;

@@ -50,15 +50,31 @@ export class MetricSeries {
   readonly #series = new Map<string, Series>();
   /** Those among them that have values of their own; cleared when one of them goes. */
   readonly #known = new TextTree<Series>();
+  /** The same by the array that has the values; that of the last sample besides. */
+  #byArray = new WeakMap<readonly string[], Series>();
+  #lastValues: readonly string[] | undefined = undefined;
+  #last: Series | undefined = undefined;
 
   constructor(definition: MetricDefinition, budget: SeriesBudget) {
     this.definition = definition;
     this.#budget = budget;
   }
 
-  /** Values in the order of the label names. False: in the series that stands for too many. */
+  /**
+   * Values in the order of the label names, mostly in an array that was used before. False: in the
+   * series that stands for too many.
+   */
   record(values: readonly string[], value: number, nowMs: number): boolean {
-    const series = this.at(values, nowMs);
+    let series = values === this.#lastValues ? this.#last : this.#byArray.get(values);
+    if (series === undefined) {
+      series = this.at(values, nowMs);
+      if (series.values !== undefined) this.#byArray.set(values, series);
+    }
+    series.usedMs = nowMs;
+    if (series.values !== undefined && values !== this.#lastValues) {
+      this.#last = series;
+      this.#lastValues = values;
+    }
     if (this.definition.kind === "GAUGE") series.value = value;
     else series.value += value;
     if (this.definition.kind === "DISTRIBUTION")
@@ -85,7 +101,7 @@ export class MetricSeries {
   expire(beforeMs: number): void {
     for (const [key, series] of this.#series) {
       if (series.usedMs > beforeMs) continue;
-      this.#known.clear();
+      this.#forget();
       this.#series.delete(key);
       if (series.labels !== OVERFLOW) this.#budget.left++;
     }
@@ -106,6 +122,13 @@ export class MetricSeries {
     for (const one of this.#series.values())
       series.set(one.labels, seriesText(this.definition, one));
     return { name, help, type: types[kind], series };
+  }
+
+  #forget(): void {
+    this.#known.clear();
+    this.#byArray = new WeakMap();
+    this.#lastValues = undefined;
+    this.#last = undefined;
   }
 
   #find(values: readonly string[], nowMs: number): Series {

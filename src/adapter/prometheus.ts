@@ -152,9 +152,10 @@ class Prometheus implements LocalHandler {
   }
 
   report(instances: readonly AnyInstance[]): ReportResult {
+    const nowMs = this.#environment.clock.nowMs();
     let complaints: string[] | undefined;
     for (const instance of instances) {
-      const complaint = this.#record(instance);
+      const complaint = this.#record(instance, nowMs);
       if (complaint === undefined) continue;
       complaints ??= [];
       complaints.push(complaint);
@@ -166,16 +167,11 @@ class Prometheus implements LocalHandler {
     this.#withdraw();
   }
 
-  #record(instance: AnyInstance): string | undefined {
+  #record(instance: AnyInstance, nowMs: number): string | undefined {
     const series = this.#series.get(instance.name);
     if (instance.template !== "metric" || series === undefined)
       return `no metric is defined for ${instance.name}`;
-    const recorded = recordMetric(
-      series,
-      instance,
-      this.#environment.clock.nowMs(),
-      this.#labelTexts,
-    );
+    const recorded = recordMetric(series, instance, nowMs, this.#labelTexts);
     if (recorded === false) this.#overflowed.increment();
     return typeof recorded === "string" ? `${instance.name}: ${recorded}` : undefined;
   }

@@ -4,10 +4,11 @@
  */
 import type { AttributeBag } from "../attribute/bag.ts";
 import { Fault } from "../attribute/fault.ts";
-import type { ValueType } from "../attribute/value.ts";
+import type { Value, ValueType } from "../attribute/value.ts";
 import { camelCase } from "../dialect/schema/message.ts";
 import type { Expression } from "../expression/expression.ts";
 import type { ExpressionText, Instance, InstanceFields } from "../model/instance.ts";
+import { KnownValues } from "./known-values.ts";
 import { resolveBindings } from "./resolve-binding.ts";
 import type { InstanceContext, Site } from "./resolve-context.ts";
 import { constantOf } from "./resolve-expression.ts";
@@ -67,6 +68,11 @@ type Run = (bag: AttributeBag) => unknown;
 interface Field {
   readonly key: string;
   readonly run: Run;
+}
+
+/** Of a map whose keys the author chose. */
+interface Entry extends Field {
+  readonly expression: Expression;
 }
 
 function builderOf(
@@ -141,34 +147,42 @@ class InstanceBuilder {
 
   #map(value: ExpressionText | InstanceFields, at: FieldPlace): Run | undefined {
     if (isExpression(value)) return this.#error(at, value, "must be a map of expressions");
-    const entries: Field[] = [];
+    const entries: Entry[] = [];
     let isFine = true;
     for (const [name, entry] of Object.entries(value)) {
       const entryAt = new FieldPlace(entryPath(at.path, name), entryPath(at.key, name));
-      let run: Run | undefined;
+      let expression: Expression | undefined;
       if (!isExpression(entry)) this.#error(entryAt, entry, "must be an expression");
       else if (name === "__proto__") this.#error(entryAt, entry, "cannot be a key");
       else if (entry.source.trim() === "") continue;
-      else run = this.#expression(entry, "VALUE", entryAt.path);
-      if (run === undefined) isFine = false;
-      else entries.push({ key: name, run });
+      else expression = this.#compiled(entry, "VALUE", entryAt.path);
+      if (expression === undefined) isFine = false;
+      else entries.push({ key: name, run: typed(expression), expression });
     }
-    return isFine ? this.#shared(entries, value) : undefined;
+    return isFine ? this.#shared(entries) : undefined;
   }
 
   /** Metrics of one request mostly have the same dimensions. */
-  #shared(entries: readonly Field[], written: InstanceFields): Run {
-    const sources = entries.map(({ key }) => [key, (written[key] as ExpressionText).source]);
+  #shared(entries: readonly Entry[]): Run {
+    const isCounted =
+      this.#isCounted && entries.every(({ expression: { type } }) => countable.has(type));
+    const sources = entries.map(({ key, expression: { source } }) => [key, source]);
     const { maps } = this.#context;
-    const key = JSON.stringify(sources);
+    const key = JSON.stringify([isCounted, sources]);
     const known = maps.get(key);
     if (known !== undefined) return known;
-    const run = remembered(objectOf(entries));
+    const run = remembered(isCounted ? recurring(entries) : objectOf(entries));
     maps.set(key, run);
     return run;
   }
 
   #expression(text: ExpressionText, type: ValueType | "VALUE", path: string): Run | undefined {
+    const expression = this.#compiled(text, type, path);
+    if (expression === undefined) return undefined;
+    return type === "VALUE" ? typed(expression) : (bag) => expression.evaluate(bag);
+  }
+
+  #compiled(text: ExpressionText, type: ValueType | "VALUE", path: string): Expression | undefined {
     const { expressions, problems } = this.#context;
     const place = { subject: this.#subject, path };
     const wants = type === "VALUE" ? undefined : type;
@@ -180,7 +194,12 @@ class InstanceBuilder {
       return undefined;
     }
     for (const slot of expression.reads) this.reads.add(slot);
-    return type === "VALUE" ? typed(expression) : (bag) => expression.evaluate(bag);
+    return expression;
+  }
+
+  /** Its map says by what it is counted, and so has few values. */
+  get #isCounted(): boolean {
+    return this.#instance.template === "metric" || this.#instance.template === "quota";
   }
 
   #unknown(
@@ -247,6 +266,34 @@ function objectOf(fields: readonly Field[]): Run {
       if (value instanceof Fault) return value;
       object[key] = value;
     }
+    return object;
+  };
+}
+
+/** Of these an exchange mostly has the same as one before, and `===` says whether. */
+const countable: ReadonlySet<ValueType> = new Set([
+  ...(["STRING", "INT64", "BOOL", "EMAIL_ADDRESS", "URI", "DNS_NAME"] as const),
+]);
+
+/** The same object for the same values, whatever exchange they are of. */
+function recurring(entries: readonly Entry[]): Run {
+  const expressions = entries.map(({ expression }) => expression);
+  const known = new KnownValues<Readonly<Record<string, unknown>>>();
+  const values = new Array<Value>(entries.length).fill("");
+  return (bag) => {
+    for (let i = 0; i < expressions.length; i++) {
+      const value = expressions[i]!.evaluate(bag);
+      if (value instanceof Fault) return value;
+      values[i] = value;
+    }
+    const found = known.find(values);
+    if (found !== undefined) return found;
+    const pairs = entries.map(({ key, expression: { type } }, i) => [
+      key,
+      { type, value: values[i] },
+    ]);
+    const object = Object.fromEntries(pairs);
+    known.remember(values, object);
     return object;
   };
 }

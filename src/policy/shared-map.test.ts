@@ -61,7 +61,7 @@ test("equal dimensions of one exchange are one object, made once", () => {
   expect(dimensionsOf(c.build(bag))).not.toBe(first);
 });
 
-test("the next exchange has its own", () => {
+test("the next exchange has its own where its values are others, and the same where not", () => {
   const { a, b } = instances();
   const bag = new MovingBag();
   const first = dimensionsOf(a.build(bag));
@@ -71,11 +71,16 @@ test("the next exchange has its own", () => {
   expect(second.path).toEqual({ type: "STRING", value: "at 1" });
   const other = new MovingBag();
   other.moment = 1;
-  expect(dimensionsOf(b.build(other))).not.toBe(second);
+  expect(dimensionsOf(b.build(other))).toBe(second);
+  bag.moment = 0;
+  expect(dimensionsOf(b.build(bag))).toBe(first);
 });
 
-test("a bag that cannot tell has them made anew each time", () => {
+test("a bag that cannot tell is read each time", () => {
   const { a } = instances();
-  const bag: AttributeBag = { read: () => "x" };
-  expect(dimensionsOf(a.build(bag))).not.toBe(dimensionsOf(a.build(bag)));
+  let reads = 0;
+  const bag: AttributeBag = { read: () => `x${reads++}` };
+  const [one, other] = [dimensionsOf(a.build(bag)), dimensionsOf(a.build(bag))];
+  expect(one.path).toEqual({ type: "STRING", value: "x0" });
+  expect(other.path).toEqual({ type: "STRING", value: "x2" });
 });

@@ -19,7 +19,7 @@ import type { Attribute } from "../attribute/vocabulary.ts";
 import type { TypedCall, TypedNode } from "./check.ts";
 import { ExpressionFault } from "./lexer.ts";
 import { dnsNamesEqual, emailsEqual, urisEqual } from "./name.ts";
-import { compileRegex, standardFunctions } from "./standard-function.ts";
+import { compileGlob, compileRegex, standardFunctions } from "./standard-function.ts";
 
 /** Undefined only where the caller asked for it: `soft`. */
 export type Run = (bag: AttributeBag) => Reading;
@@ -87,6 +87,7 @@ export class Compiler {
       case "NOT":
         return not(this.compile(a!, false));
       case "INDEX":
+        if (b!.kind === "constant") return entry(this.compile(a!, soft), b!.value as string, soft);
         return index(this.compile(a!, soft), this.compile(b!, soft), soft);
       case "conditional":
         return either(this.compile(a!, false), this.compile(b!, false), this.compile(c!, false));
@@ -107,12 +108,20 @@ export class Compiler {
       nodes.push(left.args[1]!);
     nodes.push(left);
     nodes.reverse();
-    if (name === "OR")
-      return first(nodes.map((node, i) => this.compile(node, soft || i < nodes.length - 1)));
+    if (name === "OR") return this.#first(nodes, soft);
     const runs = nodes.map((node) => this.compile(node, false));
     if (name === "LAND") return all(runs);
     if (name === "LOR") return any(runs);
     return total(runs, sum[type] ?? missing("Add", type, offset));
+  }
+
+  #first(nodes: readonly TypedNode[], soft: boolean): Run {
+    const [left, right] = nodes as [TypedNode, TypedNode];
+    if (nodes.length === 2 && left.kind === "attribute" && right.kind === "constant") {
+      this.slots.add(left.attribute.slot);
+      return attributeOr(left.attribute.slot, right.value);
+    }
+    return first(nodes.map((node, i) => this.compile(node, soft || i < nodes.length - 1)));
   }
 
   #comparison({ name, args, offset }: TypedCall): Run | undefined {
@@ -122,7 +131,7 @@ export class Compiler {
     const right = this.compile(args[1]!, false);
     if (name === "EQ" || name === "NEQ") {
       const equal = equality[type] ?? missing("equality", type, offset);
-      const run = equal === identical ? same(left, right) : both(left, right, equal);
+      const run = equal === identical ? same(left, right, args[1]!) : both(left, right, equal);
       return name === "EQ" ? run : not(run);
     }
     const compare = order[type] ?? missing("less than", type, offset);
@@ -167,6 +176,8 @@ export class Compiler {
         regex instanceof Fault ? regex : regex.matcher(value as string).find(),
       );
     }
+    if (name === "match" && nodes[1]!.kind === "constant")
+      return mapped(one!, compileGlob(nodes[1]!.value as string));
     if (runs.length === 1) return mapped(one!, run as (value: Value) => Value | Fault);
     if (runs.length === 2) return both(one!, two!, run as Two);
     return (bag) => {
@@ -237,6 +248,14 @@ function first(runs: readonly Run[]): Run {
   };
 }
 
+/** `a | 5`, as most dimensions are. */
+function attributeOr(slot: number, otherwise: Value): Run {
+  return (bag) => {
+    const value = bag.read(slot);
+    return value === undefined ? otherwise : value;
+  };
+}
+
 function total(runs: readonly Run[], add: Two): Run {
   const [left, right] = runs as [Run, Run];
   if (runs.length === 2) return both(left, right, add);
@@ -289,6 +308,16 @@ function index(map: Run, key: Run, soft: boolean): Run {
   };
 }
 
+/** `index` by a key that is known. */
+function entry(map: Run, name: string, soft: boolean): Run {
+  return (bag) => {
+    const from = map(bag);
+    if (from === undefined || from instanceof Fault) return from;
+    const value = (from as StringMap).get(name);
+    return value === undefined && !soft ? "" : value;
+  };
+}
+
 function mapped(run: Run, map: (value: Value) => Value | Fault): Run {
   return (bag) => {
     const value = run(bag);
@@ -296,7 +325,14 @@ function mapped(run: Run, map: (value: Value) => Value | Fault): Run {
   };
 }
 
-function same(left: Run, right: Run): Run {
+function same(left: Run, right: Run, known: TypedNode): Run {
+  if (known.kind === "constant") {
+    const { value } = known;
+    return (bag) => {
+      const a = left(bag);
+      return a instanceof Fault ? a : a === value;
+    };
+  }
   return (bag) => {
     const a = left(bag);
     if (a instanceof Fault) return a;

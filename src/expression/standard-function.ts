@@ -22,10 +22,12 @@ const PATTERN_MAX = 1_000;
 const emptyMap: ReadonlyMap<string, string> = new Map();
 
 /** Trailing star: a beginning; else leading star: an end; else all of it. */
-export function matchesGlob(text: string, pattern: string): boolean {
-  if (pattern.endsWith("*")) return text.startsWith(pattern.slice(0, -1));
-  if (pattern.startsWith("*")) return text.endsWith(pattern.slice(1));
-  return text === pattern;
+export function compileGlob(pattern: string): (text: Value) => boolean {
+  const start = pattern.endsWith("*") ? pattern.slice(0, -1) : undefined;
+  if (start !== undefined) return (text) => (text as string).startsWith(start);
+  const end = pattern.startsWith("*") ? pattern.slice(1) : undefined;
+  if (end !== undefined) return (text) => (text as string).endsWith(end);
+  return (text) => text === pattern;
 }
 
 /** RE2, somewhere in the text: linear in it whatever the pattern. */
@@ -53,7 +55,11 @@ const text = (fault: string | undefined, prefix: string, value: string): string 
 
 export const standardFunctions: ReadonlyMap<string, StandardFunction> = new Map(
   Object.entries<StandardFunction>({
-    match: { args: ["STRING", "STRING"], returns: "BOOL", run: matchesGlob },
+    match: {
+      args: ["STRING", "STRING"],
+      returns: "BOOL",
+      run: (text: string, pattern: string) => compileGlob(pattern)(text),
+    },
     matches: {
       target: "STRING",
       args: ["STRING"],

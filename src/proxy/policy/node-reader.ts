@@ -79,6 +79,7 @@ function addCaller(add: Add<CallFacts>): void {
 
 /** Outbound: the service as a whole, and the endpoint once there is one. */
 function addEndpoint(add: Add<CallFacts>, workloads: EndpointWorkloads): void {
+  const addresses = new EndpointAddresses();
   const of = (type: ValueType, name: string, read: (workload: Workload) => Value): void =>
     add(`destination.${name}`, type, ({ endpoint, service }) => {
       if (endpoint === undefined) return undefined;
@@ -98,7 +99,7 @@ function addEndpoint(add: Add<CallFacts>, workloads: EndpointWorkloads): void {
   add("destination.labels", "STRING_MAP", ({ endpoint, service }) =>
     endpoint === undefined ? service?.labels : workloads.of(endpoint, service).labels,
   );
-  add("destination.ip", "IP_ADDRESS", ({ endpoint }) => endpoint && bytesOf(endpoint.address));
+  add("destination.ip", "IP_ADDRESS", ({ endpoint }) => endpoint && addresses.of(endpoint));
   add("destination.port", "INT64", ({ endpoint }) => endpoint?.port);
 }
 
@@ -130,6 +131,20 @@ class EndpointWorkloads {
     this.#last = facts;
     this.#lastWorkload = workload;
     return workload;
+  }
+}
+
+/** The address of an endpoint stays what it is: it is read once. */
+class EndpointAddresses {
+  readonly #known = new WeakMap<Endpoint, { readonly ip: Uint8Array | undefined }>();
+
+  of(endpoint: Endpoint): Uint8Array | undefined {
+    let known = this.#known.get(endpoint);
+    if (known === undefined) {
+      known = { ip: bytesOf(endpoint.address) };
+      this.#known.set(endpoint, known);
+    }
+    return known.ip;
   }
 }
 

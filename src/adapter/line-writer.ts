@@ -7,6 +7,7 @@ import { readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import type { Clock } from "../core/clock.ts";
 import { AppendFile } from "../io/append-file.ts";
+import { LineBytes } from "./line-bytes.ts";
 
 export interface Rotation {
   readonly bytesMax: number;
@@ -31,9 +32,10 @@ const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 export class LineWriter {
   readonly #options: LineWriterOptions;
   readonly #file: AppendFile;
-  #lines: string[] = [];
-  /** In characters, which is near enough. */
-  #waiting = 0;
+  /** One fills while the other is written. */
+  #filling = new LineBytes();
+  #other = new LineBytes();
+  #lines = 0;
   #size: number;
   #writing = false;
   #closed = false;
@@ -46,12 +48,18 @@ export class LineWriter {
     this.#size = options.rotation === undefined ? 0 : sizeOf(options.path);
   }
 
-  write(line: string): void {
-    if (this.#closed || this.#waiting + line.length > WAITING_BYTES_MAX)
-      return this.#options.onDropped(1);
-    this.#lines.push(line);
-    this.#waiting += line.length;
-    if (this.#waiting >= FLUSH_BYTES) this.#flush();
+  /** Where the next line is encoded, from its `length` on; until `end`. */
+  begin(): LineBytes {
+    return this.#filling;
+  }
+
+  /** The line ends before `at`. */
+  end(at: number): void {
+    const lines = this.#filling;
+    if (this.#closed || at > WAITING_BYTES_MAX) return this.#options.onDropped(1);
+    lines.length = at;
+    this.#lines++;
+    if (at >= FLUSH_BYTES) this.#flush();
     else this.#cancelFlush ??= this.#options.clock.after(FLUSH_MS, () => this.#flush());
   }
 
@@ -64,33 +72,31 @@ export class LineWriter {
   }
 
   #finish(): void {
-    const bytes = this.#take();
-    if (bytes.length > 0) this.#file.writeSync(bytes);
+    if (this.#filling.length > 0) this.#file.writeSync(this.#filling.written());
+    this.#filling.clear();
     this.#file.close();
   }
 
   #flush(): void {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
-    if (this.#writing || this.#lines.length === 0) return;
-    const count = this.#lines.length;
-    const bytes = this.#take();
+    const full = this.#filling;
+    if (this.#writing || full.length === 0) return;
+    const count = this.#lines;
+    this.#filling = this.#other;
+    this.#other = full;
+    this.#lines = 0;
+    const bytes = full.written();
     this.#rotate(bytes.length);
     this.#size += bytes.length;
     this.#writing = true;
     this.#file.write(bytes, (written) => {
       this.#writing = false;
+      full.clear();
       if (!written) this.#options.onDropped(count);
       if (this.#closed) this.#finish();
       else this.#flush();
     });
-  }
-
-  #take(): Buffer {
-    const bytes = Buffer.from(this.#lines.join(""));
-    this.#lines = [];
-    this.#waiting = 0;
-    return bytes;
   }
 
   #rotate(more: number): void {

@@ -4,10 +4,12 @@
  *   {"level":"warn","time":"2017-08-21T10:04:00.000000Z","instance":"log.logentry.default","a":1}
  *   2017-08-21T10:04:00.000000Z <tab> warn <tab> log.logentry.default <tab> {"a": 1}
  */
+import { formatDuration } from "../attribute/duration.ts";
 import type { Timestamp, TypedValue } from "../attribute/value.ts";
-import { isPlainText, valueJson } from "../policy/instance-json.ts";
+import { valueJson } from "../policy/instance-json.ts";
 import type { Dimensions } from "../policy/template.ts";
 import { timestampText } from "../policy/value-text.ts";
+import { type LineBytes, TextPiece } from "./line-bytes.ts";
 
 export type LogLevel = "INFO" | "WARNING" | "ERROR";
 
@@ -31,7 +33,21 @@ interface Layout {
   names: readonly string[];
   sorted: readonly string[];
   /** In the order of `sorted`: `,"name":`. */
-  heads: readonly string[];
+  heads: readonly TextPiece[];
+  former: FormerLine;
+}
+
+/** The line before of one instance: what has not changed is copied from it. */
+interface FormerLine {
+  /** Where it still is, if that is in the same round. */
+  bytes: LineBytes | undefined;
+  round: number;
+  /** In the order of `sorted`. */
+  readonly values: (TypedValue | undefined)[];
+  /** Where each field begins, and the last one ends. */
+  offsets: Uint32Array;
+  /** For the offsets of the next line. */
+  spare: Uint32Array;
 }
 
 /** Instances are what is configured; more of them than this are written without being kept. */
@@ -43,26 +59,48 @@ export class LineFormat {
   /** Of that second, to its point. */
   #secondText = "";
 
-  /** With its end of line. Names are sorted. */
-  json(entry: LogEntry): string {
+  /** With its end of line; the position after it. Names are sorted. */
+  json(entry: LogEntry, out: LineBytes): number {
     const { level, time, instance, value, fields } = entry;
-    const { instance: name, sorted, heads } = this.#layoutOf(instance, fields);
+    const layout = this.#layoutOf(instance, fields);
+    const { instance: name, sorted, heads, former } = layout;
     let line = `{"level":"${words[level]}","time":"${this.#time(time)}","instance":${name}`;
     if (value !== undefined) line += `,"value":${valueJson(value)}`;
+    let at = out.putText(out.length, line);
+    const { values, offsets, spare } = former;
+    // A line that was too much lies where this one will.
+    const isThere =
+      former.bytes === out && former.round === out.round && offsets[sorted.length]! < out.length;
+    /** Fields from here on are those of the line before, and not copied yet. */
+    let same = 0;
     for (let i = 0; i < sorted.length; i++) {
       const of = fields[sorted[i]!];
-      // As few parts as can be: each costs again when the line is put together.
-      if (of?.type === "STRING" && isPlainText(of.value)) line += `${heads[i]!}"${of.value}"`;
-      else line += heads[i]! + valueJson(of);
+      if (isThere && of !== undefined && isSame(of, values[i])) {
+        spare[i] = at + offsets[i]! - offsets[same]!;
+        continue;
+      }
+      if (same < i) at = out.putAgain(at, offsets[same]!, offsets[i]!);
+      same = i + 1;
+      spare[i] = at;
+      values[i] = of;
+      at = this.#put(out, out.putPiece(at, heads[i]!), of);
     }
-    return `${line}}\n`;
+    if (same < sorted.length) at = out.putAgain(at, offsets[same]!, offsets[sorted.length]!);
+    spare[sorted.length] = at;
+    former.bytes = out;
+    former.round = out.round;
+    former.offsets = spare;
+    former.spare = offsets;
+    return out.putText(at, "}\n");
   }
 
   text(entry: LogEntry): string {
     const { level, time, instance, value, fields } = entry;
     const { sorted, heads } = this.#layoutOf(instance, fields);
     const name = instance.replace(/[\t\n\r]/g, " ");
-    const texts = sorted.map((field, i) => `${heads[i]!.slice(1)} ${valueJson(fields[field])}`);
+    const texts = sorted.map(
+      (field, i) => `${heads[i]!.text.slice(1)} ${valueJson(fields[field])}`,
+    );
     if (value !== undefined) texts.unshift(`"value": ${valueJson(value)}`);
     const head = `${this.#time(time)}\t${words[level]}\t${name}`;
     return texts.length === 0 ? `${head}\n` : `${head}\t{${texts.join(", ")}}\n`;
@@ -71,7 +109,8 @@ export class LineFormat {
   #layoutOf(instance: string, fields: Dimensions): Layout {
     let layout = this.#layouts.get(instance);
     if (layout === undefined) {
-      layout = { instance: JSON.stringify(instance), names: [], sorted: [], heads: [] };
+      const former = formerLine(0);
+      layout = { instance: JSON.stringify(instance), names: [], sorted: [], heads: [], former };
       if (this.#layouts.size < LAYOUTS_MAX) this.#layouts.set(instance, layout);
     }
     let count = 0;
@@ -80,8 +119,30 @@ export class LineFormat {
     if (isSame && count === layout.names.length) return layout;
     layout.names = Object.keys(fields);
     layout.sorted = layout.names.toSorted();
-    layout.heads = layout.sorted.map((name) => `,${JSON.stringify(name)}:`);
+    layout.heads = layout.sorted.map((name) => new TextPiece(`,${JSON.stringify(name)}:`));
+    layout.former = formerLine(layout.sorted.length);
     return layout;
+  }
+
+  #put(out: LineBytes, at: number, of: TypedValue | undefined): number {
+    switch (of?.type) {
+      case "STRING": {
+        const end = out.putPlain(at, of.value);
+        return end === -1 ? out.putText(at, valueJson(of)) : end;
+      }
+      case "INT64":
+        return typeof of.value === "number" && of.value >= 0
+          ? out.putInteger(at, of.value)
+          : out.putText(at, valueJson(of));
+      case "TIMESTAMP":
+        return out.putPlain(at, this.#time(of.value));
+      case "DURATION": {
+        const end = out.putPlain(at, formatDuration(of.value));
+        return end === -1 ? out.putText(at, valueJson(of)) : end;
+      }
+      default:
+        return out.putText(at, valueJson(of));
+    }
   }
 
   /** As `timestampText`; most lines are of the second of the line before. */
@@ -93,4 +154,21 @@ export class LineFormat {
     const micros = 1_000_000 + Math.floor(time.nanos / 1_000);
     return `${this.#secondText}${String(micros).slice(1)}Z`;
   }
+}
+
+function formerLine(fields: number): FormerLine {
+  return {
+    bytes: undefined,
+    round: 0,
+    values: new Array<TypedValue | undefined>(fields).fill(undefined),
+    offsets: new Uint32Array(fields + 1),
+    spare: new Uint32Array(fields + 1),
+  };
+}
+
+/** Written alike for certain. A map may be a view of something else by now. */
+function isSame(one: TypedValue, other: TypedValue | undefined): boolean {
+  return (
+    Object.is(one.value, other?.value) && one.type === other?.type && one.type !== "STRING_MAP"
+  );
 }

@@ -7,6 +7,7 @@ import type { TypedValue } from "../attribute/value.ts";
 import type { Dimensions } from "../policy/template.ts";
 import { adapterEnvironment, openLocal, problemsOf } from "../testing/adapter-environment.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
+import { LineBytes } from "./line-bytes.ts";
 import { LineFormat } from "./log-line.ts";
 import { noop } from "./noop.ts";
 import { stdio } from "./stdio.ts";
@@ -124,12 +125,9 @@ test("a rotated file stays below its size; old ones go by number and by age", as
   const environment = adapterEnvironment(clock);
   const handler = openLocal(stdio, parameters, environment);
   const large = entry("info", { a: text("x".repeat(300_000)) });
-  const lineLength = new LineFormat().json({
-    level: "INFO",
-    time: undefined,
-    instance: large.name,
-    fields: large.variables,
-  }).length;
+  const { name, variables: fields } = large;
+  const line = { level: "INFO", time: undefined, instance: name, fields } as const;
+  const lineLength = new LineFormat().json(line, new LineBytes());
   for (let i = 0; i < 16; i++) {
     handler.report!([large]);
     while (statSync(outputPath).size !== lineLength * ((i % 3) + 1)) await Bun.sleep(1);
@@ -205,4 +203,57 @@ test("each line has its own time and its own names, whatever the line before had
     '{"1970-01-01T00:01:00.000000Z","c":"5"}',
     '{"1970-01-01T00:00:59.000000Z",}',
   ]);
+});
+
+test("what has not changed since the line before is written all the same", () => {
+  const rows: Dimensions[] = [
+    { a: text("x"), b: { type: "INT64", value: 1 }, c: text("z") },
+    { a: text("x"), b: { type: "INT64", value: 1 }, c: text("z") },
+    { a: text("x"), b: { type: "INT64", value: 20 }, c: text("z") },
+    { a: text("longer"), b: { type: "INT64", value: 20 }, c: text("z") },
+    { a: text("longer"), b: { type: "DOUBLE", value: 20 }, c: text('"') },
+    { a: text("\u00e9"), b: { type: "DOUBLE", value: -0 }, c: text("") },
+    { a: text("\u00e9"), b: { type: "DOUBLE", value: 0 }, c: text("z".repeat(100)) },
+    { a: text("x"), b: { type: "INT64", value: -7 }, c: text("\ud83d\ude00\udcff") },
+    { a: text("x"), b: { type: "INT64", value: 2 ** 40 }, c: { type: "DURATION", value: 1_500 } },
+  ];
+  const expected = rows.map(({ a, b, c }) => {
+    const of = (one?: TypedValue): string =>
+      typeof one?.value === "number" && Object.is(one.value, -0)
+        ? "-0"
+        : JSON.stringify(one?.value);
+    return `"a":${of(a)},"b":${of(b)},"c":${c?.type === "DURATION" ? '"1.5µs"' : of(c)}}`;
+  });
+  const lines = written({}, ...rows.map((row) => entry("INFO", row)));
+  expect(lines.map((line) => line.slice(line.indexOf('"a":')))).toEqual(expected);
+});
+
+test("a view that has changed is not what it was", () => {
+  const view = new Map([["k", "1"]]);
+  const path = join(folder(), "log");
+  const handler = openLocal(stdio, { logStream: "FILE", outputPath: path });
+  const row = { map: { type: "STRING_MAP", value: view } } as const;
+  handler.report!([entry("INFO", row)]);
+  view.set("k", "2");
+  handler.report!([entry("INFO", row)]);
+  handler.close();
+  expect(readFileSync(path, "utf8").match(/"map":\{.*?\}/g)).toEqual([
+    '"map":{"k":"1"}',
+    '"map":{"k":"2"}',
+  ]);
+});
+
+test("a line that was dropped leaves none but itself out", () => {
+  const outputPath = join(folder(), "log");
+  const environment = adapterEnvironment();
+  const handler = openLocal(stdio, { logStream: "FILE", outputPath }, environment);
+  const row = (a: string, b: string): Dimensions => ({ a: text(a), b: text(b) });
+  handler.report!([entry("INFO", row("first", "same"))]);
+  handler.report!([entry("INFO", row("x".repeat(5_000_000), "same"))]);
+  for (const a of ["second", "third"]) handler.report!([entry("INFO", row(a, "same"))]);
+  handler.close();
+  const fields = readFileSync(outputPath, "utf8").match(/"a":.*/g);
+  expect([...(fields ?? [])]).toEqual(
+    ["first", "second", "third"].map((a) => `"a":"${a}","b":"same"}`),
+  );
 });

@@ -113,8 +113,16 @@ class Stdio implements LocalHandler {
     for (const instance of instances) {
       const entry = this.#entryOf(instance);
       if (entry === undefined || levels.indexOf(entry.level) < least) continue;
-      if (this.#writer === undefined) this.#dropped.increment();
-      else this.#writer.write(outputAsJson ? format.json(entry) : format.text(entry));
+      const writer = this.#writer;
+      if (writer === undefined) {
+        this.#dropped.increment();
+        continue;
+      }
+      const lines = writer.begin();
+      const at = outputAsJson
+        ? format.json(entry, lines)
+        : lines.putText(lines.length, format.text(entry));
+      writer.end(at);
     }
     return this.#writer === undefined ? [this.#complaint] : reported;
   }

@@ -50,7 +50,7 @@ const variants: readonly { readonly name: string; readonly files: readonly strin
 
 const services = Array.from({ length: 4 }, (_, i) => {
   const known = { labels: { version: `v${i}` }, workload: `svc-${i}.default` };
-  const facts = { ...known, locality: "", meshTransport: false };
+  const facts = { ...known, locality: "", meshTransport: false, identity: "" };
   const at = { address: `10.0.1.${i}`, port: 9080 };
   const endpoint = new Endpoint(at, facts, undefined as never);
   return { endpoint, service: serviceNameOf(`svc-${i}.default.svc.cluster.local`) };

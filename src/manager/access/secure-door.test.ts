@@ -227,7 +227,7 @@ test.each(["h2", "http/1.1"])("pages by %s have their status and headers", async
   const tls = { rejectUnauthorized: false };
   const url = `https://127.0.0.1:${server.port}/missing`;
   const by = protocol === "h2" ? { protocol: "http2" } : {};
-  const answer = await fetch(url, Object.assign({ tls }, by));
+  const answer = await fetch(url, { tls, ...by } as BunFetchRequestInit);
   expect(answer.status).toBe(404);
   expect(answer.headers.get("content-type")).toContain("application/json");
   expect(await answer.text()).toContain("anonymous");

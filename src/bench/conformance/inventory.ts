@@ -27,6 +27,7 @@ import { functionSuites } from "./mixer-functions.ts";
 import { list01Suites } from "./mixer-lists-01.ts";
 import { expressionParserSuites } from "./mixer-parser.ts";
 import { quotaSpecSuites } from "./mixer-quota-spec.ts";
+import { replaySuites } from "./mixer-replay.ts";
 import { routingSuites } from "./mixer-routing.ts";
 import { wireSuites } from "./mixer-wire.ts";
 import { smugglingSuites } from "./smuggling.ts";
@@ -56,6 +57,7 @@ export const suites: readonly Suite[] = [
   ...adapterTableSuites,
   ...expressionSuites,
   ...wireSuites,
+  ...replaySuites,
   ...cacheSuites,
   ...expressionParserSuites,
   ...functionSuites,

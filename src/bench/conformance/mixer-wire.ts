@@ -25,7 +25,7 @@ import { readVectors } from "./http-vector.ts";
 import { type Typed, wireValue } from "./mixer-expressions.ts";
 import { type Suite, type SuiteResult, Verdicts } from "./suite.ts";
 
-interface Case {
+export interface WireCase {
   readonly kind: string;
   readonly test: string;
   readonly wire_hex?: string;
@@ -40,11 +40,13 @@ interface Case {
   }[];
   readonly access?: readonly { readonly get: string; readonly key?: string }[];
   readonly referenced?: readonly object[];
+  /** What each entry of a report comes to. */
+  readonly bags?: readonly Readonly<Record<string, Typed>>[];
 }
 
 function run(path: string): Promise<SuiteResult> {
   const verdicts = new Verdicts();
-  for (const one of readVectors<{ cases: readonly Case[] }>(path).cases) {
+  for (const one of readVectors<{ cases: readonly WireCase[] }>(path).cases) {
     const judge = judges[one.kind];
     const name = `${one.kind} ${one.test}`;
     if (judge === undefined || one.wire_hex === undefined)
@@ -54,7 +56,7 @@ function run(path: string): Promise<SuiteResult> {
   return Promise.resolve(verdicts.result());
 }
 
-type Judge = (one: Case, bytes: Uint8Array) => string | undefined;
+type Judge = (one: WireCase, bytes: Uint8Array) => string | undefined;
 
 const judges: Readonly<Record<string, Judge>> = {
   decode: (one, bytes) => {
@@ -81,7 +83,7 @@ const judges: Readonly<Record<string, Judge>> = {
 };
 
 /** As the value of a header: of the names that are believed, those that the message has as text. */
-function judgeForwarded({ proto_json: json }: Case, bytes: Uint8Array): string | undefined {
+function judgeForwarded({ proto_json: json }: WireCase, bytes: Uint8Array): string | undefined {
   const attributes = (json?.attributes ?? {}) as Readonly<Record<string, { stringValue?: string }>>;
   const header = new TextEncoder().encode(bytes.toBase64());
   const forwarded = new ForwardedAttributes();
@@ -91,7 +93,7 @@ function judgeForwarded({ proto_json: json }: Case, bytes: Uint8Array): string |
   return Bun.deepEquals(found, wanted) ? undefined : `reads as ${JSON.stringify(found)}`;
 }
 
-function judgeLookups(one: Case, bytes: Uint8Array): string | undefined {
+function judgeLookups(one: WireCase, bytes: Uint8Array): string | undefined {
   const message = fromBinary(CompressedAttributesSchema, bytes);
   const decoded = decodeAttributes(message, listsOf(one, message.words));
   if (!decoded.ok) return decoded.message;
@@ -125,11 +127,11 @@ function judgeLookups(one: Case, bytes: Uint8Array): string | undefined {
   return references.sort().join() === wanted.sort().join() ? undefined : references.join();
 }
 
-function listsOf({ global_words: global }: Case, words: readonly string[]) {
+function listsOf({ global_words: global }: WireCase, words: readonly string[]) {
   return { words, global: global === "real" ? globalWords : (global ?? []) };
 }
 
-function difference(one: Case, values: AttributeValues): string | undefined {
+function difference(one: WireCase, values: AttributeValues): string | undefined {
   const wanted = Object.entries(one.attributes ?? {}).map(
     ([name, value]) => [name, wireValue(value)] as const,
   );
@@ -142,7 +144,7 @@ function difference(one: Case, values: AttributeValues): string | undefined {
 }
 
 /** What is read, and what is written of it: entries of a map may go in another order. */
-function judgeMessage(one: Case, schema: DescMessage, bytes: Uint8Array): string | undefined {
+function judgeMessage(one: WireCase, schema: DescMessage, bytes: Uint8Array): string | undefined {
   const message = fromBinary(schema, bytes);
   const written = toBinary(schema, message);
   if (written.toSorted().toHex() !== bytes.toSorted().toHex())
@@ -150,7 +152,7 @@ function judgeMessage(one: Case, schema: DescMessage, bytes: Uint8Array): string
   return sameJson(one, schema, message);
 }
 
-function sameJson({ proto_json: wanted }: Case, schema: DescMessage, message: Message) {
+function sameJson({ proto_json: wanted }: WireCase, schema: DescMessage, message: Message) {
   const found = toJson(schema, message);
   return wanted === undefined || Bun.deepEquals(found, wanted) ? undefined : JSON.stringify(found);
 }

@@ -4,7 +4,8 @@
  * and would write with 14 digits if it were let.
  *
  * Both answer {granted, for how long}, and remember an answer under KEYS of its own, if there is
- * one, for as long as what was granted holds. Refusals are not remembered.
+ * one, for as long as what was granted holds. Refusals are not remembered; they answer {0, 0, after
+ * how long there will be enough}, 0: never.
  */
 import type { RedisScript } from "../io/redis-scripts.ts";
 import { redisScript } from "../io/redis-scripts.ts";
@@ -31,6 +32,12 @@ local function remember(key, granted, span)
   expireIn(key, span)
 end
 
+-- Not before so much of it is free.
+local function refuse(wait)
+  if amount > limit then wait = 0 end
+  return { 0, 0, math.max(0, wait) }
+end
+
 local function grant(used)
   if used + amount <= limit then return amount end
   if bestEffort then return math.max(0, limit - used) end
@@ -51,7 +58,7 @@ if now >= ends then used, ends = 0, now + length end
 local granted = grant(used)
 redis.call('HSET', window, 'used', whole(used + granted), 'until', whole(ends))
 expireIn(window, ends - now)
-if granted == 0 then return { 0, 0 } end
+if granted == 0 then return refuse(ends - now) end
 remember(memory, granted, ends - now)
 return { granted, ends - now }
 `);
@@ -85,7 +92,15 @@ used, bucket = used + granted, bucket + granted
 redis.call('HSET', current, 'used', whole(used), 'bucket', whole(bucket), 'start', whole(start))
 expireIn(current, length + bucketLength)
 expireIn(full, length + bucketLength)
-if granted == 0 then return { 0, 0 } end
+if granted == 0 then
+  local needed = used + math.max(1, bestEffort and 1 or amount) - limit
+  for _, entry in ipairs(redis.call('ZRANGE', full, 0, -1)) do
+    local began, spent = string.match(entry, '^(%d+):(%d+)$')
+    needed = needed - tonumber(spent)
+    if needed <= 0 then return refuse(tonumber(began) + length - now) end
+  end
+  return refuse(start + length - now)
+end
 remember(memory, granted, length)
 return { granted, length }
 `);

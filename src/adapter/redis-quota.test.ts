@@ -45,6 +45,26 @@ function ask(handler: RemoteHandler, { of = {}, atMs = 0, ...request }: Ask = {}
   return handler.allocate!({ template: "quota", name: "q", dimensions: of }, full);
 }
 
+test.skipIf(redisSkipped)("a refusal says when there will be enough again", async () => {
+  const waitsOf = async (quota: object) => {
+    const server = await startRedis();
+    closing.push(() => server.stop());
+    const handler = open(server.port, quota);
+    await ask(handler, { amount: 60 });
+    await ask(handler, { amount: 40, atMs: 3_000 });
+    const waits: unknown[] = [];
+    for (const amount of [1, 60, 61, 101]) {
+      const { granted, code, retryAfterMs } = await ask(handler, { amount, atMs: 4_000 });
+      waits.push([granted, code, retryAfterMs]);
+    }
+    return waits;
+  };
+  const refused = (retryAfterMs?: number) => [0, 8, retryAfterMs];
+  const atTheEnd = refused(6_000);
+  expect(await waitsOf(fixed)).toEqual([atTheEnd, atTheEnd, atTheEnd, refused()]);
+  expect(await waitsOf(rolling)).toEqual([atTheEnd, atTheEnd, refused(9_000), refused()]);
+});
+
 const unavailable = {
   granted: 0,
   validDurationMs: 0,

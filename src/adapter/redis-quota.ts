@@ -178,13 +178,16 @@ class RedisQuota implements RemoteHandler {
       return quotaFault(StatusCode.unavailable, "redisquota: Service Unavailable");
     }
     const numbers: readonly unknown[] = Array.isArray(reply.value) ? reply.value : [];
-    const [granted, validMicroseconds] = numbers;
+    const [granted, validMicroseconds, waitMicroseconds] = numbers;
     if (typeof granted !== "number" || typeof validMicroseconds !== "number") {
       this.#fail("an answer that is not two numbers");
       return quotaFault(StatusCode.internal, "redisquota: invalid response from the redis server");
     }
-    if (granted <= 0)
-      return quotaFault(StatusCode.resourceExhausted, "redisquota: Resource exhausted");
+    if (granted <= 0) {
+      const refused = quotaFault(StatusCode.resourceExhausted, "redisquota: Resource exhausted");
+      const waitMs = typeof waitMicroseconds === "number" ? waitMicroseconds / 1_000 : 0;
+      return waitMs > 0 ? { ...refused, retryAfterMs: waitMs } : refused;
+    }
     return quotaGranted(granted, validMicroseconds / 1_000);
   }
 

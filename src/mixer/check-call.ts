@@ -37,6 +37,8 @@ export interface CheckOptions {
   readonly onUndecodable: (reason: string) => void;
   /** Before it becomes a message, which has no place for all of it. */
   readonly onVerdict?: (verdict: Verdict) => void;
+  /** Of each quota that was refused: when there may be enough again, if that is known. */
+  readonly onRefused?: (retryAfterMs: number) => void;
 }
 
 /** Of one request. */
@@ -149,6 +151,7 @@ async function allocate(
   const dedupId = request.deduplicationId;
   const question = { quota, amount, bestEffort, dedupId };
   const answer = await scope.allocateAll(bag, question, { nowMs, onlyRemote });
+  if (answer.granted <= 0) options.onRefused?.(answer.retryAfterMs);
   return create(CheckResponse_QuotaResultSchema, {
     validDuration: durationOf(answer.validDurationMs),
     grantedAmount: BigInt(Math.trunc(answer.granted)),

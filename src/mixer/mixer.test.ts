@@ -178,6 +178,17 @@ test("quotas: granted, in part, exhausted; the same question has the same answer
   expect((await ask(1, true, "4"))[0]).toBe(0);
 });
 
+test("a refused quota says in its metadata when there will be enough again", async () => {
+  const { mixer } = mixerWith(limit);
+  const ask = async (amount: number): Promise<string | undefined> => {
+    const { call, sent } = metadata();
+    const quotas = { requestcount: { amount: BigInt(amount), bestEffort: false } };
+    await mixer.check(create(CheckRequestSchema, { attributes: user("a"), quotas }), call);
+    return sent.get("mesh-retry-after-ms");
+  };
+  expect([await ask(5), await ask(1), await ask(6)]).toEqual([undefined, "10000", undefined]);
+});
+
 test("a quota that nobody limits is granted as it was asked for", async () => {
   const { mixer } = mixerWith("");
   const quotas = { Unheard: { amount: 7n, bestEffort: false } };

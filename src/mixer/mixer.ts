@@ -134,11 +134,17 @@ export class Mixer {
   check(request: CheckRequest, call: CallMetadata): Promise<CheckResponse> {
     return this.#answer("Check", 1, () => {
       call.setHeader(POLICY_VERSION_HEADER, this.#version ?? "");
+      let waitMs = 0;
+      const onRefused = (retryAfterMs: number): void => {
+        if (retryAfterMs <= waitMs) return;
+        waitMs = retryAfterMs;
+        call.setHeader(RETRY_AFTER_HEADER, String(Math.ceil(waitMs)));
+      };
       const onVerdict = ({ rule, retryAfterMs }: Verdict): void => {
         if (rule !== "") call.setHeader(RULE_HEADER, rule);
-        if (retryAfterMs > 0) call.setHeader(RETRY_AFTER_HEADER, String(Math.ceil(retryAfterMs)));
+        onRefused(retryAfterMs);
       };
-      return answerCheck(request, { ...this.#askOptions(call), onVerdict });
+      return answerCheck(request, { ...this.#askOptions(call), onVerdict, onRefused });
     });
   }
 

@@ -17,7 +17,7 @@ import type { Clock } from "../core/clock.ts";
 import type { AttributeGeneration } from "./attribute-generation.ts";
 import { type Ask, type CompiledRule, holds, instanceOf } from "./compiled-rule.ts";
 import { changeHeaders } from "./header-operation.ts";
-import { isQuotaFault, type Timed } from "./open-handler.ts";
+import { isQuotaFault, retryAfterMsOf, type Timed } from "./open-handler.ts";
 import { OverlayBag } from "./overlay-bag.ts";
 import type { CheckResult, QuotaRequest, QuotaResult } from "./result.ts";
 import type { RuleSet } from "./rule-set.ts";
@@ -270,7 +270,7 @@ function settle(taken: readonly Charge[], verdict: VerdictBuilder): void {
   const [first] = exhausted;
   if (first === undefined) return;
   const names = exhausted.map(({ ask }) => ask.instance.shortName);
-  const waits = exhausted.map(({ result }) => result.retryAfterMs ?? result.validDurationMs);
+  const waits = exhausted.map(({ result }) => retryAfterMsOf(result));
   verdict.exhausted(first.rule, names, Math.max(...waits));
 }
 

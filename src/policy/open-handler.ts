@@ -202,6 +202,11 @@ export function isQuotaFault({ code, granted }: QuotaResult): boolean {
   return code !== StatusCode.ok && code !== StatusCode.resourceExhausted && granted <= 0;
 }
 
+/** After which a refused quota may be asked for again; 0: unknown. */
+export function retryAfterMsOf({ retryAfterMs, validDurationMs }: QuotaResult): number {
+  return retryAfterMs ?? validDurationMs;
+}
+
 /** What was thrown, in words; what is our own mistake goes on. */
 export function whyOf(cause: unknown): string {
   if (cause instanceof AssertionError) throw cause;

@@ -74,6 +74,7 @@ test.each(["RequestCount", "requestcount", "REQUESTCOUNT"])(
       validDurationMs: 1_000,
       code: 0,
       message: "",
+      retryAfterMs: 0,
       rule: "limit.rule.istio-system",
       handler: "h.handler.istio-system",
       needsMixer: false,
@@ -81,6 +82,15 @@ test.each(["RequestCount", "requestcount", "REQUESTCOUNT"])(
     });
   },
 );
+
+test.each<[what: string, result: Partial<QuotaResult>, retryAfterMs: number]>([
+  ["when there will be enough", { retryAfterMs: 300 }, 300],
+  ["for how long it holds", { validDurationMs: 200 }, 200],
+  ["nothing", {}, 0],
+  ["that some is granted", { granted: 1, validDurationMs: 200 }, 0],
+])("who is told %s waits for so long", async (_, result, retryAfterMs) => {
+  expect(await ask([limiting(granting(result).handler)])).toMatchObject({ retryAfterMs });
+});
 
 test("a quota that no rule has is granted, counted, and warned of once a minute", async () => {
   const test = policyRuntime();

@@ -12,7 +12,7 @@ import type { FailPolicy } from "../model/handler.ts";
 import type { Counter } from "../telemetry/metrics.ts";
 import type { AttributeGeneration } from "./attribute-generation.ts";
 import { type Ask, type CompiledRule, holds, instanceOf } from "./compiled-rule.ts";
-import { isQuotaFault } from "./open-handler.ts";
+import { isQuotaFault, retryAfterMsOf } from "./open-handler.ts";
 import type { QuotaRequest, QuotaResult } from "./result.ts";
 import type { FaultClass, RuleStatistics } from "./rule-statistics.ts";
 import { StatusCode } from "./status-code.ts";
@@ -46,6 +46,7 @@ class AnswerBuilder implements QuotaAnswer {
   validDurationMs = 0;
   code: StatusCode = StatusCode.ok;
   message = "";
+  retryAfterMs = 0;
   rule = "";
   handler = "";
   needsMixer = false;
@@ -57,6 +58,7 @@ class AnswerBuilder implements QuotaAnswer {
     this.validDurationMs = validDurationMs;
     this.code = StatusCode.ok;
     this.message = "";
+    this.retryAfterMs = 0;
     this.rule = "";
     this.handler = "";
     this.needsMixer = false;
@@ -64,8 +66,10 @@ class AnswerBuilder implements QuotaAnswer {
     return this;
   }
 
-  by({ rule, ask }: Entry, { granted, validDurationMs, code, message }: QuotaResult): this {
+  by({ rule, ask }: Entry, result: QuotaResult): this {
+    const { granted, validDurationMs, code, message } = result;
     this.grant(granted, validDurationMs);
+    if (granted <= 0) this.retryAfterMs = retryAfterMsOf(result);
     this.rule = rule.name;
     this.handler = ask.handler.name;
     this.code = code;

@@ -61,6 +61,8 @@ export interface QuotaAnswer {
   readonly validDurationMs: number;
   readonly code: StatusCode;
   readonly message: string;
+  /** Of a refusal: milliseconds after which there may be enough again; 0: unknown. */
+  readonly retryAfterMs: number;
   /** Both empty where no rule answered: the quota is unknown, or no condition holds. */
   readonly rule: string;
   readonly handler: string;

@@ -61,6 +61,7 @@ const granted = ({ amount }: QuotaQuestion): QuotaAnswer => ({
   validDurationMs: 1_000,
   code: 0,
   message: "",
+  retryAfterMs: 0,
   rule: "",
   handler: "",
   needsMixer: false,

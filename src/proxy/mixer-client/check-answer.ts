@@ -37,7 +37,6 @@ export function answerOf(
   { status, routeDirective }: Precondition,
   header: (name: string) => string | undefined = () => undefined,
 ): MixerAnswer {
-  const waitMs = Number(header(RETRY_AFTER_HEADER) ?? 0);
   const directCode = routeDirective?.directResponseCode ?? 0;
   const changes = (list: NonNullable<typeof routeDirective>["requestHeaderOperations"] = []) =>
     list.slice(0, CHANGES_MAX).map(({ name, value, operation }) => ({
@@ -48,7 +47,7 @@ export function answerOf(
   return {
     at: "answered",
     rule: header(RULE_HEADER) ?? "",
-    retryAfterMs: Number.isFinite(waitMs) ? Math.max(0, waitMs) : 0,
+    retryAfterMs: retryAfterMsOf(header),
     code: statusCodeOf(status?.code ?? 0),
     message: status?.message ?? "",
     direct:
@@ -58,6 +57,12 @@ export function answerOf(
     requestHeaders: changes(routeDirective?.requestHeaderOperations),
     responseHeaders: changes(routeDirective?.responseHeaderOperations),
   };
+}
+
+/** Also of quotas that were refused beside a yes; 0: unknown. */
+export function retryAfterMsOf(header: (name: string) => string | undefined): number {
+  const waitMs = Number(header(RETRY_AFTER_HEADER) ?? 0);
+  return Number.isFinite(waitMs) ? Math.max(0, waitMs) : 0;
 }
 
 export function validityOf({ validDuration, validUseCount }: Precondition): Validity {

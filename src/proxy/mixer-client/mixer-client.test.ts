@@ -223,7 +223,7 @@ test("a quota of one process is exact, however many ask at a time", async () => 
     if (asked.template !== "quota") return denyBob(asked);
     const granted = Math.min(left, asked.amount ?? 0);
     left -= granted;
-    return { granted, validDuration: "60s" };
+    return { granted, validDuration: granted > 0 ? "60s" : "7s" };
   });
   const { proxy } = await set(rules(hook.url, quotaRule), { clock: frozen });
   await proxy.check("alice");
@@ -252,6 +252,18 @@ test("where the answer is not known yet, the quota is asked for with it", async 
   ]);
   expect(await proxy.check("bob", quotas)).toMatchObject([{ code: 7 }, false]);
   expect(hook.asked.length).toBe(3);
+});
+
+test("who is refused together with the answer is told when to come again", async () => {
+  const hook = webhook((asked) =>
+    asked.template === "quota" ? { granted: 0, validDuration: "7s" } : denyBob(asked),
+  );
+  const { proxy } = await set(rules(hook.url, quotaRule), { clock: frozen });
+  const quotas = [{ quota: "tokens", amount: 3 }];
+  const exhausted = { code: 8, retryAfterMs: 7_000 };
+  expect(await proxy.check("alice", quotas)).toMatchObject([exhausted, false]);
+  // By the answer that is kept, and a quota that is fetched ahead.
+  expect((await proxy.check("alice", quotas))[0]).toMatchObject(exhausted);
 });
 
 test("reports come together, and none is lost at the end", async () => {

@@ -33,7 +33,7 @@ import type {
   MixerClient,
   MixerQuota,
 } from "../policy/mixer-seat.ts";
-import { answerOf, validityOf } from "./check-answer.ts";
+import { answerOf, retryAfterMsOf, validityOf } from "./check-answer.ts";
 import { CheckCache } from "./check-cache.ts";
 import { type CheckAnswered, MixerChannel } from "./mixer-channel.ts";
 import { exhaustedMessage, isGranted, QuotaCache, type QuotaFetch } from "./quota-cache.ts";
@@ -159,7 +159,7 @@ export class RemoteMixer implements MixerClient {
       if (answer === undefined) return asker.mixerFailed("the mixer's answer says nothing");
       const refused = quotas.filter(({ quota }) => !isGranted(answered.response.quotas[quota]));
       const isAllowed = answer.code !== StatusCode.ok || refused.length === 0;
-      asker.mixerAnswered(isAllowed ? answer : exhausted(refused));
+      asker.mixerAnswered(isAllowed ? answer : exhausted(refused, answer.retryAfterMs));
     });
     return { at: "asked", cancel };
   }
@@ -169,11 +169,13 @@ export class RemoteMixer implements MixerClient {
     const { asker, quotas, following } = question;
     const nowMs = this.#options.clock.nowMs();
     const wait = new QuotaWait(asker, known, exhausted);
-    for (const need of quotas)
-      wait.taken(
-        need,
-        following.quotas.take(need, request, nowMs, (granted) => wait.told(need, granted)),
-      );
+    for (const need of quotas) {
+      const { quotas: cache } = following;
+      const onTaken = (granted: boolean | undefined): void =>
+        wait.told(need, granted, cache.retryAfterMs);
+      const taken = cache.take(need, request, nowMs, onTaken);
+      wait.taken(need, taken, cache.retryAfterMs);
+    }
     return wait.outcome();
   }
 
@@ -184,7 +186,8 @@ export class RemoteMixer implements MixerClient {
     const { clock } = this.#options;
     this.#channel.check(request, (got) => {
       const result = got?.response.quotas[quota];
-      answered(result, copy, clock.nowMs());
+      const fetched = result && got && { ...result, retryAfterMs: retryAfterMsOf(got.header) };
+      answered(fetched, copy, clock.nowMs());
     });
   }
 
@@ -260,7 +263,7 @@ function quotaParams(amount: number, bestEffort: boolean) {
   };
 }
 
-function exhausted(quotas: readonly MixerQuota[]): MixerAnswer {
+function exhausted(quotas: readonly MixerQuota[], retryAfterMs: number): MixerAnswer {
   return {
     at: "answered",
     code: StatusCode.resourceExhausted,
@@ -269,7 +272,7 @@ function exhausted(quotas: readonly MixerQuota[]): MixerAnswer {
     direct: undefined,
     requestHeaders: [],
     responseHeaders: [],
-    retryAfterMs: 0,
+    retryAfterMs,
   };
 }
 

@@ -23,6 +23,9 @@ import { type ReferencedShape, shapeOf } from "./referenced-shape.ts";
 
 type QuotaResult = CheckResponse["quotas"][string];
 
+/** With what the message has no place for. */
+export type FetchedQuota = QuotaResult & { readonly retryAfterMs?: number };
+
 export interface QuotaNeed {
   readonly quota: string;
   readonly amount: number;
@@ -31,7 +34,7 @@ export interface QuotaNeed {
 /** A question for the mixer; less than the amount is better than nothing. */
 export interface QuotaFetch extends QuotaNeed {
   /** `request`: what was asked about. Undefined: the mixer could not be asked. */
-  answered(result: QuotaResult | undefined, request: AttributeBag, nowMs: number): void;
+  answered(result: FetchedQuota | undefined, request: AttributeBag, nowMs: number): void;
 }
 
 /** The request is looked at before this returns, and not afterwards. */
@@ -63,10 +66,16 @@ export class QuotaCache {
   readonly #options: QuotaCacheOptions;
   readonly #quotas = new Map<string, Quota>();
   readonly #items: LruMap<Item>;
+  #retryAfterMs = 0;
 
   constructor(options: QuotaCacheOptions) {
     this.#options = options;
     this.#items = new LruMap(options.entriesMax);
+  }
+
+  /** Of what was denied last, to be read at once; 0: unknown. */
+  get retryAfterMs(): number {
+    return this.#retryAfterMs;
   }
 
   get size(): number {
@@ -80,6 +89,7 @@ export class QuotaCache {
     item.usedAtMs = nowMs;
     const fetch = this.#fetch(quota, item, request);
     const taken = item.prefetch.take(need.amount, nowMs, fetch, onTaken);
+    this.#retryAfterMs = item.prefetch.retryAfterMs(nowMs);
     this.#forgetIdle(nowMs);
     return taken;
   }
@@ -125,7 +135,9 @@ export class QuotaCache {
     const grant = result && {
       amount: Math.max(0, Number(result.grantedAmount)),
       validMs: validMsOf(result.validDuration),
+      retryAfterMs: result.retryAfterMs ?? 0,
     };
+    this.#retryAfterMs = grant?.retryAfterMs ?? 0;
     item.prefetch.fetched(grant, nowMs, this.#fetch(quota, item, asked));
   }
 
@@ -149,7 +161,7 @@ export class QuotaCache {
 }
 
 interface Answer {
-  readonly result: QuotaResult | undefined;
+  readonly result: FetchedQuota | undefined;
   readonly asked: AttributeBag;
   readonly nowMs: number;
 }

@@ -23,6 +23,8 @@ export type OnTaken = (granted: boolean | undefined) => void;
 export interface Grant {
   readonly amount: number;
   readonly validMs: number;
+  /** Of a refusal: when there may be enough again; absent: unknown. */
+  readonly retryAfterMs?: number;
 }
 
 /** Asks the mixer for so many, fewer being better than none; `fetched` is told the answer. */
@@ -57,6 +59,11 @@ const AMOUNT_MIN = 10;
 const UNGRANTED_MS = 60_000;
 const WAITING_MAX = 10_000;
 
+/** Where a part was granted, that part is free again when it is no longer valid. */
+function waitOf({ amount, validMs, retryAfterMs = 0 }: Grant): number {
+  return amount > 0 ? validMs : retryAfterMs;
+}
+
 export class QuotaPrefetch {
   readonly #options: PrefetchOptions;
   readonly #demand: RecentCount;
@@ -64,6 +71,8 @@ export class QuotaPrefetch {
   #slotId = 0;
   /** The last fetch was not granted in full. */
   #isClosed = false;
+  /** When the mixer may grant again, as it said. */
+  #retryAtMs = -Infinity;
   #underWay: UnderWay[] = [];
   #fetchedAtMs = -Infinity;
   #waiting: Waiting[] = [];
@@ -96,8 +105,14 @@ export class QuotaPrefetch {
     const from = this.#options.optimistic ? nowMs : asked.sentAtMs;
     this.#settle(asked, amount, from + validMs, nowMs);
     this.#isClosed = grant !== undefined && amount < asked.amount;
+    if (grant !== undefined) this.#retryAtMs = nowMs + waitOf(grant);
     if (grant === undefined) this.#release(undefined);
     else this.#serve(nowMs, fetch);
+  }
+
+  /** Of who is denied at `nowMs`; 0: unknown. */
+  retryAfterMs(nowMs: number): number {
+    return Math.max(0, this.#retryAtMs - nowMs);
   }
 
   /** Nothing is held, under way or awaited: it may be forgotten. */

@@ -2,28 +2,29 @@
 import type { MixerAnswer, MixerAsker, MixerCall, MixerQuota } from "../policy/mixer-seat.ts";
 import type { Taken } from "./quota-prefetch.ts";
 
+/** What it is told where these were refused, all of which may be granted after so long. */
+export type Exhausted = (quotas: readonly MixerQuota[], retryAfterMs: number) => MixerAnswer;
+
 export class QuotaWait {
   readonly #asker: MixerAsker;
   readonly #answer: MixerAnswer;
-  readonly #exhausted: (quotas: readonly MixerQuota[]) => MixerAnswer;
+  readonly #exhausted: Exhausted;
   readonly #refused: MixerQuota[] = [];
   #waiting = 0;
+  #retryAfterMs = 0;
   #isUnknown = false;
   #isOver = false;
 
   /** `answer`: what it is told where all is granted. */
-  constructor(
-    asker: MixerAsker,
-    answer: MixerAnswer,
-    exhausted: (quotas: readonly MixerQuota[]) => MixerAnswer,
-  ) {
+  constructor(asker: MixerAsker, answer: MixerAnswer, exhausted: Exhausted) {
     this.#asker = asker;
     this.#answer = answer;
     this.#exhausted = exhausted;
   }
 
-  taken(need: MixerQuota, taken: Taken): void {
-    if (taken === "denied") this.#refused.push(need);
+  /** `retryAfterMs`: of a denial. */
+  taken(need: MixerQuota, taken: Taken, retryAfterMs = 0): void {
+    if (taken === "denied") this.#refuse(need, retryAfterMs);
     if (taken === "waits") this.#waiting++;
   }
 
@@ -39,10 +40,10 @@ export class QuotaWait {
   }
 
   /** Of one that waited; undefined: the mixer could not be asked. */
-  told(need: MixerQuota, granted: boolean | undefined): void {
+  told(need: MixerQuota, granted: boolean | undefined, retryAfterMs = 0): void {
     this.#waiting--;
     if (granted === undefined) this.#isUnknown = true;
-    else if (!granted) this.#refused.push(need);
+    else if (!granted) this.#refuse(need, retryAfterMs);
     if (this.#waiting > 0 || this.#isOver) return;
     this.#isOver = true;
     if (this.#refused.length === 0 && this.#isUnknown)
@@ -50,7 +51,13 @@ export class QuotaWait {
     else this.#asker.mixerAnswered(this.#verdict);
   }
 
+  #refuse(need: MixerQuota, retryAfterMs: number): void {
+    this.#refused.push(need);
+    this.#retryAfterMs = Math.max(this.#retryAfterMs, retryAfterMs);
+  }
+
   get #verdict(): MixerAnswer {
-    return this.#refused.length === 0 ? this.#answer : this.#exhausted(this.#refused);
+    if (this.#refused.length === 0) return this.#answer;
+    return this.#exhausted(this.#refused, this.#retryAfterMs);
   }
 }

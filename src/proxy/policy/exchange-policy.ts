@@ -112,6 +112,7 @@ export class ExchangePolicy {
     const remote: MixerQuota[] = [];
     const exhausted: string[] = [];
     let rule = "";
+    let retryAfterMs = 0;
     for (const { quota, charge: amount } of matcher.chargesOf(service.host, this.#bag)) {
       const question = { quota, amount, bestEffort: false, dedupId: "" };
       const answer = this.#scope.allocate(this.#bag, question, wallMs);
@@ -121,9 +122,10 @@ export class ExchangePolicy {
       } else if (answer.granted < amount) {
         exhausted.push(quota);
         rule ||= answer.rule;
+        retryAfterMs = Math.max(retryAfterMs, answer.retryAfterMs);
       }
     }
-    if (exhausted.length > 0) return exhaustedVerdict(verdict, exhausted, rule);
+    if (exhausted.length > 0) return exhaustedVerdict(verdict, exhausted, { rule, retryAfterMs });
     if (remote.length === 0) return verdict;
     this.#mixerQuotas = remote;
     return { ...verdict, mixerFailPolicy: failPolicy };
@@ -137,12 +139,16 @@ export class ExchangePolicy {
   }
 }
 
-function exhaustedVerdict(verdict: Verdict, quotas: readonly string[], rule: string): Verdict {
+function exhaustedVerdict(
+  verdict: Verdict,
+  quotas: readonly string[],
+  of: Pick<Verdict, "rule" | "retryAfterMs">,
+): Verdict {
   return {
     ...verdict,
     code: StatusCode.resourceExhausted,
     message: `Quota is exhausted for: ${quotas.join(",")}`,
-    rule,
+    ...of,
     requestHeaders: [],
     responseHeaders: [],
     needsMixer: false,

@@ -139,7 +139,7 @@ export class GrpcBackend implements RemoteHandler {
 
   close(): void {
     this.#client.close();
-    const lost = { ok: false, code: StatusCode.cancelled, isLost: true } as const;
+    const lost = { ok: false, code: StatusCode.cancelled, isLost: true, isSent: false } as const;
     for (const settle of [...this.#waiting]) settle({ ...lost, reason: "the handler is closed" });
   }
 

@@ -17,6 +17,8 @@ export type CallAnswer =
       readonly reason: string;
       /** The server was not reached, or did not answer in time: it has judged nothing. */
       readonly isLost: boolean;
+      /** It may have reached the server. */
+      readonly isSent: boolean;
     };
 
 export interface CallOptions {
@@ -99,7 +101,8 @@ export class OutgoingCall extends Timer {
   }
 
   #fail(code: number, reason: string, isLost: boolean): void {
-    if (this.#end()) this.#onAnswer({ ok: false, code, reason, isLost });
+    if (this.#end())
+      this.#onAnswer({ ok: false, code, reason, isLost, isSent: this.sentAtMs !== 0 });
   }
 
   /** False: it was over. */

@@ -2,6 +2,7 @@
  * What proxies counted for rules, added up: the mixer's scrape is the sum over the mesh.
  *
  *   MetricPush ─ not above the epoch's last ─▶ answered, not counted
+ *         │      told to another mixer before ─▶ gauges alone
  *         └─ above ─▶ families ─▶ series ─▶ exposition, with what this mixer counted itself
  *
  * Counters and buckets add up; a gauge is the sum of the last value of each node. Series go when
@@ -86,6 +87,8 @@ interface NodeValue {
 }
 
 export class RollUp {
+  /** Of this run. */
+  readonly #id = crypto.randomUUID();
   readonly #options: RollUpOptions;
   readonly #budget: SeriesBudget;
   /** By all that defines them: proxies of two policies may differ for a while. */
@@ -97,6 +100,7 @@ export class RollUp {
   readonly #overflowed: Counter;
   readonly #malformed: Counter;
   readonly #tooMany: Counter;
+  readonly #toldElsewhere: Counter;
   #gaugeValues = 0;
   #sweptAtMs = 0;
 
@@ -118,6 +122,7 @@ export class RollUp {
       });
     this.#malformed = dropped("malformed");
     this.#tooMany = dropped("too-many");
+    this.#toldElsewhere = dropped("told-elsewhere");
     const series = metrics.gauge("mixer_rollup_series", "Series that proxies told of.");
     metrics.beforeScrape(() => {
       this.#sweep();
@@ -127,17 +132,23 @@ export class RollUp {
     exposition.add(() => this.#exposed());
   }
 
-  push({ node, epoch, sequence, families }: MetricPush): MetricPushed {
+  push({ node, epoch, sequence, families, toldTo }: MetricPush): MetricPushed {
     if (node === "" || epoch === "" || node.length + epoch.length > ID_MAX || sequence === 0)
       throw new CallFault(CallStatus.invalidArgument, "a push has a node, an epoch and a number");
     const nowMs = this.#options.clock.nowMs();
     if (nowMs - this.#sweptAtMs >= SWEEP_MS) this.#sweep();
     if (!this.#isNew(`${node}\u0000${epoch}`, sequence, nowMs)) {
       this.#repeated.increment();
-      return create(MetricPushedSchema);
+      return create(MetricPushedSchema, { mixerId: this.#id });
     }
     let dropped = 0;
+    const mayBeElsewhere = toldTo !== "" && toldTo !== this.#id;
     for (const family of families) {
+      if (mayBeElsewhere && family.type !== FamilyType.GAUGE) {
+        this.#toldElsewhere.add(family.series.length);
+        dropped += family.series.length;
+        continue;
+      }
       const into = this.#familyOf(family, nowMs);
       for (const series of family.series) {
         const why = into === undefined ? this.#malformed : this.#add(into, series, node);
@@ -146,7 +157,7 @@ export class RollUp {
         dropped++;
       }
     }
-    return create(MetricPushedSchema, { dropped });
+    return create(MetricPushedSchema, { dropped, mixerId: this.#id });
   }
 
   #isNew(key: string, sequence: number, atMs: number): boolean {

@@ -6,12 +6,16 @@
  *                                                └─◀─ nobody answered: the same once more ─┘
  *
  * What is told is remembered by series and told once: the mixer knows a push that comes again by
- * its sequence number. A mixer that is away is tried less and less often; series count on.
+ * its sequence number, and another mixer, which cannot, by whom it was told to. For that the first
+ * push of all has no series: its answer says who the mixer is. A mixer that is away is tried less
+ * and less often; series count on.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { CallStatus } from "../../api/call-fault.ts";
 import {
   PushedFamily_Type as FamilyType,
+  type MetricPushed,
+  MetricPushedSchema,
   type MetricPush as MetricPushMessage,
   MetricPushSchema,
   MetricService,
@@ -70,7 +74,7 @@ interface Told {
 }
 
 interface Waiting {
-  readonly bytes: Uint8Array;
+  readonly message: MetricPushMessage;
   readonly series: number;
 }
 
@@ -90,6 +94,8 @@ export class MetricPusher {
   /** What is left of a look at all series. */
   #round: Iterator<Change> | undefined;
   #sequence = 0;
+  /** Who answered last; "": nobody yet. */
+  #mixerId = "";
   #failures = 0;
   #isUnderWay = false;
   #cancel: () => void = () => {};
@@ -159,8 +165,9 @@ export class MetricPusher {
     this.#cancel = clock.after(ms * (0.9 + 0.2 * random()), () => this.push());
   }
 
-  #call({ bytes }: Waiting, onAnswer: (answer: CallAnswer) => void): void {
+  #call(told: Waiting, onAnswer: (answer: CallAnswer) => void): void {
     const { timeoutMs } = this.#options;
+    const bytes = framed(MetricPushSchema, told.message);
     this.#client.call(MetricService.method.push, bytes, { timeoutMs, headers: "", onAnswer });
   }
 
@@ -169,12 +176,18 @@ export class MetricPusher {
     if (this.#waiting[0] !== told) return;
     this.#isUnderWay = false;
     if (!answer.ok && (answer.isLost || answer.code === CallStatus.unavailable)) {
+      // One that may have counted it stays the only one that does.
+      if (answer.isLost && answer.isSent) told.message.toldTo ||= this.#mixerId;
       this.#failures++;
       return this.#schedule();
     }
     this.#failures = 0;
     this.#waiting.shift();
-    (answer.ok ? this.#pushed : this.#dropped).add(told.series);
+    const pushed = answer.ok ? readPushed(answer.message) : undefined;
+    if (pushed !== undefined) this.#mixerId = pushed.mixerId;
+    const dropped = pushed === undefined ? told.series : Math.min(pushed.dropped, told.series);
+    this.#dropped.add(dropped);
+    this.#pushed.add(told.series - dropped);
     if (this.#waiting.length > 0 || this.#round !== undefined) this.push();
     else this.#schedule();
   }
@@ -186,14 +199,21 @@ export class MetricPusher {
         for (let one = changes.next(); !one.done; one = changes.next()) this.#dropped.increment();
         return;
       }
-      const { message, series, isLast } = this.#message(changes);
-      if (series > 0) this.#waiting.push({ bytes: framed(MetricPushSchema, message), series });
+      const { families, series, isLast } = this.#take(changes);
+      if (series > 0 && this.#sequence === 0) this.#wait([], 0);
+      if (series > 0) this.#wait(families, series);
       if (isLast && changes === this.#round) this.#round = undefined;
       if (isLast || most === 1) return;
     }
   }
 
-  #message(changes: Iterator<Change>) {
+  #wait(families: PushedFamily[], series: number): void {
+    const of = { node: this.#options.node(), epoch: this.#epoch, sequence: ++this.#sequence };
+    this.#waiting.push({ message: create(MetricPushSchema, { ...of, families }), series });
+  }
+
+  /** As many as one push has. */
+  #take(changes: Iterator<Change>) {
     const byFamily = new Map<MeasuredFamily, PushedFamily>();
     let [series, text, isLast] = [0, 0, false];
     while (series < SERIES_MAX && text < TEXT_MAX && !isLast) {
@@ -207,12 +227,7 @@ export class MetricPusher {
       for (const value of change.series.values) text += value.length;
       series++;
     }
-    if (series > 0) this.#sequence++;
-    const message: MetricPushMessage = create(MetricPushSchema, {
-      ...{ node: this.#options.node(), epoch: this.#epoch, sequence: this.#sequence },
-      families: [...byFamily.values()],
-    });
-    return { message, series, isLast };
+    return { families: [...byFamily.values()], series, isLast };
   }
 
   *#changes(families: readonly MeasuredFamily[]): Generator<Change> {
@@ -240,6 +255,15 @@ export class MetricPusher {
     told.usedMs = usedMs;
     for (const [i, count] of added.entries()) told.counts[i]! += count;
     return message;
+  }
+}
+
+/** Undefined: it is no answer of a mixer. */
+function readPushed(bytes: Uint8Array): MetricPushed | undefined {
+  try {
+    return fromBinary(MetricPushedSchema, bytes);
+  } catch {
+    return undefined;
   }
 }
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/v1/metric.proto.
  */
 export const file_mesh_v1_metric: GenFile = /*@__PURE__*/
-  fileDesc("ChRtZXNoL3YxL21ldHJpYy5wcm90bxIHbWVzaC52MSJkCgpNZXRyaWNQdXNoEgwKBG5vZGUYASABKAkSDQoFZXBvY2gYAiABKAkSEAoIc2VxdWVuY2UYAyABKA0SJwoIZmFtaWxpZXMYBCADKAsyFS5tZXNoLnYxLlB1c2hlZEZhbWlseSIfCgxNZXRyaWNQdXNoZWQSDwoHZHJvcHBlZBgBIAEoDSL0AQoMUHVzaGVkRmFtaWx5EgwKBG5hbWUYASABKAkSKAoEdHlwZRgCIAEoDjIaLm1lc2gudjEuUHVzaGVkRmFtaWx5LlR5cGUSDAoEaGVscBgDIAEoCRITCgtsYWJlbF9uYW1lcxgEIAMoCRIOCgZib3VuZHMYBSADKAESJQoGc2VyaWVzGAYgAygLMhUubWVzaC52MS5QdXNoZWRTZXJpZXMiUgoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASEAoMVFlQRV9DT1VOVEVSEAESDgoKVFlQRV9HQVVHRRACEhIKDlRZUEVfSElTVE9HUkFNEAMiTwoMUHVzaGVkU2VyaWVzEg4KBnZhbHVlcxgBIAMoCRIQCghvdmVyZmxvdxgCIAEoCBINCgV2YWx1ZRgDIAEoARIOCgZjb3VudHMYBCADKA0yQwoNTWV0cmljU2VydmljZRIyCgRQdXNoEhMubWVzaC52MS5NZXRyaWNQdXNoGhUubWVzaC52MS5NZXRyaWNQdXNoZWRiBnByb3RvMw");
+  fileDesc("ChRtZXNoL3YxL21ldHJpYy5wcm90bxIHbWVzaC52MSJ1CgpNZXRyaWNQdXNoEgwKBG5vZGUYASABKAkSDQoFZXBvY2gYAiABKAkSEAoIc2VxdWVuY2UYAyABKA0SJwoIZmFtaWxpZXMYBCADKAsyFS5tZXNoLnYxLlB1c2hlZEZhbWlseRIPCgd0b2xkX3RvGAUgASgJIjEKDE1ldHJpY1B1c2hlZBIPCgdkcm9wcGVkGAEgASgNEhAKCG1peGVyX2lkGAIgASgJIvQBCgxQdXNoZWRGYW1pbHkSDAoEbmFtZRgBIAEoCRIoCgR0eXBlGAIgASgOMhoubWVzaC52MS5QdXNoZWRGYW1pbHkuVHlwZRIMCgRoZWxwGAMgASgJEhMKC2xhYmVsX25hbWVzGAQgAygJEg4KBmJvdW5kcxgFIAMoARIlCgZzZXJpZXMYBiADKAsyFS5tZXNoLnYxLlB1c2hlZFNlcmllcyJSCgRUeXBlEhQKEFRZUEVfVU5TUEVDSUZJRUQQABIQCgxUWVBFX0NPVU5URVIQARIOCgpUWVBFX0dBVUdFEAISEgoOVFlQRV9ISVNUT0dSQU0QAyJPCgxQdXNoZWRTZXJpZXMSDgoGdmFsdWVzGAEgAygJEhAKCG92ZXJmbG93GAIgASgIEg0KBXZhbHVlGAMgASgBEg4KBmNvdW50cxgEIAMoDTJDCg1NZXRyaWNTZXJ2aWNlEjIKBFB1c2gSEy5tZXNoLnYxLk1ldHJpY1B1c2gaFS5tZXNoLnYxLk1ldHJpY1B1c2hlZGIGcHJvdG8z");
 
 /**
  * What changed since the push before it.
@@ -45,6 +45,14 @@ export type MetricPush = Message<"mesh.v1.MetricPush"> & {
    * @generated from field: repeated mesh.v1.PushedFamily families = 4;
    */
   families: PushedFamily[];
+
+  /**
+   * Told before, without an answer, to the mixer of this id. Another one cannot know whether that
+   * one has added it, and adds only gauges of it. Empty: not told before.
+   *
+   * @generated from field: string told_to = 5;
+   */
+  toldTo: string;
 };
 
 /**
@@ -59,11 +67,18 @@ export const MetricPushSchema: GenMessage<MetricPush> = /*@__PURE__*/
  */
 export type MetricPushed = Message<"mesh.v1.MetricPushed"> & {
   /**
-   * Series that were not added: malformed, or there were too many.
+   * Series that were not added: malformed, too many, or told to another mixer before.
    *
    * @generated from field: uint32 dropped = 1;
    */
   dropped: number;
+
+  /**
+   * Of one run of a mixer.
+   *
+   * @generated from field: string mixer_id = 2;
+   */
+  mixerId: string;
 };
 
 /**

@@ -8,6 +8,7 @@ import { traceSuites } from "./http-trace-context.ts";
 import { frameSuites } from "./http2-frames.ts";
 import { hpackSuites } from "./http2-hpack.ts";
 import { listSuites } from "./http2-lists.ts";
+import { authzSuites } from "./manager-authz.ts";
 import { discoverySuites } from "./manager-discovery.ts";
 import { ingressSuites } from "./manager-ingress.ts";
 import { captureSuites } from "./manager-iptables.ts";
@@ -35,6 +36,7 @@ import type { Suite } from "./suite.ts";
 import { wireResponseSuites } from "./wire-responses.ts";
 
 export const suites: readonly Suite[] = [
+  ...authzSuites,
   ...requestSuites,
   ...parserSuites,
   ...pathSuites,
@@ -74,7 +76,6 @@ export const unread: readonly (readonly [prefix: string, why: string])[] = [
   ["http/rfc-requirements", "a list of requirements, not of cases"],
   ["mixer/", "the mixer is not there yet"],
   ["manager/analyze", "VirtualService and its analysers are not there yet"],
-  ["manager/authz", "AuthorizationPolicy is not there yet"],
   ["manager/gatewayapi", "the Gateway API is not there yet"],
   ["manager/inject", "injection into Kubernetes is not there yet"],
   ["manager/istioctl", "raw data of another command line, not cases"],

@@ -6,8 +6,9 @@ import { type CommandEntry, HIDDEN } from "./command.ts";
 
 const RULES = "Rules";
 const STATE = "State of the mesh";
+const ACCESS = "Identity and access";
 const OTHER = "Other";
-export const groups: readonly string[] = [RULES, STATE, OTHER];
+export const groups: readonly string[] = [RULES, STATE, ACCESS, OTHER];
 
 export const commands: readonly CommandEntry[] = [
   {
@@ -130,18 +131,39 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/check.ts")).checkCommand,
   },
   {
-    name: "audit",
-    aliases: [],
-    group: STATE,
-    summary: "Show who changed what, and who was refused what",
-    load: async () => (await import("./commands/audit.ts")).auditCommand,
-  },
-  {
     name: "mixer",
     aliases: ["mixc"],
     group: STATE,
     summary: "Ask a mixer whether a request may pass, or report one to it",
     load: async () => (await import("./commands/mixer.ts")).mixerCommand,
+  },
+  {
+    name: "certs",
+    aliases: ["certificates"],
+    group: ACCESS,
+    summary: "Show who signs certificates, what was issued, or what one proxy has",
+    load: async () => (await import("./commands/certs.ts")).certsCommand,
+  },
+  {
+    name: "token",
+    aliases: [],
+    group: ACCESS,
+    summary: "Make, list or revoke tokens by which workloads come to their first certificate",
+    load: async () => (await import("./commands/token.ts")).tokenCommand,
+  },
+  {
+    name: "access-token",
+    aliases: [],
+    group: ACCESS,
+    summary: "Make, list or revoke tokens by which people and scripts call the manager",
+    load: async () => (await import("./commands/access-token.ts")).accessTokenCommand,
+  },
+  {
+    name: "audit",
+    aliases: [],
+    group: ACCESS,
+    summary: "Show who changed what, and who was refused what",
+    load: async () => (await import("./commands/audit.ts")).auditCommand,
   },
   {
     name: "demo",

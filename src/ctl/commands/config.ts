@@ -1,10 +1,10 @@
 /** `mesh ctl config`: what one proxy runs on, each part with the file and line it came from. */
 import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { askAdmin } from "../admin-port.ts";
 import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { managerFlags } from "../flag.ts";
-import { httpGet } from "../http-get.ts";
 import type { ManagerArguments } from "../manager-access.ts";
 import {
   clustersTable,
@@ -20,7 +20,6 @@ import { renderTable } from "../output/table.ts";
 import { findProxy, syncName } from "../proxy-reference.ts";
 
 const parts = ["all", "listeners", "routes", "clusters", "endpoints", "policy"] as const;
-const ADMIN_TIMEOUT_MS = 3_000;
 
 export const configCommand = defineCtlCommand({
   args: {
@@ -114,23 +113,6 @@ async function fromAdmin(address: string): Promise<ProxyConfig> {
     return fromJson(ProxyConfigSchema, inner as JsonValue, { ignoreUnknownFields: true });
   } catch {
     throw new CtlError(`what answers at ${address} is not the admin port of a mesh proxy`);
-  }
-}
-
-async function askAdmin(address: string, path: string): Promise<string> {
-  const base = /^https?:\/\//.test(address) ? address : `http://${address}`;
-  if (!URL.canParse(base)) throw usageError(`${JSON.stringify(address)} is not HOST:PORT`);
-  try {
-    const { status, body } = await httpGet(`${base}${path}`, { timeoutMs: ADMIN_TIMEOUT_MS });
-    if (status === 200) return body;
-    throw new CtlError(`the admin port at ${address} answered ${status} to ${path}`);
-  } catch (error) {
-    if (error instanceof CtlError) throw error;
-    throw new CtlError(
-      `no proxy answers at ${address}`,
-      EXIT.unreachable,
-      "the admin port is loopback only: ask on the proxy's own host",
-    );
   }
 }
 

@@ -1,6 +1,7 @@
 /** Objects of security.istio.io in proto-JSON, for `get -o yaml`; what is a default is left out. */
 import type { AccessRule, AuthorizationPolicy } from "../model/authorization-policy.ts";
 import type { Config, ConfigKind, ConfigOf } from "../model/config.ts";
+import type { ExternalAuthorizer } from "../model/external-authorizer.ts";
 import type { PeerAuthentication } from "../model/peer-authentication.ts";
 import type { JwtRule, RequestAuthentication } from "../model/request-authentication.ts";
 import { formatDuration } from "../model/validate-duration.ts";
@@ -85,6 +86,30 @@ function ruleJson({ from, to, when }: AccessRule): Json {
     ...(to.length > 0 && { to: to.map((operation) => ({ operation })) }),
     ...(when.length > 0 && { when: when.map(said) }),
   };
+}
+
+/** As an extension provider of a MeshConfig. */
+export function authorizerJson(authorizer: ExternalAuthorizer): Json {
+  const { name, protocol, timeoutMs, statusOnError, body, additionalHeaders, ...rest } = authorizer;
+  const { includeRequestHeaders, ...texts } = rest;
+  const provider = {
+    ...said({ ...texts, includeRequestHeadersInCheck: includeRequestHeaders }),
+    ...(timeoutMs !== undefined && { timeout: formatDuration(timeoutMs) }),
+    ...(statusOnError > 0 && { statusOnError: String(statusOnError) }),
+    ...(additionalHeaders.length > 0 && {
+      includeAdditionalHeadersInCheck: Object.fromEntries(
+        additionalHeaders.map((header) => [header.name, header.value]),
+      ),
+    }),
+    ...(body && {
+      includeRequestBodyInCheck: said({
+        maxRequestBytes: body.maxBytes,
+        allowPartialMessage: body.allowPartial,
+        packAsBytes: body.packAsBytes,
+      }),
+    }),
+  };
+  return { name, [protocol === "HTTP" ? "envoyExtAuthzHttp" : "envoyExtAuthzGrpc"]: provider };
 }
 
 /** Without texts and lists that are empty, and without false. */

@@ -14,7 +14,7 @@ import {
 } from "../model/mesh-settings.ts";
 import type { ServiceEntry, WorkloadEntry } from "../model/service.ts";
 import { formatDuration } from "../model/validate-duration.ts";
-import { accessJson, isAccess } from "./format-access.ts";
+import { accessJson, authorizerJson, isAccess } from "./format-access.ts";
 import { destinationRuleJson } from "./format-destination-rule.ts";
 import { ingressJson, ingressRuleJson } from "./format-ingress.ts";
 import { isPolicy, policyJson as policySpecJson } from "./format-policy.ts";
@@ -178,6 +178,19 @@ function meshJson(settings: MeshSettings): Json {
     }),
     pathNormalization: pathJson(settings.pathNormalization),
     ...ingressSettings(settings),
+    ...identityJson(settings),
+    extensionProviders: settings.authorizers.map(authorizerJson),
+  };
+}
+
+function identityJson({ identity }: MeshSettings): Json {
+  const { trustDomain, trustDomainAliases, autoMtls, authPolicy } = identity;
+  return {
+    trustDomain,
+    trustDomainAliases,
+    authPolicy: authPolicy === "NONE" ? undefined : authPolicy,
+    // False is a value here, which compact would leave out.
+    ...(!autoMtls && { enableAutoMtls: "false" }),
   };
 }
 

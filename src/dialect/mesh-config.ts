@@ -2,10 +2,12 @@
  * Settings of the whole mesh: a document of MeshConfig's fields, or `kind: MeshConfig`. All fields
  * of all releases are known; what we do not obey (yet) says so. Spec table: manager 3.
  */
+import { trustDomainOf } from "../core/spiffe-id.ts";
 import {
   completeMeshSettings,
   defaultMeshSettings,
   type GatewayTopology,
+  type IdentitySettings,
   type MeshSettings,
   type PathNormalization,
 } from "../model/mesh-settings.ts";
@@ -15,9 +17,18 @@ import {
   checkDrainDuration,
   checkRefreshDelay,
 } from "../model/validate-duration.ts";
-import { type Fields, ignored, message, type Reader, type ValueOf } from "./schema/message.ts";
+import { checkModernDomain } from "../model/validate-name.ts";
+import {
+  type Fields,
+  ignored,
+  list,
+  message,
+  type Reader,
+  type ValueOf,
+} from "./schema/message.ts";
 import type { Place } from "./schema/place.ts";
-import { checkedText, duration, integer, oneOf, text } from "./schema/scalar.ts";
+import { checkedText, duration, flag, integer, oneOf, text } from "./schema/scalar.ts";
+import { extensionProviders } from "./security/extension-provider.ts";
 
 const why = "is not obeyed (yet)";
 const unused = ignored(why);
@@ -42,7 +53,8 @@ function judged<T>(read: Reader<T>): Reader<never> {
 const proxyAddress = checkedText((value) => (value === "" ? undefined : checkProxyAddress(value)));
 const address = judged(proxyAddress);
 const refreshDelay = judged(duration(checkRefreshDelay));
-const authPolicy = judged(oneOf("NONE", "MUTUAL_TLS"));
+const authPolicy = oneOf("NONE", "MUTUAL_TLS");
+const trustDomain = checkedText((value) => checkModernDomain(value, "full"));
 const given = judged(checkedText((value) => (value === "" ? "must not be empty" : undefined)));
 
 /** The longest that Istio ever allowed; 0.x stopped at 30 s. */
@@ -78,7 +90,7 @@ const proxyConfig = message({
   proxyAdminPort: judged(integer({ least: 1, most: 65_535 })),
   statusPort: judged(integer({ least: 0, most: 65_535 })),
   concurrency: judged(integer({ least: 0 })),
-  controlPlaneAuthPolicy: authPolicy,
+  controlPlaneAuthPolicy: judged(authPolicy),
   ...unusedFields(
     `availabilityZone customConfigFile statNameLength proxyBootstrapTemplatePath interceptionMode
      tracing tracingServiceName sds envoyAccessLogService envoyMetricsService
@@ -121,17 +133,21 @@ const fields = {
   discoveryAddress: address,
   zipkinAddress: address,
   authPolicy,
+  trustDomain,
+  trustDomainAliases: list(trustDomain),
+  enableAutoMtls: flag,
+  extensionProviders,
   rdsRefreshDelay: refreshDelay,
   ...unusedFields(
     `mixerCheckServer mixerReportServer disablePolicyChecks
      proxyHttpPort proxyInboundListenPort ingressService ingressSelector
      enableTracing accessLogFormat
      mtlsExcludedServices enableClientSidePolicyCheck sdsUdsPath sdsRefreshDelay
-     enableSdsTokenMount sdsUseK8sSaJwt trustDomain trustDomainAliases caCertificates
-     configSources enableAutoMtls inboundTrafficPolicy localityLbSetting rootNamespace
+     enableSdsTokenMount sdsUseK8sSaJwt caCertificates
+     configSources inboundTrafficPolicy localityLbSetting rootNamespace
      dnsRefreshRate disableMixerHttpReports h2UpgradePolicy inboundClusterStatName
      outboundClusterStatName enablePrometheusMerge verifyCertificateAtClient ca
-     extensionProviders defaultProviders discoverySelectors
+     defaultProviders discoverySelectors
      defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy meshMTLS
      tlsDefaults serviceSettings hboneIdleTimeout serviceScopeConfigs protocolDetectionTimeout
      tcpKeepalive thriftConfig policyCheckFailOpen sidecarToTelemetrySessionAffinity
@@ -171,6 +187,8 @@ const fieldOf: Readonly<Record<keyof MeshSettings, string>> = {
   pathNormalization: "pathNormalization",
   ingress: "ingressControllerMode",
   gatewayTopology: "gatewayTopology in its defaultConfig",
+  identity: "trustDomain",
+  authorizers: "extensionProviders",
 };
 
 function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshSettings> {
@@ -189,6 +207,8 @@ function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshS
     ...(pathNormalization && {
       pathNormalization: toPathNormalization(pathNormalization),
     }),
+    ...identityIn(config),
+    ...(config.extensionProviders && { authorizers: config.extensionProviders }),
     ...(proxy?.gatewayTopology && { gatewayTopology: toTopology(proxy.gatewayTopology) }),
     ...((mode ?? ingressClass) !== undefined && {
       ingress: {
@@ -196,6 +216,29 @@ function settingsIn(config: NonNullable<ValueOf<typeof written>>): Partial<MeshS
         class: ingressClass ?? ingress.class,
       },
     }),
+  };
+}
+
+const identityFields = [
+  "trustDomain",
+  "trustDomainAliases",
+  "enableAutoMtls",
+  "authPolicy",
+] as const;
+
+function identityIn(config: NonNullable<ValueOf<typeof written>>): {
+  readonly identity?: IdentitySettings;
+} {
+  if (!identityFields.some((field) => config.has(field))) return {};
+  const { identity: under } = defaultMeshSettings;
+  const { trustDomain: domain, trustDomainAliases: aliases = [] } = config;
+  return {
+    identity: {
+      trustDomain: domain === undefined ? under.trustDomain : trustDomainOf(domain),
+      trustDomainAliases: aliases.map(trustDomainOf),
+      autoMtls: config.enableAutoMtls ?? under.autoMtls,
+      authPolicy: config.authPolicy ?? under.authPolicy,
+    },
   };
 }
 

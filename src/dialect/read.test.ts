@@ -321,6 +321,8 @@ describe("settings of the mesh", () => {
         pathNormalization: { normalization: "BASE", escapedSlashes: "KEEP_UNCHANGED" },
         ingress: { mode: "STRICT", class: "istio" },
         gatewayTopology: defaultMeshSettings.gatewayTopology,
+        identity: defaultMeshSettings.identity,
+        authorizers: [],
       });
   });
 

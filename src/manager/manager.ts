@@ -102,7 +102,10 @@ export class Manager {
 
   /** Domains whose identities count as those of the mesh's own, as last published. */
   get trustDomainAliases(): readonly string[] {
-    return [];
+    const { trustDomain, trustDomainAliases } = this.#rules.settings.identity;
+    const own = this.options.trust?.trust().trustDomain;
+    const all = new Set([trustDomain, ...trustDomainAliases]);
+    return [...all].filter((domain) => domain !== "" && domain !== own);
   }
 
   /** What validation may take for known. */

@@ -1,4 +1,5 @@
 /** Settings of the whole mesh: the part of MeshConfig that we obey. Spec table: manager 3. */
+import type { ExternalAuthorizer } from "./external-authorizer.ts";
 import type { IngressControl } from "./ingress.ts";
 
 export interface MeshSettings {
@@ -13,6 +14,20 @@ export interface MeshSettings {
   readonly pathNormalization: PathNormalization;
   readonly ingress: IngressControl;
   readonly gatewayTopology: GatewayTopology;
+  readonly identity: IdentitySettings;
+  /** Whom CUSTOM policies may name. */
+  readonly authorizers: readonly ExternalAuthorizer[];
+}
+
+export interface IdentitySettings {
+  /** Empty: as the manager's authority has it; another one counts as an alias. */
+  readonly trustDomain: string;
+  /** Domains whose identities count as those of the mesh. */
+  readonly trustDomainAliases: readonly string[];
+  /** Proxies speak mutual TLS to each other wherever both can. */
+  readonly autoMtls: boolean;
+  /** Callers have to have an identity where no PeerAuthentication says anything. */
+  readonly authPolicy: "NONE" | "MUTUAL_TLS";
 }
 
 /** Whom a gateway believes. */
@@ -65,6 +80,8 @@ export const defaultMeshSettings: MeshSettings = {
     forwardClientCertDetails: "SANITIZE_SET",
     proxyProtocol: false,
   },
+  identity: { trustDomain: "", trustDomainAliases: [], autoMtls: true, authPolicy: "NONE" },
+  authorizers: [],
 };
 
 const names = Object.keys(defaultMeshSettings) as (keyof MeshSettings)[];

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { isError } from "../../core/problem.ts";
 import { readDocuments } from "../../dialect/read.ts";
-import type { MeshSettings } from "../../model/mesh-settings.ts";
+import { defaultMeshSettings, type MeshSettings } from "../../model/mesh-settings.ts";
 import {
   checkEgressService,
   checkHost,
@@ -133,12 +133,8 @@ const departures: readonly Departure[] = [
 const service = { name: "reviews" };
 
 /** A message that is judged by itself has no defaults but those of its format: no durations. */
-const unset: Partial<MeshSettings> = {
-  outboundTrafficPolicy: "REGISTRY_ONLY",
-  accessLogFile: "",
-  accessLogEncoding: "TEXT",
-  egressProxyAddress: "",
-};
+const { connectTimeoutMs: _, drainDurationMs: __, ...timeless } = defaultMeshSettings;
+const unset: Partial<MeshSettings> = { ...timeless, outboundTrafficPolicy: "REGISTRY_ONLY" };
 
 const judges: Readonly<Record<string, Judge>> = {
   RouteRule: ({ object }, era) => reads("RouteRule", object, era),

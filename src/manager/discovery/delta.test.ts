@@ -6,14 +6,15 @@ import { expect, test } from "bun:test";
 import { create, toJson } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import type { ConfigUpdate } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { TrustBundleSchema } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import type { Config } from "../../model/config.ts";
+import { type Config, configKey } from "../../model/config.ts";
 import type { Service, ServiceInstance } from "../../model/service.ts";
 import { Catalog } from "../translate/catalog.ts";
 import type { Resources } from "../translate/resource.ts";
 import { ruleSetOf } from "../translate/rule-set.ts";
 import type { NodeView } from "../translate/source.ts";
-import { translate } from "../translate/translate.ts";
+import { translateFor } from "../translate/translate.ts";
 import { Translator } from "../translate/translator.ts";
 import { deltaUpdate, wholeUpdate } from "./delta.ts";
 
@@ -141,8 +142,10 @@ const anySettings: fc.Arbitrary<Config> = fc
   .record({
     connectTimeoutMs: fc.constantFrom(1_000, 2_000),
     egressProxyAddress: fc.constantFrom("", "egress:80", "b.default:80"),
+    autoMtls: fc.boolean(),
+    authPolicy: fc.constantFrom("NONE" as const, "MUTUAL_TLS" as const),
   })
-  .map((some) => ({
+  .map(({ autoMtls, authPolicy, ...some }) => ({
     kind: "MeshConfig",
     ...common,
     meta: meta("mesh"),
@@ -157,9 +160,50 @@ const anySettings: fc.Arbitrary<Config> = fc
         ...{ numTrustedProxies: 0, forwardClientCertDetails: "SANITIZE_SET" },
         proxyProtocol: false,
       },
+      identity: { trustDomain: "", trustDomainAliases: [], autoMtls, authPolicy },
+      authorizers: [],
       ...some,
     },
   }));
+
+const anyAccess: fc.Arbitrary<Config> = fc
+  .record({
+    kind: fc.constantFrom("PeerAuthentication" as const, "AuthorizationPolicy" as const),
+    namespace: fc.constantFrom("default", "other", "istio-system"),
+    version: fc.option(anyVersion, { nil: undefined }),
+    mode: fc.constantFrom("UNSET" as const, "STRICT" as const, "DISABLE" as const),
+  })
+  .map(({ kind, namespace, version, mode }): Config => {
+    const object = { ...common, meta: { ...meta(`${kind}-${version}`), namespace } };
+    const selector = version !== undefined && { selector: { version } };
+    if (kind === "PeerAuthentication")
+      return { kind, ...object, spec: { ...selector, mode, ports: {} } };
+    const principals = ["cluster.local/ns/default/sa/a"];
+    const rules = [{ from: [{ principals }], to: [], when: [] }];
+    const action = mode === "STRICT" ? "ALLOW" : "DENY";
+    return { kind, ...object, spec: { ...selector, action, provider: "", rules } };
+  });
+
+const anyDestinationRule: fc.Arbitrary<Config> = fc
+  .record({
+    host: fc.constantFrom(...hosts, "*.local"),
+    mode: fc.constantFrom("DISABLE" as const, "ISTIO_MUTUAL" as const, undefined),
+    exportTo: fc.constantFrom([], ["other"]),
+  })
+  .map(({ host, mode, exportTo }) => ({
+    kind: "DestinationRule",
+    ...common,
+    meta: meta(`dr-${host}`),
+    spec: {
+      ...{ host, exportTo, subsets: [] },
+      ...(mode !== undefined && { trafficPolicy: { tls: { ...noTls, mode } } }),
+    },
+  }));
+
+const noTls = {
+  ...{ sni: "", subjectAltNames: [], caCertificates: "", clientCertificate: "", privateKey: "" },
+  insecureSkipVerify: false,
+};
 
 const anyService: fc.Arbitrary<Service> = fc
   .record({
@@ -184,6 +228,7 @@ const anyInstance: fc.Arbitrary<ServiceInstance> = fc
     servicePort: fc.constantFrom(80, 9080),
     version: anyVersion,
     healthy: fc.boolean(),
+    identity: fc.constantFrom("", "spiffe://cluster.local/ns/default/sa/a"),
   })
   .map(({ version, ...rest }) => ({
     ...rest,
@@ -199,6 +244,11 @@ interface Mesh {
   readonly services: ReadonlyMap<string, Service>;
   readonly instances: ReadonlyMap<string, ServiceInstance>;
 }
+
+const anyConfigs = [
+  ...[anyRouteRule, anyPolicy, anyEgress, anySettings, anyRule, anyHandler, anyBinding],
+  ...[anyAccess, anyAccess, anyDestinationRule],
+];
 
 /** Undefined takes the thing away. */
 interface Step {
@@ -220,9 +270,9 @@ function after(mesh: Mesh, { field, key, value }: Step): Mesh {
 
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
   fc
-    .oneof(anyRouteRule, anyPolicy, anyEgress, anySettings, anyRule, anyHandler, anyBinding)
+    .oneof(...anyConfigs)
     .chain((config) =>
-      fc.boolean().map((there) => put("configs", config.meta.name, there ? config : undefined)),
+      fc.boolean().map((there) => put("configs", configKey(config), there ? config : undefined)),
     ),
   anyService.chain((service) =>
     fc.boolean().map((there) => put("services", service.host, there ? service : undefined)),
@@ -287,18 +337,23 @@ test("every proxy ends up with what a fresh translation gives, after any history
         config: create(ProxyConfigSchema, {}),
       }));
       let mesh: Mesh = { configs: new Map(), services: new Map(), instances: new Map() };
-      for (const step of steps) {
+      for (const [i, step] of steps.entries()) {
         mesh = after(mesh, step);
         const [services, instances] = [[...mesh.services.values()], [...mesh.instances.values()]];
         const rules = ruleSetOf([...mesh.configs.values()], DOMAIN);
-        translator.update({ rules, catalog: new Catalog(services, instances) });
-        for (const [i, node] of nodes.entries()) {
+        const trust = create(TrustBundleSchema, {
+          trustDomain: "acme",
+          trustDomainAliases: i % 4 < 2 ? [] : ["cluster.local"],
+          rootPems: [`root ${i >> 1}`],
+        });
+        translator.update({ rules, catalog: new Catalog(services, instances), trust });
+        for (const [n, node] of nodes.entries()) {
           const to = translator.resources(node);
-          const proxy = held[i]!;
+          const proxy = held[n]!;
           const update = proxy.at === undefined ? wholeUpdate(to) : deltaUpdate(proxy.at, to);
           proxy.config = apply(proxy.config, update);
           proxy.at = to;
-          const fresh = translate(rules, services, instances, node);
+          const fresh = translateFor({ rules, services, instances, trust }, node);
           expect(toJson(ProxyConfigSchema, proxy.config)).toEqual(toJson(ProxyConfigSchema, fresh));
         }
       }

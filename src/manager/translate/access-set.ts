@@ -27,6 +27,8 @@ export interface AccessSet {
   readonly peers: readonly AccessObject<PeerAuthentication>[];
   readonly requests: readonly AccessObject<RequestAuthentication>[];
   readonly policies: readonly AccessObject<DryRunPolicy>[];
+  /** Below all of `peers`: what settings of the mesh say. */
+  readonly base?: AccessObject<PeerAuthentication>;
   /** Hosts of a ServiceEntry, by "namespace/name". */
   readonly entries: ReadonlyMap<string, readonly string[]>;
   /** "cluster.local" */
@@ -49,7 +51,10 @@ export function accessSetOf(
     .map((config) => ({ config, madeMs: createdMs(config), key: configKey(config) }))
     .sort((a, b) => a.madeMs - b.madeMs || compare(a.key, b.key))
     .map(({ config }) => config);
+  const mesh = sorted.find((config) => config.kind === "MeshConfig");
+  const isStrict = mesh?.spec.identity?.authPolicy === "MUTUAL_TLS";
   return {
+    ...(mesh && isStrict && { base: { ...objectOf(mesh), spec: { mode: "STRICT", ports: {} } } }),
     peers: sorted.filter((config) => config.kind === "PeerAuthentication").map(objectOf),
     requests: sorted.filter((config) => config.kind === "RequestAuthentication").map(objectOf),
     policies: sorted
@@ -83,7 +88,9 @@ export function isSameAccess(a: AccessSet, b: AccessSet): boolean {
     pairs.every(
       ([before, after]) =>
         before.length === after.length && before.every((one, i) => isSame(one, after[i]!)),
-    ) && Bun.deepEquals(a.entries, b.entries)
+    ) &&
+    Bun.deepEquals(a.entries, b.entries) &&
+    Bun.deepEquals(a.base, b.base)
   );
 }
 

@@ -101,7 +101,7 @@ export function mutualTlsOf(set: AccessSet, node: NodeView): MutualTlsInForce {
   const namespace = ofNamespace.find(isWide);
   // One that selects workloads is for those of its own namespace, the root namespace's too.
   const workload = ofNamespace.find((one) => !isWide(one));
-  const decides = [workload, namespace, mesh].find(
+  const decides = [workload, namespace, mesh, set.base].find(
     (one) => one !== undefined && one.spec.mode !== "UNSET",
   );
   const mode = modeOf(decides?.spec.mode ?? "UNSET", "PERMISSIVE");

@@ -85,7 +85,7 @@ export function makeCluster(
       : { ...traffic.cluster, origins: [originOf(traffic.config)] }),
   });
   // Who says how callers secure their connections says it for all of them.
-  const isPlain = mode !== undefined && mode !== "ISTIO_MUTUAL";
+  const isPlain = mode === undefined ? !rules.settings.identity.autoMtls : mode !== "ISTIO_MUTUAL";
   return { key: isPlain ? { ...key, plain: true } : key, cluster };
 }
 

@@ -52,8 +52,9 @@ export function ruleSetOf(
     .filter((config) => config.kind === "DestinationPolicy")
     .flatMap((config) => policiesOf(config.spec).map((policy) => ({ config, policy })));
   const destinationRules = keyed.filter((config) => config.kind === "DestinationRule");
-  const settings =
-    keyed.find((config) => config.kind === "MeshConfig")?.spec ?? defaultMeshSettings;
+  // What was stored by a former release has fewer settings.
+  const stored = keyed.find((config) => config.kind === "MeshConfig")?.spec;
+  const settings = { ...defaultMeshSettings, ...stored };
   return {
     destinationRules: Map.groupBy(destinationRules, ({ spec }) => spec.host),
     routeRules: Map.groupBy(routeRules, ({ spec }) => spec.destination.host),

@@ -60,7 +60,7 @@ export function translate(
 
 export function translateFor(input: TranslationInput, node: NodeView): ProxyConfig {
   const { rules, trust } = input;
-  const access = accessOf(rules.access, node, accessNamesOf(rules.settings, trust));
+  const access = accessOf(rules.access, node, accessNamesOf(rules, trust));
   const own = { access: accessResource(access), trust: trust && trustResource(trust) };
   return proxyConfigOf(wholeOf(sharedResources(input, node), own));
 }

@@ -138,7 +138,7 @@ export class Translator {
     let resource = this.#access.get(key);
     if (resource === undefined) {
       const { rules, trust } = this.#world;
-      const names = accessNamesOf(rules.settings, trust);
+      const names = accessNamesOf(rules, trust);
       resource = accessResource(accessOf(rules.access, node, names));
       this.#access.set(key, resource);
     }
@@ -151,8 +151,8 @@ export class Translator {
     this.#trust = trust && trustResource(trust);
     const isSame = isSameAccess(former.rules.access, rules.access);
     if (!isSame) this.#accessKeys.clear();
-    const names = accessNamesOf(rules.settings, trust);
-    const before = accessNamesOf(former.rules.settings, former.trust);
+    const names = accessNamesOf(rules, trust);
+    const before = accessNamesOf(former.rules, former.trust);
     if (!isSame || !Bun.deepEquals(before, names)) this.#access.clear();
   }
 

@@ -1,0 +1,42 @@
+/** What an external authorizer is to its step, in whatever protocol it is asked. */
+import type { AccessPass, AccessRequest } from "./access-step.ts";
+
+export type AuthorizerAnswer = AccessPass | AuthorizerDenial | AuthorizerFault;
+
+/** Somebody judged, and said no. */
+export interface AuthorizerDenial {
+  readonly at: "denied";
+  readonly status: number;
+  readonly body: string;
+  /** Whole lines, without those that frame content. */
+  readonly lines: string;
+}
+
+/** Nobody judged, in plain words for operators. */
+export interface AuthorizerFault {
+  readonly at: "failed";
+  readonly why: string;
+}
+
+export interface AuthorizerClient {
+  /**
+   * The request is read before it returns. `onAnswer` is told once, and never before that; returns
+   * what ends the question unanswered.
+   */
+  ask(request: AccessRequest, onAnswer: (answer: AuthorizerAnswer) => void): () => void;
+  close(): void;
+}
+
+/** Whether some of the content is missing: Envoy's name for it, for whoever was written for that. */
+export const PARTIAL_BODY = "x-envoy-auth-partial-body";
+
+/** Between two neighbours (RFC 9110 7.6.1), or said anew for each message. */
+const notPassedOn: ReadonlySet<string> = new Set([
+  ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"],
+  ...["upgrade", "content-length", "expect", "http2-settings", "host", "date"],
+]);
+
+/** Whether a field may go from one message to the other. */
+export function isPassedOn(name: string): boolean {
+  return !name.startsWith(":") && !notPassedOn.has(name);
+}

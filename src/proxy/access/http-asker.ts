@@ -1,0 +1,257 @@
+/**
+ * Asks one server over HTTP/1.1, on connections that are kept:
+ *
+ *   ask ─▶ an idle connection, or a new one, or the queue ─▶ one answer, or why there is none
+ *
+ * One question at a time on a connection. A kept connection that turns out to be closed is no
+ * answer: the question goes on another, once. Connections, questions that wait and the length of
+ * answers are bounded.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { MethodId } from "../../http/method.ts";
+import type { TcpSocket } from "../../io/socket.ts";
+import { type ConnectAttempt, type ConnectCause, TcpConnector } from "../../io/tcp-connector.ts";
+import { Timer, TimerWheel } from "../../io/timer-wheel.ts";
+import type { ServicePlace } from "./access-step.ts";
+import { type HttpAnswer, HttpAnswerReader, type ReadAnswer } from "./http-answer.ts";
+
+export type OnAnswer = (answer: ReadAnswer) => void;
+
+export interface HttpAskerOptions {
+  readonly clock: Clock;
+  /** Read for each connection. */
+  readonly place: () => ServicePlace;
+  /** Of a question, with all that it waits for. */
+  readonly timeoutMs: number;
+}
+
+export interface HttpQuestion {
+  /** Head and content. */
+  readonly octets: Uint8Array;
+  readonly method: MethodId;
+  /** Once, and never before `ask` has returned. */
+  readonly onAnswer: OnAnswer;
+}
+
+const CONNECTIONS_MAX = 64;
+const QUEUE_MAX = 1_000;
+const IDLE_MS = 30_000;
+
+class Question extends Timer {
+  readonly parts: HttpQuestion;
+  readonly #asker: HttpAsker;
+  connection: Connection | undefined = undefined;
+  /** It was on a kept connection that was gone. */
+  isRepeated = false;
+  isOver = false;
+
+  constructor(asker: HttpAsker, parts: HttpQuestion) {
+    super();
+    this.#asker = asker;
+    this.parts = parts;
+  }
+
+  override expire(): void {
+    this.#asker.fail(this, "no answer in time");
+  }
+}
+
+/** Idle ones are closed by their timer. */
+class Connection extends Timer {
+  readonly asker: HttpAsker;
+  readonly reader = new HttpAnswerReader();
+  socket: TcpSocket<Connection> | undefined = undefined;
+  attempt: ConnectAttempt | undefined = undefined;
+  question: Question | undefined = undefined;
+  /** It answered before. */
+  isReused = false;
+  /** Something of the answer came. */
+  hasHeard = false;
+  sent = 0;
+
+  constructor(asker: HttpAsker) {
+    super();
+    this.asker = asker;
+  }
+
+  override expire(): void {
+    this.asker.drop(this);
+  }
+
+  /** As much as the kernel takes. */
+  send(): void {
+    const { socket, question } = this;
+    if (socket === undefined || question === undefined) return;
+    const { octets } = question.parts;
+    const left = octets.length - this.sent;
+    if (left > 0) this.sent += Math.max(0, socket.write(octets, this.sent, left));
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+const handlers = {
+  open: (socket: TcpSocket<Connection>) => socket.data.asker.opened(socket.data, socket),
+  data: (socket: TcpSocket<Connection>, bytes: Uint8Array) =>
+    socket.data.asker.received(socket.data, bytes, false),
+  drain: (socket: TcpSocket<Connection>) => socket.data.send(),
+  end: (socket: TcpSocket<Connection>) => socket.data.asker.received(socket.data, NO_BYTES, true),
+  close: (socket: TcpSocket<Connection>) => socket.data.asker.lost(socket.data, "connection lost"),
+  connectFailed: (connection: Connection, cause: ConnectCause) =>
+    connection.asker.lost(connection, causeWords[cause] ?? `no connection: ${cause}`),
+} as const;
+
+const causeWords: Partial<Record<ConnectCause, string>> = {
+  refused: "connection refused",
+  timeout: "no connection in time",
+  "name-not-found": "no such host",
+  unreachable: "cannot be reached",
+};
+
+export class HttpAsker {
+  readonly #options: HttpAskerOptions;
+  readonly #timers: TimerWheel;
+  readonly #connector: TcpConnector<Connection>;
+  readonly #connections = new Set<Connection>();
+  /** The one used last is taken first: others may grow old and go. */
+  readonly #idle: Connection[] = [];
+  #queue: Question[] = [];
+  #isClosed = false;
+
+  constructor(options: HttpAskerOptions) {
+    this.#options = options;
+    this.#timers = new TimerWheel(options.clock);
+    this.#connector = new TcpConnector(handlers, this.#timers);
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Returns what ends it unanswered. */
+  ask(parts: HttpQuestion): () => void {
+    const question = new Question(this, parts);
+    if (this.#isClosed || this.#queue.length >= QUEUE_MAX) {
+      const why = this.#isClosed ? "it is asked no more" : "too many questions at a time";
+      queueMicrotask(() => this.fail(question, why));
+      return () => void this.#end(question);
+    }
+    this.#timers.arm(question, this.#options.timeoutMs);
+    this.#place(question);
+    return () => this.#cancel(question);
+  }
+
+  /** Nobody is told anything any more. */
+  close(): void {
+    this.#isClosed = true;
+    for (const question of this.#queue) this.#end(question);
+    this.#queue = [];
+    for (const connection of [...this.#connections]) {
+      if (connection.question !== undefined) this.#end(connection.question);
+      this.drop(connection);
+    }
+  }
+
+  opened(connection: Connection, socket: TcpSocket<Connection>): void {
+    connection.attempt = undefined;
+    connection.socket = socket;
+    connection.send();
+  }
+
+  received(connection: Connection, bytes: Uint8Array, ended: boolean): void {
+    const { question } = connection;
+    // Nothing was asked: whatever is said, it is no answer.
+    if (question === undefined) return this.drop(connection);
+    if (bytes.length > 0) connection.hasHeard = true;
+    else if (!connection.hasHeard) return this.lost(connection, "connection lost");
+    const answer = connection.reader.read(bytes, ended);
+    if (answer === undefined) return;
+    const isWhole = !ended && connection.sent === question.parts.octets.length;
+    if (isWhole && "status" in answer && answer.keepsAlive) this.#free(connection);
+    else this.drop(connection);
+    this.#answer(question, answer);
+  }
+
+  /** The connection is gone, or never was. */
+  lost(connection: Connection, why: string): void {
+    const { question, isReused, hasHeard } = connection;
+    this.drop(connection);
+    if (question === undefined || question.isOver) return;
+    if (!isReused || hasHeard || question.isRepeated) return this.fail(question, why);
+    question.isRepeated = true;
+    this.#place(question);
+  }
+
+  /** It is not asked again, and its place is another's. */
+  drop(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+    this.#timers.release(connection);
+    connection.question = undefined;
+    connection.attempt?.cancel();
+    connection.socket?.terminate();
+    if (!this.#isClosed) this.#next();
+  }
+
+  fail(question: Question, why: string): void {
+    const { connection } = question;
+    if (connection !== undefined && connection.question === question) this.drop(connection);
+    this.#answer(question, { why });
+  }
+
+  #answer(question: Question, answer: HttpAnswer | { readonly why: string }): void {
+    if (this.#end(question)) question.parts.onAnswer(answer);
+  }
+
+  #cancel(question: Question): void {
+    const { connection } = question;
+    if (!this.#end(question)) return;
+    if (connection?.question === question) this.drop(connection);
+  }
+
+  /** False: it was over. */
+  #end(question: Question): boolean {
+    if (question.isOver) return false;
+    question.isOver = true;
+    this.#timers.release(question);
+    return true;
+  }
+
+  #place(question: Question): void {
+    // One that was gone a moment ago says that the others may be.
+    const idle = question.isRepeated ? undefined : this.#idle.pop();
+    if (idle !== undefined) {
+      this.#timers.release(idle);
+      idle.isReused = true;
+      return this.#use(idle, question);
+    }
+    if (this.#connections.size >= CONNECTIONS_MAX) return void this.#queue.push(question);
+    const connection = new Connection(this);
+    this.#connections.add(connection);
+    this.#use(connection, question);
+    const place = this.#options.place();
+    connection.attempt = this.#connector.connect(place, connection, this.#options.timeoutMs);
+  }
+
+  #use(connection: Connection, question: Question): void {
+    question.connection = connection;
+    connection.question = question;
+    connection.sent = 0;
+    connection.hasHeard = false;
+    connection.reader.begin(question.parts.method);
+    connection.send();
+  }
+
+  #free(connection: Connection): void {
+    connection.question = undefined;
+    this.#idle.push(connection);
+    this.#timers.arm(connection, IDLE_MS);
+    this.#next();
+  }
+
+  #next(): void {
+    for (let question = this.#queue.shift(); question; question = this.#queue.shift())
+      if (!question.isOver) return this.#place(question);
+  }
+}

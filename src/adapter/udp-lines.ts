@@ -1,6 +1,7 @@
 /**
  * Lines on their way to a daemon that listens for datagrams: as many in one as fit, sent when it is
- * full or old enough. Nobody waits; what cannot be sent is counted.
+ * full or old enough. Nobody waits; what cannot be sent is counted. While the daemon's address is
+ * looked up, a few datagrams are kept.
  */
 import type { Clock } from "../core/clock.ts";
 import { isIP } from "../http/ip-literal.ts";
@@ -20,6 +21,12 @@ export interface UdpLinesOptions {
 
 /** Between two attempts to reach the daemon. */
 const RETRY_MS = 5_000;
+const KEPT_MAX = 64;
+
+interface Datagram {
+  readonly bytes: Buffer;
+  readonly lines: number;
+}
 
 export class UdpLines {
   readonly #options: UdpLinesOptions;
@@ -30,6 +37,8 @@ export class UdpLines {
   #bytes = 0;
   #cancelFlush: (() => void) | undefined;
   #closed = false;
+  /** Until there is a socket. */
+  #kept: Datagram[] = [];
 
   constructor(options: UdpLinesOptions) {
     this.#options = options;
@@ -58,13 +67,16 @@ export class UdpLines {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
     if (this.#lines.length === 0) return;
-    const count = this.#lines.length;
-    const bytes = Buffer.from(this.#lines.join("\n"));
+    const datagram = { bytes: Buffer.from(this.#lines.join("\n")), lines: this.#lines.length };
     this.#lines = [];
     this.#bytes = 0;
-    if (this.#socket?.send(bytes) === true) return;
-    this.#options.lost.add(count);
     if (this.#socket === undefined) void this.#open();
+    if (this.#opening && this.#kept.length < KEPT_MAX) this.#kept.push(datagram);
+    else this.#send(datagram);
+  }
+
+  #send({ bytes, lines }: Datagram): void {
+    if (this.#socket?.send(bytes) !== true) this.#options.lost.add(lines);
   }
 
   async #open(): Promise<void> {
@@ -76,8 +88,9 @@ export class UdpLines {
     const peer = address === undefined ? undefined : { address, port: to.port };
     const socket = peer && (await connectUdp(peer, ignore, ignore));
     this.#opening = false;
+    this.#socket = socket;
+    for (const datagram of this.#kept.splice(0)) this.#send(datagram);
     if (this.#closed) socket?.close();
-    else this.#socket = socket;
   }
 }
 

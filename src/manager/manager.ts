@@ -103,7 +103,7 @@ export class Manager {
   /** Domains whose identities count as those of the mesh's own, as last published. */
   get trustDomainAliases(): readonly string[] {
     const { trustDomain, trustDomainAliases } = this.#rules.settings.identity;
-    const own = this.options.trust?.trust().trustDomain;
+    const own = this.options.trust?.trustDomain;
     const all = new Set([trustDomain, ...trustDomainAliases]);
     return [...all].filter((domain) => domain !== "" && domain !== own);
   }
@@ -174,9 +174,10 @@ export class Manager {
   }
 
   #trust(): TrustBundle | undefined {
-    const said = this.options.trust?.trust();
-    if (said === undefined) return undefined;
-    const { trustDomain, rootPems } = said;
+    const { trust } = this.options;
+    if (trust === undefined) return undefined;
+    const { trustDomain } = trust;
+    const { rootPems } = trust.trust();
     const trustDomainAliases = [...this.trustDomainAliases];
     return create(TrustBundleSchema, { trustDomain, trustDomainAliases, rootPems: [...rootPems] });
   }

@@ -36,7 +36,12 @@ export class Access {
     const message: unknown = request.stream ? undefined : request.message;
     if (!isAllowed(rule, caller.principal, isDryRun(message)))
       throw this.refuse(caller, method, neededFor(rule, caller.principal));
-    const response = await next(request);
+    const response = await next(request).catch((thrown: unknown) => {
+      // The library tells the caller nothing of it, and nobody else would.
+      if (!(thrown instanceof ConnectError))
+        this.#options.log.error("a call came to nothing", { method, reason: String(thrown) });
+      throw thrown;
+    });
     if (!response.stream && !isDryRun(message))
       for (const change of auditChange(request.method.name, response.message))
         this.#options.audit.record(auditEvent(caller, change));

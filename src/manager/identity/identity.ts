@@ -59,6 +59,10 @@ export class Identity {
     this.serving = new ServingCertificate({ authority, issued, clock, log, hosts });
   }
 
+  get trustDomain(): string {
+    return this.options.trustDomain;
+  }
+
   trust(): Trust {
     return {
       trustDomain: this.options.trustDomain,

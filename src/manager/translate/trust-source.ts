@@ -1,8 +1,8 @@
 /** Who says whom the mesh's proxies believe: an authority, or nobody. */
 export interface TrustSource {
+  /** "cluster.local" */
+  readonly trustDomain: string;
   trust(): {
-    /** "cluster.local" */
-    readonly trustDomain: string;
     /** PEM, one certificate each. */
     readonly rootPems: readonly string[];
   };

@@ -48,6 +48,11 @@ export class CertificateAuthority {
     this.#above = above === undefined ? "" : this.certificate + above.#above;
   }
 
+  /** PKCS#8. */
+  get keyPem(): string {
+    return this.#key.export({ type: "pkcs8", format: "pem" }).toString();
+  }
+
   issue(request: CertificateRequest): Issued {
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     return { chain: this.certify(request, spkiOf(privateKey)), key: pkcs8(privateKey) };

@@ -264,12 +264,15 @@ export class Authority {
       return this.#table.save({ ...known, ...content });
     const trusted = trustedRoots(rows, nowMs);
     const isKnown = given.roots.every((root) => trusted.includes(root));
-    const isFirst = rows.length === 0;
+    const active = this.#active();
+    const isFirst = active === undefined;
+    // Nobody else could sign meanwhile: after a restart with other files.
+    const isAlone = isFirst || typeof this.#signer(active) === "string";
     this.#table.save({
       ...content,
       state: isFirst ? "active" : "coming",
       sealedKey: null,
-      signsFromMs: isFirst || isKnown ? nowMs : nowMs + this.options.leafLifetimeMs,
+      signsFromMs: isAlone || isKnown ? nowMs : nowMs + this.options.leafLifetimeMs,
       neededUntilMs: known?.neededUntilMs ?? 0,
     });
     this.#advance(nowMs);
@@ -282,9 +285,11 @@ export class Authority {
   #signer(row: AuthorityRow): Signer | string {
     const known = this.#signers.get(row.fingerprint);
     const { files, seal } = this.options;
-    if (known !== undefined && row.origin === "own" && known.chain === row.above) return known;
     const current = files?.current;
     const fileKey = current?.fingerprint === row.fingerprint ? current.key : undefined;
+    // Of files that were replaced it signs on until the new authority does.
+    const isSame = row.origin === "own" ? known?.chain === row.above : fileKey === undefined;
+    if (known !== undefined && isSame) return known;
     const signer = signerOf(row, seal, fileKey);
     if (typeof signer !== "string") this.#signers.set(row.fingerprint, signer);
     return signer;

@@ -167,10 +167,18 @@ function credentialParts({ flags, former, log }: ManagerLinkParts) {
   const { credential, service, namespace } = flags;
   return {
     service: service === "" ? "" : `${service.split(".")[0]}.${namespace}`,
-    serviceAccount: credential.account === undefined ? "" : `${namespace}/${credential.account}`,
+    serviceAccount: accountOf(flags),
     proof: () => readProof(credential),
     former: former ?? storedIdentity(credential.keptIn, log),
   };
+}
+
+/** Who stands for no service and has nothing to show says itself who it is, on this machine. */
+function accountOf({ credential, service, namespace, mode }: ProxyFlags): string {
+  const { account, tokenFile, token, jwtFile } = credential;
+  if (account !== undefined) return `${namespace}/${account}`;
+  if (service !== "" || (tokenFile ?? token ?? jwtFile) !== undefined) return "";
+  return `${namespace}/${mode === "gateway" ? "gateway" : "default"}`;
 }
 
 /** A file that is of no use is said, and asks for a new certificate. */

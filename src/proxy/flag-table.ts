@@ -34,6 +34,7 @@ const rows = {
   token:                 ["FILE", "a join token; or MESH_JOIN_TOKEN, the token itself"],
   "jwt-file":            ["FILE", "a JWT that proves who this workload is; read anew each time"],
   "service-account":     ["NAME", "of the identity to ask for (named as the service)"],
+  "certificate-lifetime": ["SECONDS", "of its certificates, at most (as the manager has it)"],
   "identity-file":       ["FILE", "where certificate and key outlive this process (nowhere)"],
   "forward-client-cert": ["", "tell the application who called: x-forwarded-client-cert"],
   mixer:                 ["HOST:PORT", "the mixer, if rules need one, or none (127.0.0.1:9091)"],

@@ -95,7 +95,7 @@ test("how a workload proves who it is", () => {
   const line = "--token /run/token --service-account billing --identity-file /var/id.pem";
   expect(flagsOf(line, { MESH_JOIN_TOKEN: "mesh1.x" }).credential).toEqual({
     ...{ tokenFile: "/run/token", token: "mesh1.x", jwtFile: undefined },
-    ...{ account: "billing", keptIn: "/var/id.pem" },
+    ...{ account: "billing", lifetimeSeconds: 0, keptIn: "/var/id.pem" },
   });
   expect(flagsOf("--jwt-file /run/jwt").credential.jwtFile).toBe("/run/jwt");
   expect(flagsOf("", { MESH_JOIN_TOKEN: "" }).credential.token).toBeUndefined();

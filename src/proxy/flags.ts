@@ -92,6 +92,8 @@ export interface CredentialFlags {
   readonly jwtFile: string | undefined;
   /** Absent: as the service, or as the credential says. */
   readonly account: string | undefined;
+  /** Of certificates, in seconds; 0: as the manager has it. */
+  readonly lifetimeSeconds: number;
   /** Absent: certificate and key are in memory alone. */
   readonly keptIn: string | undefined;
 }
@@ -310,7 +312,10 @@ class FlagReader {
     if (tokenFile !== undefined && jwtFile !== undefined)
       this.#refuse("jwt-file", "says what --token says: give one of them");
     const token = this.#environment.MESH_JOIN_TOKEN || undefined;
-    return { tokenFile, token, jwtFile, account, keptIn: this.text("identity-file") };
+    const lifetimeMs = this.seconds("certificate-lifetime", 90 * 86_400) ?? 0;
+    const lifetimeSeconds = Math.ceil(lifetimeMs / 1_000);
+    const keptIn = this.text("identity-file");
+    return { tokenFile, token, jwtFile, account, lifetimeSeconds, keptIn };
   }
 
   mixer(): ProxyFlags["mixer"] {

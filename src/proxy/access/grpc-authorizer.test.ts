@@ -1,12 +1,6 @@
 /** External authorizers over gRPC, as they are written for Envoy: servers of grpc-js. */
 import { afterEach, describe, expect, test } from "bun:test";
-import {
-  create,
-  fromBinary,
-  type MessageInitShape,
-  toBinary,
-  toJson,
-} from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary, toJson } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import {
   CheckRequestSchema,
@@ -229,7 +223,12 @@ describe("no", () => {
   test("with an answer of its own", async () => {
     const value = {
       status: { code: 401 },
-      headers: [said("www-authenticate", "x"), said("x-a", "1"), said("x-a", "2"), said("x", "a\nb")],
+      headers: [
+        said("www-authenticate", "x"),
+        said("x-a", "1"),
+        said("x-a", "2"),
+        said("x", "a\nb"),
+      ],
       body: "who are you?",
     };
     const { step } = await setUp({

@@ -168,6 +168,7 @@ function credentialParts({ flags, former, log }: ManagerLinkParts) {
   return {
     service: service === "" ? "" : `${service.split(".")[0]}.${namespace}`,
     serviceAccount: accountOf(flags),
+    lifetimeSeconds: credential.lifetimeSeconds,
     proof: () => readProof(credential),
     former: former ?? storedIdentity(credential.keptIn, log),
   };

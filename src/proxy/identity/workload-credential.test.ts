@@ -52,6 +52,7 @@ function manager(options: Partial<WorkloadCredentialParts> = {}) {
     log: new Log("agent", { level: "debug" }, (line) => void lines.push(line)),
     service: "web.default",
     serviceAccount: "",
+    lifetimeSeconds: 0,
     proof: () => ({ case: "joinToken", value: "mesh1.x" }),
     former: undefined,
     use: (pair) => void used.push(pair),

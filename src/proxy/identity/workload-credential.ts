@@ -37,6 +37,8 @@ export interface WorkloadCredentialParts {
   readonly service: string;
   /** "default/reviews", of the identity to ask for; "": as the credential says. */
   readonly serviceAccount: string;
+  /** 0: as the manager has it. */
+  readonly lifetimeSeconds: number;
   /** Read anew for each question. */
   readonly proof: () => Proof;
   /** Of a predecessor, or an earlier run. */
@@ -140,7 +142,7 @@ export class WorkloadCredential {
     const { former } = this.#parts;
     if (former === undefined || !(await this.#take(former))) return this.#ask();
     this.#settled.resolve();
-    this.#renewInTime();
+    this.#renewInTime(this.#certificate!.notBeforeMs);
   }
 
   /** False: it is of no use. */
@@ -164,12 +166,13 @@ export class WorkloadCredential {
     return true;
   }
 
-  #renewInTime(): void {
+  /** `fromMs`: since when it is used. */
+  #renewInTime(fromMs: number): void {
     if (this.#isClosed) return;
     const { clock, random } = this.#parts;
-    const { notBeforeMs, notAfterMs } = this.#certificate!;
+    const { notAfterMs } = this.#certificate!;
     const part = 0.5 + (random() * 2 - 1) * JITTER;
-    this.#renewsAtMs = notBeforeMs + (notAfterMs - notBeforeMs) * part;
+    this.#renewsAtMs = fromMs + (notAfterMs - fromMs) * part;
     this.#look(Math.max(RENEW_MS_MIN, this.#renewsAtMs - clock.wallMs()));
   }
 
@@ -194,9 +197,10 @@ export class WorkloadCredential {
   }
 
   async #issue(): Promise<void> {
-    const { clock, log, service, serviceAccount } = this.#parts;
+    const { clock, log, service, serviceAccount, lifetimeSeconds } = this.#parts;
     const { csrPem, keyPem } = await createCertificateRequest("");
-    const request = { csrPem, service, serviceAccount, credential: this.#proof() };
+    const wanted = { service, serviceAccount, lifetimeSeconds };
+    const request = { csrPem, ...wanted, credential: this.#proof() };
     const { chainPem, trust } = await within(clock, CALL_MS, (signal) =>
       this.#client.issueCertificate(request, { signal }),
     );
@@ -209,7 +213,8 @@ export class WorkloadCredential {
     this.#attempt = 0;
     this.#fault = "";
     this.#distrusted = false;
-    this.#renewInTime();
+    // It begins a little before it was made, for clocks that are late.
+    this.#renewInTime(clock.wallMs());
   }
 
   #proof(): Proof {

@@ -32,7 +32,6 @@ export class AccessSeat {
   #published: CompiledAccess | undefined = undefined;
   #tokens: AccessStepMaker<readonly RequestAuthentication[]> | undefined = undefined;
   #authorizers: AccessStepMaker<ExternalAuthorizer> | undefined = undefined;
-
   #isClosed = false;
 
   constructor(parts: AccessSeatParts) {
@@ -47,7 +46,7 @@ export class AccessSeat {
     const needsAuthorizers =
       this.#authorizers === undefined && (access?.externalAuthorizers.length ?? 0) > 0;
     if (!needsTokens && !needsAuthorizers) return undefined;
-    return this.#load(needsTokens);
+    return this.#load(needsTokens, needsAuthorizers);
   }
 
   publish(access: CompiledAccess | undefined): void {
@@ -87,9 +86,14 @@ export class AccessSeat {
     return step === undefined ? [] : [{ kind: "jwt", step, when: undefined }];
   }
 
-  async #load(needsTokens: boolean): Promise<void> {
-    if (!needsTokens) return;
-    const { JwtSteps } = await import("./jwt-steps.ts");
-    if (!this.#isClosed) this.#tokens ??= new JwtSteps(this.#parts);
+  async #load(needsTokens: boolean, needsAuthorizers: boolean): Promise<void> {
+    if (needsTokens) {
+      const { JwtSteps } = await import("./jwt-steps.ts");
+      if (!this.#isClosed) this.#tokens ??= new JwtSteps(this.#parts);
+    }
+    if (needsAuthorizers) {
+      const { ExternalAuthorizerSteps } = await import("./ext-authz-steps.ts");
+      if (!this.#isClosed) this.#authorizers ??= new ExternalAuthorizerSteps(this.#parts);
+    }
   }
 }

@@ -1,3 +1,4 @@
+/** Tokens as strangers write them: what is read, and what is refused and why. */
 import { describe, expect, test } from "bun:test";
 import { expectLinear } from "../../testing/growth.ts";
 import { text64 } from "../../testing/token-issuer.ts";

@@ -1,3 +1,4 @@
+/** Keys as issuers publish them: which are taken, and which are left out and why. */
 import { expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { expectLinear } from "../../testing/growth.ts";

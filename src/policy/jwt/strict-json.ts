@@ -73,7 +73,7 @@ function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 }
 
-/** Of a text with its quotes: one name may be written in several ways. Throws what JSON.parse does. */
+/** Of a text with its quotes: a name may be written in several ways. Throws as JSON.parse does. */
 function nameOf(written: string): string {
   return written.includes("\\") ? (JSON.parse(written) as string) : written.slice(1, -1);
 }

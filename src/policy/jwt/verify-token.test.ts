@@ -1,3 +1,4 @@
+/** Which tokens are believed, by which key, and what a believed one says. */
 import { describe, expect, test } from "bun:test";
 import {
   algorithmNames,
@@ -123,12 +124,19 @@ test.each(audienceRows)("audiences %p, aud %p: %p", (audiences, aud, result) => 
   expect(outcome(verifyToken(issuer.token({ aud }), set, { ...rules, audiences }))).toBe(result);
 });
 
+type KeyRow = readonly [
+  what: string,
+  header: JsonFields,
+  set: readonly JsonFields[],
+  result: TokenFaultName | "believed",
+];
+
 describe("which key is meant", () => {
   const other = new TokenIssuer(issuer.name, "ES256", "key-2");
   const rsa = new TokenIssuer(issuer.name, "RS256", "key-1");
   const unnamed = issuer.jwk({ kid: undefined });
   // biome-ignore format: a table reads as a table
-  const rows: readonly (readonly [string, JsonFields, readonly JsonFields[], TokenFaultName | "believed"])[] = [
+  const rows: readonly KeyRow[] = [
     ["the one of that name", {}, [other.jwk(), issuer.jwk()], "believed"],
     ["none of that name", {}, [other.jwk()], "unknownKey"],
     ["the right key under another name", {}, [issuer.jwk({ kid: "key-2" })], "unknownKey"],
@@ -162,6 +170,8 @@ describe("which key is meant", () => {
   });
 });
 
+type TextRow = readonly [path: string, claims: JsonFields, texts: readonly string[] | undefined];
+
 describe("what it says", () => {
   const verified = (claims: JsonFields, spaceDelimited?: readonly string[]): VerifiedToken => {
     const options = { ...rules, ...(spaceDelimited && { spaceDelimited }) };
@@ -185,7 +195,7 @@ describe("what it says", () => {
   });
 
   // biome-ignore format: a table reads as a table
-  const rows: readonly (readonly [path: string, claims: JsonFields, texts: readonly string[] | undefined])[] = [
+  const rows: readonly TextRow[] = [
     ["group",        { group: "a" },                        ["a"]],
     ["group",        { group: "a b" },                      ["a b"]],
     ["group",        { group: ["a", "b c"] },               ["a", "b c"]],

@@ -27,7 +27,7 @@ export interface AuthorizerClient {
   close(): void;
 }
 
-/** Whether some of the content is missing: Envoy's name for it, for whoever was written for that. */
+/** Whether some of the content is missing; by Envoy's name, whom authorizers are written for. */
 export const PARTIAL_BODY = "x-envoy-auth-partial-body";
 
 /** Between two neighbours (RFC 9110 7.6.1), or said anew for each message. */

@@ -16,7 +16,7 @@ import { type AuthorizerAnswer, isPassedOn } from "./authorizer.ts";
 const REASON_MAX = 200;
 const FORBIDDEN = 403;
 
-/** `target`: path and query that were asked about. A call that ended with an error judged nothing. */
+/** `target`: path and query that were asked about. A call that failed has judged nothing. */
 export function readCheckAnswer(answer: CallAnswer, target: string): AuthorizerAnswer {
   if (!answer.ok) {
     const reason = answer.reason.slice(0, REASON_MAX);

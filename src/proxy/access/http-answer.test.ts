@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
   ["an old version", "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\na", { keepsAlive: false }],
   [
     "interim answers before it",
-    `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nx: y\r\n\r\n${ok}content-length: 1\r\n\r\na`,
+    `HTTP/1.1 100 On\r\n\r\nHTTP/1.1 103 Early\r\nx: y\r\n\r\n${ok}content-length: 1\r\n\r\na`,
     { status: 200, body: "a", keepsAlive: true },
   ],
   [

@@ -174,7 +174,8 @@ describe("yes", () => {
 describe("no", () => {
   const answer: FakeScript = (_, reply) =>
     reply.send(
-      "HTTP/1.1 302 Found\r\nlocation: /login\r\nx-why: no\r\ndate: now\r\nwww-authenticate: x\r\n" +
+      "HTTP/1.1 302 Found\r\nlocation: /login\r\nx-why: no\r\ndate: now\r\n" +
+        "www-authenticate: x\r\n" +
         "content-type: text/html\r\ntransfer-encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
     );
 

@@ -173,7 +173,7 @@ test("the issuer alone is known: its document says where keys are", async () => 
   expect(server.asked).toEqual(["/.well-known/openid-configuration", "/keys"]);
 });
 
-test("another configuration does not fetch what is known, and what it leaves out rests", async () => {
+test("another configuration does not fetch what is known, and what is gone rests", async () => {
   const { maker, step, server, clock } = setUp(() => issuer.keySet());
   expect(await ask(step, issuer.token()).done).toBe(alice);
   const uri = `${server.origin}/jwks`;

@@ -1,4 +1,4 @@
-/** What becomes of the tokens of one request that are not known yet, by the rules of their places. */
+/** What becomes of tokens of a request that are not known yet, by the rules of their places. */
 import { type CompactToken, parseToken } from "../../policy/jwt/compact-token.ts";
 import { type TokenFault, TokenFaults } from "../../policy/jwt/token-fault.ts";
 import type { VerifiedToken } from "../../policy/jwt/verified-token.ts";

@@ -1,4 +1,4 @@
-/** A request whose token waits for keys. Looked at once more after each fetch that it waited for. */
+/** A request whose token waits for keys: looked at once more after each fetch. */
 import type { AccessAsker, AccessPass, AccessRefusal, AccessWaiting } from "./access-step.ts";
 import type { KeySource } from "./jwt-rule.ts";
 

@@ -1,4 +1,4 @@
-/** A request as steps of access see it, made of its octets; and what goes on after one passed it. */
+/** A request as steps of access see it, made of its octets; and what goes on after one passed. */
 import { MessageHead } from "../http/message-head.ts";
 import { scanRequestHead } from "../http1/request-head.ts";
 import type { VerifiedToken } from "../policy/jwt/verified-token.ts";

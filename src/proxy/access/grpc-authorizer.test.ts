@@ -255,19 +255,20 @@ describe("no", () => {
   });
 });
 
-const faults: readonly (readonly [what: string, answer: Answer, reason: string])[] = [
+const faults: readonly (readonly [what: string, answer: Answer, reason: string | RegExp])[] = [
   ["with an error", 13, "it answered 13: not now"],
   ["with a refusal to answer", 7, "it answered 7: not now"],
   ["that it is away", 14, "not now"],
   ["what cannot be understood", new Uint8Array([0xff, 0xff]), "the answer is not understood"],
-  ["never", "never", "no answer within 50 ms"],
+  ["never", "never", /^no answer within 50 ms$|^the server does not answer$/],
 ];
 
 test.each(faults)("who answers %s has judged nothing", async (_, answer, reason) => {
   const timeoutMs = answer === "never" ? 50 : 5_000;
   const { step, port } = await setUp(answer, { timeoutMs });
   expect(await ask(step, accessRequest("GET /"))).toMatchObject({
-    ...{ at: "refused", by: { reason }, failure: { reason: "authorizer-unanswered" } },
+    ...{ at: "refused", failure: { reason: "authorizer-unanswered" } },
+    by: { reason: typeof reason === "string" ? reason : expect.stringMatching(reason) },
   });
   const open = stepAt(port, { timeoutMs, failOpen: true });
   expect(await ask(open, accessRequest("GET /"))).toEqual({ at: "passed" });

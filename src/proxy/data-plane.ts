@@ -110,6 +110,7 @@ export class DataPlane implements TrafficPlane {
     this.#dns = new DnsSeat({ at: flags.dns, clock, log, metrics, names });
     this.#identity = new IdentitySeat({
       ...{ clock, log, metrics },
+      onRefused: (...about) => this.access.watch.handshakeRefused(...about),
       passOn: (socket, call) => this.#passToApplication(socket, call),
       planes: () => [this.#outbound, this.#inbound, this.#tcp],
     });

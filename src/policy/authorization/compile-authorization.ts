@@ -53,7 +53,8 @@ function compileFor(
   const rulesOf = (action: Action): readonly PolicyRule[] =>
     byAction(action).flatMap((policy) => compilePolicy(policy, compilation));
   const allows = byAction(Action.ALLOW);
-  const { custom, deny } = compileCustom(byAction(Action.CUSTOM), compilation);
+  const asked = byAction(Action.CUSTOM).filter(({ dryRun }) => !dryRun);
+  const { custom, deny } = compileCustom(asked, compilation);
   return new Authorizer({
     custom,
     deny: [...deny, ...rulesOf(Action.DENY)],

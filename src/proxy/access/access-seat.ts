@@ -5,6 +5,7 @@
  */
 import type { ExternalAuthorizer, RequestAuthentication } from "../../api/gen/mesh/v1/access_pb.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { assert } from "../../core/assert.ts";
 import type { AccessParts, AccessStepMaker } from "./access-step.ts";
 import type { CompiledAccess } from "./compiled-access.ts";
 import { type DenialView, viewDenial } from "./denial-view.ts";
@@ -72,7 +73,8 @@ export class AccessSeat {
     for (const { provider, rules } of http?.custom ?? []) {
       const authorizer = message.externalAuthorizers.find(({ name }) => name === provider);
       const step = authorizer && this.#authorizers?.stepFor(authorizer);
-      if (step !== undefined) steps.push({ kind: "ext-authz", step, when: rules });
+      assert(step !== undefined, "who is asked was loaded before it is published");
+      steps.push({ kind: "ext-authz", step, when: rules });
     }
     const asks = steps.length > 0 || http !== undefined;
     return {
@@ -82,18 +84,18 @@ export class AccessSeat {
   }
 
   #tokenSteps(rules: readonly RequestAuthentication[]): readonly GateStep[] {
-    const step = rules.length === 0 ? undefined : this.#tokens?.stepFor(rules);
-    return step === undefined ? [] : [{ kind: "jwt", step, when: undefined }];
+    if (rules.length === 0) return [];
+    const step = this.#tokens?.stepFor(rules);
+    assert(step !== undefined, "who judges tokens was loaded before it is published");
+    return [{ kind: "jwt", step, when: undefined }];
   }
 
   async #load(needsTokens: boolean, needsAuthorizers: boolean): Promise<void> {
-    if (needsTokens) {
-      const { JwtSteps } = await import("./jwt-steps.ts");
-      if (!this.#isClosed) this.#tokens ??= new JwtSteps(this.#parts);
-    }
-    if (needsAuthorizers) {
-      const { ExternalAuthorizerSteps } = await import("./ext-authz-steps.ts");
-      if (!this.#isClosed) this.#authorizers ??= new ExternalAuthorizerSteps(this.#parts);
-    }
+    const tokens = needsTokens ? await import("./jwt-steps.ts") : undefined;
+    const authorizers = needsAuthorizers ? await import("./ext-authz-steps.ts") : undefined;
+    if (this.#isClosed) return;
+    if (tokens !== undefined) this.#tokens ??= new tokens.JwtSteps(this.#parts);
+    if (authorizers !== undefined)
+      this.#authorizers ??= new authorizers.ExternalAuthorizerSteps(this.#parts);
   }
 }

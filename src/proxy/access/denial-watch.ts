@@ -63,6 +63,17 @@ export class DenialWatch {
     });
   }
 
+  /** A connection that nobody has used; it is counted and logged where it was refused. */
+  handshakeRefused(client: string, reason: string, detail: string): void {
+    this.ring.add({
+      ...{ id: "", timeMs: this.#parts.clock.wallMs(), kind: "mtls", status: 0 },
+      ...{ by: "mutual TLS", rule: "", place: "", principal: "" },
+      reason: detail === "" ? reason : `${reason}: ${detail}`,
+      ...{ sourceAddress: client, remoteAddress: client, port: 0, serverName: "" },
+      ...{ method: "", host: "", path: "", hasToken: false },
+    });
+  }
+
   audited(decision: Decision, about: AuditedFacts): void {
     this.#audited.of("matched", decision.policy).increment();
     this.#tell("audit", decision, about);

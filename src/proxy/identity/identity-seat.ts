@@ -10,13 +10,14 @@ import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { InboundSecurity } from "./inbound-tls.ts";
 import { MeshIdentity, type WorkloadKeyPair } from "./mesh-identity.ts";
 import { MutualTlsModes } from "./mutual-tls-modes.ts";
-import { RefusedHandshakes } from "./refused-handshakes.ts";
+import { RefusedHandshakes, type RefusedHandshakesParts } from "./refused-handshakes.ts";
 
 export interface IdentitySeatParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: MetricScope;
   readonly passOn: InboundSecurity["passOn"];
+  readonly onRefused: RefusedHandshakesParts["onRefused"] & {};
   /** What has connections. */
   readonly planes: () => readonly (Retiring | undefined)[];
 }

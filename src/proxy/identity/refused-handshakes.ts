@@ -14,6 +14,8 @@ export interface RefusedHandshakesParts {
   readonly metrics: MetricScope;
   /** As in other metrics of it. */
   readonly listener: string;
+  /** Is told of what is said in the log. */
+  readonly onRefused?: (client: string, reason: TlsFault, detail: string) => void;
 }
 
 /** Of one reason. */
@@ -40,6 +42,7 @@ export class RefusedHandshakes {
       return;
     }
     this.#said.set(reason, { atMs: nowMs, unsaid: 0 });
+    this.#parts.onRefused?.(client, reason, detail);
     const more = said === undefined || said.unsaid === 0 ? {} : { alike: said.unsaid };
     log.warn("a connection was refused", { ...labels, detail, client, ...more });
   }

@@ -18,6 +18,8 @@ export interface IdentityParts {
   readonly files?: AuthorityFiles;
   readonly jwts?: readonly JwtAuthenticator[];
   readonly hosts?: readonly string[];
+  /** Gets what is noted, too. */
+  readonly audit?: IssueAudit;
 }
 
 export type AuditLine = Parameters<IssueAudit["record"]>[0];
@@ -46,7 +48,12 @@ export function openIdentity(parts: IdentityParts = {}): IdentitySetUp {
     seal,
     clock,
     log: new Log("identity", { level: "error" }, () => {}),
-    audit: { record: (line) => void audit.push(line) },
+    audit: {
+      record(line) {
+        audit.push(line);
+        parts.audit?.record(line);
+      },
+    },
     trustDomain: "cluster.local",
     aliases: () => [],
     leafLifetimeMs: parts.leafLifetimeMs ?? DAY_MS,

@@ -8,10 +8,10 @@ import { IdentityAdminService, IdentityService } from "../../api/gen/mesh/v1/ide
 import type { Caller, Principal, Role } from "../../api/principal.ts";
 import { serveApi } from "../../api/serve.ts";
 import { Log } from "../../core/log.ts";
+import { openIdentity } from "../../testing/identity-set-up.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { AuditLog } from "../audit/audit-log.ts";
 import { MemoryAuditStore } from "../audit/audit-store.ts";
-import { openIdentity } from "../identity/open-identity.ts";
 import { Manager } from "../manager.ts";
 import { forgetfulWorkloadStore } from "../registry/workload-store.ts";
 import { apiRoutes } from "../rpc/routes.ts";
@@ -32,10 +32,7 @@ async function open() {
   const log = new Log("test", { level: "error" });
   const services = { servicesOf: () => [] };
   const access = new Access({ audit, log, domain: "cluster.local", services });
-  const { identity, close } = openIdentity(
-    { dataDir: "", domain: "cluster.local" },
-    { clock, log, audit },
-  );
+  const { identity, close } = openIdentity({ clock, audit });
   closing.push(close);
   const manager = await Manager.open({
     ...{ clock, log, store: new MemoryStore(clock), workloads: forgetfulWorkloadStore },
@@ -254,7 +251,7 @@ describe("a workload", () => {
       "PermissionDenied: ns/default/sa/reviews is not the service ratings.default",
     );
     as(workload("ratings"));
-    const notYours = "PermissionDenied: ns/default/sa/ratings is not the service reviews.default";
+    const notYours = "PermissionDenied: ns/default/sa/ratings is not the account reviews";
     expect(await outcome(registry.renew({ leaseId: id, healthy: false }))).toBe(notYours);
     expect(await outcome(registry.withdraw({ leaseId: id }))).toBe(notYours);
     expect(await outcome(registry.register(reviews("reviews-1", "ratings.default")))).toBe(

@@ -259,9 +259,7 @@ describe("a workload", () => {
     );
     as(workload("reviews"));
     expect(await outcome(registry.withdraw({ leaseId: id }))).toBe("done");
-    expect(audit.list(9).map(({ object }) => object)).toEqual([
-      ...["workload reviews-1", "workload reviews-1", "workload reviews-1", "workload x"],
-    ]);
+    expect(audit.list(9).map(({ object }) => object)).toEqual(["workload reviews-1", "workload x"]);
   });
 
   test("has the account of its certificate", async () => {

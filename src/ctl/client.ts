@@ -15,7 +15,12 @@ import type { CtlIo } from "./terminal.ts";
 
 const DEADLINE_MS = 10_000;
 /** As the runtime's fetch says that nobody is there. */
-const UNREACHABLE = new Set(["ConnectionRefused", "FailedToOpenSocket", "ENOTFOUND"]);
+const UNREACHABLE = new Set([
+  "ConnectionRefused",
+  "ECONNREFUSED",
+  "FailedToOpenSocket",
+  "ENOTFOUND",
+]);
 const CERTIFICATE_FAULT = /CERT|UNABLE_TO_|SELF_SIGNED|ISSUER/;
 
 export interface Manager {

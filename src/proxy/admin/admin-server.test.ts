@@ -165,6 +165,44 @@ test("a name that a web page points at loopback is refused, and its POST too", a
 });
 
 test.each([
+  ["GET", "cross-site", "no-cors", 403],
+  ["GET", "same-site", "cors", 403],
+  ["GET", "cross-site", "navigate", 200],
+  ["GET", "none", "navigate", 200],
+  ["GET", "same-origin", "cors", 200],
+  ["POST", "cross-site", "navigate", 403],
+  ["POST", "same-site", "no-cors", 403],
+  ["POST", "same-origin", "cors", 200],
+] as const)("%s of a browser, %s, %s: %i", async (method, site, mode, status) => {
+  const headers = { "sec-fetch-site": site, "sec-fetch-mode": mode };
+  const answer = await ask("/logging?level=info", { method, headers });
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get("access-control-allow-origin")).toBeNull();
+});
+
+test("/config_dump shows no secret of a handler or an authorizer", async () => {
+  const parameters = { url: "http://ann:hunter2@hook/", headers: { "x-key": "hunter2" } };
+  const secret = create(ProxyConfigSchema, {
+    policy: {
+      handlers: [{ spec: { adapter: "webhook", parameters: JSON.stringify(parameters) } }],
+    },
+    access: {
+      externalAuthorizers: [
+        { name: "ext", additionalHeaders: [{ name: "authorization", value: "hunter2" }] },
+      ],
+    },
+  });
+  const shown = await adminAnswer(
+    new Request("http://127.0.0.1/config_dump", { headers: { host: "127.0.0.1" } }),
+    { ...view, config: () => secret },
+  );
+  const text = await shown.text();
+  expect(text).not.toContain("hunter2");
+  expect(text).toContain("[redacted]@hook");
+  expect(secret.policy?.handlers[0]?.spec?.parameters).toContain("hunter2");
+});
+
+test.each([
   ["localhost:15000", 200],
   ["mesh.localhost", 200],
   ["[::1]:15000", 200],

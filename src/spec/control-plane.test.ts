@@ -1,0 +1,126 @@
+/** The control plane as real processes meet it: users of one machine, other machines, scanners. */
+import { afterAll, expect, test } from "bun:test";
+import { join } from "node:path";
+import { freePorts } from "../testing/free-port.ts";
+import { startSidecar } from "./mesh.ts";
+import { ctl, meshBinary, type Running, Stage, until } from "./process.ts";
+
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+const isComplete = process.env.CI === "true";
+const stage = new Stage();
+afterAll(() => stage.close());
+
+interface Control {
+  readonly running: Running;
+  /** In plaintext, on loopback. */
+  readonly url: string;
+  /** Over TLS. */
+  readonly secure: string;
+  readonly http: number;
+}
+
+async function startControl(name: string, ...flags: readonly string[]): Promise<Control> {
+  const [api, secure, http] = freePorts(3);
+  const running = stage.mesh([
+    ...["manager", "--listen", `127.0.0.1:${api}`, "--secure-listen", `127.0.0.1:${secure}`],
+    ...["--http", `127.0.0.1:${http}`, "--metrics", "off"],
+    ...["--data-dir", join(stage.directory, name), ...flags],
+  ]);
+  await until(`the manager to be ready; it said ${running.output()}`, () =>
+    running.output().includes("mesh manager ready"),
+  );
+  const [url, over] = [`http://127.0.0.1:${api}`, `https://127.0.0.1:${secure}`];
+  return { running, url, secure: over, http: http! };
+}
+
+/** The output of a program as somebody else. */
+async function asNobody(...command: readonly string[]): Promise<string> {
+  const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+  const { child, output } = stage.run(["setpriv", ...user, ...command], { HOME: "/tmp" });
+  await child.exited;
+  await until("its output", () => output() !== "");
+  return output();
+}
+
+/** A token as `mesh ctl` prints it, in a file. */
+async function tokenFile(name: string, url: string, ...words: readonly string[]): Promise<string> {
+  const { code, out, err } = await ctl(...words, "--manager", url);
+  expect([code, err]).toEqual([0, expect.any(String)]);
+  const [token = ""] = /mesh(1|-access)\.\S+/.exec(out) ?? [];
+  return stage.file(name, `${token}\n`);
+}
+
+test.skipIf(!isRoot && !isComplete)(
+  "another user of this machine is nobody, unless told",
+  async () => {
+    expect(isRoot).toBe(true);
+    const { url, http } = await startControl("users");
+    expect((await ctl("list", "--manager", url)).code).toBe(0);
+    expect(await asNobody(meshBinary, "ctl", "list", "--manager", url)).toContain(
+      "who calls is not known",
+    );
+    const page = `http://127.0.0.1:${http}/api/v1/state`;
+    expect((await fetch(page)).status).toBe(200);
+    expect(await asNobody("curl", "-s", page)).toBe("log in to see this\n");
+    const audit = (await ctl("audit", "--refused", "--manager", url)).out;
+    expect(audit).toContain(`a process of user ${NOBODY}`);
+    const told = await startControl("told", "--local-user", String(NOBODY));
+    expect(await asNobody(meshBinary, "ctl", "list", "--manager", told.url)).toContain(
+      "No resources found",
+    );
+  },
+);
+
+test("a proxy joins over TLS by a token, and people call by theirs", async () => {
+  const { url, secure } = await startControl("tokens");
+  const join = ["token", "create", "--service", "reviews.default"];
+  const joinToken = await tokenFile("join.token", url, ...join);
+  const app = stage.application("reviews was here");
+  const proxy = ["--service", "reviews.default", "--app-port", String(app)];
+  await startSidecar(stage, [...proxy, "--manager", secure, "--token", joinToken]);
+  const viewer = await tokenFile(
+    "viewer.token",
+    url,
+    ...["access-token", "create", "ann", "--role", "viewer"],
+  );
+  const by = ["--manager", secure, "--token", viewer];
+  await until("the proxy to be there", async () =>
+    (await ctl("proxies", ...by)).out.includes("synced"),
+  );
+  expect((await ctl("services", ...by)).out).toContain("reviews");
+  const rule = stage.file(
+    "rule.yaml",
+    "type: route-rule\nname: r\nspec:\n  destination: reviews.default.svc.cluster.local\n",
+  );
+  const refused = await ctl("apply", "-f", rule, ...by);
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("role operator")]);
+  expect((await ctl("list", "--manager", secure)).code).toBe(2);
+  const audit = (await ctl("audit", "--manager", url)).out;
+  expect(audit).toMatch(/certificate issued .*spiffe:\/\/cluster.local\/ns\/default\/sa\/reviews/);
+  expect(audit).toMatch(/ann .*call refused .*ConfigService\/Apply/);
+});
+
+const sslscan = Bun.which("sslscan");
+
+test.skipIf(sslscan === null && !isComplete)("sslscan finds nothing weak on the port", async () => {
+  expect(sslscan).not.toBeNull();
+  const { secure } = await startControl("scan");
+  const scan = stage.run([sslscan!, "--no-colour", "--xml=-", secure.replace("https://", "")]);
+  expect(await scan.child.exited).toBe(0);
+  const report = scan.output();
+  const enabled = (kind: string): string[] =>
+    [
+      ...report.matchAll(new RegExp(`<protocol type="${kind}" version="([^"]+)" enabled="1"`, "g")),
+    ].map(([, version]) => version!);
+  expect([enabled("ssl"), enabled("tls")]).toEqual([[], ["1.2", "1.3"]]);
+  const ciphers = [...report.matchAll(/sslversion="(\S+)" bits="(\d+)" cipher="([^"]+)"/g)];
+  expect(ciphers.length).toBeGreaterThan(3);
+  for (const [, version, bits, cipher] of ciphers) {
+    expect([cipher, Number(bits) >= 128]).toEqual([cipher, true]);
+    if (version === "TLSv1.2") expect(cipher).toMatch(/^ECDHE-ECDSA-.*(GCM|CHACHA20)/);
+  }
+  expect(report).toContain('<renegotiation supported="0" secure="0"');
+  expect(report).toContain('<compression supported="0"');
+  expect(report).not.toContain('vulnerable="1"');
+});

@@ -14,14 +14,20 @@ export interface RequestParts {
   readonly commonName?: Buffer;
   /** GeneralNames one behind the other, see `uriName`; each list an extension of its own. */
   readonly names?: readonly (readonly Buffer[])[];
+  /** Further ones: the content of the OID in hexadecimal, and that of the extension. */
+  readonly extensions?: readonly (readonly [oid: string, value: Buffer])[];
 }
 
 export function signingRequestDer(parts: RequestParts = {}): Buffer {
   const key = parts.key ?? generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
   const { commonName, names = [], hash = "sha256", signedBy = key } = parts;
+  const all = [
+    ...names.map((list) => ["551d11", derSequence(...list)] as const),
+    ...(parts.extensions ?? []),
+  ];
   const subject = commonName === undefined ? [] : [attribute("550403", commonName)];
-  const extensions = names.map((list) =>
-    derSequence(derOid("551d11"), der(Tag.octetString, derSequence(...list))),
+  const extensions = all.map(([oid, value]) =>
+    derSequence(derOid(oid), der(Tag.octetString, value)),
   );
   const requested = derSequence(
     derOid("2a864886f70d01090e"),
@@ -31,7 +37,7 @@ export function signingRequestDer(parts: RequestParts = {}): Buffer {
     der(Tag.integer, Buffer.of(0)),
     derSequence(...subject),
     createPublicKey(key).export({ type: "spki", format: "der" }),
-    der(0xa0, ...(names.length === 0 ? [] : [requested])),
+    der(0xa0, ...(all.length === 0 ? [] : [requested])),
   );
   const algorithm = derSequence(derOid(parts.algorithm ?? "2a8648ce3d040302"));
   return derSequence(info, algorithm, derBits(sign(hash, info, signedBy)));

@@ -20,6 +20,7 @@ import { ingressRuleName, isIngressOurs, isPathRegex } from "../../model/ingress
 import { parseProtocol, protocolOfKubernetesPort } from "../../model/protocol.ts";
 import { checkKubernetesLabel } from "../../model/validate-name.ts";
 import { routeInV1 } from "./manager-envoy-route.ts";
+import { identityJudges } from "./manager-identities.ts";
 import { laterTables } from "./manager-tables-later.ts";
 import { type Suite, Verdicts } from "./suite.ts";
 
@@ -38,6 +39,7 @@ const directory = "manager/tables";
 
 /** By file and test. */
 const judges: Readonly<Record<string, Judge>> = {
+  ...identityJudges,
   "pilot-master__model_config_test TestLabelsEquals": ({ a, b, want = false }) =>
     differ(want, equalLabels(labelsOf(a), labelsOf(b))),
   "pilot-master__model_config_test TestResolveHostname": resolvesTo,

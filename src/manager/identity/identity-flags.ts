@@ -1,6 +1,6 @@
 /** Flags of `mesh manager` that say who signs, for how long, and whose word is taken. */
 import { parseDuration } from "../../attribute/duration.ts";
-import { isTrustDomain } from "../../core/spiffe-id.ts";
+import { isTrustDomain, trustDomainOf } from "../../core/spiffe-id.ts";
 
 export interface IdentityFlags {
   /** "cluster.local" */
@@ -82,7 +82,7 @@ const HOST = /^[A-Za-z0-9._:-]{1,253}$/;
 
 /** Adds to `problems`; what it returns counts only where it added none. */
 export function readIdentityFlags(given: IdentityFlagValues, problems: string[]): IdentityFlags {
-  const trustDomain = given["trust-domain"];
+  const trustDomain = trustDomainOf(given["trust-domain"]);
   if (!isTrustDomain(trustDomain))
     problems.push(`--trust-domain: ${JSON.stringify(trustDomain)} is not a trust domain`);
   const lifetimeNs = parseDuration(given["leaf-lifetime"]);

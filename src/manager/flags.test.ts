@@ -17,6 +17,39 @@ test("without flags everything is on loopback, at the numbers people know", () =
       namespace: "default",
       leaseMs: 10_000,
       logLevel: "info",
+      identity: {
+        trustDomain: "cluster.local",
+        caDir: "",
+        leafLifetimeMs: 86_400_000,
+        advertise: [],
+        kubernetes: undefined,
+        oidc: undefined,
+      },
+    },
+  });
+});
+
+test("who signs, and whose word is taken, can be said", () => {
+  const argv = [
+    ...["--trust-domain", "acme.example", "--ca-dir", "/ca", "--ca-key-file", "/key"],
+    ...["--identity-dir", "/shared", "--leaf-lifetime", "1h30m", "--advertise", "mesh.acme"],
+    ...["--kubernetes-api", "https://10.0.0.1", "--token-audience", "acme"],
+    ...["--oidc-issuer", "https://issuer.acme", "--oidc-claim", "workload"],
+  ];
+  const pod = "/var/run/secrets/kubernetes.io/serviceaccount";
+  const files = { caFile: `${pod}/ca.crt`, tokenFile: `${pod}/token` };
+  expect(parseManagerFlags(argv, HOME)).toMatchObject({
+    flags: {
+      identity: {
+        trustDomain: "acme.example",
+        caDir: "/ca",
+        caKeyFile: "/key",
+        identityDir: "/shared",
+        leafLifetimeMs: 5_400_000,
+        advertise: ["mesh.acme"],
+        kubernetes: { api: "https://10.0.0.1", ...files, audience: "acme" },
+        oidc: { issuer: "https://issuer.acme", claim: "workload", audience: "acme" },
+      },
     },
   });
 });
@@ -51,6 +84,14 @@ const wrong: readonly (readonly [argv: readonly string[], said: readonly RegExp[
   [["--listen", "127.0.0.1:99999"], [/is not HOST:PORT/]],
   [["--log-level", "loud"], [/--log-level: one of debug, info, warn, error/]],
   [["--lease", "0"], [/--lease/]],
+  [["--trust-domain", "a b"], [/--trust-domain: "a b" is not a trust domain/]],
+  [["--leaf-lifetime", "9s"], [/--leaf-lifetime: from 10s to 2160h/]],
+  [["--leaf-lifetime", "91d"], [/--leaf-lifetime/]],
+  [["--leaf-lifetime", "2161h"], [/--leaf-lifetime/]],
+  [["--advertise", "a b"], [/--advertise: "a b" is neither/]],
+  [["--kubernetes-api", "http://10.0.0.1"], [/--kubernetes-api: .* is not a URL of https/]],
+  [["--oidc-issuer", "issuer"], [/--oidc-issuer: "issuer" is not a URL of https/]],
+  [["--token-audience", ""], [/--token-audience/]],
   [["--domain", "Not a name"], [/--domain/]],
   [["--namespace", "two.parts"], [/--namespace: "two.parts" is not a name/]],
   [

@@ -7,6 +7,7 @@ import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../telemetry/promethe
 import type { AuditCounts } from "./audit/audit-log.ts";
 import type { DiscoveryCounts } from "./discovery/discovery.ts";
 import type { Sync } from "./discovery/proxy-stream.ts";
+import { identityMetrics } from "./identity/identity-metrics.ts";
 import type { Manager } from "./manager.ts";
 
 /** What the ports count. */
@@ -29,10 +30,14 @@ export class ManagerMetrics {
     const refreshState = this.#state(manager);
     const refreshDiscovery = this.#discovery(manager);
     const refreshDoors = this.#doors(audit, secure);
+    const { identity } = manager.options;
+    const refreshIdentity =
+      identity === undefined ? undefined : identityMetrics(this.#metrics, identity);
     this.#metrics.beforeScrape(() => {
       refreshState();
       refreshDiscovery();
       refreshDoors();
+      refreshIdentity?.();
     });
   }
 

@@ -30,8 +30,8 @@ export const accessTokenCommand = defineCtlCommand({
   },
   restName: "NAME|ID",
   details:
-    "A token is said once, when it is made; the manager keeps a hash. Give it to ctl by --token FILE\n" +
-    "or MESH_TOKEN, to others as Authorization: Bearer. --expires never makes one that lasts until\n" +
+    "A token is said once; the manager keeps a hash. Give it to ctl by --token FILE or\n" +
+    "MESH_TOKEN, to others as Authorization: Bearer. --expires never makes one that lasts until\n" +
     "it is revoked.",
   examples: [
     ["mesh ctl access-token create ann --role operator > ann.token", "for a person"],

@@ -35,10 +35,10 @@ export const certsCommand = defineCtlCommand({
   },
   restName: "issued|roots|rotate|PROXY",
   details:
-    "Without a word: the authority, with the expiry of each certificate and whether a rotation is\n" +
-    "under way. issued: what was issued to whom, by which credential. roots: whom everybody trusts,\n" +
-    "in PEM. rotate: makes a new root, which everybody trusts from now on and which signs later;\n" +
-    "asked again, it hurries. A PROXY: its certificate, and whom it trusts.",
+    "Without a word: the authority, when each certificate expires, and whether a rotation is\n" +
+    "under way. issued: what was issued to whom, by which credential. roots: whom everybody\n" +
+    "trusts, in PEM. rotate: makes a new root, which everybody trusts from now on and which\n" +
+    "signs later; asked again, it hurries. A PROXY: its certificate, and whom it trusts.",
   examples: [
     ["mesh ctl certs", "who signs, and until when"],
     ["mesh ctl certs productpage", "what that proxy shows, and when it renews"],

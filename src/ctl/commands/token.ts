@@ -31,10 +31,10 @@ export const tokenCommand = defineCtlCommand({
   },
   restName: "ID",
   details:
-    "A token is good for the identity that it was made for and no other. It is said once, when it\n" +
-    "is made; the manager keeps a hash. It names the root of this mesh, so that whoever has it\n" +
-    "knows the manager at first sight. Revoked, it also ends the renewals of certificates that\n" +
-    "began with it: they last until they expire.",
+    "A token is good for the identity that it was made for and no other. It is said once; the\n" +
+    "manager keeps a hash. It names the root of this mesh, so that whoever has it knows the\n" +
+    "manager at first sight. Revoked, it also ends the renewals of certificates that began with\n" +
+    "it: they last until they expire.",
   examples: [
     ["mesh ctl token create --service reviews.default > token", "for one workload, within an hour"],
     ["mesh proxy --manager https://HOST:15012 --token token -- CMD", "and there it is used"],

@@ -1,4 +1,4 @@
-/** What a proxy says of its certificate, as tables. Read leniently: it may be of another version. */
+/** What a proxy says of its certificate, as tables. It may be of another version. */
 import { harmless } from "../terminal.ts";
 import { whenText } from "../token-input.ts";
 import type { Table } from "./config-table.ts";

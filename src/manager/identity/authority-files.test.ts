@@ -64,7 +64,7 @@ function verify(chain: string, root: string, atMs = Date.now()): number | null {
 }
 
 describe("signs with", () => {
-  test("an intermediate of Istio's secret: leaf and intermediate are sent, the root is not", async () => {
+  test("an intermediate of Istio's secret, which is sent; its root is not", async () => {
     const root = new CertificateAuthority("Acme root");
     write(cacerts(root));
     const one = open();
@@ -187,7 +187,7 @@ describe("new files", () => {
   });
 });
 
-test("roots of our own give way to the operator's, and are trusted as long as they are needed", async () => {
+test("our own roots give way to the operator's, and are trusted while needed", async () => {
   const path = join(directory, "identity.db");
   const before = openIdentity({ path, leafLifetimeMs: HOUR_MS });
   const [own = ""] = before.identity.authority.roots;

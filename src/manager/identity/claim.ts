@@ -6,6 +6,8 @@ export interface Claim {
   readonly id: SpiffeId;
   /** Services that it may stand for, beside the one named as its account: "reviews.default". */
   readonly services: readonly string[];
+  /** Or for any of its namespace. */
+  readonly isForNamespace?: boolean;
   /** For records: "join token 3f9a…", "service account default/reviews". */
   readonly by: string;
   /** Id of the join token that it began with, be it certificates ago; or empty. */

@@ -204,7 +204,8 @@ export class Issuance {
 }
 
 /** What is asked for beside what the credential proves, as a sentence; undefined: nothing. */
-function foreignWish({ id, services }: Claim, wish: IdentityWish): string | undefined {
+function foreignWish(claim: Claim, wish: IdentityWish): string | undefined {
+  const { id, services, isForNamespace = false } = claim;
   const { namespace, account } = id;
   if (wish.account !== "" && wish.account !== `${namespace}/${account}`)
     return `the credential is of service account ${namespace}/${account}, not ${wish.account}`;
@@ -212,7 +213,7 @@ function foreignWish({ id, services }: Claim, wish: IdentityWish): string | unde
   const service = serviceName(wish.service);
   const own = [`${account}.${namespace}`.toLowerCase(), ...services.map(serviceName)];
   const isInside = service.endsWith(`.${namespace.toLowerCase()}`);
-  if (isInside && own.includes(service)) return undefined;
+  if (isInside && (isForNamespace || own.includes(service))) return undefined;
   return `the credential is of ${formatSpiffeId(id)}, which does not stand for ${wish.service}`;
 }
 

@@ -82,7 +82,7 @@ async function issued(status: unknown, more: object = {}): Promise<string> {
   return result === "issued" ? (set.identity.issued.list(1)[0]?.identity ?? "") : result;
 }
 
-test("a service account's token is shown to the API server, for our audience, by our own", async () => {
+test("a token is shown to the API server, for our audience, by our own", async () => {
   const { api, authority, asked } = await apiServer({ status: good });
   const result = await judge(api, authority).claimOf(jwt);
   expect(result).toMatchObject({
@@ -133,7 +133,12 @@ describe("the API server says", () => {
         "unauthenticated: TokenReview: it is",
         {},
       ],
-      ["another account", { ...good, user: user("default:ratings") }, "denied: ", {}],
+      [
+        "another account, which may stand for any service of its namespace",
+        { ...good, user: user("default:bookinfo") },
+        "spiffe://cluster.local/ns/default/sa/bookinfo",
+        {},
+      ],
       ["another namespace", { ...good, user: user("other:reviews") }, "denied: ", {}],
       [
         "a person",

@@ -89,7 +89,8 @@ export class KubernetesToken implements JwtAuthenticator {
     const id: SpiffeId | undefined = accountId(status.username, trustDomain);
     if (id === undefined) return reason(`TokenReview: ${status.username} is no service account`);
     const by = `service account ${id.namespace}/${id.account}`;
-    return claimed({ id, services: [], by, origin: "" });
+    // Whoever makes pods in a namespace puts them into whatever service of it he likes.
+    return claimed({ id, services: [], isForNamespace: true, by, origin: "" });
   }
 }
 

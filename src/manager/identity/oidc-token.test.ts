@@ -93,7 +93,7 @@ test("another claim may say who it is", async () => {
   expect(await set.issue({ credential: { kind: "jwt", text } })).toBe("issued");
 });
 
-test("an issuer whose server says nothing makes everybody wait, and is nobody's fault", async () => {
+test("an issuer whose server has no keys makes everybody wait, and is nobody's fault", async () => {
   const { issuer, served, set } = open();
   served.keys = [];
   const credential = { kind: "jwt", text: issuer.token(good()) } as const;

@@ -1,4 +1,4 @@
-/** Certificates and tokens by both doors of a manager, over sockets, as workloads and people call. */
+/** Certificates and tokens by both doors of a manager, as workloads and people call, by sockets. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { AccessRole } from "../../api/gen/mesh/v1/identity_pb.ts";

@@ -65,14 +65,14 @@ async function open() {
     ...{ clock, audit, manager, server, baseUrl },
     ...by(connect),
     grpc: by(createGrpcTransport({ baseUrl })),
-    as(principal: Principal): void {
-      state.caller = from(principal);
+    as(principal: Principal, address?: string): void {
+      state.caller = from(principal, address);
     },
   };
 }
 
-function from(principal: Principal): Caller {
-  return { principal, address: "10.0.0.7:51234" };
+function from(principal: Principal, address = "10.0.0.7:51234"): Caller {
+  return { principal, address };
 }
 
 function workload(name: string, notAfterMs = Number.MAX_SAFE_INTEGER): Principal {
@@ -267,6 +267,23 @@ describe("a workload", () => {
     as(workload("reviews"));
     await registry.register(reviews("reviews-1"));
     expect(manager.local.workloadOf("reviews-1")?.serviceAccount).toBe("reviews");
+  });
+
+  test("of another host tells no admin port, which would be somebody's here", async () => {
+    const { as, discovery, manager } = await open();
+    const follow = async (id: string): Promise<string | undefined> => {
+      const ended = new AbortController();
+      closing.push(() => ended.abort());
+      const { node: said } = node(id, "reviews.default");
+      const request = { node: { ...said, adminAddress: "127.0.0.1:15000" } };
+      const stream = discovery.watch(request, { signal: ended.signal });
+      await stream[Symbol.asyncIterator]().next();
+      return manager.discovery.nodesOf(id)[0]?.adminAddress;
+    };
+    as(workload("reviews"));
+    expect(await follow("far")).toBe("");
+    as(workload("reviews"), "127.0.0.1:51234");
+    expect(await follow("near")).toBe("127.0.0.1:15000");
   });
 
   test("follows its own configuration, answers for itself, and ends nobody's stream", async () => {

@@ -6,7 +6,8 @@ import type {
   RegistryService,
   Workload,
 } from "../../api/gen/mesh/v1/discovery_pb.ts";
-import { callerOf } from "../../api/principal.ts";
+import { type Caller, callerOf } from "../../api/principal.ts";
+import { isLoopbackAuthority } from "../../api/serve.ts";
 import type { Access } from "../access/access.ts";
 import { untilExpiry } from "../access/expiry.ts";
 import { accountOf } from "../access/own-identity.ts";
@@ -25,7 +26,7 @@ export function discoveryService(
   const packer = new UpdatePacker();
   return {
     async *watch({ node, version }, { signal, requestHeader, values }) {
-      const checked = checkedNode(node);
+      const checked = withOwnAdmin(checkedNode(node), callerOf(values));
       // Who follows under the same id may be made to give way.
       for (const one of [checked, ...discovery.nodesOf(checked.id)])
         access?.checkNode(callerOf(values), one);
@@ -95,6 +96,12 @@ function checkedNode(node: Node | undefined): Node {
   if (tooLong || Object.keys(node.labels).length > LABELS_MAX)
     throw new ConnectError("node: a field is too long", Code.InvalidArgument);
   return node;
+}
+
+/** An admin port is on its host's loopback: of another host it would be somebody's here. */
+function withOwnAdmin(node: Node, { principal, address }: Caller): Node {
+  if (principal.kind !== "workload" || isLoopbackAuthority(address)) return node;
+  return { ...node, adminAddress: "" };
 }
 
 function checkedWorkload(workload: Workload | undefined): Workload {

@@ -31,6 +31,7 @@ const rows = {
   tproxy:                ["MARK", "inbound by TPROXY, with `mesh ctl iptables -m TPROXY -t MARK`"],
   dns:                   ["HOST:PORT|off", "where names of the mesh are answered (off)"],
   manager:               ["URL", "manager to follow, or none (http://127.0.0.1:15010)"],
+  "manager-ca":          ["FILE", "roots for a manager at https, where no token names one"],
   token:                 ["FILE", "a join token; or MESH_JOIN_TOKEN, the token itself"],
   "jwt-file":            ["FILE", "a JWT that proves who this workload is; read anew each time"],
   "service-account":     ["NAME", "of the identity to ask for (named as the service)"],

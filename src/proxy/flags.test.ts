@@ -92,10 +92,11 @@ test("addresses in every usual form", () => {
 });
 
 test("how a workload proves who it is", () => {
-  const line = "--token /run/token --service-account billing --identity-file /var/id.pem";
+  const line =
+    "--token /run/token --service-account billing --identity-file /var/id.pem --manager-ca /ca.pem";
   expect(flagsOf(line, { MESH_JOIN_TOKEN: "mesh1.x" }).credential).toEqual({
     ...{ tokenFile: "/run/token", token: "mesh1.x", jwtFile: undefined },
-    ...{ account: "billing", lifetimeSeconds: 0, keptIn: "/var/id.pem" },
+    ...{ account: "billing", lifetimeSeconds: 0, keptIn: "/var/id.pem", managerRoots: "/ca.pem" },
   });
   expect(flagsOf("--jwt-file /run/jwt").credential.jwtFile).toBe("/run/jwt");
   expect(flagsOf("", { MESH_JOIN_TOKEN: "" }).credential.token).toBeUndefined();

@@ -92,6 +92,8 @@ export interface CredentialFlags {
   readonly jwtFile: string | undefined;
   /** Absent: as the service, or as the credential says. */
   readonly account: string | undefined;
+  /** Roots for the manager; absent: by the token, or the last configuration. */
+  readonly managerRoots: string | undefined;
   /** Of certificates, in seconds; 0: as the manager has it. */
   readonly lifetimeSeconds: number;
   /** Absent: certificate and key are in memory alone. */
@@ -315,7 +317,8 @@ class FlagReader {
     const lifetimeMs = this.seconds("certificate-lifetime", 90 * 86_400) ?? 0;
     const lifetimeSeconds = Math.ceil(lifetimeMs / 1_000);
     const keptIn = this.text("identity-file");
-    return { tokenFile, token, jwtFile, account, lifetimeSeconds, keptIn };
+    const managerRoots = this.text("manager-ca");
+    return { tokenFile, token, jwtFile, account, managerRoots, lifetimeSeconds, keptIn };
   }
 
   mixer(): ProxyFlags["mixer"] {

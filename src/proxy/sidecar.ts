@@ -33,6 +33,7 @@ import { DataPlane } from "./data-plane.ts";
 import type { HostPort, ProxyFlags } from "./flags.ts";
 import { exportCredentialMetrics } from "./identity/credential-metrics.ts";
 import { decodeIdentity, encodeIdentity } from "./identity/kept-identity.ts";
+import { RootFile } from "./identity/root-file.ts";
 import { addressOf, bindOr } from "./start-fault.ts";
 import type { TrafficPlane } from "./traffic-plane.ts";
 import { WorkerPlane } from "./worker/worker-plane.ts";
@@ -363,9 +364,11 @@ export class Sidecar {
   /** Roots as the last configuration has them, which follows them at once. */
   #managerAccess(): ManagerAccess {
     const trust = () => this.#configuration.received?.trust ?? this.#link?.credential.trust;
+    const { managerRoots } = this.#parts.flags.credential;
+    const file = managerRoots === undefined ? undefined : new RootFile(managerRoots);
     return {
       certificate: () => this.#link?.credential.pair,
-      roots: () => trust()?.rootPems ?? [],
+      roots: () => [...(trust()?.rootPems ?? []), ...(file?.pems ?? [])],
       trustDomain: () => trust()?.trustDomain ?? "",
     };
   }

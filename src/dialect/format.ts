@@ -54,6 +54,12 @@ export function specJson(config: Config): Json {
       return compact(meshJson(config.spec));
     case "ServiceConfig":
     case "GlobalConfig":
+    case "Policy":
+    case "MeshPolicy":
+    case "ServiceRole":
+    case "ServiceRoleBinding":
+    case "RbacConfig":
+    case "ClusterRbacConfig":
       return writtenSpec(config);
     default:
       return config satisfies never;
@@ -78,11 +84,11 @@ export function formatConfig(config: Config): string {
   return stringify(configJson(config), { lineWidth: 0 });
 }
 
-/** Policy of Istio 0.1 is shown as it was written: nobody writes more of it. */
+/** What later releases replaced is shown as it was written: nobody writes more of it. */
 function writtenSpec({ apiVersion, text }: Config): Json {
   // Read by the reader of its kind before: a map of fields.
   const document = parse(text, { logLevel: "silent" }) as Json;
-  return apiVersion === "" ? document : (document.spec as Json);
+  return apiVersion === "" ? document : ((document.spec ?? {}) as Json);
 }
 
 /** Without fields that say nothing: undefined, false, "", 0, {} and []. */

@@ -25,9 +25,13 @@ import { readIngressRule } from "./routing/ingress-rule.ts";
 import { readRouteRule } from "./routing/route-rule.ts";
 import type { Context } from "./routing/service-ref.ts";
 import type { Place } from "./schema/place.ts";
+import { readAuthenticationPolicy, readMeshPolicy } from "./security/authentication-policy.ts";
 import { readAuthorizationPolicy } from "./security/authorization-policy.ts";
 import { readPeerAuthentication } from "./security/peer-authentication.ts";
+import { readRbacConfig } from "./security/rbac-config.ts";
 import { readRequestAuthentication } from "./security/request-authentication.ts";
+import { readServiceRole } from "./security/service-role.ts";
+import { readServiceRoleBinding } from "./security/service-role-binding.ts";
 
 /** What a reader of a spec is told about the object around it. */
 export interface Holding extends Context {
@@ -62,6 +66,9 @@ const configIstio = ["v1alpha2", "v1alpha1", "v1beta1"].map((one) => `config.ist
 const networking = ["v1", "v1beta1", "v1alpha3"].map((one) => `networking.istio.io/${one}`);
 
 const security = ["v1", "v1beta1"].map((one) => `security.istio.io/${one}`);
+
+const authentication = ["authentication.istio.io/v1alpha1"];
+const rbac = ["rbac.istio.io/v1alpha1", "config.istio.io/v1alpha2"];
 
 const kubernetesIngress = [
   "networking.k8s.io/v1",
@@ -101,6 +108,22 @@ export const readable: readonly Readable[] = [
     specMayBeEmpty: true,
     read: readAuthorizationPolicy,
   },
+  {
+    kind: "Policy",
+    apiVersions: authentication,
+    specMayBeEmpty: true,
+    read: readAuthenticationPolicy,
+  },
+  {
+    kind: "MeshPolicy",
+    apiVersions: authentication,
+    specMayBeEmpty: true,
+    read: readMeshPolicy,
+  },
+  { kind: "ServiceRole", apiVersions: rbac, read: readServiceRole },
+  { kind: "ServiceRoleBinding", apiVersions: rbac, read: readServiceRoleBinding },
+  { kind: "RbacConfig", apiVersions: rbac, specMayBeEmpty: true, read: readRbacConfig },
+  { kind: "ClusterRbacConfig", apiVersions: rbac, specMayBeEmpty: true, read: readRbacConfig },
   { kind: "MeshConfig", apiVersions: ["mesh.istio.io/v1alpha1"], read: readMeshConfig },
   { kind: "rule", apiVersions: configIstio, read: readRule },
   { kind: "handler", apiVersions: configIstio, read: readHandler },
@@ -146,9 +169,8 @@ export const meshGroups: readonly string[] = [
 export const unsupported: ReadonlySet<string> = new Set(
   `VirtualService Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
    ExternalService Telemetry
-   WasmPlugin TrafficExtension Policy MeshPolicy ServiceRole ServiceRoleBinding RbacConfig
-   ClusterRbacConfig EndUserAuthenticationPolicySpec EndUserAuthenticationPolicySpecBinding adapter
-   template stackdriver servicecontrol circonus cloudwatch signalfx solarwinds bypass IstioOperator
+   WasmPlugin TrafficExtension EndUserAuthenticationPolicySpec
+   EndUserAuthenticationPolicySpecBinding adapter template stackdriver servicecontrol circonus cloudwatch signalfx solarwinds bypass IstioOperator
    GatewayClass HTTPRoute GRPCRoute TCPRoute TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
     .trim()
     .split(/\s+/),

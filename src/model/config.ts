@@ -8,6 +8,7 @@
 import type { Position } from "../core/problem.ts";
 import type { ServiceConfig } from "./aspect-config.ts";
 import type { AttributeManifest } from "./attribute-manifest.ts";
+import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import type { AuthorizationPolicy } from "./authorization-policy.ts";
 import type { DestinationPolicy } from "./destination-policy.ts";
 import type { DestinationRule } from "./destination-rule.ts";
@@ -24,6 +25,7 @@ import type { QuotaSpec, SpecBinding } from "./quota-spec.ts";
 import type { RequestAuthentication } from "./request-authentication.ts";
 import type { RouteRule } from "./route-rule.ts";
 import type { ServiceEntry, WorkloadEntry } from "./service.ts";
+import type { RbacConfig, ServiceRole, ServiceRoleBinding } from "./service-role.ts";
 
 export interface ConfigMeta {
   readonly name: string;
@@ -57,6 +59,12 @@ export type Config =
   | Of<"PeerAuthentication", PeerAuthentication>
   | Of<"RequestAuthentication", RequestAuthentication>
   | Of<"AuthorizationPolicy", AuthorizationPolicy>
+  | Of<"Policy", AuthenticationPolicy>
+  | Of<"MeshPolicy", AuthenticationPolicy>
+  | Of<"ServiceRole", ServiceRole>
+  | Of<"ServiceRoleBinding", ServiceRoleBinding>
+  | Of<"RbacConfig", RbacConfig>
+  | Of<"ClusterRbacConfig", RbacConfig>
   | Of<"MeshConfig", MeshSettings>
   | Of<"rule", PolicyRule>
   | Of<"handler", Handler>

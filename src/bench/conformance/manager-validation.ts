@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { isError } from "../../core/problem.ts";
 import { readDocuments } from "../../dialect/read.ts";
+import { checkProviderService } from "../../dialect/security/extension-provider.ts";
 import { defaultMeshSettings, type MeshSettings } from "../../model/mesh-settings.ts";
 import {
   checkEgressService,
@@ -32,6 +33,7 @@ import {
   checkWildcardDomain,
 } from "../../model/validate-name.ts";
 import { checkEndpointAddress, checkInstance, checkService } from "../../model/validate-service.ts";
+import { providerIsFine } from "./manager-provider.ts";
 import { toEndpoint, toService, type VectorObject, type VectorService } from "./manager-vectors.ts";
 import { type Suite, Verdicts } from "./suite.ts";
 
@@ -64,6 +66,7 @@ const files: readonly (readonly [file: string, era: Era])[] = [
   ["istio-0.8.0__pilot_pkg_model_validation_test", "0.8"],
   ["istio-master__pkg_config_validation_validation_test", "now"],
   ["istio-master__pkg_config_validation_agent_validation_test", "now"],
+  ["istio-master__pkg_config_validation_agent_extensionprovider_test", "now"],
   ["api-master__crd_schema", "crd"],
 ];
 
@@ -83,7 +86,9 @@ function judge(vector: Vector, era: Era, verdicts: Verdicts): void {
   if (later !== undefined) return verdicts.skip(name, later);
   const departure = departures.find(({ applies }) => applies(vector, era));
   if (departure !== undefined) return verdicts.skip(name, `departs: ${departure.why}`);
-  const check = Object.hasOwn(judges, vector.kind) ? judges[vector.kind] : undefined;
+  const provider = providerIsFine(vector.kind, vector.object);
+  const own = Object.hasOwn(judges, vector.kind) ? judges[vector.kind] : undefined;
+  const check = provider === undefined ? own : () => provider;
   if (check === undefined) return verdicts.skip(name, `kind ${vector.kind}: not there yet`);
   const valid = check(vector, era);
   const text = JSON.stringify(vector.object ?? vector.yaml);
@@ -107,8 +112,7 @@ function laterKind({ kind, object }: Vector, era: Era): string | undefined {
   if (era !== "now" && era !== "crd") return kindsOfNow.has(kind) ? "the form of 0.8" : undefined;
   const headers = kind === "HTTPHeaderName" || kind === "CorsPolicy";
   if (headers) return "headers of a VirtualService: not there yet";
-  const settings = kind === "MeshConfig" || kind === "ProxyConfig";
-  return settings ? "settings of current releases: not there yet" : undefined;
+  return kind === "ProxyConfig" ? "settings of current releases: not there yet" : undefined;
 }
 
 interface Departure {
@@ -152,6 +156,9 @@ const judges: Readonly<Record<string, Judge>> = {
   AuthorizationPolicy: (vector) => security("AuthorizationPolicy", vector),
   PeerAuthentication: (vector) => security("PeerAuthentication", vector),
   RequestAuthentication: (vector) => security("RequestAuthentication", vector),
+  Policy: (vector) => authentication(vector),
+  ServiceRole: (vector) => roles("ServiceRole", vector),
+  ServiceRoleBinding: (vector) => roles("ServiceRoleBinding", vector),
   EgressRule: ({ object }, era) => reads("EgressRule", object, era),
   IngressRule: ({ object }, era) => reads("IngressRule", object, era),
   IstioService: ({ object }, era) =>
@@ -202,6 +209,11 @@ const judges: Readonly<Record<string, Judge>> = {
   ProxyAddress: ({ object }) => checkProxyAddress(text(object)) === undefined,
   IPAddress: ({ object }) => checkIpAddress(text(object)) === undefined,
   IPSubnet: ({ object }) => text(object).includes("/") && checkSubnet(text(object)) === undefined,
+  ExtensionProviderService: ({ object }) => checkProviderService(text(object)) === undefined,
+  ControlPlaneAuthPolicy: ({ object }) =>
+    isFine(
+      JSON.stringify({ kind: "MeshConfig", defaultConfig: { controlPlaneAuthPolicy: object } }),
+    ),
   TrustDomain: ({ object }) => checkModernDomain(text(object), "full") === undefined,
   Duration: ({ object }) => lasts(object, checkDuration),
   RefreshDelay: ({ object }) => lasts(object, checkRefreshDelay),
@@ -256,6 +268,19 @@ function security(kind: string, { object, yaml, args, warning }: Vector): boolea
   const { problems } = readDocuments(document, { file: "case.yaml", namespace: "default" });
   // Where the original warned of what it took, so do we.
   return warning === true ? problems.length > 0 && isFine(document) : isFine(document);
+}
+
+/** Without targets it is its namespace's, and named so. */
+function authentication({ object }: Vector): boolean {
+  const hasTargets = record(object).targets !== undefined;
+  const metadata = { name: hasTargets ? "case" : "default" };
+  const apiVersion = "authentication.istio.io/v1alpha1";
+  return isFine(JSON.stringify({ apiVersion, kind: "Policy", metadata, spec: object }));
+}
+
+function roles(kind: string, { object }: Vector): boolean {
+  const apiVersion = "config.istio.io/v1alpha2";
+  return isFine(JSON.stringify({ apiVersion, kind, metadata: { name: "case" }, spec: object }));
 }
 
 /** A document that yields its config, or is left out with a warning, and has no error. */

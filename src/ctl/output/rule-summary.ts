@@ -2,6 +2,7 @@
  * What a rule does in a few words for tables, from its spec in canonical JSON:
  * "reviews", "end-user=jason → v2 + delay 2s". Tolerant: what it does not know it leaves out.
  */
+import { summarizeAccess } from "./access-summary.ts";
 import { summarizePolicy, summarizeTyped } from "./policy-summary.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -32,7 +33,9 @@ export function summarize(kind: string, spec: unknown): RuleSummary {
     case "WorkloadEntry":
       return { destination: text(rule.address), action: pairs(record(rule.labels)) };
     default:
-      return summarizePolicy(kind, rule) ?? summarizeTyped(kind, rule);
+      return (
+        summarizeAccess(kind, rule) ?? summarizePolicy(kind, rule) ?? summarizeTyped(kind, rule)
+      );
   }
 }
 

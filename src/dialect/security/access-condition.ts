@@ -58,8 +58,12 @@ export const accessCondition: Reader<AccessCondition> = (place) => {
   return { key, values, notValues };
 };
 
+export function isConditionKey(key: string): boolean {
+  return keys.includes(key) || bracketed.some((form) => form.test(key));
+}
+
 function judgeKey(key: string, at: Place): void {
-  if (keys.includes(key) || bracketed.some((form) => form.test(key))) {
+  if (isConditionKey(key)) {
     if (key.startsWith("experimental.")) at.warn("matches nothing: it is of another proxy");
     return;
   }

@@ -1,6 +1,6 @@
 /**
- * `extensionProviders` of a MeshConfig: those that CUSTOM policies ask, and others, which are judged
- * as Istio judges them and have no effect here.
+ * `extensionProviders` of a MeshConfig: those that CUSTOM policies ask, and others, which are
+ * judged as Istio judges them and have no effect here.
  */
 import { isIP } from "node:net";
 import type { ExternalAuthorizer } from "../../model/external-authorizer.ts";

@@ -28,7 +28,7 @@ import {
   type DryRunPolicy,
   isFor,
   isWide,
-} from "./access-set.ts";
+} from "./access-object.ts";
 import { inDomains } from "./principal-domain.ts";
 import type { NodeView } from "./source.ts";
 
@@ -42,11 +42,11 @@ export interface AccessNames {
 /** Nodes with equal keys have equal access. */
 export function accessKey(set: AccessSet, node: NodeView): string {
   if (node.mode === "mixer") return "mixer";
-  const objects = [...set.peers, ...set.requests, ...set.policies].filter((one) =>
-    isFor(one, node, set),
-  );
+  const all = [...set.peers, ...set.requests, ...set.policies];
+  const own = all.flatMap((one, i) => (isFor(one, node, set) ? [i] : []));
   const inRoot = node.namespace === policyRootNamespace ? "root" : "";
-  return [node.mode ?? "", inRoot, ...objects.map(({ object }) => object)].join("|");
+  // Their places, since several may be made of one object.
+  return [node.mode ?? "", inRoot, ...own].join("|");
 }
 
 export function accessOf(set: AccessSet, node: NodeView, names: AccessNames): AccessConfig {

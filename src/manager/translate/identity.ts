@@ -5,7 +5,7 @@
 import { formatSpiffeId, isIdSegment } from "../../core/spiffe-id.ts";
 import type { ServiceInstance } from "../../model/service.ts";
 import { mutualTlsOf } from "./access.ts";
-import type { AccessSet } from "./access-set.ts";
+import type { AccessSet } from "./access-object.ts";
 
 /** `trustDomain`: empty where nobody has an identity. */
 export function withIdentities(

@@ -9,7 +9,8 @@ import { isIngressOurs } from "../../model/ingress.ts";
 import { defaultMeshSettings, type MeshSettings } from "../../model/mesh-settings.ts";
 import type { PolicySet } from "../../model/policy-set.ts";
 import { compare } from "../order.ts";
-import { type AccessSet, type AgeOf, accessSetOf } from "./access-set.ts";
+import type { AccessSet } from "./access-object.ts";
+import { type AgeOf, accessSetOf } from "./access-set.ts";
 
 export interface RuleSet {
   /** Of a destination, by falling precedence, then by rising key. */

@@ -80,6 +80,12 @@ function encode(config: Config): void {
     case "PeerAuthentication":
     case "RequestAuthentication":
     case "AuthorizationPolicy":
+    case "Policy":
+    case "MeshPolicy":
+    case "ServiceRole":
+    case "ServiceRoleBinding":
+    case "RbacConfig":
+    case "ClusterRbacConfig":
       encodeAccess(config);
       return;
     case "MeshConfig":
@@ -120,8 +126,13 @@ function encodeRule(config: ConfigOf<"DestinationRule">): void {
     }
 }
 
+/** A surrogate without its other half, as JSON escapes it. */
+const halfCharacter = /\\ud[89a-f]/i;
+
 /** As of a workload that it is for. */
 function encodeAccess(config: Config): void {
+  if (halfCharacter.test(JSON.stringify(config.spec)))
+    throw new Error("a text has half of a character");
   const everybody = { ...config.spec, selector: undefined, references: undefined };
   const meta = { ...config.meta, namespace: anyNode.namespace };
   const set = accessSetOf([{ ...config, meta, spec: everybody } as Config], "", () => 0);

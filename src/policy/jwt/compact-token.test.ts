@@ -76,6 +76,7 @@ const rows: readonly Row[] = [
   ["a claim twice, deeper", withClaims('{"a":[{"b":1,"b" :2}]}'), "payloadJson"],
   ["a name in two objects", withClaims('{"a":{"b":1},"c":{"b":1},"b":1}'), "read"],
   ["names that look like nesting", withClaims('{"a[{":"\\"}]:","b\\\\":1}'), "read"],
+  ["nesting in quotes", withClaims({ text: `"${"[".repeat(40)}`, b: 1 }), "read"],
   ["as deep as may be", withClaims(nested(32)), "read"],
   ["deeper", withClaims(nested(33)), "payloadJson"],
   ["brackets without end", withClaims("[".repeat(10_000)), "payloadJson"],

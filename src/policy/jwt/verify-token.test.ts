@@ -66,6 +66,20 @@ describe.each([...algorithmNames])("%s", (algorithm) => {
   });
 });
 
+test("a key that is for any algorithm is so for those of its type and curve", () => {
+  for (const [algorithm, others] of [
+    ["ES256", ["ES384", "ES512", "RS256", "PS256", "EdDSA"]],
+    ["RS256", ["ES256", "EdDSA"]],
+    ["EdDSA", ["ES256", "RS256"]],
+  ] as const) {
+    const signer = new TokenIssuer(issuer.name, algorithm);
+    const any = keys(signer.jwk({ alg: undefined }));
+    expect(outcome(verifyToken(signer.token(), any, rules))).toBe("believed");
+    for (const alg of others)
+      expect(outcome(verifyToken(signer.token({}, { alg }), any, rules))).toBe("unknownKey");
+  }
+});
+
 test("a public key is no secret for an HMAC", () => {
   for (const algorithm of ["RS256", "ES256", "EdDSA"]) {
     const signer = new TokenIssuer(issuer.name, algorithm);

@@ -166,7 +166,7 @@ export class HttpAsker {
     else if (!connection.hasHeard) return this.lost(connection, "connection lost");
     const answer = connection.reader.read(bytes, ended);
     if (answer === undefined) return;
-    const isWhole = !ended && connection.sent === question.parts.octets.length;
+    const isWhole = connection.sent === question.parts.octets.length;
     if (isWhole && "status" in answer && answer.keepsAlive) this.#free(connection);
     else this.drop(connection);
     this.#answer(question, answer);

@@ -274,6 +274,12 @@ describe("connections", () => {
     expect(server.connections).toBe(10);
   });
 
+  test("that are lost while they are new are no answer, and nobody is asked twice", async () => {
+    const { step, server } = setUp((_, reply) => reply.reset());
+    expect((await ask(step, accessRequest("GET /"))).at).toBe("refused");
+    expect(server.requests.length).toBe(1);
+  });
+
   test("that were closed meanwhile are no answer", async () => {
     const { step, server } = setUp(allow);
     await ask(step, accessRequest("GET /"));

@@ -234,6 +234,14 @@ describe("several rules", () => {
     expect(outcome(step, bad)).toBe(noForm);
   });
 
+  test("of two tokens that would both have to be taken out of one field none is believed", () => {
+    const step = stepOf({ ...byIssuer, fromCookies: ["a"] }, { ...byOther, fromCookies: ["b"] });
+    const bob = other.token({ sub: "bob" });
+    const cookie = (text: string) => accessRequest("GET /", [`cookie: ${text}`]);
+    expect(outcome(step, cookie(`b=${bob}`))).toBe(`${other.name}/bob`);
+    expect(outcome(step, cookie(`a=${good}; b=${bob}`))).toBe(several);
+  });
+
   test("of several objects", () => {
     const step = steps().stepFor([policy(byIssuer), policy(byOther)]);
     expect(outcome(step, accessRequest("GET /", [bearer(good)]))).toBe(alice);
@@ -278,6 +286,14 @@ describe("what goes on", () => {
     expect(sent(kept, "GET /", [bearer(good)])).toEqual(["GET /", bearer(good)]);
     const line = `GET /?access_token=${good}`;
     expect(sent(kept, line, [])).toEqual([line]);
+  });
+
+  test("the rest of a query is that of the request, though the token is known", () => {
+    const step = stepOf(byIssuer);
+    for (const rest of ["a=1", "b=2", "b=3"]) {
+      const request = accessRequest(`GET /?access_token=${good}&${rest}`);
+      expect(passedOn(request, ask(step, request) as AccessPass)).toEqual([`GET /?${rest}`]);
+    }
   });
 
   test("another scheme's credentials are not ours to take away", () => {

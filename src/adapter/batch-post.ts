@@ -1,11 +1,14 @@
 /**
  * Records on their way to a collector over HTTP: collected, posted together when there are enough
- * or after a while, one post at a time. What does not fit or is not taken is lost, and counted.
+ * or after a while, one post at a time. A collector that is away or asks to wait is tried again, a
+ * few times, as OTLP has it. What does not fit or is not taken is lost, and counted.
  */
+import { backoffMs } from "../core/backoff.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
+import { type Random, systemRandom } from "../core/random.ts";
 import type { Counter } from "../telemetry/metrics.ts";
-import { BoundedFetch } from "./bounded-fetch.ts";
+import { BoundedFetch, type Fetched, type Post } from "./bounded-fetch.ts";
 
 /** Text, or the octets of a message. */
 type Encoded = string | Uint8Array;
@@ -21,11 +24,21 @@ export interface BatchPostOptions<R extends Encoded> {
   readonly wrap: (records: readonly R[]) => string | Uint8Array<ArrayBuffer>;
   /** How many of the records the answer of a collector that took them refuses. */
   readonly refused?: (answer: Uint8Array) => number;
+  /** Bodies are sent as gzip. */
+  readonly isCompressed?: boolean;
+  /** After the first try; 0 unless told. */
+  readonly retriesMax?: number;
   readonly clock: Clock;
+  readonly random?: Random;
   readonly log: Log;
   readonly lost: Counter;
 }
 
+/** What OTLP says may be sent again; 0: there was no answer. */
+const RETRYABLE: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
+const RETRY_BASE_MS = 1_000;
+/** Also of what a collector asks for. */
+const RETRY_MAX_MS = 30_000;
 const ANSWER_BYTES_MAX = 64 * 1024;
 /** Of one post and of one record; four times as much may wait. Collectors take 20 MiB. */
 const POST_BYTES_MAX = 4 * 1024 * 1024;
@@ -38,6 +51,7 @@ export class BatchPost<R extends Encoded> {
   #posting = false;
   #cancelPush: (() => void) | undefined;
   #closed = false;
+  #endPause: (() => void) | undefined;
 
   constructor(options: BatchPostOptions<R>) {
     this.#options = options;
@@ -70,6 +84,7 @@ export class BatchPost<R extends Encoded> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#endPause?.();
     this.#push();
   }
 
@@ -93,11 +108,18 @@ export class BatchPost<R extends Encoded> {
   }
 
   async #post(): Promise<void> {
-    const { url, headers, wrap, contentType, refused, log, lost } = this.#options;
+    const { url, headers, wrap, contentType, isCompressed, refused, log, lost } = this.#options;
     this.#posting = true;
     const records = this.#take();
-    const post = { type: contentType, body: wrap(records), headers };
-    const answer = await this.#fetch.bytes(url, post);
+    const plain = wrap(records);
+    const post: Post = isCompressed
+      ? {
+          type: contentType,
+          body: Bun.gzipSync(plain),
+          headers: { ...headers, "content-encoding": "gzip" },
+        }
+      : { type: contentType, body: plain, headers };
+    const answer = await this.#deliver(post);
     this.#posting = false;
     if (answer.at === "failed") {
       lost.add(records.length);
@@ -108,5 +130,27 @@ export class BatchPost<R extends Encoded> {
       if (count > 0) log.debug("records lost", { url, records: count, why: "refused" });
     }
     if (this.#waiting.length > 0) this.#push();
+  }
+
+  /** Tries until it is taken, refused for good, or was tried often enough. */
+  async #deliver(post: Post): Promise<Fetched<Uint8Array>> {
+    const { url, retriesMax = 0, random = systemRandom } = this.#options;
+    for (let retries = 0; ; retries++) {
+      const answer = await this.#fetch.bytes(url, post);
+      const isOver = answer.at === "done" || !RETRYABLE.has(answer.status);
+      if (isOver || retries >= retriesMax || this.#closed) return answer;
+      const pauseMs = backoffMs(retries, RETRY_BASE_MS, RETRY_MAX_MS, random);
+      await this.#pause(Math.max(pauseMs, Math.min(answer.retryAfterMs ?? 0, RETRY_MAX_MS)));
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(ms, resolve);
+      this.#endPause = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 }

@@ -4,8 +4,13 @@ import type { TrustSource } from "../io/tls-settings.ts";
 
 export type Fetched<Body = string> =
   | { readonly at: "done"; readonly status: number; readonly body: Body }
-  /** In a few words; status 0: no answer. */
-  | { readonly at: "failed"; readonly status: number; readonly why: string };
+  /** In a few words; status 0: no answer. `retryAfterMs`: it named a time; else 0. */
+  | {
+      readonly at: "failed";
+      readonly status: number;
+      readonly why: string;
+      readonly retryAfterMs?: number;
+    };
 
 export interface FetchLimits {
   readonly bytesMax: number;
@@ -58,7 +63,9 @@ export class BoundedFetch {
       const { status } = response;
       if (!response.ok) {
         controller.abort();
-        return { at: "failed", status, why: `answered ${status}` };
+        const seconds = Number(response.headers.get("retry-after") ?? "0");
+        const retryAfterMs = seconds > 0 ? seconds * 1_000 : 0;
+        return { at: "failed", status, why: `answered ${status}`, retryAfterMs };
       }
       const body = await this.#read(response);
       if (body !== undefined) return { at: "done", status, body };

@@ -187,6 +187,8 @@ test("otlp: metrics add up from when they began, and are sent each time anew", a
     endpoint: url,
     metrics: [requests, { ...took, buckets: explicit }, open],
     pushInterval: "10s",
+    // Below, time passes until the next one.
+    timeout: "1000h",
   };
   const handler = openRemote(otlp, parameters, environment);
   closing.push(() => handler.close());
@@ -380,6 +382,69 @@ test("what a collector does not take, and what is too much, is lost and counted"
   await received(5);
   while (lostOf(environment) < 12) await Bun.sleep(1);
   expect(lostOf(environment)).toBe(12);
+});
+
+test("a collector that asks to wait is asked again, later and later, and not for ever", async () => {
+  const { clock, log, registry } = adapterEnvironment();
+  const statuses = [503, 429, 502, 504, 200];
+  const asked: (readonly [atMs: number, encoding: string | null, body: string])[] = [];
+  const server = Bun.serve({
+    port: 0,
+    fetch: async (request) => {
+      const encoding = request.headers.get("content-encoding");
+      const body = new TextDecoder().decode(Bun.gunzipSync(await request.bytes()));
+      const status = statuses[asked.length] ?? 503;
+      asked.push([clock.nowMs(), encoding, body]);
+      const headers = { "retry-after": status === 429 ? "20" : status === 502 ? "9999" : "0" };
+      return new Response("", { status, headers });
+    },
+  });
+  closing.push(() => server.stop(true));
+  const lost = registry.counter("lost_total", "", {});
+  const post = new BatchPost<string>({
+    ...{ url: `http://127.0.0.1:${server.port}`, headers: {}, timeoutMs: 1e9, pushMs: 1 },
+    ...{ batchMax: 1, contentType: "text/plain", isCompressed: true, retriesMax: 4 },
+    ...{ clock, log, lost, random: () => 1, wrap: (records) => records.join() },
+  });
+  /** Time passes by the second, and what is due is done. */
+  const untilIdle = async () => {
+    while (!post.idle) {
+      // Nothing but the time limit of what is under way, or a pause besides.
+      if (clock.waiting > 0) clock.advance(500);
+      await Bun.sleep(1);
+    }
+  };
+  post.add("one");
+  await untilIdle();
+  expect(asked.map(([, encoding, body]) => [encoding, body])).toEqual(
+    Array.from({ length: 5 }, () => ["gzip", "one"]),
+  );
+  const pauses = asked.slice(1).map(([atMs], i) => atMs - asked[i]![0]);
+  // Doubled each time, or what was asked for; of that no more than half a minute.
+  for (const [i, least] of [1_000, 20_000, 30_000, 8_000].entries())
+    expect(pauses[i]).toBeGreaterThanOrEqual(least);
+  expect(lost.value).toBe(0);
+  post.add("two");
+  await untilIdle();
+  expect([asked.length, lost.value]).toEqual([10, 1]);
+});
+
+test("who refuses for good is not asked again; closing waits for no pause", async () => {
+  for (const [status, most] of [
+    [400, 1],
+    [503, 2],
+  ] as const) {
+    const { url, received } = collector(status);
+    const environment = adapterEnvironment();
+    const handler = openRemote(otlp, { endpoint: url, batchSize: 1 }, environment);
+    await handler.report!([span]);
+    const posts = await received(1);
+    if (status === 503) handler.close();
+    // No time passes.
+    while (lostOf(environment) < 1) await Bun.sleep(1);
+    expect(posts.length).toBeLessThanOrEqual(most);
+    handler.close();
+  }
 });
 
 test("what a collector takes in part is lost in part, whatever it says of it", async () => {

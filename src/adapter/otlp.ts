@@ -9,7 +9,7 @@
 import type { Timestamp } from "../attribute/value.ts";
 import { list, mapOf, message, toRecord } from "../dialect/schema/message.ts";
 import type { Place } from "../dialect/schema/place.ts";
-import { integer, number, text } from "../dialect/schema/scalar.ts";
+import { integer, number, oneOf, text } from "../dialect/schema/scalar.ts";
 import {
   type BoundInstance,
   type Environment,
@@ -35,6 +35,7 @@ interface Parameters {
   readonly timeoutMs: number;
   readonly pushMs: number;
   readonly batchMax: number;
+  readonly isCompressed: boolean;
   /** Of traces. */
   readonly sampleProbability: number;
   readonly resource: Readonly<Record<string, string>>;
@@ -47,11 +48,14 @@ interface Parameters {
 const SERIES_MAX = 20_000;
 /** Metrics are collected all at once, whatever the size of a batch. */
 const METRICS_MAX = 10_000;
+/** Of a post that a collector cannot take now: some 15 s. */
+const RETRIES_MAX = 4;
 
 const fields = message({
   endpoint: httpUrl,
   headers: mapOf(text),
   timeout: positiveSpan,
+  compression: oneOf("NONE", "GZIP"),
   pushInterval: positiveSpan,
   batchSize: integer({ least: 1, most: 10_000 }),
   sampleProbability: number,
@@ -70,6 +74,7 @@ function read(place: Place, bound: readonly BoundInstance[]): Parameters | undef
     endpoint: (value.endpoint ?? "http://localhost:4318").replace(/\/+$/, ""),
     headers: toRecord(value.headers),
     timeoutMs: value.timeout ?? 10_000,
+    isCompressed: value.compression === "GZIP",
     pushMs: value.pushInterval ?? 5_000,
     batchMax: value.batchSize ?? 512,
     sampleProbability,
@@ -179,14 +184,15 @@ class Otlp implements RemoteHandler {
 
   #post(path: string, lost: Counter, batchMax = this.#parameters.batchMax) {
     const { clock, log } = this.#environment;
-    const { endpoint, headers, timeoutMs, pushMs } = this.#parameters;
+    const { endpoint, headers, timeoutMs, pushMs, isCompressed } = this.#parameters;
     const resource = encodeResource(this.#parameters.resource);
     return new BatchPost<Uint8Array>({
       url: `${endpoint}${path}`,
       contentType: "application/x-protobuf",
       wrap: (records) => exportRequest(resource, records),
       refused: refusedBy,
-      ...{ headers, timeoutMs, pushMs, batchMax, clock, log, lost },
+      ...{ headers, timeoutMs, pushMs, batchMax, isCompressed, clock, log, lost },
+      retriesMax: RETRIES_MAX,
     });
   }
 

@@ -3,7 +3,7 @@
  * mixer or to the Redis, nothing hangs and nothing else is touched.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { freePorts } from "../testing/free-port.ts";
 import { type RedisServer, redisSkipped, startRedis } from "../testing/redis-server.ts";
@@ -239,6 +239,44 @@ test.skipIf(redisSkipped)(
     }
     mixers[0] = await startMixer(port, monitor);
     await untilWell(proxies[0]!);
+  },
+  60_000,
+);
+
+/** To a mixer and back, with answers that come so late. */
+function slowPath(to: number, lateMs: () => number): Server {
+  return createServer((socket) => {
+    const mixer = connect(to, "127.0.0.1");
+    socket.on("error", () => {}).on("data", (bytes) => mixer.write(bytes));
+    mixer
+      .on("error", () => {})
+      .on("data", (bytes) => {
+        const lateBy = lateMs();
+        if (lateBy === 0) socket.write(bytes);
+        else setTimeout(() => socket.destroyed || socket.write(bytes), lateBy);
+      });
+    socket.on("close", () => mixer.destroy());
+    mixer.on("close", () => socket.destroy());
+  });
+}
+
+test.skipIf(redisSkipped)(
+  "a mixer whose answers come too late is as good as none, and is asked again once it is quick",
+  async () => {
+    let lateMs = 0;
+    const path = slowPath(mixers[0].port, () => lateMs);
+    const [port] = freePorts(1);
+    await new Promise<void>((resolve) => path.listen(port, "127.0.0.1", () => resolve()));
+    const proxy = await startProxy(port!);
+    await untilWell(proxy);
+    lateMs = 3 * TIMEOUT_MS;
+    for (let i = 0; i < 3; i++) await expectFault(proxy, TIMEOUT_MS + SLACK_MS);
+    lateMs = 0;
+    await untilWell(proxy);
+    await new Promise((resolve) => {
+      path.close(resolve);
+      proxy.running.child.kill("SIGTERM");
+    });
   },
   60_000,
 );

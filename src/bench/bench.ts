@@ -1,6 +1,6 @@
 /**
- * bun run bench [authz] [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [mtls]
- *   [openloop] [policy] [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N]
+ * bun run bench [authz] [capture] [edge] [flood] [grpc] [h1] [h2] [hop] [log] [memory] [mixer]
+ *   [mtls] [openloop] [policy] [slow] [soak] [tcp] [tls] [workers] [--rounds N] [--seconds N]
  *   [--connections 1,8] [--only …]
  *   [--former PATH of an earlier build, to be measured beside this one]
  *
@@ -21,6 +21,8 @@ import { benchMtls } from "./mtls.ts";
 import { benchOpenLoop } from "./open-loop.ts";
 import { benchPolicy } from "./policy.ts";
 import { benchPolicyEngine } from "./policy-engine.ts";
+import { benchMixerAway } from "./policy-mixer-away.ts";
+import { benchPolicyTelemetry } from "./policy-telemetry.ts";
 import { benchSlow } from "./slow.ts";
 import { benchSoak } from "./soak.ts";
 import { benchTcp } from "./tcp.ts";
@@ -61,10 +63,15 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
     if (!(await benchMtls({ ...options, rounds: rounds(5), seconds: seconds(3) })))
       process.exitCode = 1;
   },
+  mixer: async () => {
+    if (!(await benchMixerAway(rounds(5), seconds(1)))) process.exitCode = 1;
+  },
   openloop: () => benchOpenLoop({ ...options, rounds: rounds(5), seconds: seconds(2) }),
   policy: async () => {
     if (!(await benchPolicyEngine())) process.exitCode = 1;
-    await benchPolicy({ ...options, rounds: rounds(5), seconds: seconds(2) });
+    await benchPolicyTelemetry();
+    const proxied = { ...options, rounds: rounds(7), seconds: seconds(2) };
+    if (!(await benchPolicy(proxied))) process.exitCode = 1;
   },
   slow: () => benchSlow(),
   soak: async () => {

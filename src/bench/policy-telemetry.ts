@@ -169,5 +169,3 @@ export async function benchPolicyTelemetry(): Promise<void> {
   }
   for (const one of running) one.close();
 }
-
-if (import.meta.main) await benchPolicyTelemetry();

@@ -53,3 +53,40 @@ test("nothing else is changed, and the whole stays as it was", () => {
   const unlimited = config({ clusters: [{ name: "b" }] });
   expect(divideLimits(unlimited, 2)).toBe(unlimited);
 });
+
+/** The amounts that each of four Workers has. */
+function amountsOf(adapter: string, parameters: string): unknown {
+  const inlineHandler = { adapter, parameters };
+  const handlers = [{ spec: inlineHandler }];
+  const whole = config({ policy: { handlers, rules: [{ actions: [{ inlineHandler }] }] } });
+  const part = divideLimits(whole, 4).policy!;
+  const named = part.handlers[0]!.spec!.parameters;
+  const { handler } = part.rules[0]!.actions[0]!;
+  expect(handler.case === "inlineHandler" && handler.value.parameters).toBe(named);
+  return named;
+}
+
+test.each<[adapter: string, written: object, each: object]>([
+  [
+    "memquota",
+    { quotas: [{ name: "a", maxAmount: 100, validDuration: "1s" }] },
+    { quotas: [{ name: "a", maxAmount: 25, validDuration: "1s" }] },
+  ],
+  [
+    "memquota",
+    {
+      quotas: [{ max_amount: "10", overrides: [{ maxAmount: 1, dimensions: { maxAmount: "8" } }] }],
+    },
+    { quotas: [{ max_amount: 3, overrides: [{ maxAmount: 1, dimensions: { maxAmount: "8" } }] }] },
+  ],
+  ["memquota", { quotas: [{ maxAmount: 0 }, {}] }, { quotas: [{ maxAmount: 0 }, {}] }],
+  ["memquota", { quotas: [{ maxAmount: "x" }] }, { quotas: [{ maxAmount: "x" }] }],
+  // One Redis counts for all of them.
+  ["redisquota", { quotas: [{ maxAmount: 100 }] }, { quotas: [{ maxAmount: 100 }] }],
+])("quotas of %s: %j among four is %j each", (adapter, written, each) => {
+  expect(JSON.parse(String(amountsOf(adapter, JSON.stringify(written))))).toEqual(each);
+});
+
+test("parameters that are no JSON stay as they are", () => {
+  expect(amountsOf("memquota", "{")).toBe("{");
+});

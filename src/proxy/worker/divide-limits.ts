@@ -4,8 +4,15 @@
  * not a multiple of their number.
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { divideQuotas } from "./divide-quotas.ts";
 
 export function divideLimits(config: ProxyConfig, workers: number): ProxyConfig {
+  const { policy } = config;
+  const parts = divideClusters(config, workers);
+  return policy === undefined ? parts : { ...parts, policy: divideQuotas(policy, workers) };
+}
+
+function divideClusters(config: ProxyConfig, workers: number): ProxyConfig {
   if (!config.clusters.some(({ circuitBreaker }) => circuitBreaker !== undefined)) return config;
   const clusters = config.clusters.map((cluster) => {
     const { circuitBreaker: all } = cluster;

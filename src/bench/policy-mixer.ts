@@ -86,7 +86,7 @@ async function startMixer(rules: string): Promise<Running> {
   const child = Bun.spawn(
     [
       ...[binary, "mixer", "-f", file, "--listen", `127.0.0.1:${port}`],
-      ...["--metrics", `127.0.0.1:${monitor}`, "--log-level", "warn"],
+      ...["--metrics", `127.0.0.1:${monitor}`, "--log-level", "warn", "--admin", "off"],
     ],
     { stdout: "ignore", stderr: "inherit" },
   );

@@ -11,6 +11,7 @@ test("without flags it is on loopback, at the numbers people know, and sheds not
     flags: {
       listen: { hostname: "127.0.0.1", port: 9091 },
       metrics: { hostname: "127.0.0.1", port: 9_093 },
+      admin: { hostname: "127.0.0.1", port: 9_876 },
       manager: "http://127.0.0.1:15010",
       configDirs: [],
       stateDir: "/state/mesh",
@@ -18,6 +19,7 @@ test("without flags it is on loopback, at the numbers people know, and sheds not
       messageBytesMax: 1_048_576,
       callsMax: 1_024,
       shedding: { mode: "disabled", averageLatencyMs: 100, latencyEnforcementRate: 100 },
+      rollUp: { expiryMs: 600_000, seriesMax: 50_000 },
       drainMs: 5_000,
     },
   });
@@ -25,11 +27,14 @@ test("without flags it is on loopback, at the numbers people know, and sheds not
 
 test("what is given counts; a burst is the rate unless it is said", () => {
   const shedding = ["--load-shedding", "enforce", "--max-rate", "500"];
+  const rollUp = ["--series-expiry", "86400", "--series-max", "1000000", "--admin", "off"];
   const given = ["-f", "a", "-f", "b", "--metrics", "off", "--listen", "[::1]:0", ...shedding];
-  expect(parse(...given)).toMatchObject({
+  expect(parse(...given, ...rollUp)).toMatchObject({
     flags: {
       listen: { hostname: "::1", port: 0 },
       metrics: undefined,
+      admin: undefined,
+      rollUp: { expiryMs: 86_400_000, seriesMax: 1_000_000 },
       configDirs: ["a", "b"],
       shedding: { mode: "enforce", requestsPerSecond: 500, burst: 500 },
     },
@@ -48,6 +53,16 @@ test("every problem is told at once", () => {
       "--load-shedding: one of disabled, logonly, enforce",
     ],
   });
+  const limits = ["--series-expiry", "9", "--series-max", "many", "--admin", "0.0.0.0:1"];
+  expect(parse(...limits)).toEqual({
+    at: "problems",
+    problems: [
+      "--admin: 0.0.0.0:1 is not loopback, and plaintext proves nobody's identity; " +
+        "use 127.0.0.1 and a tunnel",
+      '--series-expiry: 10 to 86400 are possible, not "9"',
+      '--series-max: 1 to 1000000 are possible, not "many"',
+    ],
+  });
   expect(parse("--max-rat", "1")).toEqual({
     at: "problems",
     problems: ["--max-rat: no such flag; did you mean --max-rate?"],
@@ -56,6 +71,6 @@ test("every problem is told at once", () => {
 
 test("help names every flag", () => {
   expect(parse("-h")).toEqual({ at: "help" });
-  for (const flag of ["--listen", "--config-dir", "--burst", "--drain"])
+  for (const flag of ["--listen", "--config-dir", "--burst", "--series-max", "--admin", "--drain"])
     expect(MIXER_HELP).toContain(flag);
 });

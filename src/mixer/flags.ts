@@ -12,6 +12,7 @@ import type { RollUpLimits } from "./roll-up.ts";
 export interface MixerFlags {
   readonly listen: Address;
   readonly metrics: Address | undefined;
+  readonly admin: Address | undefined;
   /** Where policy comes from: a manager, or these files. */
   readonly manager: string;
   readonly configDirs: readonly string[];
@@ -35,6 +36,7 @@ gRPC-Web.
 
   --listen ADDR           Check and Report (127.0.0.1:9091)
   --metrics ADDR|off      /metrics, /ready, /version (127.0.0.1:9093)
+  --admin ADDR|off        /policy, /logging, /config_dump: for the operator (127.0.0.1:9876)
   --manager URL           where policy comes from (http://127.0.0.1:15010)
   -f, --config-dir P      policy in a file or directory instead; watched; repeatable
   --state-dir DIR         where the last good policy is kept
@@ -62,6 +64,7 @@ Port 0 picks one. Plaintext addresses must be loopback.
 const OPTIONS = {
   listen: { type: "string", default: "127.0.0.1:9091" },
   metrics: { type: "string", default: "127.0.0.1:9093" },
+  admin: { type: "string", default: "127.0.0.1:9876" },
   manager: { type: "string", default: "http://127.0.0.1:15010" },
   "config-dir": { type: "string", short: "f", multiple: true, default: [] as string[] },
   "state-dir": { type: "string" },
@@ -107,6 +110,7 @@ export function parseMixerFlags(
   const flags: MixerFlags = {
     listen: read.address("listen", true),
     metrics: parsed.metrics === "off" ? undefined : read.address("metrics", false),
+    admin: parsed.admin === "off" ? undefined : read.address("admin", true),
     manager: read.url("manager"),
     configDirs: parsed["config-dir"],
     stateDir: parsed["state-dir"] ?? defaultStateDir(environment),

@@ -23,10 +23,11 @@ import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { formatProblem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
-import { type PolicySet, policyRootNamespace } from "../model/policy-set.ts";
+import { policyRootNamespace } from "../model/policy-set.ts";
 import { Exposition } from "../policy/exposition.ts";
-import { resolveKeeping } from "../policy/last-good.ts";
+import { type KeepingResolved, resolveKeeping } from "../policy/last-good.ts";
 import { policyFromMessage } from "../policy/policy-message.ts";
+import { type PolicyView, viewPolicy } from "../policy/policy-view.ts";
 import { resolvePolicy } from "../policy/resolve.ts";
 import { PolicyRuntime } from "../policy/runtime.ts";
 import { templates } from "../policy/template.ts";
@@ -72,8 +73,9 @@ export class Mixer {
   /** Of the policy in force; undefined: none yet. */
   #version: string | undefined;
   #policyBytes: Uint8Array | undefined;
-  /** In force: what is broken later stays as it is here. */
-  #set: PolicySet | undefined;
+  /** In force: what is broken later stays as it is in its set. */
+  #kept: KeepingResolved | undefined;
+  #config: ProxyConfig | undefined;
   #notedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: MixerOptions) {
@@ -93,6 +95,23 @@ export class Mixer {
     return this.#version !== undefined;
   }
 
+  /** In force; undefined: none was given yet. */
+  get config(): ProxyConfig | undefined {
+    return this.#config;
+  }
+
+  /** Every rule concerns a mixer, and it counts what it is asked itself. */
+  policyView(): PolicyView {
+    const { generation } = this.#runtime.current;
+    if (this.#kept === undefined) return { generation: 0, rules: [], problems: [], kept: [] };
+    const { policy: resolved, problems, kept } = this.#kept;
+    return viewPolicy({
+      ...{ generation, resolved, problems, kept },
+      figuresOf: (rule) => this.#runtime.statistics.of(rule),
+      concerns: () => true,
+    });
+  }
+
   get methods(): readonly UnaryMethod[] {
     return [
       unaryMethod(MixerDesc.method.check, (request, call) => this.check(request, call)),
@@ -103,6 +122,7 @@ export class Mixer {
 
   /** Best effort: what is broken stays in its last good form, and is told; all else is in force. */
   configure(config: ProxyConfig): void {
+    this.#config = config;
     this.#workloads.replace(config.workloads);
     const message = config.policy ?? create(PolicyConfigSchema);
     const bytes = toBinary(PolicyConfigSchema, message);
@@ -112,12 +132,10 @@ export class Mixer {
     // Two mixers of one mesh have one version, whenever each of them was started.
     this.#version = Bun.hash.wyhash(bytes).toString(36);
     if (isSame) return;
-    const { policy, problems, set, kept } = resolveKeeping(
-      policyFromMessage(message),
-      this.#set,
-      (one) => resolvePolicy(one, { adapters, templates }, { rootNamespace: policyRootNamespace }),
+    this.#kept = resolveKeeping(policyFromMessage(message), this.#kept?.set, (one) =>
+      resolvePolicy(one, { adapters, templates }, { rootNamespace: policyRootNamespace }),
     );
-    this.#set = set;
+    const { policy, problems, set, kept } = this.#kept;
     const { log } = this.#options;
     for (const problem of problems.slice(0, PROBLEMS_LOGGED_MAX)) log.warn(formatProblem(problem));
     const { generation } = this.#runtime.publish(policy);

@@ -17,6 +17,8 @@ export interface FollowerOptions {
   readonly transport: Transport;
   readonly id: string;
   readonly namespace: string;
+  /** "127.0.0.1:9876"; "": there is no admin port. */
+  readonly adminAddress: string;
   /** Undefined: nothing is kept. */
   readonly stateDir: string | undefined;
   readonly clock: Clock;
@@ -39,10 +41,13 @@ export class PolicyFollower {
   /** What is on disk is in force when it resolves. */
   async start(): Promise<void> {
     const { transport, id, namespace, clock, random, log, configure } = this.#options;
+    const { adminAddress } = this.#options;
     const held = await this.#cache?.load();
     if (held !== undefined) configure(held);
     const mode = Node_Mode.MIXER;
-    const node = create(NodeSchema, { id, namespace, mode, meshVersion: MESH_VERSION });
+    const node = create(NodeSchema, {
+      ...{ id, namespace, mode, adminAddress, meshVersion: MESH_VERSION },
+    });
     const accept = (config: ProxyConfig): readonly string[] => {
       configure(config);
       this.#store(config);

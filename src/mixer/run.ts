@@ -11,6 +11,7 @@ import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { systemRandom } from "../core/random.ts";
 import { addProcessMetrics } from "../telemetry/process-metrics.ts";
+import { adminFetch } from "./admin-pages.ts";
 import { MIXER_HELP, type MixerFlags, parseMixerFlags } from "./flags.ts";
 import { Mixer } from "./mixer.ts";
 import { monitorFetch } from "./monitor.ts";
@@ -104,8 +105,16 @@ async function start(flags: MixerFlags, { log, open, dependencies }: Surrounding
     open.push(monitor);
     words.push(`metrics http://${addressText(monitor)}/metrics`);
   }
-  const follower = await follow(flags, { log, open, dependencies }, mixer);
-  open.push({ close: () => follower.stop() });
+  let follower: PolicyFollower | undefined;
+  let adminAddress = "";
+  if (flags.admin !== undefined) {
+    const view = { id: flags.id, mixer, log, discovery: () => follower?.status() };
+    const admin = serveFetch(flags.admin, adminFetch(view));
+    open.push(admin);
+    adminAddress = addressText(admin);
+    words.push(`admin http://${adminAddress}`);
+  }
+  follower = await follow(flags, { log, open, dependencies }, { mixer, adminAddress });
   const from = flags.configDirs.length > 0 ? flags.configDirs.join(" ") : flags.manager;
   return [...words, `policy ${from}`].join(", ");
 }
@@ -113,7 +122,7 @@ async function start(flags: MixerFlags, { log, open, dependencies }: Surrounding
 async function follow(
   flags: MixerFlags,
   { log, open, dependencies }: Surroundings,
-  mixer: Mixer,
+  { mixer, adminAddress }: { readonly mixer: Mixer; readonly adminAddress: string },
 ): Promise<PolicyFollower> {
   const { configDirs: files, namespace, domain, id } = flags;
   const missing = files.filter((path) => !existsSync(path));
@@ -128,12 +137,13 @@ async function follow(
     await mkdir(flags.stateDir, { recursive: true, mode: 0o700 });
   }
   const follower = new PolicyFollower({
-    ...{ transport, id, namespace, log: log.child("policy") },
+    ...{ transport, id, namespace, adminAddress, log: log.child("policy") },
     stateDir: files.length > 0 ? undefined : flags.stateDir,
     clock: systemClock,
     random: systemRandom,
     configure: (config) => mixer.configure(config),
   });
+  open.push({ close: () => follower.stop() });
   await follower.start();
   return follower;
 }

@@ -6,6 +6,7 @@ import type { ProxyConfig } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Handover, OfferedListener } from "../io/listener-handover.ts";
 import type { ListenOptions } from "../io/tcp-listener.ts";
+import type { PolicyView } from "../policy/policy-view.ts";
 import type { Metrics, MetricsView } from "../telemetry/metrics.ts";
 import type { TextFamily } from "../telemetry/prometheus.ts";
 import type { DenialView } from "./access/denial-view.ts";
@@ -13,7 +14,6 @@ import type { ClusterView } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import type { HostPort } from "./flags.ts";
 import type { WorkloadKeyPair } from "./identity/mesh-identity.ts";
-import type { PolicyView } from "./policy/policy-view.ts";
 
 /** The listening sockets of a predecessor, by name. */
 export type Inheritance = Pick<Handover, "listeners" | "use">;

@@ -63,6 +63,7 @@ async function startMixer(port: number, monitor: number): Promise<Mixer> {
   const running = stage.mesh([
     "mixer",
     ...["--listen", `127.0.0.1:${port}`, "--metrics", `127.0.0.1:${monitor}`],
+    ...["--admin", "127.0.0.1:0"],
     ...["--manager", managerUrl(ports), "--id", `mixer-${port}`],
     ...["--state-dir", join(stage.directory, `mixer-${port}`)],
   ]);
@@ -134,15 +135,25 @@ test.skipIf(redisSkipped)(
   60_000,
 );
 
+/** The issue's own figure is 30: `MESH_LIMIT_SECONDS=30 bun run spec`. */
+const LIMIT_SECONDS = Number(process.env.MESH_LIMIT_SECONDS ?? 10);
+
 test.skipIf(redisSkipped)(
-  "window after window it is right within two in a hundred",
+  `for ${LIMIT_SECONDS} s, window after window, it is right within two in a hundred`,
   async () => {
     const startMs = performance.now();
+    const elapsedMs = (): number => performance.now() - startMs;
     // Nothing was asked before: the first request opens the first window.
-    const total = sum(await flood("/windows", () => performance.now() - startMs > 3_800));
-    expect(total).toBeWithin(4 * 150 * 0.98, 4 * 150 * 1.02 + 1);
+    const passed = await flood("/windows", () => elapsedMs() > LIMIT_SECONDS * 1_000 - 200);
+    const windows = Math.floor(elapsedMs() / 1_000) + 1;
+    const [total, right] = [sum(passed), windows * 150];
+    const percent = ((total / right - 1) * 100).toFixed(2);
+    console.log(`${total} passed in ${windows} windows, where ${right} may: ${percent} %`);
+    // Each request asks for itself, which leaves no error on the side of too many.
+    expect(total).toBeLessThanOrEqual(right);
+    expect(total).toBeGreaterThanOrEqual(right * 0.98);
   },
-  60_000,
+  60_000 + LIMIT_SECONDS * 1_000,
 );
 
 /** What closes, what opens and what needs no mixer, at one proxy. */
@@ -196,6 +207,22 @@ test.skipIf(redisSkipped)(
     expect((await triple(others)).codes).toEqual([200, 200, 200]);
     child.kill("SIGCONT");
     await untilWell(proxies[0]!);
+  },
+  60_000,
+);
+
+test.skipIf(redisSkipped)(
+  "what a rule did is told by proxies and mixers, each for itself",
+  async () => {
+    const at = ["--manager", managerUrl(ports)];
+    const explained = await ctl("explain", "rule", "shared", "-n", "default", ...at);
+    expect(explained.out).toMatch(/^together +[1-9]\d* /m);
+    const [, mixersPart = ""] = explained.out.split("asked of mixers\n");
+    for (const { port } of mixers)
+      expect(mixersPart).toMatch(new RegExp(`^mixer-${port} +[1-9]\\d* `, "m"));
+    const config = await ctl("config", `mixer-${mixers[0].port}`, "policy", ...at);
+    expect(config.out).toMatch(/^shared\.default +mixer +[1-9]/m);
+    expect(explained.err + config.err).toBe("");
   },
   60_000,
 );

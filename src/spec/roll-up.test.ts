@@ -35,6 +35,7 @@ test("two proxies, one of them with two threads, are one sum", async () => {
   stage.mesh([
     ...["mixer", "--listen", `127.0.0.1:${listen}`, "--metrics", `127.0.0.1:${monitor}`],
     ...["--manager", managerUrl(ports), "--state-dir", join(stage.directory, "mixer")],
+    ...["--admin", "127.0.0.1:0"],
   ]);
   await until("the mixer to be ready", async () => (await status(monitor!, "/ready")) === 200);
   const file = stage.file("rules.yaml", rules);

@@ -26,6 +26,7 @@ beforeAll(async () => {
   const mixer = stage.mesh([
     "mixer",
     ...["--listen", `127.0.0.1:${api}`, "--metrics", `127.0.0.1:${monitor}`],
+    ...["--admin", "127.0.0.1:0"],
     ...["--manager", managerUrl(ports), "--state-dir", join(stage.directory, "mixer")],
   ]);
   await until(`a mixer to be ready; it said: ${mixer.output()}`, async () => {

@@ -34,9 +34,9 @@ export const explainCommand = defineCtlCommand({
   restName: "rule NAME | denial REQUEST_ID",
   details:
     "Of a rule: where it is written, its match, whom it asks and where that runs, which\n" +
-    "attributes it reads; and from every running proxy how often it matched, denied, failed and\n" +
-    "reported. A rule that is not in force says why, and the exit code is 1. Of a denial: which\n" +
-    "proxy refused whom, by which policy, rule and file, and what would let it in.",
+    "attributes it reads; and from every running proxy and mixer how often it matched, denied,\n" +
+    "failed and reported. A rule that is not in force says why, and the exit code is 1. Of a\n" +
+    "denial: which proxy refused whom, by which policy, rule and file, and what would let it in.",
   examples: [
     ["mesh ctl explain rule ratings-limit", "of the namespace default"],
     ["mesh ctl explain rule promhttp -n istio-system", "of another"],

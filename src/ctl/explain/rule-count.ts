@@ -1,6 +1,7 @@
 /**
- * What one rule did, asked of the admin ports of all proxies at once: each counts for itself. What
- * answers is another process, so nothing of it is trusted to have the form that is expected.
+ * What one rule did, asked of the admin ports of all proxies and mixers at once: each counts for
+ * itself, and what a proxy asks a mixer is counted at both. What answers is another process, so
+ * nothing of it is trusted to have the form that is expected.
  */
 import type { ProxyStatus } from "../../api/gen/mesh/v1/config_pb.ts";
 import { httpGet } from "../http-get.ts";
@@ -16,6 +17,8 @@ export type ProxyRule =
   | {
       readonly at: "counted";
       readonly proxy: string;
+      /** It counts what proxies ask it, and whoever else does. */
+      readonly isMixer: boolean;
       readonly count: RuleCount;
       /** Broken now, or changed a moment ago: this proxy goes on with an earlier form. */
       readonly isFormer: boolean;
@@ -50,10 +53,11 @@ export async function countRule(
   return found;
 }
 
+/** Of proxies: an exchange that a mixer was asked about is counted once. */
 export function sumOf(counts: readonly ProxyRule[]): RuleCount {
   const sum = { matched: 0, denied: 0, failed: 0, reported: 0 };
   for (const one of counts) {
-    if (one.at !== "counted") continue;
+    if (one.at !== "counted" || one.isMixer) continue;
     sum.matched += one.count.matched;
     sum.denied += one.count.denied;
     sum.failed += one.count.failed;
@@ -91,6 +95,7 @@ function readCount(rule: CountedRule, proxy: string, body: string): ProxyRule | 
   return {
     at: "counted",
     proxy,
+    isMixer: told.by === "mixer",
     count: {
       matched: amount(figures.matched),
       denied: amount(figures.denied),

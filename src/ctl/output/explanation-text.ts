@@ -6,6 +6,8 @@ import { harmless, type Paint } from "../terminal.ts";
 import { problemJson } from "./problem-text.ts";
 import { renderTable } from "./table.ts";
 
+const FIGURES = ["MATCHED", "DENIED", "FAILED", "TOLD"] as const;
+
 export function explanationText(
   rule: RuleExplanation,
   counts: readonly ProxyRule[],
@@ -38,11 +40,14 @@ export function explanationText(
   function countParts(all: readonly ProxyRule[]): readonly string[] {
     const counted = all.filter((one) => one.at === "counted");
     const without = all.filter(({ at }) => at === "without").map(({ proxy }) => proxy);
-    const rows = counted.map(({ proxy, count, isFormer }) => [
-      isFormer ? `${proxy} (an earlier form)` : proxy,
-      ...figures(count),
-    ]);
-    if (counted.length > 1) rows.push(["together", ...figures(sumOf(all))]);
+    const rows = (some: typeof counted): string[][] =>
+      some.map(({ proxy, count, isFormer }) => [
+        isFormer ? `${proxy} (an earlier form)` : proxy,
+        ...figures(count),
+      ]);
+    const [mixers, proxies] = [counted.filter(isMixer), counted.filter((one) => !isMixer(one))];
+    const atProxies = rows(proxies);
+    if (proxies.length > 1) atProxies.push(["together", ...figures(sumOf(all))]);
     const faults = counted
       .filter(({ lastFault }) => lastFault !== "")
       .map(({ proxy, lastFault }) => `last fault at ${proxy}: ${lastFault}`);
@@ -50,12 +55,19 @@ export function explanationText(
       .filter((one) => one.at === "unreachable")
       .map(({ proxy, reason }) => `${paint.yellow("not counted")}: ${proxy}: ${reason}`);
     return [
-      section("Counted", ["PROXY", "MATCHED", "DENIED", "FAILED", "TOLD"], rows),
+      section("Counted", ["PROXY", ...FIGURES], atProxies),
+      ...(mixers.length === 0
+        ? []
+        : [section("Of these and others, asked of mixers", ["MIXER", ...FIGURES], rows(mixers))]),
       ...(without.length === 0 ? [] : [`without it: ${without.join(", ")}`]),
       ...faults,
       ...lost,
     ];
   }
+}
+
+function isMixer(one: ProxyRule): boolean {
+  return one.at === "counted" && one.isMixer;
 }
 
 function stateText(

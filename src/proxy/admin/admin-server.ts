@@ -1,12 +1,10 @@
 /**
- * The admin port (15000) and the readiness port (15021). Admin is for the operator on this host: it
- * is bound to loopback, answers only to names of loopback (a web page may point a name of its own
- * at 127.0.0.1), and takes no request that a foreign page makes. Readiness says one bit to anybody.
+ * The admin port (15000), bound to loopback, and the readiness port (15021), which says one bit to
+ * anybody.
  */
-import { isForeignPage } from "../../api/foreign-page.ts";
+import { addressOf, answerPage, text } from "../../api/admin-page.ts";
 import type { HostPort } from "../flags.ts";
 import { pages } from "./inventory.ts";
-import { text } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 import { ready } from "./state-pages.ts";
 
@@ -34,57 +32,7 @@ export function openReadiness(at: HostPort, view: ProxyView): BoundServer {
 }
 
 export function adminAnswer(request: Request, view: ProxyView): Response | Promise<Response> {
-  const refusal = foreign(request);
-  if (refusal !== undefined) return text(refusal, 403);
-  const address = addressOf(request);
-  if (address === null) return text("no such address", 400);
-  const { pathname, searchParams } = address;
-  if (pathname === "/") return text(index());
-  const found = pages.filter(({ path }) => path === pathname);
-  if (found.length === 0) return text(`no such page: ${pathname}\n\n${index()}`, 404);
-  const method = request.method === "HEAD" ? "GET" : request.method;
-  const page = found.find((candidate) => candidate.method === method);
-  if (page !== undefined) return page.answer(view, searchParams);
-  const answer = text(`use ${found[0]!.method}`, 405);
-  answer.headers.set("allow", found.map((candidate) => candidate.method).join(", "));
-  return answer;
-}
-
-/** Null: not even with a host of ours. A health check may have no Host, or any. */
-function addressOf(request: Request): URL | null {
-  const { url } = request;
-  const found = URL.parse(url, "http://localhost");
-  if (found !== null) return found;
-  const path = /^https?:\/\/[^/]*(\/.*)$/s.exec(url)?.[1];
-  return path === undefined ? null : URL.parse(path, "http://localhost");
-}
-
-function index(): string {
-  const lines = pages.map(
-    ({ method, path, about }) => `${method.padEnd(4)} ${path.padEnd(20)} ${about}`,
-  );
-  return `mesh proxy administration\n\n${lines.join("\n")}\n`;
-}
-
-/** Why this request is not the operator's; undefined: it may be. */
-function foreign(request: Request): string | undefined {
-  const host = request.headers.get("host") ?? "";
-  if (!isLoopback(host)) return `the admin port answers to localhost only, not to "${host}"`;
-  const { headers, method } = request;
-  // A link on somebody's page may be followed: he sees nothing of what it shows.
-  const isLink = method === "GET" && headers.get("sec-fetch-mode") === "navigate";
-  const isForeign = isForeignPage((name) => headers.get(name) ?? undefined, "http");
-  return isForeign && !isLink ? "no requests of other pages" : undefined;
-}
-
-function isLoopback(authority: string): boolean {
-  const name = authority.replace(/:\d+$/, "").toLowerCase();
-  return (
-    name === "localhost" ||
-    name.endsWith(".localhost") ||
-    name === "[::1]" ||
-    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(name)
-  );
+  return answerPage(request, view, { title: "mesh proxy administration", pages });
 }
 
 type Answer = (request: Request, server: Bun.Server<undefined>) => Response | Promise<Response>;

@@ -1,8 +1,9 @@
 /** `/certs`: who this proxy is, until when, and whom it believes. There are no keys in it. */
+import { json } from "../../api/admin-page.ts";
 import type { TrustBundle } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { type CertificateFacts, describeCertificates } from "../../io/certificate-facts.ts";
 import type { CredentialStatus } from "../identity/workload-credential.ts";
-import { json, type Page } from "./page.ts";
+import type { Page } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
 export const certificatePage: Page = {

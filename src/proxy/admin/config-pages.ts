@@ -1,9 +1,10 @@
 /** Pages that show what the proxy runs on: the whole, listeners, routes, clusters. */
 import { toJson } from "@bufbuild/protobuf";
+import { json, text, wantsJson } from "../../api/admin-page.ts";
 import { ProxyConfigSchema, type SourcePosition } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { redactConfig } from "../../api/redact-config.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { json, type Page, text, wantsJson } from "./page.ts";
+import type { Page } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
 export const configPages: readonly Page[] = [

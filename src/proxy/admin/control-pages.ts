@@ -1,18 +1,10 @@
 /** Pages that change something: all by POST. */
-import type { Level } from "../../core/log.ts";
-import { type Page, text } from "./page.ts";
-import type { ProxyView } from "./proxy-view.ts";
-
-const LEVELS: readonly Level[] = ["debug", "info", "warn", "error"];
+import { text } from "../../api/admin-page.ts";
+import { loggingPages } from "../../api/logging-page.ts";
+import type { Page } from "./page.ts";
 
 export const controlPages: readonly Page[] = [
-  { path: "/logging", method: "GET", about: "the level of the process's log", answer: level },
-  {
-    path: "/logging",
-    method: "POST",
-    about: "changes it: ?level=debug|info|warn|error",
-    answer: setLevel,
-  },
+  ...loggingPages,
   {
     path: "/healthcheck/fail",
     method: "POST",
@@ -50,14 +42,3 @@ export const controlPages: readonly Page[] = [
     },
   },
 ];
-
-function level(view: ProxyView): Response {
-  return text(`level: ${view.log.level}`);
-}
-
-function setLevel(view: ProxyView, query: URLSearchParams): Response {
-  const wanted = LEVELS.find((known) => known === query.get("level"));
-  if (wanted === undefined) return text(`level: one of ${LEVELS.join(", ")}`, 400);
-  view.log.level = wanted;
-  return level(view);
-}

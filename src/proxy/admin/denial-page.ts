@@ -1,6 +1,7 @@
 /** The page that shows who was refused of late, by whom, and what would have had to be so. */
+import { json, text, wantsJson } from "../../api/admin-page.ts";
 import type { DenialView } from "../access/denial-view.ts";
-import { json, type Page, text, wantsJson } from "./page.ts";
+import type { Page } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
 export const denialPage: Page = {

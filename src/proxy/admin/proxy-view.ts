@@ -3,10 +3,10 @@
 import type { DiscoveryStatus } from "../../api/discovery/discovery.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Log } from "../../core/log.ts";
+import type { PolicyView } from "../../policy/policy-view.ts";
 import type { DenialView } from "../access/denial-view.ts";
 import type { RegistrationStatus } from "../agent/registration.ts";
 import type { CredentialStatus } from "../identity/workload-credential.ts";
-import type { PolicyView } from "../policy/policy-view.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 export interface ListenerView {

@@ -1,6 +1,7 @@
 /** Pages that show how the proxy is doing: readiness, metrics, who it is. */
+import { json, text } from "../../api/admin-page.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "../../telemetry/prometheus.ts";
-import { json, type Page, text } from "./page.ts";
+import type { Page } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
 export const statePages: readonly Page[] = [

@@ -2,7 +2,8 @@
  * /tap: every exchange as it ends, as server-sent events, for as long as somebody listens. A
  * listener who does not read loses lines, and is told how many; the traffic never waits.
  */
-import { type Page, text } from "./page.ts";
+import { text } from "../../api/admin-page.ts";
+import type { Page } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
 const WAITING_MAX = 1000;

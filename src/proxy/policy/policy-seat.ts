@@ -4,10 +4,10 @@
  */
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { ExposedFamily } from "../../policy/exposition.ts";
+import type { PolicyView } from "../../policy/policy-view.ts";
 import type { MetricPusher } from "../mixer-client/metric-push.ts";
 import type { CompiledPolicy, CompilePolicy } from "./compiled-policy.ts";
 import type { Members } from "./endpoint-directory.ts";
-import type { PolicyView } from "./policy-view.ts";
 import type { DirectionPolicy, ProxyPolicy, ProxyPolicyParts } from "./proxy-policy.ts";
 import type { PolicyNode } from "./workload.ts";
 import { encodeClaim } from "./workload-claim.ts";

@@ -18,6 +18,7 @@ import { policyRootNamespace } from "../../model/policy-set.ts";
 import { Exposition } from "../../policy/exposition.ts";
 import { resolveKeeping } from "../../policy/last-good.ts";
 import { policyFromMessage } from "../../policy/policy-message.ts";
+import { type PolicyView, viewPolicy } from "../../policy/policy-view.ts";
 import { QuotaMatcher } from "../../policy/quota-match.ts";
 import { resolvePolicy } from "../../policy/resolve.ts";
 import type { ResolvedPolicy } from "../../policy/resolved-policy.ts";
@@ -31,7 +32,6 @@ import { type Members, workloadsOf } from "./endpoint-directory.ts";
 import { ExchangePolicy } from "./exchange-policy.ts";
 import type { MixerClient } from "./mixer-seat.ts";
 import type { ReporterKind } from "./node-reader.ts";
-import { type PolicyView, viewPolicy } from "./policy-view.ts";
 import { RelayPolicy } from "./relay-policy.ts";
 import type { PolicyNode } from "./workload.ts";
 
@@ -143,7 +143,7 @@ export class ProxyPolicy {
     if (policy === undefined) return undefined;
     return viewPolicy({
       generation: this.#runtime.current.generation,
-      policy,
+      ...{ resolved: policy.resolved, problems: policy.problems, kept: policy.kept },
       figuresOf: (rule) => this.#runtime.statistics.of(rule),
       concerns: (namespace) =>
         namespace === policyRootNamespace || namespace === this.#node?.namespace,

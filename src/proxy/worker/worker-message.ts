@@ -4,6 +4,7 @@
  */
 import type { Problem } from "../../core/problem.ts";
 import type { OfferedListener } from "../../io/listener-handover.ts";
+import type { PolicyView } from "../../policy/policy-view.ts";
 import type { SeriesChange } from "../../telemetry/metrics.ts";
 import type { TextFamily } from "../../telemetry/prometheus.ts";
 import type { GoneSeries } from "../../telemetry/series-mirror.ts";
@@ -12,7 +13,6 @@ import type { ClusterView } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
 import type { WorkloadKeyPair } from "../identity/mesh-identity.ts";
-import type { PolicyView } from "../policy/policy-view.ts";
 
 export interface WorkerStart {
   readonly flags: ProxyFlags;

@@ -16,13 +16,13 @@ import type { Problem } from "../../core/problem.ts";
 import type { SharedLevel } from "../../core/shared-level.ts";
 import { libc } from "../../io/libc.ts";
 import type { OfferedListener } from "../../io/listener-handover.ts";
+import { mergeViews } from "../../policy/policy-view.ts";
 import { Metrics, type MetricsView } from "../../telemetry/metrics.ts";
 import { mergeDenials } from "../access/denial-ring.ts";
 import { type ClusterView, mergeClusters } from "../admin/cluster-view.ts";
 import type { ListenerView } from "../admin/proxy-view.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
 import type { WorkloadKeyPair } from "../identity/mesh-identity.ts";
-import { mergeViews } from "../policy/policy-view.ts";
 import type {
   AccessLogControl,
   AccessReadings,

@@ -1,8 +1,10 @@
-/** What an operator sees of the policy of one proxy: plain data, which another thread may send. */
-import { formatProblem } from "../../core/problem.ts";
-import type { ResolvedRule } from "../../policy/resolved-policy.ts";
-import type { RuleFigures } from "../../policy/rule-statistics.ts";
-import type { CompiledPolicy } from "./compiled-policy.ts";
+/**
+ * What an operator sees of the policy that a proxy or a mixer runs on: plain data, which another
+ * thread may send, and its lines of text.
+ */
+import { formatProblem, type Problem } from "../core/problem.ts";
+import type { ResolvedPolicy, ResolvedRule } from "./resolved-policy.ts";
+import type { RuleFigures } from "./rule-statistics.ts";
 
 export interface PolicyView {
   readonly generation: number;
@@ -23,7 +25,7 @@ export interface RuleView {
   /** Where its handlers are asked. */
   readonly runsAt: "proxy" | "mixer" | "both";
   readonly failPolicy: "open" | "closed";
-  /** Does this proxy ask it at all: is it of its namespace, or for all. */
+  /** Is it asked here at all: is it of the proxy's namespace, or for all. */
   readonly concerns: boolean;
   /** "h.denier.default (denier): i.checknothing.default" */
   readonly actions: readonly string[];
@@ -32,13 +34,15 @@ export interface RuleView {
 
 export interface ViewedPolicy {
   readonly generation: number;
-  readonly policy: CompiledPolicy;
+  readonly resolved: ResolvedPolicy;
+  readonly problems: readonly Problem[];
+  readonly kept: readonly string[];
   readonly figuresOf: (rule: string) => RuleFigures | undefined;
   readonly concerns: (namespace: string) => boolean;
 }
 
-export function viewPolicy({ generation, policy, figuresOf, concerns }: ViewedPolicy): PolicyView {
-  const { resolved, problems, kept } = policy;
+export function viewPolicy(viewed: ViewedPolicy): PolicyView {
+  const { generation, resolved, problems, kept, figuresOf, concerns } = viewed;
   return {
     generation,
     rules: resolved.rules.map((rule) => ({
@@ -57,6 +61,34 @@ export function viewPolicy({ generation, policy, figuresOf, concerns }: ViewedPo
     problems: problems.map(formatProblem),
     kept,
   };
+}
+
+/** In the form of /clusters, for whoever greps. */
+export function policyText({ rules, problems, kept }: PolicyView): string {
+  if (rules.length === 0 && problems.length === 0) return "no rules";
+  const fate = kept.length === 0 ? "left out" : `as before: ${kept.join(", ")}; else left out`;
+  const told = problems.length === 0 ? [] : [`problems (${fate}):`];
+  return [...rules.flatMap(ruleLines), ...told, ...problems.map((one) => `  ${one}`)].join("\n");
+}
+
+function ruleLines(rule: RuleView): string[] {
+  const { name, figures } = rule;
+  const { match, instance, handler, late } = figures.failed;
+  const line = (key: string, value: string | number | boolean): string =>
+    `${name}::${key}::${value}`;
+  return [
+    line("origin", rule.origin),
+    line("match", rule.match === "" ? "always" : rule.match),
+    line("runs_at", rule.runsAt),
+    line("fail_policy", rule.failPolicy),
+    line("concerns_this_proxy", rule.concerns),
+    ...rule.actions.map((action) => line("action", action)),
+    line("matched", figures.matched),
+    line("denied", figures.denied),
+    line("reported", figures.reported),
+    line("failed", match + instance + handler + late),
+    ...(figures.lastFault === "" ? [] : [line("last_fault", figures.lastFault)]),
+  ];
 }
 
 /** Of all threads of a proxy: each has the same rules, and counts for itself. */

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../core/clock.ts";
+import { metricsOf } from "../testing/mixer-calls.ts";
 import { type ServedMixer, serveMixer } from "../testing/mixer-set-up.ts";
 import { runCtl } from "./run.ts";
 
@@ -83,6 +84,35 @@ test("a report is told, as often as wanted", async () => {
   );
 });
 
+const counted = async (call: string): Promise<number> =>
+  Number(
+    new RegExp(`mixer_calls_total\\{call="${call}",code="OK"\\} (\\d+)`).exec(await page())?.[1] ??
+      0,
+  );
+const page = (): Promise<string> => metricsOf(mixer.mixer);
+
+test("several workers ask, and only how often each answer came is said", async () => {
+  const before = await counted("Check");
+  const quiet = ["-r", "5", "-c", "4", "--print_response=false"];
+  const denied = await ctl("mixer", "check", "-s", "source.user=bob", ...quiet);
+  expect(denied).toEqual({ code: 1, out: "PermissionDenied: 20\n", err: "" });
+  const allowed = await ctl("mixer", "check", "-r", "2", "-c", "2", "--rate", "1000");
+  expect(allowed.out.match(/^status: OK$/gm)).toHaveLength(4);
+  expect((await counted("Check")) - before).toBe(24);
+});
+
+test("a report holds as many of the repeated as it may", async () => {
+  const before = [await counted("Report"), await entries()];
+  const batches = ["-r", "10", "-c", "2", "--report_batch_size", "4"];
+  const { out } = await ctl("mixer", "report", "-s", "source.user=ann", ...batches);
+  expect(out).toBe("reported 20 times\n");
+  expect([await counted("Report"), await entries()]).toEqual([before[0]! + 6, before[1]! + 20]);
+});
+
+async function entries(): Promise<number> {
+  return Number(/^mixer_report_entries_total (\d+)/m.exec(await page())?.[1] ?? 0);
+}
+
 test("a mixer that is not there is one calm sentence", async () => {
   const { code, err } = await ctl("mixer", "check", "--mixer", "127.0.0.1:1");
   expect([code, err]).toEqual([3, expect.stringContaining("no mixer answers at")]);
@@ -95,7 +125,10 @@ test.each<[flags: string[], err: string]>([
   [["mixer", "check", "-b", "connection.mtls=yes"], '"yes" is no value for connection.mtls'],
   [["mixer", "check", "-t", "request.time=now"], '"now" is no value for request.time'],
   [["mixer", "check", "-q", "a=many"], "many is no amount of a"],
-  [["mixer", "check", "-r", "0"], "1 to 100000 times are possible"],
+  [["mixer", "check", "-r", "0"], '-r: 1 to 100000 are possible, not "0"'],
+  [["mixer", "check", "-c", "many"], '-c: 1 to 1000 are possible, not "many"'],
+  [["mixer", "check", "--rate", "1.5"], '--rate: 1 to 1000000 are possible, not "1.5"'],
+  [["mixer", "report", "--report_batch_size", "0"], "--report_batch_size: 1 to 10000 are possible"],
 ])("%j is refused in words", async (flags, words) => {
   const { code, err } = await ctl(...flags);
   expect([code, err]).toEqual([2, expect.stringContaining(words)]);

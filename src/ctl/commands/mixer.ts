@@ -16,6 +16,7 @@ import { wordAt } from "../../attribute/word-list.ts";
 import { standardManifests } from "../../dialect/policy/standard-manifest.ts";
 import { grpcStatusNames } from "../../telemetry/grpc-status-name.ts";
 import { attributeFlags, pairsOf, readAttributes } from "../attribute-input.ts";
+import { type CallLoad, makeCalls } from "../call-load.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { jsonText } from "../output/document.ts";
 import { renderTable } from "../output/table.ts";
@@ -23,6 +24,10 @@ import { renderTable } from "../output/table.ts";
 const DEFAULT_MIXER = "http://127.0.0.1:9091";
 const DEADLINE_MS = 10_000;
 const REPEAT_MAX = 100_000;
+const WORKERS_MAX = 1_000;
+/** As many entries as a mixer takes in one report. */
+const BATCH_MAX = 10_000;
+const RATE_MAX = 1_000_000;
 
 export const mixerCommand = defineCtlCommand({
   args: {
@@ -34,7 +39,33 @@ export const mixerCommand = defineCtlCommand({
       valueHint: "NAME=AMOUNT,…",
       description: "With check: quotas to take of, in part if not all is left",
     },
-    repeat: { type: "string", alias: "r", valueHint: "N", description: "So often, one by one" },
+    repeat: {
+      type: "string",
+      alias: "r",
+      valueHint: "N",
+      description: "So often, by each worker one after the other (1)",
+    },
+    concurrency: {
+      type: "string",
+      alias: "c",
+      valueHint: "N",
+      description: "Workers that ask at the same time (1)",
+    },
+    rate: {
+      type: "string",
+      valueHint: "N",
+      description: "Calls a second at most, of all workers together",
+    },
+    report_batch_size: {
+      type: "string",
+      valueHint: "N",
+      description: "With report: so many of the repeated in one call (1)",
+    },
+    print_response: {
+      type: "enum",
+      options: ["true", "false"],
+      description: "Each answer (true), or only how many there were of each kind",
+    },
     output: { type: "enum", alias: "o", options: ["table", "json"], description: "How to print" },
     mixer: {
       type: "string",
@@ -50,6 +81,10 @@ export const mixerCommand = defineCtlCommand({
     ["mesh ctl mixer check -s source.user=bob", "may bob?"],
     ["mesh ctl mixer check -a request.path=/,source.user=bob -q requestcount=1", "and how often?"],
     ["mesh ctl mixer report --attributes request.yaml", "count one request"],
+    [
+      "mesh ctl mixer check -s source.user=bob -r 1000 -c 8 --print_response=false",
+      "how often of 8,000 times may bob?",
+    ],
   ],
   async run(args, context) {
     const { action } = args;
@@ -57,22 +92,42 @@ export const mixerCommand = defineCtlCommand({
       throw usageError(`mixer ${JSON.stringify(action)}: check or report can be asked`);
     const url = mixerUrl(args.mixer ?? context.io.env.MESH_MIXER);
     const attributes = encodeAttributes(readAttributes(args, standardVocabulary()));
-    const repeat = repeats(args.repeat);
+    const load: CallLoad = {
+      times: amount("-r", args.repeat ?? "1", REPEAT_MAX),
+      workers: amount("-c", args.concurrency ?? "1", WORKERS_MAX),
+      rate: args.rate === undefined ? undefined : amount("--rate", args.rate, RATE_MAX),
+      batch: action === "check" ? 1 : batchSize(args.report_batch_size),
+    };
     const transport = createConnectTransport({
       ...{ baseUrl: url, httpVersion: "1.1", useBinaryFormat: true },
       defaultTimeoutMs: DEADLINE_MS,
     });
     const client = createClient(Mixer, transport);
+    const { io } = context;
     if (action === "report") {
-      for (let i = 0; i < repeat; i++)
-        await asked(url, client.report({ attributes: [attributes] }));
-      context.io.stdout(repeat === 1 ? "reported\n" : `reported ${repeat} times\n`);
+      const words = attributes.words;
+      const entry = { ...attributes, words: [] };
+      await makeCalls(load, io.clock, async (size) => {
+        const entries = new Array<typeof entry>(size).fill(entry);
+        await asked(url, client.report({ attributes: entries, defaultWords: words }));
+      });
+      const count = load.times * load.workers;
+      io.stdout(count === 1 ? "reported\n" : `reported ${count} times\n`);
       return EXIT.ok;
     }
     const quotas = quotasOf(args.quotas);
+    const tally = new Map<string, number>();
     let code: number = EXIT.ok;
-    for (let i = 0; i < repeat; i++)
-      code = await check(client, { url, attributes, quotas, output: args.output }, context);
+    await makeCalls(load, io.clock, async () => {
+      const answer = await check(client, { url, attributes, quotas });
+      if (args.print_response !== "false") print(answer, args.output, context);
+      const { code: status = 0 } = answer.precondition?.status ?? {};
+      const name = grpcStatusNames[status] ?? String(status);
+      tally.set(name, (tally.get(name) ?? 0) + 1);
+      code = status === 0 ? EXIT.ok : EXIT.failed;
+    });
+    if (args.print_response === "false")
+      for (const [name, count] of tally) io.stdout(`${name}: ${count}\n`);
     return code;
   },
 });
@@ -81,23 +136,14 @@ interface Question {
   readonly url: string;
   readonly attributes: ReturnType<typeof encodeAttributes>;
   readonly quotas: Readonly<Record<string, { amount: bigint; bestEffort: boolean }>>;
-  readonly output: string | undefined;
 }
 
 async function check(
   client: Client<typeof Mixer>,
-  { url, attributes, quotas, output }: Question,
-  context: CommandContext,
-): Promise<number> {
+  { url, attributes, quotas }: Question,
+): Promise<CheckResponse> {
   const request = { attributes, quotas, globalWordCount: globalWords.length };
-  const answer = await asked(
-    url,
-    client.check({ ...request, deduplicationId: crypto.randomUUID() }),
-  );
-  if (output === "json") context.io.stdout(jsonText(facts(answer)));
-  else print(answer, context);
-  const isDenied = (answer.precondition?.status?.code ?? 0) !== 0;
-  return isDenied ? EXIT.failed : EXIT.ok;
+  return await asked(url, client.check({ ...request, deduplicationId: crypto.randomUUID() }));
 }
 
 function facts({ precondition, quotas }: CheckResponse) {
@@ -120,8 +166,13 @@ function facts({ precondition, quotas }: CheckResponse) {
   };
 }
 
-function print(answer: CheckResponse, { io, paint }: CommandContext): void {
+function print(
+  answer: CheckResponse,
+  output: string | undefined,
+  { io, paint }: CommandContext,
+): void {
   const told = facts(answer);
+  if (output === "json") return io.stdout(jsonText(told));
   const isOk = told.status === "OK";
   io.stdout(`status: ${isOk ? paint.green(told.status) : paint.red(told.status)}\n`);
   io.stdout(`valid: ${told.validDuration}, ${told.validUseCount} uses\n`);
@@ -185,10 +236,14 @@ function quotaParams(amount: bigint) {
   };
 }
 
-function repeats(text: string | undefined): number {
-  const count = text === undefined ? 1 : Number(text);
-  if (Number.isInteger(count) && count >= 1 && count <= REPEAT_MAX) return count;
-  throw usageError(`-r: 1 to ${REPEAT_MAX} times are possible`);
+function batchSize(text: string | undefined): number {
+  return amount("--report_batch_size", text ?? "1", BATCH_MAX);
+}
+
+function amount(flag: string, text: string, most: number): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= most) return count;
+  throw usageError(`${flag}: 1 to ${most} are possible, not ${JSON.stringify(text)}`);
 }
 
 function standardVocabulary(): Vocabulary {

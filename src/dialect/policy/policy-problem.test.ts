@@ -49,13 +49,18 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
     document(
       "rule",
       ' { requestHeaderOperations: [{ name: "a b" }, { values: [] },\n' +
-        "    { name: Content-Length, operation: APPEND }] }",
+        "    { name: Content-Length, operation: APPEND }, { name: ':path', values: ['\"/\"'] },\n" +
+        "    { name: ':path', operation: REMOVE }, { name: ':method' }],\n" +
+        "    responseHeaderOperations: [{ name: ':path' }] }",
     ),
     [
       'p.yaml:4:43: spec.requestHeaderOperations[0].name: "a b" is not a header name',
       "p.yaml:4:52: spec.requestHeaderOperations[1].name: must not be empty",
       'p.yaml:5:13: spec.requestHeaderOperations[2].name: "content-length" ' +
         "cannot be appended: the proxy says it itself",
+      'p.yaml:6:13: spec.requestHeaderOperations[4].name: ":path" is not a header name',
+      'p.yaml:6:51: spec.requestHeaderOperations[5].name: ":method" is not a header name',
+      'p.yaml:7:40: spec.responseHeaderOperations[0].name: ":path" is not a header name',
     ],
   ],
   [

@@ -68,8 +68,8 @@ export function readRule(
   return {
     match: match?.source.trim() === "" ? undefined : match,
     actions: [...actions.filter((one) => one !== undefined), ...limits],
-    requestHeaders: (written.requestHeaderOperations ?? []).map(toOperation),
-    responseHeaders: (written.responseHeaderOperations ?? []).map(toOperation),
+    requestHeaders: (written.requestHeaderOperations ?? []).map((one) => toOperation(one, pseudo)),
+    responseHeaders: (written.responseHeaderOperations ?? []).map((one) => toOperation(one, [])),
     ...(sampled && { sampling: sampled }),
     failPolicy: policy,
   };
@@ -89,12 +89,19 @@ function toAction(written: ValueOf<typeof action>): Action | undefined {
 
 const operations = { REPLACE: "replace", REMOVE: "remove", APPEND: "append" } as const;
 
-function toOperation(written: ValueOf<typeof headerOperation>): HeaderOperation {
+/** Of a request: may be another, and cannot be left out nor there twice. */
+const pseudo: readonly string[] = [":authority", ":path"];
+
+function toOperation(
+  written: ValueOf<typeof headerOperation>,
+  replaceable: readonly string[],
+): HeaderOperation {
   const { values = [], operation: word = "REPLACE" } = written;
   const name = (written.name ?? "").toLowerCase();
   const operation = operations[word];
   const check = operation === "append" ? checkAppendedName : checkHeaderName;
-  const complaint = check(name);
+  const isKnown = operation === "replace" && replaceable.includes(name);
+  const complaint = isKnown ? undefined : check(name);
   if (complaint !== undefined && (written.name !== undefined || !written.has("name")))
     written.at("name").error(name === "" ? complaint : `"${name}" ${complaint}`);
   return { name, values, operation, at: written.at().position };

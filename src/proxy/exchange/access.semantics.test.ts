@@ -4,8 +4,8 @@ import { systemClock } from "../../core/clock.ts";
 import { AccessLog } from "../../telemetry/access-log.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
 import { type FakeAccess, FakeStep, refusal, useAccess } from "../../testing/fake-access.ts";
-import { FakePolicy } from "../../testing/fake-policy.ts";
 import { grpcCall, grpcSetUp } from "../../testing/grpc-set-up.ts";
+import { denyingRule, RulePolicy } from "../../testing/rule-policy.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 
 const setUp = engineSetUp();
@@ -381,11 +381,14 @@ test("a dry run and an audit are counted, and change nothing", async () => {
 
 test("what rules of policy deny is in the ring too", async () => {
   const { client, mesh, watch } = await withAccess({});
-  const check = () => ({ code: 7, message: "h.denier.x:no", rule: "r.rule.x" }) as const;
-  mesh.engine.watchers.policy = new FakePolicy({ attributes: {}, check }).at("outbound");
+  const rules = denyingRule("r", { code: 7, message: "no" });
+  mesh.engine.watchers.policy = new RulePolicy(rules).at("outbound");
   client.send(GET);
   expect((await client.takeResponse()).status).toBe(403);
   expect(watch.ring.list("id-1")).toMatchObject([
-    { kind: "policy", by: "r.rule.x", reason: "h.denier.x:no", status: 403, path: "/a" },
+    {
+      ...{ kind: "policy", by: "r.rule.default", reason: "r.handler.default:no" },
+      ...{ status: 403, path: "/a" },
+    },
   ]);
 });

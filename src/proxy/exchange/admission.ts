@@ -140,8 +140,11 @@ class MixerWait implements PolicyWait, MixerAsker {
   ask(policy: ExchangePolicy): void {
     const answer = policy.ask(this);
     if (answer === undefined) return this.#goWithout("there is no mixer");
-    if (answer.at === "answered") return this.#take(answer);
     const ex = this.#ex;
+    const isKnown = answer.at === "answered";
+    ex.checkCacheHit = isKnown || answer.isCheckKnown;
+    if (policy.needsQuotas) ex.quotaCacheHit = isKnown;
+    if (answer.at === "answered") return this.#take(answer);
     this.#call = answer;
     ex.wait = this;
     ex.wake = Wake.unanswered;

@@ -5,7 +5,7 @@
 import { chunkEnd, lastChunk, lastChunkStart, writeChunkSize } from "../../http1/chunk-writer.ts";
 import { outcomeOfCode } from "../cluster/outcome.ts";
 import type { Call } from "../grpc/call.ts";
-import { NO_STATUS, statusIn } from "../grpc/status.ts";
+import { messageIn, NO_STATUS, statusIn } from "../grpc/status.ts";
 import type { DownstreamSide } from "./downstream-side.ts";
 import { type Exchange, Form } from "./exchange.ts";
 import type { Staging } from "./staging.ts";
@@ -40,6 +40,7 @@ export function writeEnd(ex: Exchange, trailers: Uint8Array, from: number, to: n
   const { call } = ex;
   if (call !== undefined && to > from) {
     if (call.answered) takeStatus(ex, call, statusIn(trailers, from, to));
+    if (ex.env.policy?.readsGrpcMessage === true) call.takeMessage(messageIn(trailers, from, to));
     if (call.web?.translates === true) {
       const frame = call.web.trailerFrame(trailers.subarray(from, to), to - from);
       ex.responseBytes += frame.length;

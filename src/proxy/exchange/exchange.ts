@@ -178,6 +178,9 @@ export abstract class Exchange implements UpstreamStreamUser {
   /** Of the check; −1: there was none. */
   checkCode = -1;
   checkMessage = "";
+  /** The mixer's part of it was known; undefined: the mixer was not asked. */
+  checkCacheHit: boolean | undefined = undefined;
+  quotaCacheHit: boolean | undefined = undefined;
   responseHeadBytes = 0;
   /** The response's head, where rules read it afterwards. */
   responseOctets: Uint8Array = NO_BYTES;
@@ -251,6 +254,8 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.token = undefined;
     this.checkCode = -1;
     this.checkMessage = "";
+    this.checkCacheHit = undefined;
+    this.quotaCacheHit = undefined;
     this.responseHeadBytes = 0;
     this.responseOctets = NO_BYTES;
     this.failure = undefined;

@@ -33,14 +33,17 @@ export function grpcReply(call: Call, reply: GrpcReply): string {
   return `${type}${statusLines(reply)}${isWeb ? EXPOSED : ""}`;
 }
 
+/** What the caller is told in words. */
+export function saidOf({ reason, detail, message }: GrpcReply): string {
+  return message ?? [reason, detail].filter((part) => part !== "").join(": ");
+}
+
 /** For a head, or as trailers. */
 export function statusLines(reply: GrpcReply): string {
-  const { reason, detail } = reply;
-  const said = reply.message ?? [reason, detail].filter((part) => part !== "").join(": ");
   return [
     `grpc-status: ${grpcCode(reply)}`,
-    `grpc-message: ${percentEncoded(said)}`,
-    `x-mesh-reason: ${printable(reason)}`,
+    `grpc-message: ${percentEncoded(saidOf(reply))}`,
+    `x-mesh-reason: ${printable(reply.reason)}`,
     "",
   ].join("\r\n");
 }

@@ -15,7 +15,7 @@ import type { Denial } from "../policy/denial.ts";
 import { After } from "./downstream-side.ts";
 import { type Exchange, Phase } from "./exchange.ts";
 import { abortExchange, dropUpstream, finish } from "./finish.ts";
-import { type GrpcReply, grpcCode, grpcReply } from "./grpc.ts";
+import { type GrpcReply, grpcCode, grpcReply, saidOf } from "./grpc.ts";
 
 interface Reply {
   readonly status: number;
@@ -113,6 +113,7 @@ function replyCall(
   fields: Uint8Array = NO_BYTES,
 ): void {
   call.takeReply(grpcCode(reply));
+  call.takeMessage(saidOf(reply));
   const length = ex.downstream!.stream === undefined ? "content-length: 0\r\n" : "";
   const lines = withFields(`${length}${grpcReply(call, reply)}`, fields);
   replyWith(ex, { status: 200, lines, body: NO_BYTES });

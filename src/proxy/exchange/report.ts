@@ -5,6 +5,7 @@ import { copyRange } from "../../core/copy-range.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { ServiceName } from "../cluster/service-name.ts";
+import { messageOf } from "../grpc/status.ts";
 import type { ExchangeFacts } from "../policy/exchange-facts.ts";
 import type { ExchangePolicy } from "../policy/exchange-policy.ts";
 import { textOf } from "../policy/head-text.ts";
@@ -16,6 +17,7 @@ const noClusters: readonly { readonly cluster: Cluster }[] = [];
 /** Of a final head, whose octets are gone when the exchange ends. */
 export function noteResponse(ex: Exchange, policy: ExchangePolicy, head: MessageHead): void {
   ex.responseHeadBytes = head.end - head.start;
+  if (policy.readsGrpcMessage) ex.call?.takeMessage(messageOf(head));
   if (policy.readsResponseHead) ex.responseOctets = head.bytes.slice(head.start, head.end);
 }
 
@@ -53,8 +55,11 @@ export function reportExchange(ex: Exchange, policy: ExchangePolicy): void {
   facts.responseHeadBytes = ex.responseHeadBytes;
   facts.responseOctets = ex.responseOctets;
   facts.grpcStatus = ex.call?.status ?? -1;
+  facts.grpcMessage = ex.call?.message ?? "";
   facts.checkCode = ex.checkCode;
   facts.checkMessage = ex.checkMessage;
+  facts.checkCacheHit = ex.checkCacheHit;
+  facts.quotaCacheHit = ex.quotaCacheHit;
   if (!policy.readsRequestHead) facts.requestOctetCount = 0;
   else if (edgeHead === undefined) keepRequest(ex, facts);
   else keepBelieved(edgeHead, facts);

@@ -19,6 +19,8 @@ export class Call {
   retryOn = 0;
   /** What the caller was told, or is to be. */
   status = NO_STATUS;
+  /** With the status, where rules read it; "": none. */
+  message = "";
   /** The response that was passed on is gRPC: it may end with trailers. */
   answered = false;
   /** The upstream gave the status, not we. */
@@ -35,6 +37,7 @@ export class Call {
     this.endsByCaller = false;
     this.retryOn = 0;
     this.status = NO_STATUS;
+    this.message = "";
     this.answered = false;
     this.upstreamSaid = false;
     this.web = undefined;
@@ -50,6 +53,10 @@ export class Call {
   takeStatus(status: number): void {
     this.status = status;
     this.upstreamSaid = status !== NO_STATUS;
+  }
+
+  takeMessage(message: string): void {
+    this.message = message;
   }
 
   /** We end the call ourselves. */

@@ -3,7 +3,15 @@ import { describe, expect, test } from "bun:test";
 import { MessageHead } from "../../http/message-head.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
 import { NEVER, NO_WAIT, pushbackMs } from "./pushback.ts";
-import { codeOfHttp, NO_STATUS, statusIn, statusOf, UNKNOWN } from "./status.ts";
+import {
+  codeOfHttp,
+  messageIn,
+  messageOf,
+  NO_STATUS,
+  statusIn,
+  statusOf,
+  UNKNOWN,
+} from "./status.ts";
 
 function headOf(fields: string): MessageHead {
   const bytes = Buffer.from(`HTTP/1.1 200 OK\r\n${fields}\r\n`);
@@ -36,6 +44,24 @@ describe("grpc-status", () => {
       const bytes = Buffer.from(`grpc-status: 1\r\n${lines}rest`);
       expect(statusIn(bytes, 16, 16 + lines.length)).toBe(status);
       expect(statusOf(headOf(lines))).toBe(status);
+    });
+});
+
+describe("grpc-message", () => {
+  const rows: readonly (readonly [lines: string, message: string])[] = [
+    ["", ""],
+    ["grpc-status: 5\r\ngrpc-message: no%20book: 3\r\n", "no book: 3"],
+    ["Grpc-Message:\t a b \t\r\nx: 1\r\n", "a b"],
+    ["x-grpc-message: 1\r\ngrpc-message-x: 2\r\n", ""],
+    ["grpc-message: %E2%82%AC\r\ngrpc-message: 2\r\n", "\u20ac"],
+    ["grpc-message: 100%\r\n", "100%"],
+    ["grpc-message: \r\nx: 1\r\n", ""],
+  ];
+  for (const [lines, message] of rows)
+    test(JSON.stringify(lines), () => {
+      const bytes = Buffer.from(`grpc-message: 1\r\n${lines}rest`);
+      expect(messageIn(bytes, 17, 17 + lines.length)).toBe(message);
+      expect(messageOf(headOf(lines))).toBe(message);
     });
 });
 

@@ -1,8 +1,11 @@
 /** grpc-status, in a head or among trailers, and what statuses of HTTP mean as one. */
+import { decodeMessage } from "../../api/grpc-text.ts";
 import { FieldId, fieldIdOf } from "../../http/field-id.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import { Ascii } from "../../http/octet.ts";
 import { grpcStatusNames } from "../../telemetry/grpc-status-name.ts";
+
+const MESSAGE = new TextEncoder().encode("grpc-message");
 
 /** Nothing was said. */
 export const NO_STATUS = -1;
@@ -32,6 +35,18 @@ export function statusOf(head: MessageHead): number {
   const field = head.firstOf[FieldId.grpcStatus]!;
   if (field === -1) return NO_STATUS;
   return codeOf(head.bytes, head.valueStart[field]!, head.valueEnd[field]!);
+}
+
+/** grpc-message of a head, decoded; "": none. */
+export function messageOf(head: MessageHead): string {
+  const field = head.find(MESSAGE);
+  return field === -1 ? "" : decodeMessage(head.valueText(field));
+}
+
+/** The same of trailers, as statusIn. */
+export function messageIn(lines: Uint8Array, from: number, to: number): string {
+  const text = Buffer.from(lines.buffer, lines.byteOffset + from, to - from).toString("latin1");
+  return decodeMessage(/^grpc-message:[ \t]*(.*?)[ \t]*\r?$/im.exec(text)?.[1] ?? "");
 }
 
 /** Of trailers: lines[from, to), whole, each with its CRLF. */

@@ -161,7 +161,7 @@ export class RemoteMixer implements MixerClient {
       const isAllowed = answer.code !== StatusCode.ok || refused.length === 0;
       asker.mixerAnswered(isAllowed ? answer : exhausted(refused, answer.retryAfterMs));
     });
-    return { at: "asked", cancel };
+    return { at: "asked", isCheckKnown: false, cancel };
   }
 
   /** By tokens that are there, or after a fetch of more. */
@@ -283,6 +283,7 @@ function failSoon(asker: MixerAsker, reason: string): MixerCall {
   });
   return {
     at: "asked",
+    isCheckKnown: false,
     cancel: () => {
       isCancelled = true;
     },

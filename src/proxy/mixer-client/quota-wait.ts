@@ -33,6 +33,7 @@ export class QuotaWait {
     if (this.#waiting === 0) return this.#verdict;
     return {
       at: "asked",
+      isCheckKnown: true,
       cancel: () => {
         this.#isOver = true;
       },

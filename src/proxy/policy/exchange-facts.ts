@@ -34,6 +34,8 @@ export class CallFacts {
   /** Of the check; −1: there was none. */
   checkCode = -1;
   checkMessage = "";
+  /** The mixer's part of it was known; undefined: the mixer was not asked. */
+  checkCacheHit: boolean | undefined = undefined;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -56,6 +58,8 @@ export class ExchangeFacts extends CallFacts {
   /** 0 to 16; −1: nobody said. */
   grpcStatus = -1;
   grpcMessage = "";
+  /** As of the check. */
+  quotaCacheHit: boolean | undefined = undefined;
   /** Of the heads: octets that are ours; empty: nobody reads them. */
   requestOctets: Uint8Array = NO_BYTES;
   requestOctetCount = 0;

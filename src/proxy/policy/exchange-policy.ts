@@ -50,6 +50,7 @@ export class ExchangePolicy {
   readonly readsRequestHead: boolean;
   readonly readsResponseHead: boolean;
   readonly readsOrigin: boolean;
+  readonly readsGrpcMessage: boolean;
   readonly queue: ReportQueue<ExchangeFacts>;
   /** Of the request that is judged; filled in by who asks. */
   readonly facts: ExchangeFacts;
@@ -78,6 +79,7 @@ export class ExchangePolicy {
     this.readsRequestHead = reads(...requestHeadAttributes, ...specs.keys());
     this.readsResponseHead = reads("response.headers");
     this.readsOrigin = reads("origin.ip");
+    this.readsGrpcMessage = reads("response.grpc_message");
     this.queue = new ReportQueue({
       make: () => new ExchangeFacts(scratch),
       tell: (facts) => this.#tell(facts),

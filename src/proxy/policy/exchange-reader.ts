@@ -77,6 +77,7 @@ function addCall(add: Add<CallFacts>, node: PolicyNode, kind: ReporterKind): voi
   const checked: Reader<CallFacts> = ({ checkCode }) => (checkCode === -1 ? undefined : checkCode);
   add("check.error_code", "INT64", checked);
   add("check.error_message", "STRING", ({ checkMessage }) => checkMessage || undefined);
+  add("check.cache_hit", "BOOL", ({ checkCacheHit }) => checkCacheHit);
 }
 
 function addRequest(add: Add<ExchangeFacts>): void {
@@ -103,6 +104,7 @@ function addRequest(add: Add<ExchangeFacts>): void {
   add("request.scheme", "STRING", ({ secure }) => (secure ? "https" : "http"));
   add("request.time", "TIMESTAMP", ({ startWallMs }) => timestampOf(startWallMs));
   add("context.time", "TIMESTAMP", ({ startWallMs }) => timestampOf(startWallMs));
+  add("quota.cache_hit", "BOOL", ({ quotaCacheHit }) => quotaCacheHit);
   add("context.protocol", "STRING", ({ isGrpc }) => (isGrpc ? "grpc" : "http"));
 }
 

@@ -30,6 +30,8 @@ export interface MixerAnswer {
 /** A question that is under way. */
 export interface MixerCall {
   readonly at: "asked";
+  /** Only of quotas it is asked. */
+  readonly isCheckKnown: boolean;
   /** The asker is told nothing any more. Twice is once; after the answer it is nothing. */
   cancel(): void;
 }

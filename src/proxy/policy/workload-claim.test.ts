@@ -1,12 +1,12 @@
 /** What a sidecar says of whom it calls for, and what is made of it. */
 import { expect, test } from "bun:test";
-import { fakeNode } from "../../testing/fake-policy.ts";
+import { callerNode } from "../../testing/rule-policy.ts";
 import { claimOf, meshRequest } from "../transport/mesh-request.ts";
 import { CLAIM_MAX, decodeClaim, encodeClaim } from "./workload-claim.ts";
 
 test("a claim names the workload in the words of rules", () => {
   const caller = decodeClaim(
-    encodeClaim({ ...fakeNode, labels: { version: "v1", t\u00e9: "\u20ac" } }),
+    encodeClaim({ ...callerNode, labels: { version: "v1", t\u00e9: "\u20ac" } }),
   )!;
   expect({ ...caller, labels: Object.fromEntries(caller.labels.entries()) }).toEqual({
     uid: "kubernetes://caller-1.default",
@@ -21,18 +21,18 @@ test("a claim names the workload in the words of rules", () => {
 });
 
 test("who stands for no service is known by its id", () => {
-  const caller = decodeClaim(encodeClaim({ ...fakeNode, service: "", labels: {} }))!;
+  const caller = decodeClaim(encodeClaim({ ...callerNode, service: "", labels: {} }))!;
   expect([caller.name, caller.namespace, caller.service]).toEqual(["caller-1", "default", ""]);
 });
 
 test("it is a field of the request that opens a connection", () => {
-  const claim = encodeClaim(fakeNode);
+  const claim = encodeClaim(callerNode);
   expect(claimOf(meshRequest(claim))).toBe(claim);
   expect(claimOf(meshRequest(""))).toBe("");
 });
 
 test("there may be too much to say", () => {
-  expect(encodeClaim({ ...fakeNode, labels: { a: "x".repeat(CLAIM_MAX) } })).toBe("");
+  expect(encodeClaim({ ...callerNode, labels: { a: "x".repeat(CLAIM_MAX) } })).toBe("");
 });
 
 test.each([

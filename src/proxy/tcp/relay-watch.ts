@@ -69,6 +69,7 @@ export class RelayWatch extends Timer implements MixerAsker {
     this.#failPolicy = verdict.mixerFailPolicy;
     const answer = policy.ask(this.#facts, this);
     if (answer === undefined) return this.#goWithout();
+    this.#facts.checkCacheHit = answer.at === "answered";
     if (answer.at === "answered") return this.#take(answer);
     this.#call = answer;
     env.timers.armAt(this, env.nowMs + ANSWER_MS);

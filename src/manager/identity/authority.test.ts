@@ -77,6 +77,17 @@ describe("a first root", () => {
   });
 });
 
+test("processes that start at once make one key file and one root", async () => {
+  const fixture = join(import.meta.dir, "authority-race.fixture.ts");
+  const said = await Promise.all(
+    Array.from({ length: 4 }, () =>
+      new Response(Bun.spawn([process.execPath, fixture, path]).stdout).text(),
+    ),
+  );
+  expect(said[0]).toMatch(/^\d+ 1\n$/);
+  expect(new Set(said).size).toBe(1);
+});
+
 describe("a leaf", () => {
   test("lives a day, from a little before now; or less if asked", () => {
     const one = open();

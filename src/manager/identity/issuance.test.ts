@@ -84,6 +84,24 @@ describe("a join token", () => {
     expect(first.identity.joinTokens.list()).toMatchObject([{ used: 5, uses: 5 }]);
   });
 
+  test("found good by two at once is spent by one, and the other gets nothing", async () => {
+    const one = open();
+    const { tokens, credential } = { tokens: one.identity.joinTokens, ...newToken(one) };
+    const [first, second] = [tokens.judge(credential.text), tokens.judge(credential.text)];
+    if (first.at !== "good" || second.at !== "good") throw new Error("neither is good");
+    expect([tokens.spend(first.token.id), tokens.spend(second.token.id)]).toEqual([true, false]);
+    const id = { trustDomain: "cluster.local", namespace: "default", account: "reviews" };
+    const claim = { id, services: [], by: "a token", origin: "", spend: () => false };
+    const late = open({
+      jwts: [{ isFor: () => true, claimOf: async () => ({ at: "claim", claim }) }],
+    });
+    const text = `.${Buffer.from('{"iss":"x"}').toString("base64url")}.`;
+    expect(await late.issue({ credential: { kind: "jwt", text } })).toBe(
+      "unauthenticated: a token: it was used up meanwhile",
+    );
+    expect(issuedBy(late)).toEqual(["itself"]);
+  });
+
   test("says the same to the caller whatever is wrong with it", async () => {
     const one = open();
     const used = newToken(one);

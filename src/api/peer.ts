@@ -27,8 +27,6 @@ export interface ShownCertificate {
   /** It led to one of our roots, in force, when it was shown. Else why not: "CERT_HAS_EXPIRED". */
   readonly verdict: "" | string;
   readonly names: AlternativeNames;
-  /** How many URIs it is for, with those that `names` leaves out. */
-  readonly uriCount: number;
   readonly serial: string;
   readonly sha256: string;
   /** Of the whole chain: the last to begin, the first to end. */
@@ -59,7 +57,6 @@ export function readShownCertificate(leaf: X509Certificate, verdict: string): Sh
   return {
     verdict,
     names: readAlternativeNames(leaf.subjectAltName),
-    uriCount: countUris(leaf.subjectAltName),
     serial: leaf.serialNumber,
     sha256: sha256Of(leaf),
     notBeforeMs: Math.max(...chain.map(({ validFromDate }) => validFromDate.getTime())),
@@ -77,9 +74,4 @@ function chainOf(leaf: X509Certificate): X509Certificate[] {
     above = above.issuerCertificate;
   }
   return chain;
-}
-
-/** A name with a comma, a quote or a control character is printed in quotes, its commas escaped. */
-function countUris(text: string | undefined): number {
-  return (text ?? "").split(", ").filter((entry) => entry.startsWith("URI:")).length;
 }

@@ -87,13 +87,14 @@ function fromConnection(peer: Peer, options: AuthenticateOptions): Principal {
 }
 
 function fromCertificate(shown: ShownCertificate, options: AuthenticateOptions): Principal {
-  const { verdict, names, uriCount, serial, sha256, notAfterMs, notBeforeMs, root } = shown;
+  const { verdict, names, serial, sha256, notAfterMs, notBeforeMs, root } = shown;
   const now = options.wallMs();
   if (verdict !== "") return nobody(`the certificate is not good: ${verdict}`);
   if (now >= notAfterMs) return nobody("the certificate has expired");
   if (now < notBeforeMs) return nobody("the certificate is not in force yet");
   if (!options.roots().has(root)) return nobody("the certificate's root is trusted no more");
   const [identity] = names.uris;
+  const { uriCount } = names;
   if (uriCount !== 1 || identity === undefined || names.uris.length !== 1)
     return nobody(`the certificate is for ${uriCount} URIs, or for one that is none`);
   const id = parseSpiffeId(identity);

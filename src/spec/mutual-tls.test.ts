@@ -64,7 +64,9 @@ async function metric({ admin }: Sidecar, name: RegExp): Promise<number> {
 /** Straight to the callee's inbound port, as one that is outside of the mesh; 0: refused. */
 async function plainly(path = "/"): Promise<number> {
   try {
-    return (await fetch(`http://127.0.0.1:${callee.inbound}${path}`)).status;
+    const url = `http://127.0.0.1:${callee.inbound}${path}`;
+    // A connection that stands is not touched.
+    return (await fetch(url, { keepalive: false })).status;
   } catch {
     return 0;
   }

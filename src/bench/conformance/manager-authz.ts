@@ -161,7 +161,8 @@ function passes(rules: Json | undefined, matched: string | undefined): boolean {
 
 function outcomeText(allowed: boolean, shadow: boolean, asked: readonly string[]): string {
   const word = (is: boolean): string => (is ? "allowed" : "denied");
-  return `${word(allowed)}, dry run: ${word(shadow)}, asks ${[...asked].sort().join(" ") || "nobody"}`;
+  const whom = [...asked].sort().join(" ") || "nobody";
+  return `${word(allowed)}, dry run: ${word(shadow)}, asks ${whom}`;
 }
 
 function rbacRequest(request: GeneratedRequest, isTcp: boolean): RbacRequest {

@@ -5,7 +5,6 @@ type Later = readonly [file: string, tests: string, why: string];
 
 const kubernetes = "conversion from Kubernetes: not there yet";
 const virtualService = "VirtualService and DestinationRule: not there yet";
-const authorization = "AuthorizationPolicy: not there yet";
 const noExpectation = "rows are inputs: the table holds no expected value";
 const envoy = "Envoy's own messages: not ours";
 const node = "identity of nodes in Istio's wire format: not ours";
@@ -35,8 +34,6 @@ export const laterTables: readonly Later[] = [
     "*",
     "authentication policies: not there yet",
   ],
-  ["istio-master__pilot_pkg_security_authz_matcher_header_test", "*", authorization],
-  ["istio-master__pilot_pkg_security_authz_matcher_string_test", "*", authorization],
   ["istio-master__pilot_pkg_serviceregistry_kube_controller_util_test", "*", kubernetes],
   ["istio-master__pilot_pkg_serviceregistry_kube_conversion_test", "*", kubernetes],
   [

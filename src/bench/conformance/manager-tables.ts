@@ -19,6 +19,7 @@ import { hostsOverlap, isHostWithin } from "../../model/host-name.ts";
 import { ingressRuleName, isIngressOurs, isPathRegex } from "../../model/ingress.ts";
 import { parseProtocol, protocolOfKubernetesPort } from "../../model/protocol.ts";
 import { checkKubernetesLabel } from "../../model/validate-name.ts";
+import { authzTableJudges } from "./manager-authz-tables.ts";
 import { routeInV1 } from "./manager-envoy-route.ts";
 import { identityJudges } from "./manager-identities.ts";
 import { laterTables } from "./manager-tables-later.ts";
@@ -40,6 +41,7 @@ const directory = "manager/tables";
 /** By file and test. */
 const judges: Readonly<Record<string, Judge>> = {
   ...identityJudges,
+  ...authzTableJudges,
   "pilot-master__model_config_test TestLabelsEquals": ({ a, b, want = false }) =>
     differ(want, equalLabels(labelsOf(a), labelsOf(b))),
   "pilot-master__model_config_test TestResolveHostname": resolvesTo,

@@ -1,7 +1,7 @@
 /**
  * bun run fuzz [SECONDS] [SEED]: the decoders and writers of HTTP/1 and HTTP/2 against oracles of
  * our own, and against themselves in other pieces; PROXY headers and first bytes of connections the
- * same way. 60 seconds each by default; the seed is printed.
+ * same way; tokens and keys. 60 seconds each by default; the seed is printed.
  */
 import { type Random, seededRandom } from "../core/random.ts";
 import { MessageHead, TargetForm } from "../http/message-head.ts";
@@ -19,6 +19,7 @@ import {
   randomOpening,
   randomProxyHeader,
 } from "./fuzz-proxy-header.ts";
+import { judgeKeySet, judgeToken, randomKeySet, randomToken } from "./fuzz-token.ts";
 
 interface Target {
   readonly name: string;
@@ -50,6 +51,8 @@ const targets: readonly Target[] = [
   { name: "HTTP/2 session", make: randomFrames, judge: judgeFrames },
   { name: "PROXY header", make: randomProxyHeader, judge: judgeProxyHeader },
   { name: "first bytes", make: randomOpening, judge: judgeOpening },
+  { name: "JSON Web Token", make: randomToken, judge: judgeToken },
+  { name: "set of keys", make: randomKeySet, judge: judgeKeySet },
 ];
 
 function responseOptions(seed: number): StreamOptions {

@@ -17,9 +17,9 @@ export function foreignManager(
   { subjectaltname }: { readonly subjectaltname?: string | undefined },
   trustDomain: string,
 ): string | undefined {
-  const uris = (subjectaltname ?? "").split(", ").filter((entry) => entry.startsWith("URI:"));
-  const [uri = ""] = readAlternativeNames(subjectaltname).uris;
-  const id = uris.length === 1 ? parseSpiffeId(uri) : undefined;
+  const { uris, uriCount } = readAlternativeNames(subjectaltname);
+  const [uri = ""] = uris;
+  const id = uriCount === 1 ? parseSpiffeId(uri) : undefined;
   if (id === undefined || id.namespace !== MANAGER.namespace || id.account !== MANAGER.account)
     return `who answers is no manager, but ${uri === "" ? "nobody of a mesh" : uri}`;
   if (trustDomain !== "" && id.trustDomain !== trustDomain)

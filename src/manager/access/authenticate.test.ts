@@ -42,11 +42,15 @@ function plaintext(uid: number | undefined): Peer {
   return { at: "plaintext", address: "127.0.0.1:5", uid };
 }
 
+/** `uriCount` is with those that are none. */
+function names(uriCount: number, ...uris: readonly string[]) {
+  return { dns: [], uris, uriCount, addresses: [] };
+}
+
 function tls(changed: Partial<ShownCertificate> = {}, uris: readonly string[] = [REVIEWS]): Peer {
   const certificate: ShownCertificate = {
     verdict: "",
-    names: { dns: [], uris, uriCount: uris.length, addresses: [] },
-    uriCount: uris.length,
+    names: names(uris.length, ...uris),
     serial: "0A",
     sha256: "ab",
     notBeforeMs: NOW - HOUR,
@@ -76,8 +80,12 @@ const connections: readonly (readonly [what: string, peer: Peer, is: string])[] 
   ["of no root", tls({ root: "" }), "nobody: the certificate's root is trusted no more"],
   ["no URI", tls({}, []), "nobody: the certificate is for 0 URIs"],
   ["two URIs", tls({}, [REVIEWS, ANN]), "nobody: the certificate is for 2 URIs"],
-  ["a second one left out", tls({ uriCount: 2 }), "nobody: the certificate is for 2 URIs"],
-  ["one with NUL, left out", tls({ uriCount: 1 }, []), "nobody: the certificate is for 1 URIs"],
+  [
+    "a second one left out",
+    tls({ names: names(2, REVIEWS) }),
+    "nobody: the certificate is for 2 URIs",
+  ],
+  ["one with NUL, left out", tls({ names: names(1) }), "nobody: the certificate is for 1 URIs"],
   ["a URI of the web", tls({}, ["https://a"]), "nobody: the certificate is for no workload"],
   ["no account", tls({}, ["spiffe://cluster.local/ns/a"]), "nobody: the certificate is for no wo"],
   ["an alias's", tls({}, ["spiffe://old.example/ns/a/sa/b"]), "workload spiffe://old.example/ns/a"],

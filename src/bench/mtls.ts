@@ -38,7 +38,7 @@ export async function benchMtls(options: H1Options): Promise<boolean> {
   let perSecond = Number.POSITIVE_INFINITY;
   for (const version of versionsOf(options)) {
     console.log(`\nmutual TLS between two proxies, ${version}:`);
-    const pair: MeshPairPorts = {};
+    const pair: MeshPairPorts = { secure: true };
     const start = startPaths(version, options, pair, async (path) => {
       if (version === "h2") return;
       perSecond = await handshakesPerSecond(path, pair);
@@ -100,7 +100,7 @@ function startPaths(
       return path;
     };
     const ours = async (name: string, binary?: string): Promise<Path> => {
-      const ports = name === "mesh" ? pair : {};
+      const ports = name === "mesh" ? pair : { secure: true };
       const peers = await startMeshPair(home(name), upstream, binary, ports);
       const path = { name, port: peers.at(-1)!.port, host: "svc", peers };
       await verifyMutual(path, ports);

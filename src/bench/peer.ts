@@ -195,11 +195,21 @@ async function untilReady(port: number): Promise<void> {
 export interface MeshPairPorts {
   api?: number;
   admin?: number;
+  /** To be told: what they say to each other is encrypted. */
+  readonly secure?: boolean;
 }
+
+/** For peers that are measured beside plaintext. */
+const plaintextRule = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: plaintext, namespace: default }
+spec: { mtls: { mode: DISABLE } }
+`;
 
 /**
  * Two sidecars of ours between a caller and the service "svc" behind `upstream`, found through a
- * manager: [the one of the service, the one of the caller]. The manager is not measured.
+ * manager: [the one of the service, the one of the caller]. The manager is not measured. Between
+ * them is plaintext, unless `ports` say otherwise.
  */
 export async function startMeshPair(
   directory: string,
@@ -210,13 +220,15 @@ export async function startMeshPair(
   const [api = 0, inbound, outbound, unused, admin] = freePorts(5);
   const any = "127.0.0.1:0";
   Object.assign(ports, { api, admin });
+  const rule = join(directory, "plaintext.yaml");
+  if (ports.secure !== true) writeFileSync(rule, plaintextRule);
   const manager = await launch({
     name: "manager",
     directory,
     port: api!,
     command: [
       ...[binary, "manager", "--listen", `127.0.0.1:${api}`, "--http", "off"],
-      ...["--metrics", "off", "--in-memory"],
+      ...["--metrics", "off", "--in-memory", ...(ports.secure === true ? [] : ["-f", rule])],
     ],
   });
   const proxy = (name: string, port: number, flags: readonly string[]): Promise<Peer> =>

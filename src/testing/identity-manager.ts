@@ -42,7 +42,11 @@ export interface IdentityManager extends IdentitySetUp {
 }
 
 export async function openIdentityManager(parts: IdentityParts = {}): Promise<IdentityManager> {
-  const set = openIdentity(parts);
+  const found: { manager?: Manager } = {};
+  const set = openIdentity({
+    aliases: () => found.manager?.trustDomainAliases ?? [],
+    ...parts,
+  });
   const { identity, clock } = set;
   const log = new Log("manager", { level: "error" }, () => {});
   const manager = await Manager.open({
@@ -50,6 +54,7 @@ export async function openIdentityManager(parts: IdentityParts = {}): Promise<Id
     ...{ workloads: forgetfulWorkloadStore, domain: "cluster.local" },
     ...{ namespace: "default", leaseMs: 10_000 },
   });
+  found.manager = manager;
   const audit = new AuditLog(new MemoryAuditStore(), clock);
   const access = new Access({ audit, log, domain: "cluster.local", services: identity.issued });
   const open: { close(): Promise<void> | void }[] = [];

@@ -18,6 +18,7 @@ export interface IdentityParts {
   readonly files?: AuthorityFiles;
   readonly jwts?: readonly JwtAuthenticator[];
   readonly hosts?: readonly string[];
+  readonly aliases?: () => readonly string[];
   /** Gets what is noted, too. */
   readonly audit?: IssueAudit;
 }
@@ -55,7 +56,7 @@ export function openIdentity(parts: IdentityParts = {}): IdentitySetUp {
       },
     },
     trustDomain: "cluster.local",
-    aliases: () => [],
+    aliases: parts.aliases ?? (() => []),
     leafLifetimeMs: parts.leafLifetimeMs ?? DAY_MS,
     ...(rootLifetimeMs === undefined ? {} : { rootLifetimeMs }),
     files: parts.files,

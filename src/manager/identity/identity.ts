@@ -71,11 +71,6 @@ export class Identity {
     };
   }
 
-  /** Whose identities count. */
-  trustDomains(): readonly string[] {
-    return [this.options.trustDomain, ...this.options.aliases()];
-  }
-
   /** When others are to be trusted. */
   onChange(listener: () => void): () => void {
     return this.authority.onChange(listener);

@@ -25,10 +25,11 @@ export interface KeySource {
 export interface JwtRule {
   /** "RequestAuthentication/default/jwt" */
   readonly object: string;
-  /** "rule 2" */
+  /** "rule 0": counted as in the file. */
   readonly name: string;
   /** "rules/access.yaml:12"; "": not known. */
   readonly place: string;
+  /** "": whoever signs with these keys. */
   readonly issuer: string;
   readonly audiences: readonly string[];
   readonly spaceDelimited: readonly string[];
@@ -56,7 +57,7 @@ export function jwtRuleOf(
   const rule = policy.rules[index]!;
   const { object = "", file = "", line = 0 } = policy.origin ?? {};
   return {
-    ...{ object, name: `rule ${index + 1}`, source },
+    ...{ object, name: `rule ${index}`, source },
     place: file === "" || line === 0 ? file : `${file}:${line}`,
     issuer: rule.issuer,
     audiences: rule.audiences,

@@ -174,7 +174,7 @@ describe("what is refused, and what the outside is told", () => {
     });
     const { by } = answer as AccessRefusal;
     expect(by).toMatchObject({
-      ...{ object: "RequestAuthentication/default/jwt", rule: "rule 1", place: "rules/a.yaml:4" },
+      ...{ object: "RequestAuthentication/default/jwt", rule: "rule 0", place: "rules/a.yaml:4" },
     });
     expect(by.reason).not.toContain(token.slice(0, 20));
   });
@@ -232,6 +232,17 @@ describe("several rules", () => {
     expect(outcome(step, misplaced)).toBe("401 Jwt issuer is not configured");
     const bad = accessRequest("GET /", [bearer(good), "x-jwt: x"]);
     expect(outcome(step, bad)).toBe(noForm);
+  });
+
+  test("without an issuer: whoever signs with its keys", () => {
+    const step = stepOf({ ...byIssuer, issuer: "" }, byOther);
+    expect(outcome(step, accessRequest("GET /", [bearer(good)]))).toBe(alice);
+    const named = issuer.token({ iss: "https://another" });
+    expect(outcome(step, accessRequest("GET /", [bearer(named)]))).toBe("https://another/alice");
+    const bob = other.token({ sub: "bob" });
+    expect(outcome(step, accessRequest("GET /", [bearer(bob)]))).toBe(`${other.name}/bob`);
+    const stranger = new TokenIssuer().token();
+    expect(outcome(step, accessRequest("GET /", [bearer(stranger)]))).toStartWith("401 ");
   });
 
   test("of two tokens that would both have to be taken out of one field none is believed", () => {

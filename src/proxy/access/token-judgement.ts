@@ -52,7 +52,7 @@ export function judge({ watched, octets }: FoundToken, wallMs: number): Judgemen
   let bad: BadToken | undefined;
   let waits: Judgement | undefined;
   for (const rule of rules) {
-    if (rule.issuer !== token.issuer) continue;
+    if (rule.issuer !== "" && rule.issuer !== token.issuer) continue;
     const judgement = judgeBy(rule, token, wallMs);
     if ("fault" in judgement) bad ??= judgement;
     else if ("waitsFor" in judgement) waits ??= judgement;

@@ -148,7 +148,7 @@ describe("what is no token for us, each on one connection that goes on", () => {
     expect(head).toContain(`${REALM}"http://svc/a/b", error="invalid_token"\r\n`);
     expect(service.requests).toEqual([]);
     expect(watch.ring.list("id-1")).toMatchObject([
-      ...[{ kind: "jwt", status: 401, by: "RequestAuthentication/default/jwt", rule: "rule 1" }],
+      ...[{ kind: "jwt", status: 401, by: "RequestAuthentication/default/jwt", rule: "rule 0" }],
     ]);
     // The same connection, with a token that is good.
     client.send(get(bearer(good)));

@@ -110,7 +110,7 @@ class ListHandler implements LocalHandler {
   check(instance: AnyInstance): CheckResult {
     if (instance.template !== "listentry")
       return checkFault(`cannot check ${instance.template}`, StatusCode.unimplemented);
-    if (this.#entries === undefined || this.#environment.clock.nowMs() > this.#goodUntilMs)
+    if (this.#entries === undefined || this.#isStale())
       return checkFault("the list is not available");
     const found = this.#entries.has(instance.value);
     const { blacklist } = this.#parameters;
@@ -120,6 +120,12 @@ class ListHandler implements LocalHandler {
       return this.#answer(StatusCode.invalidArgument, `${value} is not a valid IP address`);
     const what = blacklist ? "blacklisted" : "not whitelisted";
     return this.#answer(StatusCode.permissionDenied, `${value} is ${what}`);
+  }
+
+  /** A list without a provider never is. */
+  #isStale(): boolean {
+    const untilMs = this.#goodUntilMs;
+    return untilMs !== Number.POSITIVE_INFINITY && this.#environment.clock.nowMs() > untilMs;
   }
 
   close(): void {

@@ -54,7 +54,16 @@ interface Quota extends QuotaParameters {
   readonly keys: QuotaKeys;
   /** Counters that have a key; cleared when one of them goes. */
   readonly known: TextTree<QuotaCounter>;
+  /** The same by the dimensions themselves, where exchanges have the same object. */
+  found: WeakMap<Dimensions, Found>;
 }
+
+interface Found {
+  readonly limit: Limit;
+  readonly counter: QuotaCounter;
+}
+
+const noDimensions: Dimensions = {};
 
 interface Parameters {
   readonly quotas: readonly QuotaParameters[];
@@ -125,7 +134,7 @@ class MemoryQuota implements LocalHandler {
       quotas.map((quota) => {
         const known = new TextTree<QuotaCounter>();
         const keys = new QuotaKeys(quota.name, () => known.clear());
-        return [quota.name, { ...quota, keys, known }];
+        return [quota.name, { ...quota, keys, known, found: new WeakMap() }];
       }),
     );
     this.#minDeduplicationMs = minDeduplicationMs;
@@ -141,14 +150,14 @@ class MemoryQuota implements LocalHandler {
     if (quota === undefined)
       return quotaFault(StatusCode.internal, `did not find limit for quota ${instance.name}`);
     const { dedupId, nowMs } = request;
-    if (dedupId === "") return this.#count(quota, instance.dimensions ?? {}, request);
+    if (dedupId === "") return this.#count(quota, instance.dimensions ?? noDimensions, request);
     this.#age(nowMs);
     const known = this.#recent.get(dedupId) ?? this.#older.get(dedupId);
     if (known !== undefined) {
       const left = Math.max(0, known.expiresMs - nowMs);
       return quotaGranted(known.granted, left);
     }
-    const result = this.#count(quota, instance.dimensions ?? {}, request);
+    const result = this.#count(quota, instance.dimensions ?? noDimensions, request);
     if (this.#recent.size < DEDUP_MAX) {
       const expiresMs = nowMs + result.validDurationMs;
       this.#recent.set(dedupId, { granted: result.granted, expiresMs });
@@ -165,9 +174,7 @@ class MemoryQuota implements LocalHandler {
 
   #count(quota: Quota, dimensions: Dimensions, request: QuotaRequest): QuotaResult {
     const { amount, bestEffort, nowMs } = request;
-    const limit = overrideFor(quota.overrides, dimensions) ?? quota;
-    const known = quota.known.find(quota.keys.textsOf(dimensions));
-    const counter = known ?? this.#counter(quota, { limit, dimensions, nowMs });
+    const { limit, counter } = quota.found.get(dimensions) ?? this.#find(quota, dimensions, nowMs);
     const tick = Math.floor(nowMs / TICK_MS);
     if (amount < 0) return quotaGranted(counter.release(-amount, tick), 0);
     const available = counter.available(tick);
@@ -178,6 +185,15 @@ class MemoryQuota implements LocalHandler {
     const granted = Math.max(0, Math.min(amount, available));
     counter.take(granted, tick);
     return quotaGranted(granted, limit.validDurationMs);
+  }
+
+  #find(quota: Quota, dimensions: Dimensions, nowMs: number): Found {
+    const limit = overrideFor(quota.overrides, dimensions) ?? quota;
+    const known = quota.known.find(quota.keys.textsOf(dimensions));
+    const found = { limit, counter: known ?? this.#counter(quota, { limit, dimensions, nowMs }) };
+    // One that is shared because there are too many is not its own for ever.
+    if (found.counter !== this.#overflow.get(quota.name)) quota.found.set(dimensions, found);
+    return found;
   }
 
   #counter(quota: Quota, of: Counted): QuotaCounter {
@@ -210,7 +226,10 @@ class MemoryQuota implements LocalHandler {
     const tick = Math.floor(nowMs / TICK_MS);
     for (const [key, counter] of this.#counters)
       if (counter.isIdle(tick)) this.#counters.delete(key);
-    for (const { known } of this.#quotas.values()) known.clear();
+    for (const quota of this.#quotas.values()) {
+      quota.known.clear();
+      quota.found = new WeakMap();
+    }
   }
 
   /** An id is known for at least the duration, and at most twice that. */

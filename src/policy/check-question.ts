@@ -251,7 +251,7 @@ function changeAll(rule: CompiledRule, bag: AttributeBag, verdict: VerdictBuilde
 }
 
 function settle(taken: readonly Charge[], verdict: VerdictBuilder): void {
-  const exhausted: Charge[] = [];
+  let exhausted: Charge[] | undefined;
   for (const charge of taken) {
     const { rule, ask, result, isLate } = charge;
     if (isQuotaFault(result)) {
@@ -264,11 +264,13 @@ function settle(taken: readonly Charge[], verdict: VerdictBuilder): void {
         code,
         failPolicy,
       });
-    } else if (result.granted < ask.charge) exhausted.push(charge);
-    else verdict.charged();
+    } else if (result.granted < ask.charge) {
+      exhausted ??= [];
+      exhausted.push(charge);
+    } else verdict.charged();
   }
-  const [first] = exhausted;
-  if (first === undefined) return;
+  if (exhausted === undefined) return;
+  const [first] = exhausted as [Charge];
   const names = exhausted.map(({ ask }) => ask.instance.shortName);
   const waits = exhausted.map(({ result }) => retryAfterMsOf(result));
   verdict.exhausted(first.rule, names, Math.max(...waits));

@@ -359,3 +359,18 @@ test("a head in bytes that are no UTF-8 keeps them apart", () => {
   const read = bagOf(exchangeReaders(reviews, "outbound"), arriving(bytes));
   expect(read("request.headers[x-a]")).toBe("\udcff\udcfe");
 });
+
+test("what was read of one head is not said of the next", () => {
+  const facts = arriving(octets("GET /a HTTP/1.1\r\nHost: a\r\nUser-Agent: one\r\nx-b: 1\r\n\r\n"));
+  const read = bagOf(exchangeReaders(reviews, "outbound"), facts);
+  const names = ["request.path", "request.useragent", "request.headers[x-b]"];
+  for (let times = 0; times < 2; times++) expect(names.map(read)).toEqual(["/a", "one", "1"]);
+  facts.requestHead = scanned(octets("GET /b HTTP/1.1\r\nHost: a\r\nUser-Agent: two\r\n\r\n"));
+  expect(names.map(read)).toEqual(["/b", "two", undefined]);
+  facts.forgetHeads();
+  expect(names.map(read)).toEqual([undefined, undefined, undefined]);
+  const kept = octets("GET /c HTTP/1.1\r\nHost: a\r\nx-b: 3\r\n\r\n");
+  facts.requestOctets = kept;
+  facts.requestOctetCount = kept.length;
+  expect(names.map(read)).toEqual(["/c", undefined, "3"]);
+});

@@ -64,6 +64,8 @@ export class ExchangeFacts extends CallFacts {
   requestOctets: Uint8Array = NO_BYTES;
   requestOctetCount = 0;
   responseOctets: Uint8Array = NO_BYTES;
+  /** Of the head that is read: another one has another. */
+  requestNumber = 0;
   #request: MessageHead | undefined = undefined;
   #response: MessageHead | undefined = undefined;
   readonly #scratch: HeadScratch;
@@ -76,11 +78,15 @@ export class ExchangeFacts extends CallFacts {
   /** Its head was just scanned, and stays so while it is asked about. */
   set requestHead(head: MessageHead) {
     this.#request = head;
+    this.requestNumber = this.#scratch.nextNumber();
   }
 
   /** Undefined: it was not kept. */
   get requestHead(): MessageHead | undefined {
-    this.#request ??= this.#scratch.requestOf(this.requestOctets, this.requestOctetCount);
+    if (this.#request === undefined) {
+      this.#request = this.#scratch.requestOf(this.requestOctets, this.requestOctetCount);
+      this.requestNumber = this.#scratch.nextNumber();
+    }
     return this.#request;
   }
 
@@ -103,10 +109,16 @@ export class ExchangeFacts extends CallFacts {
 export class HeadScratch {
   readonly #request: MessageHead;
   readonly #response: MessageHead;
+  #number = 0;
 
   constructor(limits: MessageHead["limits"]) {
     this.#request = new MessageHead(limits);
     this.#response = new MessageHead(limits);
+  }
+
+  /** Never 0, and never one of another head. */
+  nextNumber(): number {
+    return ++this.#number;
   }
 
   requestOf(octets: Uint8Array, count: number): MessageHead | undefined {

@@ -84,10 +84,12 @@ function addRequest(add: Add<ExchangeFacts>): void {
   const fields = new RequestFields();
   const query = new QueryMap();
   const ofHead = (name: string, read: (head: MessageHead) => string | undefined): void =>
-    add(name, "STRING", ({ requestHead }) => requestHead && read(requestHead));
-  add("request.headers", "STRING_MAP", ({ requestHead, fromEdge }) =>
-    requestHead === undefined ? undefined : fields.of(requestHead, fromEdge),
-  );
+    add(name, "STRING", onceForHead(read));
+  add("request.headers", "STRING_MAP", (facts) => {
+    const { requestHead } = facts;
+    if (requestHead === undefined) return undefined;
+    return fields.of(requestHead, facts.fromEdge, facts.requestNumber);
+  });
   ofHead("request.host", authorityOf);
   ofHead("request.method", methodOf);
   ofHead("request.path", targetOf);
@@ -106,6 +108,21 @@ function addRequest(add: Add<ExchangeFacts>): void {
   add("context.time", "TIMESTAMP", ({ startWallMs }) => timestampOf(startWallMs));
   add("quota.cache_hit", "BOOL", ({ quotaCacheHit }) => quotaCacheHit);
   add("context.protocol", "STRING", ({ isGrpc }) => (isGrpc ? "grpc" : "http"));
+}
+
+/** Rules mostly ask for the same again. */
+function onceForHead(read: (head: MessageHead) => string | undefined): Reader<ExchangeFacts> {
+  let number = 0;
+  let text: string | undefined;
+  return (facts) => {
+    const { requestHead } = facts;
+    if (requestHead === undefined) return undefined;
+    if (facts.requestNumber !== number) {
+      text = read(requestHead);
+      number = facts.requestNumber;
+    }
+    return text;
+  };
 }
 
 function addResponse(add: Add<ExchangeFacts>): void {

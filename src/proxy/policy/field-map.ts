@@ -15,23 +15,38 @@ const KEYS_MAX = 512;
 interface Key {
   readonly id: FieldId;
   readonly name: Uint8Array;
+  /** Of the head that was read last, and what it has. */
+  number: number;
+  text: string | undefined;
 }
 
 export abstract class FieldMap implements StringMap {
   protected head!: MessageHead;
   #hidesDropped = false;
+  #number = 0;
   readonly #keys = new Map<string, Key>();
 
-  /** `hidesDropped`: what is not forwarded was claimed by a stranger. */
-  of(head: MessageHead, hidesDropped: boolean): this {
+  /**
+   * `hidesDropped`: what is not forwarded was claimed by a stranger. `number`: of the head, which
+   * with the same is the same, and is not read again; 0: nobody counts.
+   */
+  of(head: MessageHead, hidesDropped: boolean, number = 0): this {
     this.head = head;
     this.#hidesDropped = hidesDropped;
+    this.#number = hidesDropped ? -number : number;
     return this;
   }
 
   get(name: string): string | undefined {
     if (name.charCodeAt(0) === 0x3a) return this.pseudo(name);
-    const { id, name: octets } = this.#keys.get(name) ?? this.#learn(name);
+    const key = this.#keys.get(name) ?? this.#learn(name);
+    if (this.#number !== 0 && key.number === this.#number) return key.text;
+    key.text = this.#read(key);
+    key.number = this.#number;
+    return key.text;
+  }
+
+  #read({ id, name: octets }: Key): string | undefined {
     const { head } = this;
     let text: string | undefined;
     for (
@@ -77,7 +92,7 @@ export abstract class FieldMap implements StringMap {
     const octets = new TextEncoder().encode(name.toLowerCase());
     const isToken = /^[\w!#$%&'*+\-.^`|~]+$/.test(name);
     const id = isToken ? fieldIdOf(octets, 0, octets.length) : FieldId.other;
-    const key = { id, name: octets };
+    const key: Key = { id, name: octets, number: 0, text: undefined };
     if (this.#keys.size < KEYS_MAX) this.#keys.set(name, key);
     return key;
   }

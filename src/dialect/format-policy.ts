@@ -89,6 +89,8 @@ function headerJson({ name, values, operation }: HeaderOperation): Json {
 }
 
 function samplingJson(sampling: Sampling): Json {
+  if (sampling.by === "both")
+    return { ...samplingJson(sampling.random), ...samplingJson(sampling.rate) };
   if (sampling.by === "rate") {
     const { windowMs, unsampledMax, rate } = sampling;
     return {

@@ -36,24 +36,30 @@ export interface HeaderOperation {
   readonly at: Position;
 }
 
+export interface RandomSampling {
+  readonly by: "random";
+  /** Parts in `denominator` that count instead of `share`; no number: nothing passes. */
+  readonly attribute?: ExpressionText;
+  /** 0 to 1. */
+  readonly share: number;
+  readonly denominator: 100 | 10_000 | 1_000_000;
+  /** By chance; else by the request's x-request-id where it has one, so that rules agree. */
+  readonly independent: boolean;
+}
+
+export interface RateSampling {
+  readonly by: "rate";
+  readonly windowMs: number;
+  /** So many in each window pass, and then one of `rate`. */
+  readonly unsampledMax: number;
+  readonly rate: number;
+}
+
+/** What it is by; of both, what chance takes is counted by rate. */
 export type Sampling =
-  | {
-      readonly by: "random";
-      /** Parts in `denominator` that count instead of `share`; no number: nothing passes. */
-      readonly attribute?: ExpressionText;
-      /** 0 to 1. */
-      readonly share: number;
-      readonly denominator: 100 | 10_000 | 1_000_000;
-      /** By chance; else by the request's x-request-id where it has one, so that rules agree. */
-      readonly independent: boolean;
-    }
-  | {
-      readonly by: "rate";
-      readonly windowMs: number;
-      /** So many in each window pass, and then one of `rate`. */
-      readonly unsampledMax: number;
-      readonly rate: number;
-    };
+  | RandomSampling
+  | RateSampling
+  | { readonly by: "both"; readonly random: RandomSampling; readonly rate: RateSampling };
 
 export interface PolicyRule {
   /** Undefined: always. */

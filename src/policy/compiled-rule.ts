@@ -172,7 +172,6 @@ function readsOf(rule: ResolvedRule, vocabulary: Vocabulary): ReadonlySet<number
   const headers = [...rule.requestHeaders, ...rule.responseHeaders];
   const readers = [
     rule.match,
-    rule.sampling?.by === "random" ? rule.sampling.attribute : undefined,
     ...rule.actions.flatMap(({ instances }) => instances),
     ...headers.flatMap(({ values }) => values),
   ];

@@ -56,6 +56,11 @@ metadata: { name: s }
 spec: { sampling: { rateLimit: { samplingDuration: 1s, maxUnsampledEntries: 9007199254740991,
                                  samplingRate: 2 } } }
 ---
+kind: rule
+metadata: { name: t }
+spec: { sampling: { rateLimit: { samplingDuration: 1s, maxUnsampledEntries: 3 },
+                    random: { percentSampled: { numerator: 1 } } } }
+---
 kind: QuotaSpec
 metadata: { name: q }
 spec:
@@ -93,7 +98,7 @@ function sent(set: PolicySet): PolicySet {
 
 test("everything that can be declared", () => {
   const set = declared(everything);
-  expect(Object.values(set).map(({ length }) => length)).toEqual([1, 2, 2, 2, 1, 1, 1, 1]);
+  expect(Object.values(set).map(({ length }) => length)).toEqual([1, 2, 2, 3, 1, 1, 1, 1]);
   expect(sent(set)).toEqual({ ...set, manifests: [...standardManifests, ...set.manifests] });
 });
 

@@ -261,6 +261,13 @@ test("a text that is no number is no share", () => {
   expect([of("/"), of(""), of("0x64"), of("100")]).toEqual([0, 0, 0, 1_000]);
 });
 
+test("both have to take it: of those that chance takes the first 100", () => {
+  const random = share(0.5, false) as Extract<ResolvedSampling, { by: "random" }>;
+  const rate = { by: "rate", windowMs: 100, unsampledMax: 100, rate: 0 } as const;
+  const byChance = sampled(random, withId);
+  expect(sampled({ by: "both", random, rate }, withId)).toEqual(byChance.slice(0, 100));
+});
+
 test("by rate: the first 3 of each 100 ms, and of the others each 10th", () => {
   const sampling: ResolvedSampling = { by: "rate", windowMs: 100, unsampledMax: 3, rate: 10 };
   const taken = sampled(

@@ -1,7 +1,15 @@
 /** Rules: references followed, conditions and header values compiled, actions split by variety. */
+
+import type { ValueType } from "../attribute/value.ts";
 import type { Position } from "../core/problem.ts";
 import type { Expression } from "../expression/expression.ts";
-import { type Action, inlineName, type PolicyRule, type Sampling } from "../model/policy-rule.ts";
+import {
+  type Action,
+  inlineName,
+  type PolicyRule,
+  type RandomSampling,
+  type Sampling,
+} from "../model/policy-rule.ts";
 import type { Declared } from "../model/policy-set.ts";
 import type { HandlerContext, InstanceContext } from "./resolve-context.ts";
 import { type ExpressionResolver, otherType } from "./resolve-expression.ts";
@@ -13,6 +21,7 @@ import type { Subject } from "./resolve-problem.ts";
 import type {
   ResolvedAction,
   ResolvedHandler,
+  ResolvedRandomSampling,
   ResolvedRule,
   ResolvedSampling,
 } from "./resolved-policy.ts";
@@ -213,17 +222,31 @@ function splitByVariety(
   });
 }
 
+const numeric: readonly ValueType[] = ["INT64", "DOUBLE", "STRING"];
+
 function resolveSampling(
   sampling: Sampling | undefined,
   subject: Subject,
   { expressions, problems }: RuleContext,
 ): ResolvedSampling | undefined {
-  if (sampling?.by !== "random") return sampling;
+  if (sampling === undefined || sampling.by === "rate") return sampling;
+  const random = (of: RandomSampling): ResolvedRandomSampling =>
+    resolveRandom(of, subject, { expressions, problems });
+  if (sampling.by === "random") return random(sampling);
+  return { ...sampling, random: random(sampling.random) };
+}
+
+function resolveRandom(
+  sampling: RandomSampling,
+  subject: Subject,
+  { expressions, problems }: Pick<RuleContext, "expressions" | "problems">,
+): ResolvedRandomSampling {
   const { attribute, ...rest } = sampling;
   if (attribute === undefined) return { ...rest, attribute };
   const path = "spec.sampling.random.attributeExpression";
   const expression = expressions.compile(attribute, { subject, path });
-  const isNumber = expression?.type === "INT64" || expression?.type === "DOUBLE";
+  // A header is text: where it is no number, nothing passes.
+  const isNumber = expression !== undefined && numeric.includes(expression.type);
   if (expression === undefined || isNumber) return { ...rest, attribute: expression };
   const message = otherType(attribute.source, expression.type, "a number");
   problems.error(subject, path, { at: attribute.at, message });

@@ -10,7 +10,7 @@ import type { Position } from "../core/problem.ts";
 import type { Expression } from "../expression/expression.ts";
 import type { FailPolicy } from "../model/handler.ts";
 import type { HttpApiSpec } from "../model/http-api-spec.ts";
-import type { Sampling } from "../model/policy-rule.ts";
+import type { RandomSampling, RateSampling } from "../model/policy-rule.ts";
 import type { QuotaSpec, SpecBinding } from "../model/quota-spec.ts";
 import type { Configured } from "./adapter.ts";
 import type { AnyInstance, TemplateName, Variety } from "./template.ts";
@@ -78,12 +78,15 @@ export interface ActionOutput {
   readonly field: string;
 }
 
+export type ResolvedRandomSampling = Omit<RandomSampling, "attribute"> & {
+  /** A number of parts in `denominator` that counts instead of `share`. */
+  readonly attribute: Expression | undefined;
+};
+
 export type ResolvedSampling =
-  | (Omit<Extract<Sampling, { by: "random" }>, "attribute"> & {
-      /** A number of parts in `denominator` that counts instead of `share`. */
-      readonly attribute: Expression | undefined;
-    })
-  | Extract<Sampling, { by: "rate" }>;
+  | ResolvedRandomSampling
+  | RateSampling
+  | { readonly by: "both"; readonly random: ResolvedRandomSampling; readonly rate: RateSampling };
 
 export interface ResolvedRule {
   /** "name.rule.namespace" */

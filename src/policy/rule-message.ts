@@ -17,6 +17,8 @@ import type {
   Action,
   HeaderOperation,
   PolicyRule,
+  RandomSampling,
+  RateSampling,
   Reference,
   Sampling,
 } from "../model/policy-rule.ts";
@@ -38,14 +40,14 @@ export function ruleToMessage(rule: PolicyRule): Omit<RuleInit, "$typeName"> {
     actions: rule.actions.map(actionToMessage),
     requestHeaders: rule.requestHeaders.map(headerToMessage),
     responseHeaders: rule.responseHeaders.map(headerToMessage),
-    ...(sampling && { sampling: samplingToMessage(sampling) }),
+    ...samplingToMessage(sampling),
     failPolicy: failPolicyToMessage(failPolicy),
   };
 }
 
 export function ruleFromMessage(message: RuleMessage, places: PlaceReader): PolicyRule {
   const { match } = message;
-  const sampling = samplingFromMessage(message.sampling, places);
+  const sampling = samplingFromMessage(message, places);
   return {
     match: match && places.expression(match),
     actions: message.actions.map((action) => actionFromMessage(action, places)),
@@ -145,32 +147,40 @@ function headerFromMessage(
   };
 }
 
-function samplingToMessage(sampling: Sampling): NonNullable<RuleInit["sampling"]> {
-  if (sampling.by === "rate") {
-    const { windowMs, unsampledMax, rate } = sampling;
-    const value = { windowMs, unsampledMax: BigInt(unsampledMax), rate: BigInt(rate) };
-    return { case: "rateSampling", value };
+function samplingToMessage(
+  sampling: Sampling | undefined,
+): Pick<RuleInit, "randomSampling" | "rateSampling"> {
+  switch (sampling?.by) {
+    case undefined:
+      return {};
+    case "rate": {
+      const { windowMs, unsampledMax, rate } = sampling;
+      return { rateSampling: { windowMs, unsampledMax: BigInt(unsampledMax), rate: BigInt(rate) } };
+    }
+    case "random": {
+      const { attribute, share, denominator, independent } = sampling;
+      const random = { share, denominator, independent };
+      if (attribute === undefined) return { randomSampling: random };
+      return { randomSampling: { ...random, attribute: expressionToMessage(attribute) } };
+    }
+    case "both":
+      return { ...samplingToMessage(sampling.random), ...samplingToMessage(sampling.rate) };
+    default:
+      return sampling satisfies never;
   }
-  const { attribute, share, denominator, independent } = sampling;
-  const value = {
-    ...(attribute && { attribute: expressionToMessage(attribute) }),
-    share,
-    denominator,
-    independent,
-  };
-  return { case: "randomSampling", value };
 }
 
-function samplingFromMessage(
-  sampling: RuleMessage["sampling"],
+function samplingFromMessage(message: RuleMessage, places: PlaceReader): Sampling | undefined {
+  const random = message.randomSampling && randomFromMessage(message.randomSampling, places);
+  const rate = message.rateSampling && rateFromMessage(message.rateSampling);
+  if (random !== undefined && rate !== undefined) return { by: "both", random, rate };
+  return random ?? rate;
+}
+
+function randomFromMessage(
+  { attribute, share, denominator, independent }: NonNullable<RuleMessage["randomSampling"]>,
   places: PlaceReader,
-): Sampling | undefined {
-  if (sampling.case === undefined) return undefined;
-  if (sampling.case === "rateSampling") {
-    const { windowMs, unsampledMax, rate } = sampling.value;
-    return { by: "rate", windowMs, unsampledMax: Number(unsampledMax), rate: Number(rate) };
-  }
-  const { attribute, share, denominator, independent } = sampling.value;
+): RandomSampling {
   return {
     by: "random",
     ...(attribute && { attribute: places.expression(attribute) }),
@@ -178,4 +188,9 @@ function samplingFromMessage(
     denominator: denominator === 10_000 || denominator === 1_000_000 ? denominator : 100,
     independent,
   };
+}
+
+function rateFromMessage(message: NonNullable<RuleMessage["rateSampling"]>): RateSampling {
+  const { windowMs, unsampledMax, rate } = message;
+  return { by: "rate", windowMs, unsampledMax: Number(unsampledMax), rate: Number(rate) };
 }

@@ -2,22 +2,21 @@
  * Which of the exchanges that a rule matches it reports. Spec table: mixer 3.1.
  *
  * A share of them: by the hash of the request's id, so that an exchange is in or out wherever and
- * by whichever rule it is asked, or by chance where it has none. Or by rate: so many in each
- * window, and then one of `rate`.
+ * by whichever rule it is asked, or by chance where it has none. By rate: so many in each window,
+ * and then one of `rate`. Of both, what the first takes is what the second counts.
  */
 import type { AttributeBag } from "../attribute/bag.ts";
 import { Fault } from "../attribute/fault.ts";
 import type { StringMap } from "../attribute/value.ts";
 import type { Attribute, Vocabulary } from "../attribute/vocabulary.ts";
 import type { Random } from "../core/random.ts";
-import type { ResolvedSampling } from "./resolved-policy.ts";
+import type { RateSampling } from "../model/policy-rule.ts";
+import type { ResolvedRandomSampling, ResolvedSampling } from "./resolved-policy.ts";
 
 export interface Sampler {
   /** `nowMs`: of the monotonic clock. */
   takes(bag: AttributeBag, nowMs: number): boolean;
 }
-
-type ByShare = Extract<ResolvedSampling, { by: "random" }>;
 
 interface Surroundings {
   readonly random: Random;
@@ -27,7 +26,22 @@ interface Surroundings {
 const REQUEST_ID = "x-request-id";
 
 export function compileSampler(sampling: ResolvedSampling, of: Surroundings): Sampler {
-  if (sampling.by === "rate") return new RateSampler(sampling);
+  switch (sampling.by) {
+    case "rate":
+      return new RateSampler(sampling);
+    case "random":
+      return randomSampler(sampling, of);
+    case "both": {
+      const random = randomSampler(sampling.random, of);
+      const rate = new RateSampler(sampling.rate);
+      return { takes: (bag, nowMs) => random.takes(bag, nowMs) && rate.takes(bag, nowMs) };
+    }
+    default:
+      return sampling satisfies never;
+  }
+}
+
+function randomSampler(sampling: ResolvedRandomSampling, of: Surroundings): Sampler {
   const { random } = of;
   const headers = headersOf(sampling, of.vocabulary);
   return {
@@ -38,13 +52,18 @@ export function compileSampler(sampling: ResolvedSampling, of: Surroundings): Sa
   };
 }
 
-/** What it reads beside its expression. */
+/** What it reads. */
 export function sampledSlots(sampling: ResolvedSampling, vocabulary: Vocabulary): number[] {
-  const headers = sampling.by === "rate" ? undefined : headersOf(sampling, vocabulary);
-  return headers === undefined ? [] : [headers.slot];
+  if (sampling.by === "rate") return [];
+  const random = sampling.by === "both" ? sampling.random : sampling;
+  const headers = headersOf(random, vocabulary);
+  return [...(random.attribute?.reads ?? []), ...(headers === undefined ? [] : [headers.slot])];
 }
 
-function headersOf({ independent }: ByShare, vocabulary: Vocabulary): Attribute | undefined {
+function headersOf(
+  { independent }: ResolvedRandomSampling,
+  vocabulary: Vocabulary,
+): Attribute | undefined {
   const headers = independent ? undefined : vocabulary.find("request.headers");
   return headers?.type === "STRING_MAP" ? headers : undefined;
 }
@@ -56,7 +75,10 @@ function requestId(bag: AttributeBag, { slot }: Attribute): string | undefined {
 }
 
 /** Where the expression is no number, none. */
-function shareFor({ attribute, share, denominator }: ByShare, bag: AttributeBag): number {
+function shareFor(
+  { attribute, share, denominator }: ResolvedRandomSampling,
+  bag: AttributeBag,
+): number {
   if (attribute === undefined) return share;
   const value = attribute.evaluate(bag);
   const isNumber = typeof value === "string" ? /^\d+(\.\d+)?$/.test(value) : true;
@@ -71,7 +93,7 @@ class RateSampler implements Sampler {
   #startMs = Number.NEGATIVE_INFINITY;
   #seen = 0;
 
-  constructor(sampling: Extract<ResolvedSampling, { by: "rate" }>) {
+  constructor(sampling: RateSampling) {
     this.#windowMs = sampling.windowMs;
     this.#unsampledMax = sampling.unsampledMax;
     this.#rate = sampling.rate;

@@ -151,7 +151,6 @@ function readsOf(rule: ResolvedRule, { vocabulary }: ResolvedPolicy): RuleExplan
   const readers: (readonly [by: string, slots: Iterable<number>])[] = [
     ["match", match?.reads ?? []],
     ["sampling", sampling === undefined ? [] : sampledSlots(sampling, vocabulary)],
-    ["sampling", sampling?.by === "random" ? (sampling.attribute?.reads ?? []) : []],
     ...rule.actions.flatMap(({ instances }) =>
       instances.map(({ name, reads }) => [name, reads] as const),
     ),

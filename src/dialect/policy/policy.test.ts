@@ -138,6 +138,23 @@ const specs: readonly (readonly [title: string, text: string, key: string, spec:
     { ...always, sampling: { by: "rate", windowMs: 1_000, unsampledMax: 100, rate: 10 } },
   ],
   [
+    "a sample that both have to take",
+    document(
+      "rule",
+      ` { sampling: { random: { percentSampled: { numerator: 50 } },
+                      rateLimit: { samplingDuration: 1s, maxUnsampledEntries: 5 } } }`,
+    ),
+    "rule/shop/x",
+    {
+      ...always,
+      sampling: {
+        by: "both",
+        random: { by: "random", share: 0.5, denominator: 100, independent: false },
+        rate: { by: "rate", windowMs: 1_000, unsampledMax: 5, rate: 0 },
+      },
+    },
+  ],
+  [
     "ours: handler and instance in place of their names, a charge, and a rule that fails open",
     document(
       "rule",

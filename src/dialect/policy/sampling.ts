@@ -1,5 +1,5 @@
 /** Which of the exchanges that match a rule act on its reports. Spec table: mixer 3.1. */
-import type { Sampling } from "../../model/policy-rule.ts";
+import type { RandomSampling, RateSampling, Sampling } from "../../model/policy-rule.ts";
 import { message, type Reader, type ValueOf } from "../schema/message.ts";
 import { duration, flag, integer, oneOf } from "../schema/scalar.ts";
 import { expression } from "./expression-text.ts";
@@ -29,28 +29,28 @@ const denominators = { HUNDRED: 100, TEN_THOUSAND: 10_000 } as const;
 export const sampling: Reader<Sampling> = (place) => {
   const written = fields(place);
   if (written === undefined) return undefined;
-  if (written.has("random") && written.has("rateLimit"))
-    written.at("rateLimit").error("must not stand beside random");
-  if (written.random !== undefined) return ofChance(written.random);
-  return written.rateLimit && ofRate(written.rateLimit);
+  const random = written.random && ofChance(written.random);
+  const rate = written.rateLimit && ofRate(written.rateLimit);
+  if (random !== undefined && rate !== undefined) return { by: "both", random, rate };
+  return random ?? rate;
 };
 
-function ofChance(written: ValueOf<typeof random>): Sampling {
+function ofChance(written: ValueOf<typeof random>): RandomSampling {
   const { attributeExpression: attribute, percentSampled: share } = written;
   const denominator = denominators[share?.denominator ?? "HUNDRED"];
   const numerator = share?.numerator ?? 0;
   if (numerator > denominator)
-    share?.at("numerator").error(`must be at most ${denominator}, not ${numerator}`);
+    share?.at("numerator").warn(`counts as ${denominator}: there are no more parts`);
   return {
     by: "random",
     ...(attribute && attribute.source !== "" && { attribute }),
-    share: numerator / denominator,
+    share: Math.min(numerator / denominator, 1),
     denominator,
     independent: written.useIndependentRandomness ?? false,
   };
 }
 
-function ofRate(written: ValueOf<typeof rateLimit>): Sampling {
+function ofRate(written: ValueOf<typeof rateLimit>): RateSampling {
   const { samplingDuration: windowMs = 0, maxUnsampledEntries: unsampledMax = 0 } = written;
   if (windowMs === 0) written.at("samplingDuration").error("must be longer than 0s");
   return { by: "rate", windowMs, unsampledMax, rate: written.samplingRate ?? 0 };

@@ -82,8 +82,13 @@ describe("a workload from elsewhere", () => {
     one.identity.authority.rotate(1_000);
     clock.advance(3 * HOUR_MS);
     expect(one.identity.authority.rows.map(({ state }) => state)).toEqual(["active", "former"]);
-    const { chainPem, trust } = await join(one, token);
+    const { chainPem, keyPem, trust } = await join(one, token);
     expect(trust?.rootPems).toHaveLength(2);
+    // With it goes what the former root says of the new one, and the manager takes both.
+    expect(chainPem.match(/BEGIN/g)).toHaveLength(2);
+    const { csrPem } = await createCertificateRequest(REVIEWS);
+    const renewed = one.remote({ chainPem, keyPem }).identity.issueCertificate({ csrPem });
+    expect(await outcome(renewed)).toBe("ok");
     const leaf = new X509Certificate(chainPem);
     expect(leaf.verify(new X509Certificate(trust!.rootPems[0]!).publicKey)).toBe(true);
   });

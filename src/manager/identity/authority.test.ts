@@ -78,7 +78,7 @@ describe("a first root", () => {
 });
 
 test("processes that start at once make one key file and one root", async () => {
-  const fixture = join(import.meta.dir, "authority-race.fixture.ts");
+  const fixture = join(import.meta.dir, "../../testing/authority-race.ts");
   const said = await Promise.all(
     Array.from({ length: 4 }, () =>
       new Response(Bun.spawn([process.execPath, fixture, path]).stdout).text(),

@@ -1,6 +1,6 @@
 /** One of several managers that start at once on one store: says whose root it found or made. */
-import { openIdentity } from "../../testing/identity-set-up.ts";
-import { KeySeal } from "./key-seal.ts";
+import { KeySeal } from "../manager/identity/key-seal.ts";
+import { openIdentity } from "./identity-set-up.ts";
 
 function main(path: string): void {
   const { identity, close } = openIdentity({ path, seal: KeySeal.createdIn(`${path}.key`) });

@@ -54,12 +54,16 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** A mixer whose policy is in files has a manager in its own process as well. */
+/**
+ * A mixer whose policy is in files has a manager in its own process as well; one that goes to a
+ * manager on another machine proves who it is as proxies do.
+ */
 async function mixer(argv: readonly string[]): Promise<number> {
   const { runMixer } = await import("./mixer/run.ts");
   return await runMixer(argv, {
     embedManager: async (options) =>
       (await import("./manager/embedded.ts")).embeddedManager(options),
+    joinMesh: async (options) => (await import("./proxy/identity/join-mesh.ts")).joinMesh(options),
   });
 }
 

@@ -8,6 +8,7 @@ import type { DiscoveryStatus } from "../api/discovery/discovery.ts";
 import type { FetchHandler } from "../api/fetch-handler.ts";
 import { ProxyConfigSchema } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import { loggingPages } from "../api/logging-page.ts";
+import { redactConfig } from "../api/redact-config.ts";
 import type { Log } from "../core/log.ts";
 import { policyText } from "../policy/policy-view.ts";
 import type { Mixer } from "./mixer.ts";
@@ -32,7 +33,7 @@ const pages: readonly AdminPage<MixerView>[] = [
         node: { id: view.id },
         version: config?.version ?? "",
         manager: view.discovery() ?? null,
-        config: config === undefined ? {} : toJson(ProxyConfigSchema, config),
+        config: config === undefined ? {} : toJson(ProxyConfigSchema, redactConfig(config)),
         policy: view.mixer.policyView(),
       });
     },

@@ -9,12 +9,24 @@ import { unknownFlags } from "../core/unknown-flag.ts";
 import type { SheddingMode, SheddingOptions } from "./load-shedding.ts";
 import type { RollUpLimits } from "./roll-up.ts";
 
+/** How it proves who it is to a manager at https, and knows the manager. */
+export interface MixerCredentialFlags {
+  /** Of a join token, and the token itself; undefined: none. */
+  readonly tokenFile: string | undefined;
+  readonly token: string | undefined;
+  readonly jwtFile: string | undefined;
+  readonly managerRoots: string | undefined;
+  /** Undefined: certificate and key are in memory alone. */
+  readonly keptIn: string | undefined;
+}
+
 export interface MixerFlags {
   readonly listen: Address;
   readonly metrics: Address | undefined;
   readonly admin: Address | undefined;
   /** Where policy comes from: a manager, or these files. */
   readonly manager: string;
+  readonly credential: MixerCredentialFlags;
   readonly configDirs: readonly string[];
   readonly stateDir: string;
   readonly id: string;
@@ -38,6 +50,11 @@ gRPC-Web.
   --metrics ADDR|off      /metrics, /ready, /version (127.0.0.1:9093)
   --admin ADDR|off        /policy, /logging, /config_dump: for the operator (127.0.0.1:9876)
   --manager URL           where policy comes from (http://127.0.0.1:15010)
+  --token FILE            a join token for mesh-mixer.mesh-system, for a manager at https
+                          (or the token itself in $MESH_JOIN_TOKEN)
+  --jwt-file FILE         a JWT that the manager takes instead; read anew each time
+  --manager-ca FILE       roots for a manager at https, where no token names one
+  --identity-file FILE    keeps certificate and key, for a start after the token is used
   -f, --config-dir P      policy in a file or directory instead; watched; repeatable
   --state-dir DIR         where the last good policy is kept
                           ($STATE_DIRECTORY, else ~/.local/state/mesh)
@@ -66,6 +83,10 @@ const OPTIONS = {
   metrics: { type: "string", default: "127.0.0.1:9093" },
   admin: { type: "string", default: "127.0.0.1:9876" },
   manager: { type: "string", default: "http://127.0.0.1:15010" },
+  token: { type: "string" },
+  "jwt-file": { type: "string" },
+  "manager-ca": { type: "string" },
+  "identity-file": { type: "string" },
   "config-dir": { type: "string", short: "f", multiple: true, default: [] as string[] },
   "state-dir": { type: "string" },
   id: { type: "string" },
@@ -112,6 +133,13 @@ export function parseMixerFlags(
     metrics: parsed.metrics === "off" ? undefined : read.address("metrics", false),
     admin: parsed.admin === "off" ? undefined : read.address("admin", true),
     manager: read.url("manager"),
+    credential: {
+      tokenFile: parsed.token,
+      token: environment.MESH_JOIN_TOKEN || undefined,
+      jwtFile: parsed["jwt-file"],
+      managerRoots: parsed["manager-ca"],
+      keptIn: parsed["identity-file"],
+    },
     configDirs: parsed["config-dir"],
     stateDir: parsed["state-dir"] ?? defaultStateDir(environment),
     id: read.name("id", `mixer-${host}`),

@@ -7,12 +7,17 @@ import { addressText } from "../api/address.ts";
 import { managerTransport } from "../api/discovery/manager-transport.ts";
 import { serveFetch } from "../api/serve-fetch.ts";
 import { serveUnary } from "../api/serve-unary.ts";
-import { systemClock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
-import { systemRandom } from "../core/random.ts";
+import { type Random, systemRandom } from "../core/random.ts";
 import { addProcessMetrics } from "../telemetry/process-metrics.ts";
 import { adminFetch } from "./admin-pages.ts";
-import { MIXER_HELP, type MixerFlags, parseMixerFlags } from "./flags.ts";
+import {
+  MIXER_HELP,
+  type MixerCredentialFlags,
+  type MixerFlags,
+  parseMixerFlags,
+} from "./flags.ts";
 import { Mixer } from "./mixer.ts";
 import { monitorFetch } from "./monitor.ts";
 import { PolicyFollower } from "./policy-follower.ts";
@@ -23,7 +28,22 @@ export interface EmbeddedManager {
   close(): Promise<void>;
 }
 
+/** The way to a manager at https, which is proven to be it, and to which we prove who we are. */
+export interface JoinedManager {
+  readonly transport: Transport;
+  close(): void;
+}
+
 export interface MixerDependencies {
+  /** Throws where what is to be shown cannot be read. */
+  readonly joinMesh: (options: {
+    readonly manager: string;
+    readonly service: string;
+    readonly credential: MixerCredentialFlags;
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly log: Log;
+  }) => Promise<JoinedManager>;
   /** Opens a manager over these files. Throws where they are unusable. */
   readonly embedManager: (options: {
     readonly files: readonly string[];
@@ -31,6 +51,9 @@ export interface MixerDependencies {
     readonly domain: string;
   }) => Promise<EmbeddedManager>;
 }
+
+/** The manager gives nobody else what a mixer gets. */
+const SERVICE = "mesh-mixer.mesh-system";
 
 /** Octets of all calls that are not answered yet. */
 const HELD_BYTES_MAX = 64 << 20;
@@ -127,12 +150,13 @@ async function follow(
   const { configDirs: files, namespace, domain, id } = flags;
   const missing = files.filter((path) => !existsSync(path));
   if (missing.length > 0) throw new Error(`no such file or directory: ${missing.join(", ")}`);
-  let transport = managerTransport(flags.manager);
+  let transport: Transport;
   if (files.length > 0) {
     const manager = await dependencies.embedManager({ files, namespace, domain });
     open.push(manager);
     transport = manager.transport;
   } else {
+    transport = await transportTo(flags, { log, open, dependencies });
     // What a directory holds is on this disk anyway.
     await mkdir(flags.stateDir, { recursive: true, mode: 0o700 });
   }
@@ -146,6 +170,20 @@ async function follow(
   open.push({ close: () => follower.stop() });
   await follower.start();
   return follower;
+}
+
+/** On this machine the manager knows whose process we are. */
+async function transportTo(
+  { manager, credential }: MixerFlags,
+  { log, open, dependencies }: Surroundings,
+): Promise<Transport> {
+  if (!manager.startsWith("https:")) return managerTransport(manager);
+  const [clock, random] = [systemClock, systemRandom];
+  const joined = await dependencies.joinMesh({
+    ...{ manager, credential, clock, random, log: log.child("identity"), service: SERVICE },
+  });
+  open.push(joined);
+  return joined.transport;
 }
 
 function stopSignal(): Promise<string> {

@@ -101,6 +101,36 @@ test("a proxy joins over TLS by a token, and people call by theirs", async () =>
   expect(audit).toMatch(/ann .*call refused .*ConfigService\/Apply/);
 });
 
+test("a mixer joins over TLS by a token of its own, and comes again by what it kept", async () => {
+  const { url, secure } = await startControl("mixer");
+  const create = (service: string) => ["token", "create", "--service", service];
+  const token = await tokenFile("mixer.token", url, ...create("mesh-mixer.mesh-system"));
+  const foreign = await tokenFile("web.token", url, ...create("web.default"));
+  const start = (id: string, ...flags: readonly string[]): Running =>
+    stage.mesh([
+      ...["mixer", "--listen", "127.0.0.1:0", "--metrics", "off", "--admin", "off", "--id", id],
+      ...["--manager", secure, "--state-dir", join(stage.directory, id), ...flags],
+    ]);
+  const isSynced = async (id: string): Promise<boolean> => {
+    const { out } = await ctl("proxies", "--manager", url);
+    return out.split("\n").some((line) => line.startsWith(id) && line.includes("synced"));
+  };
+  const kept = ["--identity-file", join(stage.directory, "mixer.pem")];
+  const first = start("first", "--token", token, ...kept);
+  await until(`the mixer to be there; it said ${first.output()}`, () => isSynced("first"));
+  first.child.kill("SIGTERM");
+  await first.child.exited;
+  start("again", "--token", token, ...kept);
+  await until("the mixer to be there again", () => isSynced("again"));
+  start("other", "--token", foreign);
+  await until("the manager to refuse who is no mixer", async () =>
+    (await ctl("audit", "--refused", "--manager", url)).out.includes(
+      "does not stand for mesh-mixer",
+    ),
+  );
+  expect(await isSynced("other")).toBe(false);
+});
+
 const sslscan = Bun.which("sslscan");
 
 test.skipIf(sslscan === null && !isComplete)("sslscan finds nothing weak on the port", async () => {

@@ -47,6 +47,8 @@ const nodes: readonly (readonly [who: Principal, said: Said, own: boolean])[] = 
   [reviews, { service: "reviews.default", namespace: "default", mode: Node_Mode.GATEWAY }, true],
   [reviews, { service: "", namespace: "default", mode: Node_Mode.MIXER }, false],
   [mixer, { service: "", namespace: "mesh-system", mode: Node_Mode.MIXER }, true],
+  [mixer, { service: "", namespace: "default", mode: Node_Mode.MIXER }, true],
+  [mixer, { service: "", namespace: "default", mode: Node_Mode.SIDECAR }, false],
   [{ kind: "local", uid: 0 }, { service: "ratings.default", mode: Node_Mode.MIXER }, true],
 ];
 

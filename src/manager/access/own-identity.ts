@@ -26,8 +26,9 @@ export function foreignNode(
 ): string | undefined {
   const id = workloadId(principal);
   if (id === undefined) return undefined;
-  if (node.mode === Node_Mode.MIXER && !isMixer(id))
-    return `${nameOf(id)} is no mixer: ${nameOf(MIXER)} is`;
+  // Its namespace is that of documents which name none.
+  if (node.mode === Node_Mode.MIXER)
+    return isMixer(id) ? undefined : `${nameOf(id)} is no mixer: ${nameOf(MIXER)} is`;
   return foreignService(principal, node, options);
 }
 

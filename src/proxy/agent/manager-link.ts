@@ -21,7 +21,7 @@ import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { parseSpiffeId } from "../../core/spiffe-id.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
-import { loadIdentity, readProof, storeIdentity } from "../identity/kept-identity.ts";
+import { keepIdentity, readProof, storedIdentity } from "../identity/kept-identity.ts";
 import type { WorkloadKeyPair } from "../identity/mesh-identity.ts";
 import { WorkloadCredential } from "../identity/workload-credential.ts";
 import { AppProbe } from "./app-probe.ts";
@@ -180,28 +180,6 @@ function accountOf({ credential, service, namespace, mode }: ProxyFlags): string
   if (account !== undefined) return `${namespace}/${account}`;
   if (service !== "" || (tokenFile ?? token ?? jwtFile) !== undefined) return "";
   return `${namespace}/${mode === "gateway" ? "gateway" : "default"}`;
-}
-
-/** A file that is of no use is said, and asks for a new certificate. */
-function storedIdentity(path: string | undefined, log: Log): WorkloadKeyPair | undefined {
-  try {
-    return path === undefined ? undefined : loadIdentity(path);
-  } catch (thrown) {
-    log.warn("the identity of an earlier run is not used", { reason: messageOf(thrown) });
-    return undefined;
-  }
-}
-
-function keepIdentity(path: string | undefined, pair: WorkloadKeyPair, log: Log): void {
-  try {
-    if (path !== undefined) storeIdentity(path, pair);
-  } catch (thrown) {
-    log.warn("the identity is not kept", { reason: messageOf(thrown) });
-  }
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function nodeOf(parts: ManagerLinkParts) {

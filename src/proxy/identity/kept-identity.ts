@@ -3,6 +3,7 @@
  * if a flag names one, or the memory of its successor. Nothing is written otherwise.
  */
 import { readFileSync, statSync } from "node:fs";
+import type { Log } from "../../core/log.ts";
 import { writeFileAtomic } from "../../io/atomic-file.ts";
 import type { CredentialFlags } from "../flags.ts";
 import type { WorkloadKeyPair } from "./mesh-identity.ts";
@@ -38,6 +39,24 @@ export function storeIdentity(path: string, { chainPem, keyPem }: WorkloadKeyPai
   writeFileAtomic(path, `${keyPem.trim()}\n${chainPem.trim()}\n`, 0o600);
 }
 
+/** A file that is of no use is said, and asks for a new certificate. */
+export function storedIdentity(path: string | undefined, log: Log): WorkloadKeyPair | undefined {
+  try {
+    return path === undefined ? undefined : loadIdentity(path);
+  } catch (thrown) {
+    log.warn("the identity of an earlier run is not used", { reason: messageOf(thrown) });
+    return undefined;
+  }
+}
+
+export function keepIdentity(path: string | undefined, pair: WorkloadKeyPair, log: Log): void {
+  try {
+    if (path !== undefined) storeIdentity(path, pair);
+  } catch (thrown) {
+    log.warn("the identity is not kept", { reason: messageOf(thrown) });
+  }
+}
+
 /** For a successor, from memory to memory; "": there is none. */
 export function encodeIdentity(pair: WorkloadKeyPair | undefined): string {
   return pair === undefined ? "" : JSON.stringify(pair);
@@ -53,6 +72,10 @@ export function decodeIdentity(secret: string): WorkloadKeyPair | undefined {
   } catch {
     return undefined;
   }
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function readLine(path: string): string {

@@ -93,7 +93,7 @@ export class EngineFixture {
   listenInbound(
     port: number,
     protocol: "http" | "http2" | "any" = "any",
-    guards: Pick<InboundOptions, "headerRefused" | "security"> = {},
+    guards: Pick<InboundOptions, "headerRefused" | "security" | "tellsPeers"> = {},
   ): number {
     return this.engine.listenInbound({
       ...guards,

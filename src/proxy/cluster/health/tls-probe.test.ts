@@ -14,6 +14,7 @@ import { seededRandom } from "../../../core/random.ts";
 import { TimerWheel } from "../../../io/timer-wheel.ts";
 import { Metrics } from "../../../telemetry/metrics.ts";
 import { CertificateAuthority } from "../../../testing/certificate-authority.ts";
+import { idOf, member } from "../../../testing/mesh-member.ts";
 import { trusting } from "../../../testing/tls-echo.ts";
 import { VirtualClock } from "../../../testing/virtual-clock.ts";
 import { UpstreamTls } from "../../upstream/upstream-tls.ts";
@@ -152,5 +153,39 @@ test("endpoints are asked with the TLS of requests as it is at that time, or wit
   monitor.configure({ ...policy, plaintext: true }, tlsFor("b.example", ours));
   clock.advance(1);
   expect(targets.map(({ tls }) => tls?.serverName)).toEqual(["a.example", "b.example", undefined]);
+  monitor.configure(undefined, undefined);
+});
+
+test("proxies of the mesh are asked by mutual TLS, at the port where they take it", () => {
+  const clock = new VirtualClock();
+  const targets: ProbeTarget[] = [];
+  const monitor = new HealthMonitor({
+    ...{ clock, random: seededRandom(1), identity: member({ authority: ours }) },
+    stats: new ClusterStats("c", new Metrics().scope()),
+    prober: {
+      start(target, _probe, tell) {
+        targets.push(target);
+        return clock.after(1, () => tell("passed"));
+      },
+    },
+    tries: () => 0,
+    onChange: () => {},
+  });
+  const policy: HealthCheckPolicy = {
+    ...{ probe: http, timeoutMs: 100, intervalMs: 1_000, jitterMs: 0, port: 0, plaintext: false },
+    ...{ noTrafficIntervalMs: 1_000, unhealthyIntervalMs: 0 },
+    ...{ unhealthyThreshold: 1, healthyThreshold: 1 },
+  };
+  const facts = { labels: {}, workload: "", locality: "", meshTransport: true };
+  const at = { address: "10.0.0.1", port: 15_006 };
+  const stats = undefined as unknown as RequestStats;
+  monitor.follow([new Endpoint(at, { ...facts, identity: idOf("b") }, stats)]);
+  monitor.configure(policy, undefined);
+  clock.advance(500);
+  const [first] = targets;
+  expect(first?.tls?.expected).toMatchObject({ uris: new Set([idOf("b")]), soleUri: true });
+  monitor.configure({ ...policy, port: 8_080 }, undefined);
+  clock.advance(500);
+  expect([targets[1]?.port, targets[1]?.tls]).toEqual([8_080, undefined]);
   monitor.configure(undefined, undefined);
 });

@@ -9,8 +9,10 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { managerTransport } from "../api/discovery/manager-transport.ts";
 import { RegistryService, WorkloadSchema } from "../api/gen/mesh/v1/discovery_pb.ts";
+import { IdentityService } from "../api/gen/mesh/v1/identity_pb.ts";
+import { createCertificateRequest } from "../io/certificate-request.ts";
 import { CertificateAuthority } from "../testing/certificate-authority.ts";
-import { nodeTls } from "../testing/tls-echo.ts";
+import { lacksOpenssl, nodeTls, opensslClient } from "../testing/tls-echo.ts";
 import { Load } from "./load.ts";
 import {
   get,
@@ -141,6 +143,54 @@ test.skipIf(tshark.skipped)("tshark sees TLS alone on the port between them", as
   expect([...protocols].some((one) => one.startsWith("TLSv1"))).toBe(true);
   expect([...protocols].filter((one) => one.startsWith("HTTP"))).toEqual([]);
 });
+
+const request = { input: "GET / HTTP/1.1\r\nHost: web\r\n\r\n", expected: "HTTP/1.1 200" };
+
+/** What openssl prints of a call by a member of the mesh. */
+async function byOpenssl(flags: readonly string[], input = request.input): Promise<string> {
+  const { csrPem, keyPem } = await createCertificateRequest("");
+  const client = createClient(IdentityService, managerTransport(manager));
+  const { chainPem } = await client.issueCertificate({ csrPem, service: "openssl.default" });
+  const shown = stage.file("openssl.pem", chainPem + keyPem);
+  const own = ["-cert", shown, "-key", shown, "-cert_chain", shown, "-alpn", "mesh-http/1.1"];
+  return await opensslClient(callee.inbound, [...own, ...flags], { ...request, input });
+}
+
+const weak: readonly (readonly [what: string, flags: readonly string[], alert: number])[] = [
+  ["TLS 1.0", ["-tls1", "-cipher", "ALL:@SECLEVEL=0"], 70],
+  ["TLS 1.1", ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], 70],
+  ["a key exchange without forward secrecy", ["-tls1_2", "-cipher", "AES128-GCM-SHA256"], 40],
+  ["CBC", ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], 40],
+  ["CBC with SHA-256", ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256"], 40],
+  ["no encryption", ["-tls1_2", "-cipher", "NULL:@SECLEVEL=0"], 40],
+];
+test.skipIf(lacksOpenssl).each(weak)("the inbound port refuses %s", async (_, flags, alert) => {
+  const text = await byOpenssl(flags);
+  expect(text).not.toContain("\nHTTP/1.1 200");
+  // What openssl itself has been built without it does not even try.
+  expect(text).toMatch(
+    new RegExp(`SSL alert number ${alert}|no cipher match|no ciphers available`),
+  );
+});
+
+test.skipIf(lacksOpenssl)(
+  "it speaks TLS 1.3 and 1.2, without tickets or renegotiation",
+  async () => {
+    for (const [flag, protocol] of [
+      ["-tls1_3", "TLSv1.3"],
+      ["-tls1_2", "TLSv1.2"],
+    ] as const) {
+      const text = await byOpenssl([flag]);
+      expect(text).toContain("\nHTTP/1.1 200");
+      expect(text).toMatch(new RegExp(`New, ${protocol}, Cipher is \\S*(GCM|CHACHA20)`));
+      expect(text).toContain("ALPN protocol: mesh-http/1.1");
+      expect(text).toContain("Compression: NONE");
+      expect(text).not.toContain("TLS session ticket:");
+    }
+    // "R" at the beginning of a line asks for a renegotiation.
+    expect(await byOpenssl(["-tls1_2"], "R\n")).toContain("SSL alert number 100");
+  },
+);
 
 test("PERMISSIVE serves both on one port; STRICT refuses plaintext", async () => {
   expect(await plainly()).toBe(200);

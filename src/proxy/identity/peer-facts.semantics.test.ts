@@ -1,4 +1,4 @@
-/** What becomes of a caller's identity: in the log, in metrics, for the application; and its end. */
+/** What becomes of a caller's identity: log, metrics, the application; and how it ends. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { systemClock } from "../../core/clock.ts";
 import { AccessLog } from "../../telemetry/access-log.ts";

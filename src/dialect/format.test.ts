@@ -67,6 +67,102 @@ policy:
     ),
   ],
   [
+    "an authorization policy with everything",
+    `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: x, annotations: { istio.io/dry-run: "true" } }
+spec:
+  selector: { matchLabels: { app: a } }
+  action: DENY
+  rules:
+  - {}
+  - from:
+    - source: { principals: ["*"], notNamespaces: [a], ipBlocks: [10.0.0.0/8] }
+    to:
+    - operation: { methods: [GET], ports: ["80"], notPaths: ["/a/{**}"] }
+    when:
+    - { key: "request.headers[x]", values: [a], notValues: [b] }`,
+  ],
+  [
+    "an authorization policy that asks another, of services",
+    `apiVersion: security.istio.io/v1beta1
+kind: AuthorizationPolicy
+metadata: { name: x }
+spec:
+  targetRefs:
+  - { kind: Service, name: a }
+  - { group: networking.istio.io, kind: ServiceEntry, name: b }
+  action: CUSTOM
+  provider: { name: p }
+  rules: [{ to: [{ operation: { hosts: [a.com] } }] }]`,
+  ],
+  [
+    "a policy that says nothing",
+    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: x }\nspec: {}",
+  ],
+  [
+    "mutual TLS of some ports",
+    `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: x }
+spec:
+  selector: { matchLabels: { app: a } }
+  mtls: { mode: STRICT }
+  portLevelMtls: { 80: { mode: DISABLE }, 81: {} }`,
+  ],
+  [
+    "tokens with everything",
+    `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: x }
+spec:
+  jwtRules:
+  - issuer: a
+    audiences: [b]
+    jwksUri: https://a/keys
+    fromHeaders: [{ name: x, prefix: "T " }, { name: y }]
+    fromParams: [t]
+    fromCookies: [c]
+    outputPayloadToHeader: p
+    outputClaimToHeaders: [{ header: h, claim: sub }]
+    forwardOriginalToken: true
+    timeout: 2s
+    spaceDelimitedClaims: [groups]
+  - { jwks: '{"keys":[]}' }`,
+  ],
+  [
+    "roles of the first releases",
+    `apiVersion: rbac.istio.io/v1alpha1
+kind: ServiceRole
+metadata: { name: x }
+spec: { rules: [{ services: ["*"], methods: [GET] }] }`,
+  ],
+  [
+    "settings of identity and of who may be asked",
+    `kind: MeshConfig
+trustDomain: acme.example
+trustDomainAliases: [old.example]
+enableAutoMtls: false
+authPolicy: MUTUAL_TLS
+extensionProviders:
+- name: a
+  envoyExtAuthzHttp:
+    service: b/c.b.svc.cluster.local
+    port: 80
+    timeout: 1s
+    failOpen: true
+    statusOnError: "503"
+    pathPrefix: /check
+    includeRequestHeadersInCheck: [cookie, "x-*"]
+    includeAdditionalHeadersInCheck: { x-a: b }
+    includeRequestBodyInCheck: { maxRequestBytes: 10, allowPartialMessage: true }
+    headersToUpstreamOnAllow: [x]
+    headersToDownstreamOnDeny: [y]
+    headersToDownstreamOnAllow: [z]
+- name: d
+  envoyExtAuthzGrpc: { service: 10.0.0.1, port: 81 }`,
+  ],
+  [
     "a destination rule with everything",
     `apiVersion: networking.istio.io/v1
 kind: DestinationRule

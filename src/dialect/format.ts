@@ -51,7 +51,7 @@ export function specJson(config: Config): Json {
     case "WorkloadEntry":
       return compact(workloadJson(config.spec));
     case "MeshConfig":
-      return compact(meshJson(config.spec));
+      return { ...compact(meshJson(config.spec)), ...autoMtlsJson(config.spec) };
     case "ServiceConfig":
     case "GlobalConfig":
     case "Policy":
@@ -190,14 +190,17 @@ function meshJson(settings: MeshSettings): Json {
 }
 
 function identityJson({ identity }: MeshSettings): Json {
-  const { trustDomain, trustDomainAliases, autoMtls, authPolicy } = identity;
+  const { trustDomain, trustDomainAliases, authPolicy } = identity;
   return {
     trustDomain,
     trustDomainAliases,
     authPolicy: authPolicy === "NONE" ? undefined : authPolicy,
-    // False is a value here, which compact would leave out.
-    ...(!autoMtls && { enableAutoMtls: "false" }),
   };
+}
+
+/** False is a value here, which compact would leave out. */
+function autoMtlsJson({ identity }: MeshSettings): Json {
+  return identity.autoMtls ? {} : { enableAutoMtls: false };
 }
 
 function topologyJson(topology: GatewayTopology) {

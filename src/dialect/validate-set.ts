@@ -10,6 +10,7 @@ import { isHostWithin } from "../model/host-name.ts";
 import type { Ingress, IngressBackend } from "../model/ingress.ts";
 import type { ServiceRef } from "../model/route-rule.ts";
 import { aspectProblems } from "./policy/aspect/aspect-problem.ts";
+import { accessProblems } from "./security/access-problem.ts";
 import { shadowed } from "./shadow.ts";
 
 export interface Known {
@@ -26,6 +27,7 @@ export function validateSet(configs: readonly Config[], known: Known): readonly 
     ...unroutedPolicies(configs),
     ...egressConflicts(ofKind(configs, "EgressRule")),
     ...aspectProblems(configs),
+    ...accessProblems(configs),
     ...severalMeshConfigs(ofKind(configs, "MeshConfig")),
   ];
 }

@@ -119,7 +119,7 @@ export class Manager {
     return [
       ...this.configuration.problems,
       ...this.setProblems(),
-      ...ruleWarnings(configs, this.#registry),
+      ...ruleWarnings(configs, this.#registry, { all: configs, domain: this.options.domain }),
     ];
   }
 

@@ -7,18 +7,29 @@ import type { Config, ConfigOf } from "../model/config.ts";
 import { type IngressControl, isIngressOurs } from "../model/ingress.ts";
 import { defaultMeshSettings } from "../model/mesh-settings.ts";
 import type { Service, ServiceInstance } from "../model/service.ts";
+import { accessWarnings } from "./access-warning.ts";
 import type { Registry } from "./registry/registry.ts";
 import { isHttpPort } from "./translate/catalog.ts";
 import { edgeRulesOf } from "./translate/edge-rule.ts";
 import { httpPort, tlsPort } from "./translate/gateway.ts";
 import { formatLabels, isSubset } from "./translate/labels.ts";
 
-export function ruleWarnings(configs: readonly Config[], registry: Registry): readonly Problem[] {
+/** What the rules that are judged stand among. */
+interface Within {
+  readonly all: readonly Config[];
+  readonly domain: string;
+}
+
+export function ruleWarnings(
+  configs: readonly Config[],
+  registry: Registry,
+  within: Within = { all: configs, domain: "cluster.local" },
+): readonly Problem[] {
   const byHost = Map.groupBy(registry.instances, ({ host }) => host);
   const byName = new Map(registry.services.map((service) => [service.host, service]));
   const settings =
     configs.find((config) => config.kind === "MeshConfig")?.spec ?? defaultMeshSettings;
-  return configs.flatMap((config) => {
+  const ofRules = configs.flatMap((config) => {
     switch (config.kind) {
       case "RouteRule":
         return emptySubsets(config, byHost);
@@ -34,6 +45,7 @@ export function ruleWarnings(configs: readonly Config[], registry: Registry): re
         return [];
     }
   });
+  return [...ofRules, ...accessWarnings(configs, registry, within)];
 }
 
 /** Connections that requests share cannot say who called. */

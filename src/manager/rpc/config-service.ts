@@ -187,7 +187,7 @@ function problemsOfSet(manager: Manager, configs: readonly Config[]): readonly P
   return [
     ...after,
     ...problemsOfPolicy(all, { mine: configs.filter(isPolicy), before }),
-    ...ruleWarnings(configs, manager.registry),
+    ...ruleWarnings(configs, manager.registry, { all, domain: manager.options.domain }),
   ];
 }
 

@@ -168,10 +168,9 @@ export const meshGroups: readonly string[] = [
 /** Kinds of those groups that somebody may have, by what will read them. */
 export const unsupported: ReadonlySet<string> = new Set(
   `VirtualService Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
-   ExternalService Telemetry
-   WasmPlugin TrafficExtension EndUserAuthenticationPolicySpec
-   EndUserAuthenticationPolicySpecBinding adapter template stackdriver servicecontrol circonus cloudwatch signalfx solarwinds bypass IstioOperator
-   GatewayClass HTTPRoute GRPCRoute TCPRoute TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
+   ExternalService Telemetry WasmPlugin TrafficExtension EndUserAuthenticationPolicySpec
+   EndUserAuthenticationPolicySpecBinding adapter template stackdriver servicecontrol circonus
+   cloudwatch signalfx solarwinds bypass IstioOperator GatewayClass HTTPRoute GRPCRoute TCPRoute TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
     .trim()
     .split(/\s+/),
 );

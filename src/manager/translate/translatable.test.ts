@@ -31,6 +31,21 @@ function spoilt(config: Config): Config {
   return { ...config, spec };
 }
 
+const numberless = [
+  ...["PeerAuthentication", "AuthorizationPolicy", "Policy", "MeshPolicy"],
+  ...["ServiceRole", "ServiceRoleBinding", "ClusterRbacConfig"],
+];
+
+test("a text that is no text is that object's problem", () => {
+  const asked = samples().filter(({ kind }) => numberless.includes(kind));
+  expect(new Set(asked.map(({ kind }) => kind))).toEqual(new Set(numberless));
+  for (const config of asked) {
+    const spec = { ...config.spec, name: "\ud800" };
+    const problem = translationProblem({ ...config, spec } as Config);
+    expect(problem?.message).toBe("cannot be translated: a text has half of a character");
+  }
+});
+
 test("what the samples hold can be translated, object by object", () => {
   const configs = samples();
   expect(configs.length).toBeGreaterThan(10);
@@ -47,7 +62,7 @@ test("a number that is too large for its field is that object's problem", () => 
     expect(problem.message).toStartWith("cannot be translated: ");
   }
   // Every number that those may have fits, or they become nothing without each other.
-  const spacious = ["QuotaSpec", "HTTPAPISpec", "ServiceConfig", "GlobalConfig"];
+  const spacious = ["QuotaSpec", "HTTPAPISpec", "ServiceConfig", "GlobalConfig", ...numberless];
   const all = samples().map(({ kind }) => kind);
   expect(kinds).toEqual(new Set(all.filter((kind) => !spacious.includes(kind))));
 });

@@ -60,3 +60,16 @@ test("a difference to another version than the one held is not applied", () => {
   expect(applyUpdate(held, other)).toBeUndefined();
   expect(applyUpdate(undefined, other)).toBeUndefined();
 });
+
+test("what is asked of callers, and whom to trust, stays until a difference has it whole", () => {
+  const access = { authorizationPolicies: [{ provider: "a" }] };
+  const trust = { trustDomain: "acme", rootPems: ["old"] };
+  const before = create(ProxyConfigSchema, { version: "v1", access, trust });
+  const same = applyUpdate(before, update({ baseVersion: "v1", config: { version: "v2" } }));
+  expect(same?.access).toBe(before.access!);
+  expect(same?.trust).toBe(before.trust!);
+  const config = { version: "v2", access: {}, trust: { trustDomain: "acme", rootPems: ["new"] } };
+  const next = applyUpdate(before, update({ baseVersion: "v1", config }));
+  expect(next?.access?.authorizationPolicies).toEqual([]);
+  expect(next?.trust?.rootPems).toEqual(["new"]);
+});

@@ -439,6 +439,52 @@ test("a rule that begins to tell two proxies apart reaches the one that it means
   expect(routeNames(v1!)).toEqual(["default/for-v1"]);
 });
 
+test("a policy reaches those whom it is for, and nobody else", () => {
+  const translator = new Translator(DOMAIN);
+  const catalog = new Catalog([], []);
+  const policy = (action: "ALLOW" | "DENY"): Config => ({
+    kind: "AuthorizationPolicy",
+    ...common,
+    meta: meta("v1-only"),
+    spec: { selector: { version: "v1" }, action, provider: "", rules: [] },
+  });
+  const versions = (...configs: readonly Config[]): readonly Resources[] => {
+    translator.update({ rules: ruleSetOf(configs, DOMAIN), catalog });
+    return nodes.map((node) => translator.resources(node));
+  };
+  const [before, allowed, denied] = [
+    versions(),
+    versions(policy("ALLOW")),
+    versions(policy("DENY")),
+  ];
+  for (const [from, to] of [
+    [before, allowed],
+    [allowed, denied],
+  ] as const)
+    expect(from.map(({ version }, i) => version !== to[i]!.version)).toEqual([
+      ...[true, false, false, false, false, false],
+    ]);
+  const { config } = deltaUpdate(before[0]!, allowed[0]!);
+  expect(config?.access?.authorizationPolicies).toHaveLength(1);
+  expect(config?.settings ?? config?.policy ?? config?.trust).toBeUndefined();
+  // Who is told of it goes on sharing everything else.
+  expect(allowed[0]!.settings).toBe(allowed[1]!.settings);
+});
+
+test("roots that come or go are sent, and nothing else", () => {
+  const translator = new Translator(DOMAIN);
+  const at = (root: string): Resources => {
+    const trust = create(TrustBundleSchema, { trustDomain: "acme", rootPems: [root] });
+    translator.update({ rules: ruleSetOf([], DOMAIN), catalog: new Catalog([], []), trust });
+    return translator.resources(nodes[0]!);
+  };
+  const [from, same, to] = [at("a"), at("a"), at("b")];
+  expect(same.version).toBe(from.version);
+  const { config } = deltaUpdate(from, to);
+  expect(config?.trust?.rootPems).toEqual(["b"]);
+  expect(config?.access).toBeUndefined();
+});
+
 test("proxies that no rule tells apart share one translation", () => {
   const translator = new Translator(DOMAIN);
   translator.update({ rules: ruleSetOf([], DOMAIN), catalog: new Catalog([], []) });

@@ -31,14 +31,14 @@ function spoilt(config: Config): Config {
   return { ...config, spec };
 }
 
-const numberless = [
+const numberless: readonly string[] = [
   ...["PeerAuthentication", "AuthorizationPolicy", "Policy", "MeshPolicy"],
   ...["ServiceRole", "ServiceRoleBinding", "ClusterRbacConfig"],
 ];
 
 test("a text that is no text is that object's problem", () => {
   const asked = samples().filter(({ kind }) => numberless.includes(kind));
-  expect(new Set(asked.map(({ kind }) => kind))).toEqual(new Set(numberless));
+  expect(new Set<string>(asked.map(({ kind }) => kind))).toEqual(new Set(numberless));
   for (const config of asked) {
     const spec = { ...config.spec, name: "\ud800" };
     const problem = translationProblem({ ...config, spec } as Config);

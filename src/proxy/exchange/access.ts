@@ -10,7 +10,6 @@
  * and to nobody outside.
  */
 import { Failures } from "../../core/failure.ts";
-import { Framing } from "../../http/message-head.ts";
 import type { Decision } from "../../policy/authorization/decision.ts";
 import type {
   AccessAsker,
@@ -23,6 +22,7 @@ import type { DenialKind } from "../access/denial-ring.ts";
 import { type RequestGate, refusalText, refusedBy } from "../access/request-gate.ts";
 import { HeaderEdits } from "../policy/header-edit.ts";
 import { rewriteHead, withEdits } from "./admission.ts";
+import { BodyPreview } from "./body-preview.ts";
 import { describeFacts, requestIdOf, tellDenied } from "./denied.ts";
 import { type Exchange, type PolicyWait, Wake } from "./exchange.ts";
 import { replyFailure, replyRefused } from "./reply.ts";
@@ -44,7 +44,7 @@ function passes(ex: Exchange, gate: RequestGate, from: number, resume: Resume): 
   for (let at = from; at < steps.length; at++) {
     const { kind, step, when } = steps[at]!;
     if (when !== undefined && when.find(facts) === undefined) continue;
-    if (step.bodyBytesMax > 0) showBody(ex, gate, step.bodyBytesMax);
+    if (step.bodyBytesMax > 0 && !isShown(ex, gate, at, resume)) return false;
     const wait = spare.take(ex, gate, at, resume);
     const answer = step.ask(facts, wait);
     if (answer?.at === "waiting") {
@@ -86,14 +86,27 @@ function goesOn(
   return true;
 }
 
-/** As much of the content as is here. */
-function showBody(ex: Exchange, { facts }: RequestGate, bytesMax: number): void {
-  const { input, inputAt, inputEnd } = ex.downstream!;
-  const here = input === undefined || ex.requestDone ? 0 : inputEnd - inputAt;
-  const isCounted = ex.requestFraming === Framing.length;
-  const count = Math.min(here, bytesMax, isCounted ? ex.requestRemaining : here);
-  facts.body = input === undefined ? NO_BYTES : input.subarray(inputAt, inputAt + count);
-  facts.bodyIsPartial = !ex.requestDone && !(isCounted && count === ex.requestRemaining);
+/** False: the content that the step wants to see is still to come, and then it goes on. */
+function isShown(ex: Exchange, gate: RequestGate, at: number, resume: Resume): boolean {
+  const { facts, steps } = gate;
+  const { bodyBytesMax } = steps[at]!.step;
+  if (ex.requestDone) {
+    facts.body = NO_BYTES;
+    facts.bodyIsPartial = false;
+    return true;
+  }
+  let preview = ex.preview;
+  if (preview === undefined || (preview.isPartial && preview.bytes.length < bodyBytesMax)) {
+    const made = new BodyPreview(ex, bodyBytesMax, () => {
+      if (passes(ex, gate, at, resume)) resume(ex);
+    });
+    preview = made;
+    ex.preview = made;
+    if (!made.begin(facts.head.expectsContinue)) return false;
+  }
+  facts.body = preview.bytes.subarray(0, bodyBytesMax);
+  facts.bodyIsPartial = preview.isPartial || preview.bytes.length > bodyBytesMax;
+  return true;
 }
 
 function refusalOf(decision: Decision): AccessRefusal {

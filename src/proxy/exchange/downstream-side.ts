@@ -115,6 +115,13 @@ export abstract class DownstreamSide extends SocketSide {
     this.shutdown();
   }
 
+  /** For an input of which everything was taken: bytes[0, length) are in it as if just received. */
+  restoreInput(bytes: Uint8Array, length: number): void {
+    this.input = bytes;
+    this.inputAt = 0;
+    this.inputEnd = length;
+  }
+
   /** The exchange takes request bytes (again). */
   abstract resumeInput(): void;
 

@@ -64,6 +64,19 @@ export interface EarlierTry {
   abandon(): void;
 }
 
+/** The first octets of the content. */
+export interface SeenContent {
+  readonly bytes: Uint8Array;
+  /** There is more than `bytes`. */
+  readonly isPartial: boolean;
+}
+
+/** Takes what comes of the request while it has nowhere to go yet. */
+export interface InputReader {
+  /** There is more in the downstream's input, or it is done. */
+  inputArrived(): void;
+}
+
 /** Policy has asked somebody, and the exchange goes no further before that one has answered. */
 export interface PolicyWait {
   /** It has taken too long. */
@@ -173,6 +186,9 @@ export abstract class Exchange implements UpstreamStreamUser {
   /** What it proved to be allowed by. */
   token: VerifiedToken | undefined = undefined;
   wait: PolicyWait | undefined = undefined;
+  reader: InputReader | undefined = undefined;
+  /** What was read of it before it had anywhere to go. */
+  preview: SeenContent | undefined = undefined;
   /** What rules change in the fields of the response. */
   responseEdits: HeaderEdits | undefined = undefined;
   /** Of the check; −1: there was none. */
@@ -252,6 +268,8 @@ export abstract class Exchange implements UpstreamStreamUser {
     this.responseFields = undefined;
     this.responseEdits = undefined;
     this.token = undefined;
+    this.reader = undefined;
+    this.preview = undefined;
     this.checkCode = -1;
     this.checkMessage = "";
     this.checkCacheHit = undefined;

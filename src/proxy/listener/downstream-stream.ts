@@ -41,6 +41,8 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
   #processing = false;
   /** The peer may send as much again as lies before this in the input. */
   #settledAt = 0;
+  /** Of the input: acknowledged when it was taken for the first time. */
+  #settledBefore = 0;
   #responseEnded = false;
   /** The proxy ends: a full window is not why the stream is cut. */
   #stopping = false;
@@ -179,6 +181,13 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     super.shutdown();
   }
 
+  override restoreInput(bytes: Uint8Array, length: number): void {
+    this.#settle();
+    super.restoreInput(bytes, length);
+    this.#settledAt = 0;
+    this.#settledBefore = length;
+  }
+
   override resumeInput(): void {
     if (!this.#processing) this.#process();
   }
@@ -202,7 +211,7 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
     if (exchange.acceptsBody && !exchange.requestDone) {
       const { upstream } = exchange;
       if (upstream !== undefined && !upstream.isFull) exchange.input();
-    }
+    } else exchange.reader?.inputArrived();
     this.#processing = false;
     this.#settle();
     const isTunnel = exchange.requestFraming === Framing.tunnel;
@@ -213,9 +222,12 @@ export class DownstreamStream extends DownstreamSide implements StreamUser {
   /** What was used of the input is acknowledged. */
   #settle(): void {
     if (this.input === undefined) return;
-    const used = this.inputAt - this.#settledAt;
+    const taken = this.inputAt - this.#settledAt;
     this.#settledAt = this.inputAt;
     if (this.inputAt === this.inputEnd) this.input = undefined;
+    const again = Math.min(taken, this.#settledBefore);
+    this.#settledBefore -= again;
+    const used = taken - again;
     if (used === 0) return;
     this.#stream.consumed(used);
     this.#connection.touch();

@@ -189,7 +189,8 @@ export class DownstreamConnection extends DownstreamSide implements AcceptedConn
         const { upstream } = exchange;
         if (upstream === undefined || upstream.isFull) break;
         exchange.input();
-      } else break;
+      } else if (exchange.reader !== undefined) exchange.reader.inputArrived();
+      else break;
     }
     this.#processing = false;
     if (this.input === undefined || this.inputAt < this.inputEnd) {

@@ -35,6 +35,8 @@ export class FakeStep implements AccessStep {
   readonly refusesLarger = false;
   readonly timeoutMs = 1_000;
   late: AccessPass | AccessRefusal = refusal;
+  /** It breaks its word, and answers before it has returned. */
+  isHasty = false;
   readonly waiting: AccessAsker[] = [];
   asked = 0;
   cancelled = 0;
@@ -51,6 +53,7 @@ export class FakeStep implements AccessStep {
     this.asked++;
     const answer = this.#answer(request);
     if (answer !== "waits") return answer;
+    if (this.isHasty) asker.answered({ at: "passed" });
     this.waiting.push(asker);
     return {
       at: "waiting",

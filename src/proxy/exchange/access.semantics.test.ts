@@ -208,6 +208,16 @@ describe("a step before the policies", () => {
     expect(received).not.toMatch(/forged|Bearer/);
   });
 
+  test("has nothing to say to a caller whom a policy refuses then", async () => {
+    const change = { name: "x-decision", value: "ok", operation: "replace" } as const;
+    const step = new FakeStep(() => ({ at: "passed", responseHeaders: [change] }));
+    const { client } = await withAccess({ ...denyAdmin, steps: [step] });
+    client.send("GET /admin HTTP/1.1\r\nHost: svc\r\n\r\n");
+    expect((await client.takeResponse()).head).not.toContain("x-decision");
+    client.send(GET);
+    expect((await client.takeResponse()).head).toContain("x-decision: ok\r\n");
+  });
+
   test("whose token the policies ask about", async () => {
     const token = {
       ...{ issuer: "iss", subject: "ann", principal: "iss/ann", audiences: [], presenter: "" },
@@ -281,6 +291,18 @@ describe("a step that waits", () => {
     expect((await client.takeResponse()).body).toBe("Jwt is expired");
     expect(step.cancelled).toBe(1);
     step.waiting[0]!.answered({ at: "passed" });
+  });
+
+  test("is not heard before it says that it has to be waited for", async () => {
+    const step = waits();
+    step.isHasty = true;
+    const { client, service } = await withAccess({ steps: [step] });
+    client.send(GET);
+    await until(() => step.waiting.length === 1);
+    await Bun.sleep(5);
+    expect(service.requests.length).toBe(0);
+    step.waiting[0]!.answered(refusal);
+    expect((await client.takeResponse()).status).toBe(401);
   });
 
   test("is told when the client has gone", async () => {

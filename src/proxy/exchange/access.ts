@@ -180,8 +180,8 @@ class AccessWait implements PolicyWait, AccessAsker {
   /** Undefined: nobody waits for it any more. */
   #end(): Exchange | undefined {
     const ex = this.#ex;
-    this.#ex = undefined;
     if (ex?.wait !== this) return undefined;
+    this.#ex = undefined;
     ex.env.tick();
     ex.wait = undefined;
     ex.wake = Wake.nothing;

@@ -1,0 +1,84 @@
+/** Access of a data plane, as configurations bring it: tokens, authorizers, and neither. */
+import { afterEach, expect, test } from "bun:test";
+import { systemClock } from "../../core/clock.ts";
+import { Log } from "../../core/log.ts";
+import { systemRandom } from "../../core/random.ts";
+import { type FakeScript, FakeUpstream } from "../../testing/fake-upstream.ts";
+import { config } from "../../testing/snapshot-sample.ts";
+import { TokenIssuer } from "../../testing/token-issuer.ts";
+import { DataPlane } from "../data-plane.ts";
+import { parseProxyFlags } from "../flags.ts";
+
+const closers: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+const issuer = new TokenIssuer();
+const requestAuthentications = [{ rules: [{ issuer: issuer.name, jwks: issuer.keySet() }] }];
+
+function serve(script: FakeScript): FakeUpstream {
+  const made = new FakeUpstream({ script });
+  closers.push(() => made.close());
+  return made;
+}
+
+async function start() {
+  const app = serve((_, reply) => reply.respond(200, "the application"));
+  const args = ["--service", "shop.default", "--app-port", String(app.port)];
+  const parsed = parseProxyFlags([
+    ...args,
+    ...["--outbound", "127.0.0.1:0", "--inbound", "127.0.0.1:0"],
+  ]);
+  if (parsed.at !== "flags") throw new Error(JSON.stringify(parsed));
+  const log = new Log("test", { level: "error" });
+  const { flags } = parsed;
+  const plane = new DataPlane({ flags, clock: systemClock, random: systemRandom, log });
+  closers.push(() => plane.close());
+  await plane.listen(undefined);
+  const ask = async (token?: string): Promise<string> => {
+    const url = `http://127.0.0.1:${plane.address("inbound")!.port}/a`;
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const response = await fetch(url, { headers });
+    return `${response.status} ${await response.text()}`;
+  };
+  return { plane, ask };
+}
+
+test("tokens are asked for from the first configuration that has a rule, to the last", async () => {
+  const { plane, ask } = await start();
+  expect(await plane.apply(config({ version: "1" }))).toEqual([]);
+  expect(await ask("garbage")).toBe("200 the application");
+  const applied = plane.apply(config({ version: "2", access: { requestAuthentications } }));
+  expect(applied).toBeInstanceOf(Promise);
+  expect(await applied).toEqual([]);
+  expect(await ask("garbage")).toStartWith("401 Jwt is not in the form");
+  expect(await ask(issuer.token())).toBe("200 the application");
+  expect(await ask()).toBe("200 the application");
+  expect(plane.apply(config({ version: "3", access: {} }))).toEqual([]);
+  expect(await ask("garbage")).toBe("200 the application");
+});
+
+test("an authorizer that is a service of the mesh is asked where that is", async () => {
+  const { plane, ask } = await start();
+  const opa = serve((request, reply) =>
+    request.field("authorization") === undefined
+      ? reply.respond(403, "who are you?")
+      : reply.respond(200),
+  );
+  const access = {
+    requestAuthentications: [
+      { rules: [{ ...requestAuthentications[0]!.rules[0]!, forwardOriginalToken: true }] },
+    ],
+    authorizationPolicies: [{ action: 4, provider: "opa", rules: [{}] }],
+    externalAuthorizers: [{ name: "opa", protocol: 1, service: "opa.default", port: 9191 }],
+  };
+  const named = { name: "opa", service: "opa.default", port: 9191 };
+  const endpoints = [{ address: "127.0.0.1", port: opa.port }];
+  const clusters = { clusters: [named], endpointSets: [{ cluster: "opa", endpoints }] };
+  expect(await plane.apply(config({ version: "1", access, ...clusters }))).toEqual([]);
+  expect(await ask()).toBe("403 who are you?");
+  expect(await ask(issuer.token())).toBe("200 the application");
+  expect(await ask("garbage")).toStartWith("401 ");
+  expect(opa.requests.map(({ target }) => target)).toEqual(["/a", "/a"]);
+});

@@ -26,6 +26,7 @@ import { authzTableJudges } from "./manager-authz-tables.ts";
 import { routeInV1 } from "./manager-envoy-route.ts";
 import { identityJudges } from "./manager-identities.ts";
 import { laterTables } from "./manager-tables-later.ts";
+import { tokenTableJudges } from "./manager-token-tables.ts";
 import { type Suite, Verdicts } from "./suite.ts";
 
 type Row = Readonly<Record<string, unknown>>;
@@ -45,6 +46,7 @@ const directory = "manager/tables";
 const judges: Readonly<Record<string, Judge>> = {
   ...identityJudges,
   ...authzTableJudges,
+  ...tokenTableJudges,
   "pilot-master__model_config_test TestLabelsEquals": ({ a, b, want = false }) =>
     differ(want, equalLabels(labelsOf(a), labelsOf(b))),
   "pilot-master__model_config_test TestResolveHostname": resolvesTo,

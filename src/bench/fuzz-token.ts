@@ -43,7 +43,7 @@ function object(random: Random): string {
   return `{"alg":"ES256"${pairs.map((pair) => pick(random, separators) + pair).join("")}}`;
 }
 
-/** Nothing is thrown, nothing is believed but what was signed, and what is read JSON reads alike. */
+/** Nothing is thrown or believed but what was signed, and what is read is what JSON reads. */
 export function judgeToken(text: string): string | undefined {
   if ("fault" in keys) return "the keys are none";
   const rules = { issuer: "i", audiences: [], nowMs: 0 };

@@ -8,7 +8,7 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-test("a collector that asks to wait is asked again, later and later, and not for ever", async () => {
+test("a collector that asks to wait is asked again, later each time, not for ever", async () => {
   const { clock, log, registry } = adapterEnvironment();
   const statuses = [503, 429, 502, 504, 200];
   const asked: (readonly [atMs: number, encoding: string | null, body: string])[] = [];

@@ -293,7 +293,7 @@ describe("too many", () => {
   test("certificates of one identity are not given", async () => {
     const one = open();
     const csrPem = signingRequestPem();
-    for (let i = 0; i < 100; i++)
+    for (let i = 0; i < 500; i++)
       expect(await one.issue({ csrPem, caller: workload(REVIEWS) })).toBe("issued");
     expect(await one.issue({ csrPem, caller: workload(REVIEWS) })).toStartWith("exhausted: ");
     expect(await one.issue({ csrPem, caller: workload(RATINGS) })).toBe("issued");

@@ -73,8 +73,8 @@ export type IssueResult = { readonly at: "issued"; readonly leaf: SignedLeaf } |
 const JWT_CHARS_MAX = 16_384;
 /** Of one address, that were refused. */
 const FAILURES = { burst: 30, perSecond: 0.5 };
-/** Of one identity. */
-const ISSUES = { burst: 100, perSecond: 2 };
+/** Of one identity: as many copies of a workload as may start at once. */
+const ISSUES = { burst: 500, perSecond: 10 };
 
 export class Issuance {
   readonly counts: Record<RefusalKind | "issued", number> = {

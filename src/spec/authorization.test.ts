@@ -179,6 +179,32 @@ test("a policy that denies comes first, however the path is written", async () =
   await withoutPolicies();
 });
 
+test("an external authorizer is asked where a policy says so, and its no is a no", async () => {
+  const port = stage.serve((request) => {
+    const allowed = request.headers.get("x-user") === "ann";
+    return new Response(allowed ? "" : "not you", { status: allowed ? 200 : 403 });
+  });
+  const provider = `{ service: 127.0.0.1, port: ${port}, includeRequestHeadersInCheck: [x-user] }`;
+  const mesh = `kind: MeshConfig
+extensionProviders: [{ name: guard, envoyExtAuthzHttp: ${provider} }]
+---
+`;
+  const toPay = 'rules: [{ to: [{ operation: { paths: ["/pay*"] } }] }]';
+  const custom = `{ action: CUSTOM, provider: { name: guard }, ${toPay} }`;
+  const pay = (user: string) => asWeb("/pay", { "x-user": user });
+  await withPolicies(
+    `${mesh}${policyOf("pay", custom)}`,
+    async () => (await pay("bob")).status === 403,
+  );
+  expect((await pay("bob")).body).toBe("not you");
+  expect((await pay("ann")).status).toBe(200);
+  expect((await asWeb("/other")).status).toBe(200);
+  expect(await page(reviews, "/denials")).toContain("ext-authz");
+  const can = await ctl("authz", "can", "web", "reviews", "GET", "/pay", ...atManager());
+  expect(can.out).toContain("allowed, if guard says so too");
+  await withoutPolicies();
+});
+
 test("a dry run is counted, and refuses nobody", async () => {
   const dryRun = policyOf(
     "soon",

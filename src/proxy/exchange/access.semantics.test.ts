@@ -5,6 +5,7 @@ import { AccessLog } from "../../telemetry/access-log.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
 import { type FakeAccess, FakeStep, refusal, useAccess } from "../../testing/fake-access.ts";
 import { grpcCall, grpcSetUp } from "../../testing/grpc-set-up.ts";
+import { RawClient } from "../../testing/raw-client.ts";
 import { denyingRule, RulePolicy } from "../../testing/rule-policy.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 
@@ -333,6 +334,31 @@ describe("a step that waits", () => {
     step.waiting[0]!.answered({ at: "passed" });
     expect((await clients[0]!.takeResponse()).status).toBe(200);
     expect((await clients[2]!.takeResponse()).status).toBe(200);
+  });
+});
+
+describe("at a gateway", () => {
+  const policies = [
+    { action: "DENY", rules: [{ from: [{ remoteIpBlocks: ["203.0.113.7"] }] }] },
+    { action: "DENY", rules: [{ when: [{ key: "request.headers[x-mesh-id]", values: ["*"] }] }] },
+  ] as const;
+  const call = async (trustedProxies: number, fields: string): Promise<number> => {
+    const { mesh } = await withAccess({ policies }, undefined, { edge: { trustedProxies } });
+    const client = await RawClient.connect({ port: mesh.listenEdge() });
+    client.send(`GET / HTTP/1.1\r\nHost: svc\r\n${fields}\r\n`);
+    const { status } = await client.takeResponse();
+    client.terminate();
+    return status;
+  };
+
+  test("remote.ip is of the client that trusted proxies tell of, and nobody else", async () => {
+    expect(await call(1, "x-forwarded-for: 203.0.113.7\r\n")).toBe(403);
+    expect(await call(1, "x-forwarded-for: 203.0.113.7, 203.0.113.8\r\n")).toBe(200);
+    expect(await call(0, "x-forwarded-for: 203.0.113.7\r\n")).toBe(200);
+  });
+
+  test("what strangers claim to be of the mesh is not seen by rules", async () => {
+    expect(await call(0, "x-mesh-id: 1\r\n")).toBe(200);
   });
 });
 

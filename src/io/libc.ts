@@ -21,6 +21,8 @@ const signatures = {
   bind: { args: [i32, buffer, u32], returns: i32 },
   connect: { args: [i32, buffer, u32], returns: i32 },
   sendmsg: { args: [i32, buffer, i32], returns: size },
+  send: { args: [i32, buffer, size, i32], returns: size },
+  recv: { args: [i32, buffer, size, i32], returns: size },
   recvmsg: { args: [i32, buffer, i32], returns: size },
   dup: { args: [i32], returns: i32 },
   madvise: { args: ["u64", "u64", i32], returns: i32 },

@@ -1,7 +1,7 @@
 /**
- * Whose process is at the other end of a connection on this machine, from the kernel's tables
- * (proc(5), /proc/net/tcp and tcp6; not in their manual page: `sl local remote st … uid timeout
- * inode`). SO_PEERCRED knows that for unix sockets only.
+ * Whose process is at the other end of a connection on this machine: asked of the kernel, or where
+ * it does not answer that, looked for in its tables (proc(5), /proc/net/tcp and tcp6; not in their
+ * manual page: `sl local remote st … uid timeout inode`). SO_PEERCRED knows it for unix sockets only.
  *
  * A connection that is being closed is listed with user 0 and inode 0 once its process let go of
  * it, so only those count that are established and have a socket; and a port may be taken anew by
@@ -9,12 +9,7 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { encodeSocketAddress, type SocketAddress } from "./socket-address.ts";
-
-/** One end of a connection in the table. */
-export interface SocketEntry {
-  readonly uid: number;
-  readonly inode: number;
-}
+import { diagnoseSocket, type SocketEntry } from "./socket-diagnosis.ts";
 
 export interface ConnectionEnds {
   readonly near: SocketAddress;
@@ -32,11 +27,15 @@ const ESTABLISHED = "01";
 /** The user of the far end; undefined: not on this machine, gone already, or not to be known. */
 export function socketOwner(
   { near, far, inode }: ConnectionEnds,
-  tables: readonly string[] = TABLES,
+  tables?: readonly string[],
 ): number | undefined {
-  const farEnd = findEntry(far, near, tables);
+  const find = (local: SocketAddress, remote: SocketAddress): SocketEntry | undefined => {
+    const found = tables === undefined ? diagnoseSocket(local, remote) : "unavailable";
+    return found === "unavailable" ? findEntry(local, remote, tables ?? TABLES) : found;
+  };
+  const farEnd = find(far, near);
   if (farEnd === undefined) return undefined;
-  const nearEnd = findEntry(near, far, tables);
+  const nearEnd = find(near, far);
   if (nearEnd === undefined || (inode !== 0 && nearEnd.inode !== inode)) return undefined;
   return farEnd.uid;
 }

@@ -17,7 +17,7 @@ export function readLocalUsers(
     if (/^\d{1,9}$/.test(text)) return [Number(text)];
     const line = passwd()
       .split("\n")
-      .find((one) => one.startsWith(`${text}:`));
+      .find((one) => one.split(":", 1)[0] === text);
     const uid = Number(line?.split(":")[2] || "NaN");
     if (Number.isInteger(uid)) return [uid];
     problems.push(`--local-user: there is no user ${JSON.stringify(text)} on this machine`);

@@ -262,6 +262,22 @@ describe("too many", () => {
     expect(told(await ask(client))).toBe(`workload ${ID}`);
   });
 
+  test("a connection without a certificate on which nothing is said is closed", async () => {
+    const { server, authority } = await open({ quietMs: 100 });
+    const dial = (options: ConnectionOptions) => {
+      const to = { host: "127.0.0.1", port: server.port, rejectUnauthorized: false };
+      const socket = connectTls({ ...to, ...options });
+      socket.on("error", () => {});
+      socket.on("data", () => {});
+      closing.push(() => void socket.destroy());
+      return socket;
+    };
+    const known = dial(clientOf(authority.issue(named(ID))));
+    const stranger = dial({});
+    await new Promise((done) => stranger.on("close", done));
+    expect(known.destroyed).toBe(false);
+  });
+
   test("a handshake that takes too long is ended", async () => {
     const { server } = await open({ handshakeMs: 200 });
     expect(await send(server.port, "\x16\x03\x01")).toBe("");

@@ -1,7 +1,7 @@
 /**
  * Whose process is at the other end of a connection on this machine: asked of the kernel, or where
  * it does not answer that, looked for in its tables (proc(5), /proc/net/tcp and tcp6; not in their
- * manual page: `sl local remote st … uid timeout inode`). SO_PEERCRED knows it for unix sockets only.
+ * manual page: `sl local remote st … uid timeout inode`). SO_PEERCRED is for unix sockets only.
  *
  * A connection that is being closed is listed with user 0 and inode 0 once its process let go of
  * it, so only those count that are established and have a socket; and a port may be taken anew by

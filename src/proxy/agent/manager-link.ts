@@ -72,9 +72,12 @@ export class ManagerLink {
   readonly #probe: AppProbe | undefined;
   #cancelNote: () => void = () => {};
   #isEnding = false;
+  /** Reached by https. */
+  readonly #isRemote: boolean;
 
   constructor(connection: ManagerConnection, parts: ManagerLinkParts) {
     this.#connection = connection;
+    this.#isRemote = parts.flags.manager?.startsWith("https:") === true;
     const { flags, configuration, clock, random, log } = parts;
     const { transport } = connection;
     const calls = { transport, clock, random, log };
@@ -115,10 +118,13 @@ export class ManagerLink {
   /** Listeners must be bound: from here on callers may come. */
   start(): void {
     this.credential.start();
-    this.#discovery.start();
+    // At a distance nobody is told anything who has not shown a certificate.
+    if (!this.#isRemote) this.#discovery.start();
     // Callers are told from the first on how it is to be called.
     void this.credential.settled.then(() => {
-      if (!this.#isEnding) this.#probe?.start();
+      if (this.#isEnding) return;
+      if (this.#isRemote) this.#discovery.start();
+      this.#probe?.start();
     });
   }
 

@@ -347,12 +347,12 @@ export class Engine {
   ): SocketHandlers<C> {
     const security = facts.name === "inbound" ? this.#application?.security : undefined;
     if (security === undefined) return handlers;
-    const { app, protocol = "any" } = this.#application!;
+    const { app } = this.#application!;
     return behindMutualTls(handlers, {
       ...security,
       timers: this.#env.timers,
       portOf: (socket) => wantedOf(socket)?.port ?? app.port,
-      clientSpeaksFirst: (port) => port === app.port && protocol !== "any",
+      clientSpeaksFirst: (port) => port === app.port,
     });
   }
 

@@ -182,6 +182,32 @@ describe("an inbound port", () => {
     expect(await call(port, { shows: web })).not.toContain("200");
   });
 
+  test("a proxy whose first words come late is no client in plaintext", async () => {
+    const { port } = callee();
+    const front = Bun.listen<{ back?: Bun.Socket }>({
+      ...{ hostname: "127.0.0.1", port: 0 },
+      socket: {
+        async open(client) {
+          client.data = {};
+          client.pause();
+          client.data.back = await Bun.connect({
+            ...{ hostname: "127.0.0.1", port },
+            socket: {
+              data: (_, bytes) => void client.write(bytes),
+              close: () => void client.end(),
+            },
+          });
+          // Longer than a server that speaks first is waited for.
+          await Bun.sleep(300);
+          client.resume();
+        },
+        data: (client, bytes) => void client.data.back?.write(bytes),
+      },
+    });
+    closers.push(() => front.stop(true));
+    expect(await call(front.port, { shows: web })).toBe("HTTP/1.1 200 OK");
+  });
+
   test("TLS that no proxy of ours speaks is the application's own, but where all is", async () => {
     const { port, guard, service } = callee();
     expect(await call(port, { speaks: ["h2", "http/1.1"] })).toBe("");

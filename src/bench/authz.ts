@@ -1,7 +1,8 @@
 /**
  * What AuthorizationPolicy costs a request: its head is scanned already, its texts are not made.
  * One rule, and a thousand of the kinds that people write; of requests that some rule allows and of
- * those that none does. Nanoseconds of processor time, least and median of interleaved rounds.
+ * those that none does. Nanoseconds of processor time, least and median of interleaved rounds; the
+ * limit is for the least, since others on the machine only add to it.
  */
 import { fromJson } from "@bufbuild/protobuf";
 import { AuthorizationPolicySchema } from "../api/gen/mesh/v1/access_pb.ts";
@@ -79,7 +80,7 @@ export async function benchAuthz(): Promise<boolean> {
   for (const [i, { kind, outcome }] of runs.entries()) {
     const sorted = [...figures[i]!].sort((a, b) => a - b);
     const [least, median] = [sorted[0]!, sorted[sorted.length >> 1]!];
-    const late = median > LIMIT_NS;
+    const late = least > LIMIT_NS;
     isWithin &&= !late;
     const name = `${kind.name}, ${outcome}`.padEnd(46);
     console.log(`${name} ${pad(least)} ${pad(median)}${late ? `  over ${LIMIT_NS}` : ""}`);

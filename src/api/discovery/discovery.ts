@@ -131,7 +131,8 @@ export class Discovery {
     const request = { node: this.#options.node, version: this.#received?.version ?? "" };
     this.#stream = new AbortController();
     const signal = AbortSignal.any([this.#ended.signal, this.#stream.signal]);
-    const options = { signal, onHeader: () => this.#connected() };
+    // Not by the head of the answer: a refusal has one too.
+    const options = { signal };
     const stopAsking = this.#askWhetherAlive();
     try {
       for await (const update of this.#client.watch(request, options)) {

@@ -160,6 +160,17 @@ test("a file that was asked for keeps it for the next run, for its owner alone",
   expect((await named(second.ports.admin)).chain[0]?.serial).toBe(chain[0]!.serial);
 });
 
+test("a certificate that comes late is told to callers when it is there", async () => {
+  manager.authority = undefined;
+  const { ports } = start(serving());
+  await until(() => manager.workloads.size === 1, "the registration");
+  expect([...manager.workloads.values()][0]?.mutualTls).toBe(false);
+  expect(await page(ports.inbound, "/")).toBe("app");
+  manager.authority = root;
+  await until(() => [...manager.workloads.values()].at(-1)?.mutualTls === true, "the second");
+  expect(await page(ports.inbound, "/")).toBe("app");
+});
+
 test("short-lived certificates are renewed again and again, and connections stay", async () => {
   manager.leafMs = 1_000;
   const { ports } = start(serving());

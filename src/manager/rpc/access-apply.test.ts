@@ -98,6 +98,14 @@ spec: { host: reviews, trafficPolicy: { tls: { mode: ${tls} } } }\n`;
   await mesh.apply(rule("ISTIO_MUTUAL"));
   expect(requires()).toEqual([true]);
   expect(mesh.identities()).toEqual(["spiffe://acme/ns/default/sa/reviews"]);
+  await mesh.apply("kind: MeshConfig\nenableAutoMtls: false\n");
+  expect(mesh.identities()).toEqual(["spiffe://acme/ns/default/sa/reviews"]);
+  await mesh.config.delete({
+    objects: [{ kind: "DestinationRule", namespace: "default", name: "d" }],
+  });
+  expect(mesh.identities()).toEqual([""]);
+  await mesh.apply("kind: MeshConfig\nenableAutoMtls: true\n");
+  expect(mesh.identities()).toEqual(["spiffe://acme/ns/default/sa/reviews"]);
   await mesh.apply(rule("DISABLE"));
   expect(requires()).toEqual([false]);
   expect(mesh.identities()).toEqual([""]);

@@ -62,6 +62,16 @@ describe("roles", () => {
     ["OFF", setOf(["RbacConfig", "default", "{ mode: OFF }"], view), reviews, undefined],
     ["ON: nobody without a binding", setOf(on, view), reviews, []],
     ["a binding", setOf(on, view, bind("view", anybody)), reviews, ["anybody GET"]],
+    [
+      "a constraint that nobody knows grants nothing",
+      setOf(
+        on,
+        role("view", "services: [reviews], constraints: [{ key: app, values: [a] }]"),
+        bind("view", anybody),
+      ),
+      reviews,
+      [],
+    ],
     ["of another service", setOf(on, view, bind("view", anybody)), ratings, []],
     [
       "of another namespace",

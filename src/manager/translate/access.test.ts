@@ -47,6 +47,7 @@ describe("mutual TLS is as the narrowest says", () => {
   const mesh = peer("istio-system/default", mode("STRICT"));
   const namespace = peer("default/default", mode("DISABLE"));
   const workload = peer("default/reviews", mode("PERMISSIVE", forReviews));
+  const settings = "kind: MeshConfig\nauthPolicy: MUTUAL_TLS";
   const unset = peer("default/default", "{}");
   const forA = (labels: string): string =>
     peer("default/a", `{ selector: { matchLabels: { ${labels} } }, mtls: { mode: STRICT } }`);
@@ -73,6 +74,9 @@ describe("mutual TLS is as the narrowest says", () => {
     ["the oldest of a workload",
       [workload, peer("default/a", mode("STRICT", forReviews))],         "PERMISSIVE"],
     ["the oldest, even if it says UNSET",   [peer("default/z", "{}"), namespace, mesh], "STRICT"],
+    ["authPolicy of the mesh",              [settings],                  "STRICT"],
+    ["before which the mesh goes",          [settings, peer("istio-system/a", mode("DISABLE"))],
+      "DISABLE"],
     ["a port before its workload",
       [withPorts("STRICT", "{ 9080: { mode: DISABLE } }")],              "STRICT 9080=DISABLE"],
     ["an UNSET port is as its workload",

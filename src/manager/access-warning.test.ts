@@ -91,6 +91,23 @@ const rows: readonly (readonly [string, readonly string[], readonly string[]])[]
   ],
   ["both agree", [destination("ISTIO_MUTUAL"), peer("STRICT")], []],
   [
+    "what allows, beside what denies everything",
+    [
+      object("AuthorizationPolicy", "{ action: DENY, rules: [{}] }", "deny"),
+      object("AuthorizationPolicy", "{ rules: [{}] }", "allow"),
+    ],
+    ["spec: decides nothing: AuthorizationPolicy/default/deny has a rule that denies everything"],
+  ],
+  [
+    "what allows, beside what allows everything",
+    [
+      object("AuthorizationPolicy", "{ rules: [{}] }", "all"),
+      object("AuthorizationPolicy", "{}", "nothing"),
+      object("AuthorizationPolicy", `{ ${of("shop")} }`, "shop"),
+    ],
+    ["spec: decides nothing: AuthorizationPolicy/default/all has a rule that allows everything"],
+  ],
+  [
     "two of one level",
     [peer("STRICT"), object("PeerAuthentication", "{}", "q")],
     ["spec: is for the same workloads as PeerAuthentication/default/p: the older one counts"],

@@ -1,5 +1,6 @@
 /** What only shows when objects about who may call whom are seen together. */
 import type { Problem } from "../../core/problem.ts";
+import { type AccessRule, dryRunOf } from "../../model/authorization-policy.ts";
 import { type Config, type ConfigKind, type ConfigOf, configKey } from "../../model/config.ts";
 import type { WorkloadTarget } from "../../model/workload-target.ts";
 
@@ -7,6 +8,7 @@ export function accessProblems(configs: readonly Config[]): readonly Problem[] {
   return [
     ...unknownProviders(configs),
     ...severalOfOneLevel(ofKind(configs, "PeerAuthentication")),
+    ...overruled(ofKind(configs, "AuthorizationPolicy")),
     ...idleRoles(configs),
     ...unboundRoles(configs),
   ];
@@ -48,11 +50,46 @@ function severalOfOneLevel(configs: readonly ConfigOf<"PeerAuthentication">[]): 
   );
 }
 
-function targetText({ selector = {} }: WorkloadTarget): string {
-  return Object.entries(selector)
-    .map(([key, value]) => `${key}=${value}`)
-    .sort()
-    .join(",");
+function targetText({ selector = {}, references = [] }: WorkloadTarget): string {
+  const names = references.map(({ kind, name }) => `${kind}/${name}`);
+  const labels = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
+  return [...labels, ...names].sort().join(",");
+}
+
+/** Beside a DENY of everything nothing is allowed; beside an ALLOW of it nothing more is. */
+function overruled(configs: readonly ConfigOf<"AuthorizationPolicy">[]): readonly Problem[] {
+  const groups = Map.groupBy(configs, ({ meta, spec }) => `${meta.namespace} ${targetText(spec)}`);
+  return [...groups.values()].flatMap((group) => {
+    const wide = group.filter((config) => isInForce(config) && config.spec.rules.some(isAnything));
+    const by =
+      wide.find(({ spec }) => spec.action === "DENY") ??
+      wide.find(({ spec }) => spec.action === "ALLOW");
+    if (by === undefined) return [];
+    const { action } = by.spec;
+    return group
+      .filter(({ spec }) => spec.action === "ALLOW" || spec.action === action)
+      .filter((config) => configKey(config) !== configKey(by) && isInForce(config))
+      .map((config) =>
+        warning(
+          config,
+          "spec",
+          `decides nothing: ${configKey(by)} has a rule that ${verbs[action]}`,
+        ),
+      );
+  });
+}
+
+const verbs = {
+  ...{ ALLOW: "allows everything", DENY: "denies everything" },
+  ...{ AUDIT: "is about everything", CUSTOM: "is about everything" },
+} as const;
+
+function isInForce({ meta }: ConfigOf<"AuthorizationPolicy">): boolean {
+  return dryRunOf(meta.annotations) !== true;
+}
+
+function isAnything({ from, to, when }: AccessRule): boolean {
+  return from.length + to.length + when.length === 0;
 }
 
 /** Nobody asks for roles until a config says where. */

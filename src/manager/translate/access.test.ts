@@ -257,6 +257,8 @@ describe("an instance has an identity where its proxy takes mutual TLS", () => {
     ["no service of the mesh",    { host: "a.example" },              [], undefined],
     ["but with an account",
       { host: "a.example", serviceAccount: "b" },                     [], id("ns/default/sa/b")],
+    ["which decides nothing",
+      { serviceAccount: "other/robot" }, [peer("other/d", mode("DISABLE"))], id("ns/other/sa/robot")],
     ["STRICT",                    {}, [peer("default/d", mode("STRICT"))],    own],
     ["DISABLE",                   {}, [peer("default/d", mode("DISABLE"))],   undefined],
     ["DISABLE of its port",       {},                       disablePort(9_080), undefined],

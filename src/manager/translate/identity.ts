@@ -4,8 +4,9 @@
  */
 import { formatSpiffeId, isIdSegment } from "../../core/spiffe-id.ts";
 import type { ServiceInstance } from "../../model/service.ts";
-import { mutualTlsOf } from "./access.ts";
+import { type MutualTlsInForce, mutualTlsOf } from "./access.ts";
 import type { AccessSet } from "./access-object.ts";
+import { formatLabels } from "./labels.ts";
 
 /** `trustDomain`: empty where nobody has an identity. */
 export function withIdentities(
@@ -14,26 +15,34 @@ export function withIdentities(
   trustDomain: string,
 ): readonly ServiceInstance[] {
   if (trustDomain === "") return instances;
+  // Copies of one workload have the same, and there may be many.
+  const known = new Map<string, MutualTlsInForce>();
+  const inForce = ({ host, labels, namespace }: ServiceInstance): MutualTlsInForce => {
+    const own = namespace ?? namespaceOf(host);
+    return known.getOrInsertComputed(`${host}|${own}|${formatLabels(labels)}`, () =>
+      mutualTlsOf(access, { service: host, namespace: own, labels }),
+    );
+  };
   return instances.map((instance) => {
-    const identity = instance.mutualTls ? identityOf(instance, access, trustDomain) : "";
-    return identity === "" ? instance : { ...instance, identity };
+    const account = instance.mutualTls ? accountOf(instance) : undefined;
+    if (account === undefined) return instance;
+    const { mode, ports } = inForce(instance);
+    const { appPort = instance.servicePort } = instance;
+    if ((ports[appPort] ?? mode) === "DISABLE") return instance;
+    return { ...instance, identity: formatSpiffeId({ trustDomain, ...account }) };
   });
 }
 
-function identityOf(instance: ServiceInstance, access: AccessSet, trustDomain: string): string {
-  const account = accountOf(instance);
-  if (account === undefined) return "";
-  const { host, labels, appPort = instance.servicePort } = instance;
-  const { namespace } = account;
-  const { mode, ports } = mutualTlsOf(access, { service: host, namespace, labels });
-  return (ports[appPort] ?? mode) === "DISABLE" ? "" : formatSpiffeId({ trustDomain, ...account });
+function namespaceOf(host: string): string {
+  const [, namespace = "", svc] = host.split(".");
+  return svc === "svc" ? namespace : "default";
 }
 
 /** "default/reviews"; without one the account that is named as the service. */
 function accountOf({ host, namespace, serviceAccount = "" }: ServiceInstance) {
-  const [name = "", ofService = "", svc] = host.split(".");
-  const own = namespace ?? (svc === "svc" ? ofService : "default");
-  const isService = svc === "svc" || ofService === "";
+  const [name = "", rest = "", svc] = host.split(".");
+  const own = namespace ?? namespaceOf(host);
+  const isService = svc === "svc" || rest === "";
   const written = serviceAccount === "" ? (isService ? name : "") : serviceAccount;
   const [first = "", second, ...others] = written.split("/");
   const account =

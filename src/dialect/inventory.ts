@@ -170,7 +170,8 @@ export const unsupported: ReadonlySet<string> = new Set(
   `VirtualService Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
    ExternalService Telemetry WasmPlugin TrafficExtension EndUserAuthenticationPolicySpec
    EndUserAuthenticationPolicySpecBinding adapter template stackdriver servicecontrol circonus
-   cloudwatch signalfx solarwinds bypass IstioOperator GatewayClass HTTPRoute GRPCRoute TCPRoute TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
+   cloudwatch signalfx solarwinds bypass IstioOperator GatewayClass HTTPRoute GRPCRoute
+   TCPRoute TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`
     .trim()
     .split(/\s+/),
 );

@@ -27,7 +27,7 @@ export function validateSet(configs: readonly Config[], known: Known): readonly 
     ...unroutedPolicies(configs),
     ...egressConflicts(ofKind(configs, "EgressRule")),
     ...aspectProblems(configs),
-    ...accessProblems(configs),
+    ...accessProblems(configs, known.hosts !== undefined),
     ...severalMeshConfigs(ofKind(configs, "MeshConfig")),
   ];
 }

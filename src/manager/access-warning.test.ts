@@ -31,11 +31,19 @@ const destination = (mode: string) =>
 spec: { host: shop, trafficPolicy: { tls: { mode: ${mode} } } }\n`;
 const peer = (mode: string) => object("PeerAuthentication", `{ mtls: { mode: ${mode} } }`, "p");
 
+const hosts = new Set(registry.services.map(({ host }) => host));
+
+test("what is missing from a part of the rules may be in another part", () => {
+  const { configs } = readDocuments(custom, { file: "a.yaml", namespace: "default" });
+  expect(validateSet(configs, {})).toEqual([]);
+  expect(validateSet(configs, { hosts })).toHaveLength(1);
+});
+
 function told(...texts: readonly string[]): readonly string[] {
   const options = { file: "a.yaml", namespace: "default" };
   const { configs, problems } = readDocuments(texts.join("---\n"), options);
   expect(problems).toEqual([]);
-  const found = [...validateSet(configs, {}), ...ruleWarnings(configs, registry)];
+  const found = [...validateSet(configs, { hosts }), ...ruleWarnings(configs, registry)];
   return found.map(({ path, message }) => `${path}: ${message}`);
 }
 

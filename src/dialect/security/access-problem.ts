@@ -4,14 +4,14 @@ import { type AccessRule, dryRunOf } from "../../model/authorization-policy.ts";
 import { type Config, type ConfigKind, type ConfigOf, configKey } from "../../model/config.ts";
 import type { WorkloadTarget } from "../../model/workload-target.ts";
 
-export function accessProblems(configs: readonly Config[]): readonly Problem[] {
-  return [
-    ...unknownProviders(configs),
+/** `isWhole`: what is not among them is nowhere. */
+export function accessProblems(configs: readonly Config[], isWhole: boolean): readonly Problem[] {
+  const among = [
     ...severalOfOneLevel(ofKind(configs, "PeerAuthentication")),
     ...overruled(ofKind(configs, "AuthorizationPolicy")),
-    ...idleRoles(configs),
-    ...unboundRoles(configs),
   ];
+  if (!isWhole) return among;
+  return [...unknownProviders(configs), ...among, ...idleRoles(configs), ...unboundRoles(configs)];
 }
 
 function ofKind<K extends ConfigKind>(configs: readonly Config[], kind: K): ConfigOf<K>[] {

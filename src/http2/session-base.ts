@@ -112,6 +112,11 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
     return this.streams.all().flatMap(({ user }) => (user === undefined ? [] : [user]));
   }
 
+  /** Server: the peer has opened a stream. */
+  get hasServed(): boolean {
+    return this.lastPeerId > 0;
+  }
+
   /** Client: how many streams could be opened now. */
   get room(): number {
     const over = this.isServer || this.isGoingAway || this.failure !== undefined;
@@ -161,6 +166,13 @@ export abstract class SessionBase<U> implements StreamOwner<U> {
     const stream = this.newStream(this.lastOwnId);
     stream.user = user;
     return stream;
+  }
+
+  /** A frame of a type that is not RFC 9113's: who does not know it ignores it (5.5). */
+  extend(type: number, payload: Uint8Array): void {
+    if (this.failure !== undefined) return;
+    this.out.frame(payload.length, type, 0, 0);
+    this.out.range(payload, 0, payload.length);
   }
 
   /** When the PING was sent that is not answered yet (nowMs); 0: none is. */

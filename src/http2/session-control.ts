@@ -152,6 +152,15 @@ export abstract class SessionControl<U> extends SessionBase<U> {
     return undefined;
   }
 
+  /** Of a type that we do not know: whoever uses the session may (RFC 9113 5.5). */
+  protected extensionFrame(reader: FrameReader): Fault | undefined {
+    const { type, streamId, payload, from, to } = reader;
+    const flood = this.flood.take(FloodClass.ignored, this.nowMs);
+    if (flood === undefined && streamId === 0)
+      this.sink.extensionArrived?.(type, payload, from, to);
+    return flood;
+  }
+
   /** Never used by the side that opens streams with such an identifier. */
   protected isIdle(streamId: number): boolean {
     const own = !this.isServer === (streamId % 2 === 1);

@@ -51,6 +51,11 @@ describe("the connection ends with", () => {
     ],
     [
       "PROTOCOL_ERROR",
+      "a frame of an unknown type within a field block",
+      [frame(FrameType.headers, 0, 1, block), frame(0xf3, 0, 0, "abc")],
+    ],
+    [
+      "PROTOCOL_ERROR",
       "a field block on two streams",
       [frame(FrameType.headers, 0, 1, block), frame(FrameType.continuation, 4, 3, "")],
     ],
@@ -258,6 +263,27 @@ test("frames of unknown types and PRIORITY are ignored", () => {
   const peer = Peer.ready("server");
   peer.says(frame(0x42, 255, 7, "x"), priority(9, 1), priority(9, 3));
   expect([peer.told(), peer.hears()]).toEqual([[], []]);
+});
+
+test("frames of unknown types on no stream are told, and answered by nobody", () => {
+  for (const role of ["server", "client"] as const) {
+    const peer = Peer.ready(role);
+    peer.says(frame(0x0a, 0, 0, ""), frame(0xf3, 255, 0, "abc"), frame(0xff, 0, 0, "\xff"));
+    expect(peer.told()).toEqual(["extension 10 ", "extension 243 abc", "extension 255 \xff"]);
+    expect(peer.hears()).toEqual([]);
+  }
+});
+
+test("a frame of a type of one's own, octet by octet", () => {
+  const peer = Peer.ready("client");
+  peer.session.extend(0xf3, new Uint8Array([97, 98, 99]));
+  expect([...peer.take()]).toEqual([0, 0, 3, 0xf3, 0, 0, 0, 0, 0, 97, 98, 99]);
+  peer.session.extend(0xf3, new Uint8Array(0x123));
+  expect([...peer.take().subarray(0, 9)]).toEqual([0, 1, 0x23, 0xf3, 0, 0, 0, 0, 0]);
+  peer.says(window(0, 0));
+  peer.take();
+  peer.session.extend(0xf3, new Uint8Array(1));
+  expect(peer.take().length).toBe(0);
 });
 
 test("a request that is sound and not for us is answered with the status of its failure", () => {

@@ -42,6 +42,11 @@ export interface SessionSink<U = unknown> {
   settingsArrived(): void;
   /** The peer closes gracefully, or after an error; see session.isGoingAway. */
   goawayArrived(code: number, lastStreamId: number): void;
+  /**
+   * A frame on no stream that RFC 9113 does not define (5.5): [from, to) of `payload`, during the
+   * call only. Absent: all are ignored. Known or not, it counts as one that is.
+   */
+  extensionArrived?(type: number, payload: Uint8Array, from: number, to: number): void;
   /** The answer to session.ping, `rttMs` later. */
   pongArrived(rttMs: number): void;
   /**

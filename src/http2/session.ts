@@ -121,7 +121,7 @@ export class Session<U = unknown> extends SessionControl<U> implements FrameHand
       case FrameType.continuation:
         return ConnectionFault.continuation;
       default:
-        return this.flood.take(FloodClass.ignored, this.nowMs);
+        return this.extensionFrame(reader);
     }
   }
 

@@ -167,6 +167,10 @@ export class Transcript implements SessionSink<string> {
     this.lines.push(`goaway ${lastStreamId} ${codeName(code)}`);
   }
 
+  extensionArrived(type: number, payload: Uint8Array, from: number, to: number): void {
+    this.lines.push(`extension ${type} ${latin1(payload, from, to)}`);
+  }
+
   pongArrived(rttMs: number): void {
     this.lines.push(`pong ${rttMs}`);
   }

@@ -128,6 +128,7 @@ export class Environment implements Watchers {
 
   set claim(claim: string) {
     this.http2.meshRequest = meshRequest(claim);
+    this.http2.meshClaim = new TextEncoder().encode(claim);
   }
 
   /** Reads the clock, once for each event. */

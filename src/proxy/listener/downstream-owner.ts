@@ -17,6 +17,8 @@ export interface AcceptedConnection {
   readonly source?: SocketAddress | undefined;
   /** A sidecar's, where TLS ended here: who its peer is. */
   readonly tls?: TlsFacts | undefined;
+  /** Of who calls, where a sidecar said so. */
+  readonly claim?: string | undefined;
   /** Exchanges under way. */
   readonly exchanges: number;
   /** Bytes that wait for the peer to read. */

@@ -15,10 +15,12 @@ import {
   connectionFacts,
   unknownConnection,
 } from "../policy/connection-facts.ts";
+import { CLAIM_MAX } from "../policy/workload-claim.ts";
 import { Http2Connection } from "../transport/http2-connection.ts";
 import { claimOf } from "../transport/mesh-request.ts";
 import {
   isMeshRequest,
+  MESH_CLAIM_FRAME,
   MESH_SETTING,
   MESH_STREAMS,
   MESH_VERSION,
@@ -40,15 +42,21 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   readonly source: SocketAddress | undefined;
   readonly tls: TlsFacts | undefined;
   readonly #owner: DownstreamOwner;
+  /** Sidecars are expected here. */
+  readonly #takesMesh: boolean;
   /** Where it comes from. */
   readonly #address: string;
+  /** Of who calls; "": nobody said. */
+  #claim: string;
+  /** It was said, or tried: what comes later is ignored. */
+  #introduced: boolean;
   #names: ConnectionNames | undefined = undefined;
   #facts: ConnectionFacts | undefined = undefined;
 
   constructor(
     owner: DownstreamOwner,
     socket: TcpSocket<unknown>,
-    former: Pick<AcceptedConnection, "captured" | "edge" | "source" | "tls">,
+    former: Pick<AcceptedConnection, "captured" | "claim" | "edge" | "source" | "tls">,
   ) {
     super(owner.env.http2);
     const { captured, edge, source } = former;
@@ -59,14 +67,16 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     this.edge = edge;
     this.source = source;
     this.#address = source?.address ?? socket.remoteAddress;
-    const takesMesh = owner.facts.name === "inbound";
+    this.#claim = former.claim ?? "";
+    this.#introduced = this.#claim !== "";
+    this.#takesMesh = owner.facts.name === "inbound";
     this.session = new Session<StreamUser>({
       role: "server",
       sink: this,
       head: this.context.requestHead,
       arena: this.context.arena,
       limits: edge === undefined ? sidecarLimits : defaultSessionLimits,
-      settings: takesMesh ? meshOffer : [],
+      settings: this.#takesMesh ? meshOffer : [],
       isOffender: this.context.offenders.has(this.#address, this.context.clock.nowMs()),
     });
     this.watch();
@@ -91,6 +101,10 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     if (this.#names === undefined && socket !== undefined)
       this.#names = connectionNames(socket, this);
     return this.#names ?? UNKNOWN_NAMES;
+  }
+
+  get claim(): string {
+    return this.#claim;
   }
 
   get facts(): ConnectionFacts {
@@ -145,6 +159,14 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     this.watchSidecar();
   }
 
+  /** The first claim counts, if it comes before what it speaks of; whatever else is ignored. */
+  extensionArrived(type: number, payload: Uint8Array, from: number, to: number): void {
+    if (type !== MESH_CLAIM_FRAME || !this.#takesMesh || !this.isSidecar) return;
+    if (this.#introduced || this.session.hasServed) return;
+    this.#introduced = true;
+    if (to - from <= CLAIM_MAX) this.#claim = asText(payload, from, to);
+  }
+
   goawayArrived(): void {}
 
   override sessionFailed(failure: Failure, detail: string): void {
@@ -177,4 +199,8 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     stream.user = socket;
     this.#owner.acceptInner(socket, claim, this);
   }
+}
+
+function asText(bytes: Uint8Array, from: number, to: number): string {
+  return Buffer.from(bytes.subarray(from, to)).toString("latin1");
 }

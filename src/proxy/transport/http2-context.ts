@@ -50,6 +50,8 @@ export class Http2Context {
   readonly turn = new Turn();
   /** Asks another sidecar for a connection inside of the one that there is. */
   meshRequest: MessageHead = meshRequest("");
+  /** Says to another sidecar who opens streams; empty: nothing is said. */
+  meshClaim: Uint8Array = new Uint8Array(0);
   readonly offenders = new Offenders();
 
   constructor(parts: Http2ContextParts) {

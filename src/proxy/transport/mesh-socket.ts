@@ -16,6 +16,11 @@ import type { StreamUser } from "./stream-user.ts";
 /** SETTINGS identifier of the offer; its value is the version spoken. */
 export const MESH_SETTING = 0xf3e5;
 export const MESH_VERSION = 1;
+/**
+ * Type of the frame that says on stream 0 for whom all streams of a connection are, to a peer that
+ * sent the offer; of those for experiments. Its payload is the claim, in ASCII.
+ */
+export const MESH_CLAIM_FRAME = 0xf3;
 /** Connections that a sidecar takes inside of one. */
 export const MESH_STREAMS = 1_000;
 /** What the CONNECT of a mesh connection asks for: the service behind the peer. */

@@ -21,7 +21,12 @@ import type { TlsFacts } from "../../io/tls-facts.ts";
 import type { ClientTls } from "../../io/tls-settings.ts";
 import { Http2Connection, upstreamLoss } from "../transport/http2-connection.ts";
 import type { Http2Context } from "../transport/http2-context.ts";
-import { MESH_SETTING, MESH_STREAMS, MESH_VERSION } from "../transport/mesh-socket.ts";
+import {
+  MESH_CLAIM_FRAME,
+  MESH_SETTING,
+  MESH_STREAMS,
+  MESH_VERSION,
+} from "../transport/mesh-socket.ts";
 import type { StreamUser } from "../transport/stream-user.ts";
 import { meshPeerUntilMs } from "./connection.ts";
 import { PeerProtocol } from "./peer-protocol.ts";
@@ -178,8 +183,10 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   opened = 0;
   /** When its certificate expires, as time of day. */
   peerUntilMs = Number.POSITIVE_INFINITY;
+  readonly #isForeign: boolean;
   #admitting = false;
   #gone = false;
+  #introduced = false;
 
   constructor(
     pool: SessionPool,
@@ -189,6 +196,7 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
     super(context);
     this.#pool = pool;
     this.timeoutMs = timeoutMs;
+    this.#isForeign = isForeign;
     this.session = new Session<StreamUser>({
       role: "client",
       sink: this,
@@ -301,6 +309,7 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
   settingsArrived(): void {
     this.#pool.spoken.forget();
     this.watchSidecar();
+    this.#introduce();
     this.admitSoon();
   }
 
@@ -326,6 +335,14 @@ export class Http2Upstream extends Http2Connection implements SessionConnection 
 
   protected lossFailure(reset: boolean): Failure {
     return this.session.isReady ? upstreamLoss(reset) : Failures.connectFailure;
+  }
+
+  /** To a sidecar: for whom all streams are, before the first of them. */
+  #introduce(): void {
+    const { meshClaim } = this.context;
+    if (this.#introduced || this.#isForeign || !this.takesMesh || meshClaim.length === 0) return;
+    this.#introduced = true;
+    this.session.extend(MESH_CLAIM_FRAME, meshClaim);
   }
 
   /** No new streams. */

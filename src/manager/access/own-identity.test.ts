@@ -20,6 +20,7 @@ function workload(path: string): Principal {
 
 const reviews = workload("ns/default/sa/reviews");
 const bookinfo = workload("ns/default/sa/bookinfo");
+const elsewhere = workload("ns/other/sa/reviews");
 const mixer = workload("ns/mesh-system/sa/mesh-mixer");
 
 interface Said {
@@ -41,6 +42,12 @@ const nodes: readonly (readonly [who: Principal, said: Said, own: boolean])[] = 
   [reviews, { service: "", namespace: "other" }, false],
   [reviews, { service: "reviews.default.svc.other", namespace: "default" }, false],
   [reviews, { service: "x.reviews.default.svc.cluster.local", namespace: "default" }, false],
+  // What names no namespace is read as of "default", whoever says it.
+  [elsewhere, { service: "reviews", namespace: "" }, false],
+  [elsewhere, { service: "", namespace: "" }, false],
+  [elsewhere, { service: "mysql.example.com", namespace: "" }, false],
+  [elsewhere, { service: "reviews.other", namespace: "" }, true],
+  [elsewhere, { service: "reviews", namespace: "other" }, true],
   [bookinfo, { service: "ratings.default", namespace: "default" }, true],
   [bookinfo, { service: "mysql.example.com", namespace: "default" }, true],
   [bookinfo, { service: "reviews.default", namespace: "default" }, false],
@@ -55,6 +62,14 @@ const nodes: readonly (readonly [who: Principal, said: Said, own: boolean])[] = 
 test.each(nodes)("%j as proxy of %j: %p", (who, said, own) => {
   const node = create(NodeSchema, { id: "p", ...said });
   expect(foreignNode(who, node, OPTIONS) === undefined).toBe(own);
+});
+
+test("a registration without a namespace is of the service that it is kept under", () => {
+  const of = (said: object) =>
+    foreignWorkload(elsewhere, create(WorkloadSchema, { id: "w", ...said }), OPTIONS);
+  expect(of({ service: "reviews" })).toContain("is not of namespace default");
+  expect(of({ service: "reviews.other" })).toBeUndefined();
+  expect(of({ service: "reviews", namespace: "other" })).toBeUndefined();
 });
 
 test("a registration is of its own account, and so is its proxy", () => {

@@ -60,10 +60,12 @@ function foreignService(
 ): string | undefined {
   const id = workloadId(principal);
   if (id === undefined || principal.kind !== "workload") return undefined;
-  if (namespace !== "" && namespace !== id.namespace)
-    return `${nameOf(id)} is not of namespace ${namespace}`;
+  // As whoever reads it takes it: what names no namespace is of "default", not of the caller's.
+  const host = fullHostName(service, namespace, domain);
+  const [, within, svc] = host.split(".");
+  const stated = namespace || (svc === "svc" ? within : undefined) || "default";
+  if (stated !== id.namespace) return `${nameOf(id)} is not of namespace ${stated}`;
   if (service === "") return undefined;
-  const host = fullHostName(service, id.namespace, domain);
   const own = [`${id.account}.${id.namespace}`, ...services.servicesOf(principal.identity)];
   if (own.some((name) => fullHostName(name, id.namespace, domain) === host)) return undefined;
   return `${nameOf(id)} is not the service ${service}`;

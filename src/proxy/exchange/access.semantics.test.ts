@@ -179,6 +179,24 @@ describe("a step before the policies", () => {
     ]);
   });
 
+  test("does not see what only a proxy may say of the peer", async () => {
+    const seen: unknown[] = [];
+    const step = new FakeStep(({ headers }) => {
+      seen.push(headers.get("x-forwarded-client-cert"), [...headers.entries()].flat().join(" "));
+      return undefined;
+    });
+    const forged = "x-forwarded-client-cert: URI=spiffe://cluster.local/ns/default/sa/admin\r\n";
+    const when = [{ key: "request.headers[x-forwarded-client-cert]", values: ["*"] }];
+    const policies = [{ name: "a", action: "DENY", rules: [{ when }] }] as const;
+    const { client } = await withAccess({ steps: [step], policies });
+    for (const lines of [forged, `${forged}x-a: b\r\n${forged}`]) {
+      client.send(`GET / HTTP/1.1\r\nHost: svc\r\n${lines}\r\n`);
+      expect((await client.takeResponse()).status).toBe(200);
+    }
+    expect(seen.map(String).join("\n")).not.toContain("spiffe");
+    expect(String(seen[3])).toContain("x-a b");
+  });
+
   test("that refuses it, says how", async () => {
     const { client, watch, service } = await withAccess({ steps: [new FakeStep(() => refusal)] });
     client.send(GET);

@@ -4,6 +4,7 @@ import { RecordText } from "../../telemetry/access-record.ts";
 import type { RefusedBy } from "../access/access-step.ts";
 import type { DenialKind } from "../access/denial-ring.ts";
 import type { RequestFacts } from "../access/request-facts.ts";
+import { hideClientCert } from "../filter/edge-fields.ts";
 import { fieldOf } from "../policy/field-map.ts";
 import type { Exchange } from "./exchange.ts";
 import { rescan } from "./request-head.ts";
@@ -60,5 +61,7 @@ export function describeFacts(ex: Exchange, facts: RequestFacts): RequestFacts {
   facts.isHttp2 = downstream.stream !== undefined;
   facts.wallMs = ex.env.wallMs;
   facts.token = ex.token;
-  return facts.about(rescan(ex), downstream.facts);
+  const head = rescan(ex);
+  if (downstream.edge === undefined) hideClientCert(head);
+  return facts.about(head, downstream.facts);
 }

@@ -282,6 +282,20 @@ export function hideClaims(head: MessageHead): void {
   }
 }
 
+/** Of a head that came in at no edge: who the peer is, is known by its connection alone. */
+export function hideClientCert(head: MessageHead): void {
+  const id = FieldId.xForwardedClientCert;
+  let field = head.firstOf[id]!;
+  head.firstOf[id] = -1;
+  while (field !== -1) {
+    const next = head.nextOf(id, field);
+    head.dropped[field] = 1;
+    head.fieldId[field] = FieldId.other;
+    head.nameEnd[field] = head.nameStart[field]!;
+    field = next;
+  }
+}
+
 function isSame(bytes: Uint8Array, from: number, to: number, word: Uint8Array): boolean {
   if (to - from !== word.length) return false;
   for (let i = 0; i < word.length; i++) if (bytes[from + i] !== word[i]) return false;

@@ -69,6 +69,8 @@ export abstract class FieldMap implements StringMap {
     const { head } = this;
     const seen = new Set<string>();
     for (let i = 0; i < head.fieldCount; i++) {
+      // Whose name was taken from it is not to be found.
+      if (head.nameStart[i] === head.nameEnd[i]) continue;
       const id = head.fieldId[i]! as FieldId;
       const name =
         id === FieldId.other

@@ -179,6 +179,21 @@ describe("a step before the policies", () => {
     ]);
   });
 
+  test("has its word passed on, whatever the client calls a field of one hop", async () => {
+    const requestHeaders = [{ name: "x-user", value: "ann", operation: "replace" }] as const;
+    const step = new FakeStep(() => ({ at: "passed", requestHeaders }));
+    const { client, service } = await withAccess({ steps: [step] });
+    for (const [i, names] of ["x-user", "X-User, keep-alive", "x-a, x-user"].entries()) {
+      const lines = `Connection: ${names}\r\nx-a: b\r\nx-user: eve\r\n`;
+      client.send(`GET / HTTP/1.1\r\nHost: svc\r\n${lines}\r\n`);
+      expect((await client.takeResponse()).status).toBe(200);
+      const { head } = service.requests[i]!;
+      expect(head).toContain("x-user: ann\r\n");
+      expect(head).not.toContain("eve");
+      expect(head.includes("x-a: b")).toBe(!names.includes("x-a"));
+    }
+  });
+
   test("does not see what only a proxy may say of the peer", async () => {
     const seen: unknown[] = [];
     const step = new FakeStep(({ headers }) => {

@@ -47,6 +47,11 @@ export class HeaderEdits {
     return false;
   }
 
+  /** Whether a field comes under that name, which is in lower case. */
+  sets(name: string): boolean {
+    return (this.#edits.get(name)?.values.length ?? 0) > 0;
+  }
+
   /** Whole lines that come. */
   get lines(): Uint8Array {
     let lines = "";

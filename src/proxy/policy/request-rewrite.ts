@@ -20,10 +20,22 @@ export function rewriteRequest(head: MessageHead, edits: HeaderEdits): Uint8Arra
   if (authority !== "") parts.push(HOST, encode(authority), CRLF);
   for (let i = 0; i < fieldCount; i++) {
     if (authority !== "" && head.fieldId[i] === FieldId.host) continue;
-    if (!edits.drops(head, i)) parts.push(bytes.subarray(nameStart[i], nameStart[i + 1]));
+    if (edits.drops(head, i)) continue;
+    if (head.connectionNamesFields && head.fieldId[i] === FieldId.connection)
+      pushConnection(parts, head.valueText(i), edits);
+    else parts.push(bytes.subarray(nameStart[i], nameStart[i + 1]));
   }
   parts.push(edits.lines, CRLF);
   return Buffer.concat(parts);
+}
+
+/** Without what comes by `edits`: a client takes nothing away that we say (CVE-2022-31813). */
+function pushConnection(parts: Uint8Array[], value: string, edits: HeaderEdits): void {
+  const options = value
+    .split(",")
+    .map((option) => option.trim())
+    .filter((option) => option !== "" && !edits.sets(option.toLowerCase()));
+  if (options.length > 0) parts.push(encode(`connection: ${options.join(", ")}\r\n`));
 }
 
 /** An absolute target names an authority too: with another one it is a path. */

@@ -6,7 +6,11 @@ import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts
 import type { StringMap } from "../../attribute/value.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
-import { type AuthorizationFacts, hostOf } from "../../policy/authorization/facts.ts";
+import {
+  type AuthorizationFacts,
+  hostOf,
+  normalAuthority,
+} from "../../policy/authorization/facts.ts";
 import type { VerifiedToken } from "../../policy/jwt/verified-token.ts";
 import type { EdgeFields } from "../filter/edge-fields.ts";
 import type { ConnectionFacts } from "../policy/connection-facts.ts";
@@ -99,7 +103,7 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
   }
 
   get authority(): string {
-    this.#authority ??= (authorityOf(this.head) ?? "").toLowerCase();
+    this.#authority ??= normalAuthority(authorityOf(this.head) ?? "");
     return this.#authority;
   }
 

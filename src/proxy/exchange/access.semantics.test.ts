@@ -129,6 +129,15 @@ describe("a request that a policy denies", () => {
     }
   });
 
+  test("is of the host that it is routed to, however that is written", async () => {
+    const rules = [{ to: [{ hosts: ["svc", "svc:81"] }] }];
+    const { client } = await withAccess({ policies: [{ name: "d", action: "DENY", rules }] });
+    for (const host of ["svc", "SVC", "svc.", "svc:80", "svc.:80", "svc:81", "svc.:81"]) {
+      client.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      expect([host, (await client.takeResponse()).status]).toEqual([host, 403]);
+    }
+  });
+
   test("is refused before it is known whether there is a route", async () => {
     const { client } = await withAccess({ policies: [{ name: "nobody" }] });
     client.send("GET / HTTP/1.1\r\nHost: unknown\r\n\r\n");

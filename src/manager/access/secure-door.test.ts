@@ -344,6 +344,8 @@ test("thousands of bad handshakes leave nothing behind, and good clients are ser
   };
   const before = await wave(0, ATTACKS / 3);
   const after = await wave(ATTACKS / 3, ATTACKS);
+  // A client that resets its connection is done before the server hears of it.
+  for (let tries = 0; server.counts.handshakes > 0 && tries < 1_000; tries++) await Bun.sleep(10);
   expect(server.counts).toMatchObject({ handshakes: 0, strangers: 0 });
   // Some were gone before they were seen.
   expect(server.counts.failedHandshakes).toBeGreaterThan(0.9 * ATTACKS);

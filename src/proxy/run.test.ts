@@ -400,6 +400,8 @@ test("standalone: rules from files, followed when they change", async () => {
   expect(await get(at.admin, "/routes", "localhost")).toContain(`${file}:`);
   writeFileSync(file, registry(app.port ?? 0, "/second"));
   await until(async () => (await get(at.outbound, "/")) === "200 app /second");
+  // There is nobody to ask for an identity.
+  expect(proxy.output()).not.toContain("identity");
 });
 
 test("standalone: a wrong rule at the start is its place and reason, and code 1", async () => {

@@ -206,7 +206,7 @@ export class Sidecar {
       if (configuration.source !== "none" || this.#isEnding) break;
       log.warn("waiting for a first configuration", { manager: flags.manager ?? "" });
     }
-    await this.#atMost(MANAGER_GRACE_MS, this.#link?.credential.settled ?? Promise.resolve());
+    await this.#atMost(MANAGER_GRACE_MS, this.#link?.settled ?? Promise.resolve());
     await this.#atMost(MANAGER_GRACE_MS, this.#dataPlane.ready());
   }
 

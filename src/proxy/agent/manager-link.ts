@@ -74,11 +74,14 @@ export class ManagerLink {
   #isEnding = false;
   /** Reached by https. */
   readonly #isRemote: boolean;
+  /** The manager is part of this process: it issues nothing, and there is nobody else. */
+  readonly #isAlone: boolean;
 
   constructor(connection: ManagerConnection, parts: ManagerLinkParts) {
     this.#connection = connection;
     this.#isRemote = parts.flags.manager?.startsWith("https:") === true;
     const { flags, configuration, clock, random, log } = parts;
+    this.#isAlone = flags.standalone;
     const { transport } = connection;
     const calls = { transport, clock, random, log };
     this.credential = new WorkloadCredential({
@@ -117,15 +120,20 @@ export class ManagerLink {
 
   /** Listeners must be bound: from here on callers may come. */
   start(): void {
-    this.credential.start();
+    if (!this.#isAlone) this.credential.start();
     // At a distance nobody is told anything who has not shown a certificate.
     if (!this.#isRemote) this.#discovery.start();
     // Callers are told from the first on how it is to be called.
-    void this.credential.settled.then(() => {
+    void this.settled.then(() => {
       if (this.#isEnding) return;
       if (this.#isRemote) this.#discovery.start();
       this.#probe?.start();
     });
+  }
+
+  /** It has its certificate, or would have to wait too long for it. */
+  get settled(): Promise<void> {
+    return this.#isAlone ? Promise.resolve() : this.credential.settled;
   }
 
   /** It is called by mutual TLS from now on, and known by the name in its certificate. */

@@ -2,7 +2,7 @@
  * Frames that say something of the connection or of a stream, and bring no message: what a session
  * does on SETTINGS, PING, GOAWAY, WINDOW_UPDATE, PRIORITY and RST_STREAM (RFC 9113 6).
  */
-import type { ErrorCode } from "./error-code.ts";
+import { ErrorCode } from "./error-code.ts";
 import { ConnectionFault, type Fault, Malformed, StreamFault } from "./fault.ts";
 import { FloodClass } from "./flood-guard.ts";
 import { Flag, FrameType, readUint31, readUint32, windowMax } from "./frame.ts";
@@ -144,7 +144,13 @@ export abstract class SessionControl<U> extends SessionBase<U> {
     }
     if (this.isIdle(streamId)) return ConnectionFault.idle;
     const stream = this.streams.find(streamId);
-    if (stream === undefined || stream.isClosed) return undefined;
+    if (stream === undefined || stream.isClosed) {
+      // It may have crossed with the end of our answer; a window of nothing is wrong all the same.
+      if (increment !== 0 || this.streams.endingOf(streamId) !== Ending.whole) return undefined;
+      this.out.rstStream(streamId, ErrorCode.protocolError);
+      this.streams.ended(streamId, Ending.weReset);
+      return this.flood.take(FloodClass.provoked, this.nowMs);
+    }
     if (increment === 0) return this.streamFault(stream, StreamFault.windowZero);
     stream.sendWindow += increment;
     if (stream.sendWindow > windowMax) return this.streamFault(stream, StreamFault.windowTooWide);

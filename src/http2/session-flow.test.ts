@@ -355,3 +355,16 @@ test("every cut of the input tells the same", () => {
   for (let i = 1; i < script.length; i++)
     expect(play(script.subarray(0, i), script.subarray(i))).toEqual(wanted);
 });
+
+test("a window of nothing that crosses with the end of the answer is refused, once", () => {
+  const peer = Peer.ready("server");
+  peer.says(request);
+  const stream = peer.sink.streams.get(1)!;
+  writer.begin(stream);
+  writer.status(204);
+  writer.end(true);
+  stream.release();
+  peer.hears();
+  peer.says(window(1, 0), window(1, 0), window(1, 9));
+  expect(peer.hears()).toEqual(["1 rstStream PROTOCOL_ERROR"]);
+});

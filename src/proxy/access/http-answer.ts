@@ -25,6 +25,8 @@ const NO_BYTES = new Uint8Array(0);
 
 export class HttpAnswerReader {
   readonly #head = new MessageHead();
+  /** What #received begins in. */
+  #room = Buffer.alloc(0);
   readonly #chunks = new ChunkedDecoder();
   #received: Buffer = Buffer.alloc(0);
   #total = 0;
@@ -58,10 +60,23 @@ export class HttpAnswerReader {
     return this.#readBody(content, at, ended);
   }
 
+  /** Behind what was received, in room that doubles: a head may come octet by octet. */
+  #append(bytes: Uint8Array): void {
+    const { buffer, byteOffset, length } = this.#received;
+    const needed = length + bytes.length;
+    const isThere = buffer === this.#room.buffer && byteOffset === this.#room.byteOffset;
+    if (!isThere || needed > this.#room.length) {
+      this.#room = Buffer.alloc(2 * needed);
+      this.#room.set(this.#received);
+    }
+    this.#room.set(bytes, length);
+    this.#received = this.#room.subarray(0, needed);
+  }
+
   /** Where the content begins in `#received`; 0: more has to come. */
   #readHead(bytes: Uint8Array): number | { readonly why: string } {
     const before = this.#received.length;
-    this.#received = Buffer.concat([this.#received, bytes]);
+    this.#append(bytes);
     const received = this.#received;
     if (received.indexOf(HEAD_END, Math.max(0, before - 3)) === -1) return 0;
     const head = this.#head;

@@ -93,13 +93,13 @@ export class Translator {
       return;
     }
     const owners = changedOwners(former.rules, world.rules);
-    const looked = changedHosts(former, world);
+    const changed = changedHosts(former, world);
     for (const [key, view] of this.#views) {
       view.resources = undefined;
       view.wholes.clear();
       if (this.#updates - view.usedAt > UNUSED_UPDATES_MAX) this.#views.delete(key);
       for (const [owner, plan] of view.plans)
-        if (owners.has(owner) || !looked.isDisjointFrom(plan.hosts)) view.plans.delete(owner);
+        if (owners.has(owner) || concerns(changed, plan.hosts)) view.plans.delete(owner);
     }
   }
 
@@ -274,8 +274,21 @@ function changedOwners(former: RuleSet, now: RuleSet): ReadonlySet<string> {
   return owners;
 }
 
-/** Hosts whose service or policies changed: of interest to every plan that looked at them. */
-function changedHosts(former: World, now: World): ReadonlySet<string> {
+/** Whose service or policies changed. */
+interface ChangedHosts {
+  readonly names: ReadonlySet<string>;
+  /** "*.example.com", of rules for many. */
+  readonly patterns: readonly string[];
+}
+
+/** Of interest to a plan that looked at these, whether they exist or not. */
+function concerns({ names, patterns }: ChangedHosts, looked: ReadonlySet<string>): boolean {
+  if (!names.isDisjointFrom(looked)) return true;
+  if (patterns.length === 0) return false;
+  return [...looked].some((host) => patterns.some((pattern) => isHostWithin(host, pattern)));
+}
+
+function changedHosts(former: World, now: World): ChangedHosts {
   const hosts = new Set<string>();
   const [before, after] = [all(former.rules.policies), all(now.rules.policies)];
   const configs = difference(
@@ -288,10 +301,8 @@ function changedHosts(former: World, now: World): ReadonlySet<string> {
   for (const { spec } of rules) hosts.add(spec.host);
   const patterns = rules.map(({ spec }) => spec.host).filter((host) => host.startsWith("*"));
   for (const { host } of [...former.catalog.services, ...now.catalog.services])
-    if (patterns.some((pattern) => isHostWithin(host, pattern))) hosts.add(host);
-  for (const { host } of [...former.catalog.services, ...now.catalog.services])
     if (!Bun.deepEquals(former.catalog.service(host), now.catalog.service(host))) hosts.add(host);
-  return hosts;
+  return { names: hosts, patterns };
 }
 
 function changedInstances(former: Catalog, now: Catalog): ReadonlySet<string> {

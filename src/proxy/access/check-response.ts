@@ -25,8 +25,9 @@ export function readCheckAnswer(answer: CallAnswer, target: string): AuthorizerA
   const response = decode(answer.message);
   if (response === undefined) return { at: "failed", why: "the answer is not understood" };
   const { httpResponse, status } = response;
-  if ((status?.code ?? 0) !== 0)
-    return denialOf(httpResponse.case === "deniedResponse" ? httpResponse.value : undefined);
+  // A denial that calls itself OK is one all the same.
+  if (httpResponse.case === "deniedResponse") return denialOf(httpResponse.value);
+  if ((status?.code ?? 0) !== 0) return denialOf(undefined);
   if (httpResponse.case !== "okResponse") return { at: "passed" };
   return passOf(httpResponse.value, target);
 }

@@ -280,6 +280,16 @@ test("who is away has judged nothing", async () => {
   expect(answer.by.reason).toBe("connection refused");
 });
 
+test("a denial with the status OK is a denial", () => {
+  const httpResponse = { case: "deniedResponse", value: {} } as const;
+  const message = toBinary(
+    CheckResponseSchema,
+    create(CheckResponseSchema, { ...yes, httpResponse }),
+  );
+  const answer = readCheckAnswer({ ok: true, message, header: () => undefined }, "/");
+  expect(answer).toMatchObject({ at: "denied", status: 403 });
+});
+
 test("an answer cut at any offset, or damaged at any, throws nothing", () => {
   const value = { headers: [said("x-a", "1", true)], headersToRemove: ["x-b"] };
   const httpResponse = { case: "okResponse", value } as const;

@@ -21,7 +21,7 @@ apiVersion: config.istio.io/v1alpha2
 kind: rule
 metadata: { name: no-canaries, namespace: default }
 spec:
-  match: (context.reporter.kind | "inbound") == "inbound" && (source.labels["version"] | "") == "canary"
+  match: context.reporter.kind == "inbound" && (source.labels["version"] | "") == "canary"
   actions:
   - handler: { compiledAdapter: denier, params: { status: { code: 7, message: not you } } }
     instances: [{ compiledTemplate: checknothing }]

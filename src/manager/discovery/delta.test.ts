@@ -439,29 +439,6 @@ test("a rule that begins to tell two proxies apart reaches the one that it means
   expect(routeNames(v1!)).toEqual(["default/for-v1"]);
 });
 
-test("a rule for many hosts reaches one that only an egress rule names", () => {
-  const translator = new Translator(DOMAIN);
-  const [host] = hosts;
-  const egress: Config = {
-    kind: "EgressRule",
-    ...common,
-    meta: meta("outside"),
-    spec: { service: host!, ports: [{ port: 80, protocol: "http" }] },
-  };
-  const rule: Config = {
-    kind: "DestinationRule",
-    ...common,
-    meta: meta("for-many"),
-    spec: { host: "*.local", exportTo: [], subsets: [], trafficPolicy: {} },
-  };
-  const clusters = (...configs: readonly Config[]) => {
-    translator.update({ rules: ruleSetOf(configs, DOMAIN), catalog: new Catalog([], []) });
-    return wholeUpdate(translator.resources(nodes[0]!)).config?.clusters;
-  };
-  expect(clusters(egress)?.map(({ origins }) => origins.length)).toEqual([0]);
-  expect(clusters(egress, rule)?.map(({ origins }) => origins.length)).toEqual([1]);
-});
-
 test("a policy reaches those whom it is for, and nobody else", () => {
   const translator = new Translator(DOMAIN);
   const catalog = new Catalog([], []);

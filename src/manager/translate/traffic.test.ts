@@ -346,6 +346,34 @@ test("a changed rule reaches the proxies of its host, and those that it selects 
   expect(kinds(other)).toBe("UNSPECIFIED UNSPECIFIED");
 });
 
+test("a changed rule for many hosts reaches one that only an egress rule names", () => {
+  const egress = readDocuments(
+    `apiVersion: config.istio.io/v1alpha2
+kind: EgressRule
+metadata: { name: outside }
+spec: { destination: { service: api.example.com }, ports: [{ port: 80, protocol: http }] }
+`,
+    { file: "e.yaml", namespace: "default", domain: DOMAIN },
+  );
+  const translator = new Translator(DOMAIN);
+  const origins = (...documents: string[]): number => {
+    const { destinationRules } = rules(...documents);
+    const set = { ...ruleSetOf(egress.configs, DOMAIN), destinationRules };
+    translator.update({ rules: set, catalog: new Catalog([], []) });
+    return translator.resources(productpage).clusters[0]!.message.origins.length;
+  };
+  expect(origins()).toBe(0);
+  expect(
+    origins(
+      rule(
+        "many",
+        '{ host: "*.example.com", trafficPolicy: { loadBalancer: { simple: RANDOM } } }',
+      ),
+    ),
+  ).toBe(1);
+  expect(origins()).toBe(0);
+});
+
 describe("TLS", () => {
   const secure = (text: string) => rules(rule("a", policy(`tls: ${text}`)));
   const tlsOf = (text: string) => cluster(secure(text)).tls;

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { createContextValues } from "@connectrpc/connect";
 import { callerOf, callerValues, hasRole, NOBODY, type Principal, whoText } from "./principal.ts";
 
-const certificate = { serial: "0A", sha256: "00", notAfterMs: 0 };
+const certificate = { serial: "0A", sha256: "00", notAfterMs: 0, root: "" };
 const identity = "spiffe://cluster.local/ns/default/sa/reviews";
 const workload: Principal = { kind: "workload", identity, certificate };
 const local: Principal = { kind: "local", uid: 1000 };

@@ -20,6 +20,8 @@ export interface PeerCertificate {
   /** Of the DER form, hexadecimal in lower case. */
   readonly sha256: string;
   readonly notAfterMs: number;
+  /** SHA-256 of the root that it leads to, hexadecimal in lower case. */
+  readonly root: string;
 }
 
 export type Principal =

@@ -6,7 +6,6 @@
  *   --http           plaintext, loopback   dashboard and REST, as --listen
  *   --metrics        plaintext             figures, to anybody
  */
-import { createHash, X509Certificate } from "node:crypto";
 import { type Address, addressText } from "../api/address.ts";
 import type { Identify } from "../api/peer.ts";
 import type { Caller, Role } from "../api/principal.ts";
@@ -82,32 +81,17 @@ export async function openDoors(options: DoorOptions, parts: DoorParts): Promise
   return words;
 }
 
-function identifier({ localUsers, roles }: DoorOptions, { manager, identity, open }: DoorParts) {
+function identifier({ localUsers, roles }: DoorOptions, { manager, identity }: DoorParts) {
   const { clock } = manager.options;
-  const { accessTokens: tokens, serving } = identity;
-  let roots = rootsOf(serving);
-  const changed = (): void => {
-    roots = rootsOf(serving);
-  };
-  open.push({ close: serving.onChange(changed) });
+  const { accessTokens: tokens, standing } = identity;
   const own = process.getuid?.() ?? 0;
   const identify: Identify = authenticator({
     wallMs: () => clock.wallMs(),
     uids: new Set([0, own, ...localUsers]),
     tokens,
     trustDomains: () => [identity.options.trustDomain, ...identity.options.aliases()],
-    roots: () => roots,
+    roots: () => standing.roots,
     roles,
   });
   return identify;
-}
-
-/** SHA-256 of each. */
-function rootsOf(serving: Identity["serving"]): ReadonlySet<string> {
-  return new Set(
-    serving.current().rootPems.map((pem) => {
-      const { raw } = new X509Certificate(pem);
-      return createHash("sha256").update(raw).digest("hex");
-    }),
-  );
 }

@@ -24,6 +24,7 @@ test("without flags everything is on loopback, at the numbers people know", () =
         advertise: [],
         kubernetes: undefined,
         oidc: undefined,
+        gatewayAccounts: new Set(),
       },
     },
   });
@@ -35,6 +36,7 @@ test("who signs, and whose word is taken, can be said", () => {
     ...["--identity-dir", "/shared", "--leaf-lifetime", "1h30m", "--advertise", "mesh.acme"],
     ...["--kubernetes-api", "https://10.0.0.1", "--token-audience", "acme"],
     ...["--oidc-issuer", "https://issuer.acme", "--oidc-claim", "workload"],
+    ...["--gateway-account", "default/edge", "--gateway-account", "shop/edge"],
   ];
   const pod = "/var/run/secrets/kubernetes.io/serviceaccount";
   const files = { caFile: `${pod}/ca.crt`, tokenFile: `${pod}/token` };
@@ -49,6 +51,7 @@ test("who signs, and whose word is taken, can be said", () => {
         advertise: ["mesh.acme"],
         kubernetes: { api: "https://10.0.0.1", ...files, audience: "acme" },
         oidc: { issuer: "https://issuer.acme", claim: "workload", audience: "acme" },
+        gatewayAccounts: new Set(["default/edge", "shop/edge"]),
       },
     },
   });
@@ -90,6 +93,8 @@ const wrong: readonly (readonly [argv: readonly string[], said: readonly RegExp[
   [["--leaf-lifetime", "2161h"], [/--leaf-lifetime/]],
   [["--advertise", "a b"], [/--advertise: "a b" is neither/]],
   [["--kubernetes-api", "http://10.0.0.1"], [/--kubernetes-api: .* is not a URL of https/]],
+  [["--gateway-account", "edge"], [/--gateway-account: "edge" is not NAMESPACE\/ACCOUNT/]],
+  [["--gateway-account", "a/b/c"], [/--gateway-account: "a\/b\/c" is not NAMESPACE/]],
   [["--oidc-issuer", "issuer"], [/--oidc-issuer: "issuer" is not a URL of https/]],
   [["--token-audience", ""], [/--token-audience/]],
   [["--domain", "Not a name"], [/--domain/]],

@@ -64,6 +64,7 @@ export class Manager {
   readonly #policyMemory = new PolicyMemory();
   #rules: RuleSet;
   readonly #stopTrust: () => void;
+  readonly #stopStanding: () => void;
 
   static async open(options: ManagerOptions): Promise<Manager> {
     let changed = (): void => {};
@@ -86,6 +87,7 @@ export class Manager {
     this.#rules = ruleSetOf([], domain);
     this.#stopTrust = options.trust?.onChange(onChange) ?? ((): void => {});
     this.local = new LocalRegistry({ clock, domain, leaseMs, store: workloads, onChange });
+    this.#stopStanding = this.#followStanding();
     this.discovery = new Discovery({
       clock,
       domain,
@@ -147,11 +149,21 @@ export class Manager {
 
   async close(): Promise<void> {
     this.#stopTrust();
+    this.#stopStanding();
     this.#changes.close();
     this.#news.close();
     this.discovery.close();
     this.local.close();
     await this.configuration.close();
+  }
+
+  /** Who came by a join token that is revoked is called no more. */
+  #followStanding(): () => void {
+    const standing = this.options.identity?.standing;
+    if (standing === undefined) return () => {};
+    const end = (): void => this.local.withdrawOf((origin) => standing.isRevoked(origin));
+    end();
+    return standing.onChange(end);
   }
 
   #publish(): void {

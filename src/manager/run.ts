@@ -71,8 +71,8 @@ async function start(flags: ManagerFlags, log: Log, open: Closable[]): Promise<s
   open.push(tidying);
   manager.onNews(() => tidying.cause());
   const { domain } = flags;
-  const services = identity.issued;
-  const access = new Access({ audit, log: log.child("access"), domain, services });
+  const { standing } = identity;
+  const access = new Access({ audit, log: log.child("access"), domain, standing });
   const words = await openDoors(flags, { manager, access, identity, open });
   words.push(`data ${flags.dataDir === "" ? "in memory" : flags.dataDir}`);
   return `mesh manager ready: ${words.join(", ")}`;

@@ -2,7 +2,7 @@
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { managerTransport } from "../api/discovery/manager-transport.ts";
 import { rootPinOf } from "../api/discovery/root-pin.ts";
-import { DiscoveryService } from "../api/gen/mesh/v1/discovery_pb.ts";
+import { DiscoveryService, RegistryService } from "../api/gen/mesh/v1/discovery_pb.ts";
 import { IdentityAdminService, IdentityService } from "../api/gen/mesh/v1/identity_pb.ts";
 import { Log } from "../core/log.ts";
 import { Access } from "../manager/access/access.ts";
@@ -28,10 +28,13 @@ export interface Callers {
   readonly identity: Client<typeof IdentityService>;
   readonly admin: Client<typeof IdentityAdminService>;
   readonly discovery: Client<typeof DiscoveryService>;
+  readonly registry: Client<typeof RegistryService>;
 }
 
 export interface IdentityManager extends IdentitySetUp {
   readonly manager: Manager;
+  /** Of calls; `audit` is of certificates and tokens. */
+  readonly calls: AuditLog;
   readonly plainUrl: string;
   readonly secureUrl: string;
   /** A process of our own user, on loopback. */
@@ -56,7 +59,7 @@ export async function openIdentityManager(parts: IdentityParts = {}): Promise<Id
   });
   found.manager = manager;
   const audit = new AuditLog(new MemoryAuditStore(), clock);
-  const access = new Access({ audit, log, domain: "cluster.local", services: identity.issued });
+  const access = new Access({ audit, log, domain: "cluster.local", standing: identity.standing });
   const open: { close(): Promise<void> | void }[] = [];
   const [plain = 0, secure = 0] = freePorts(2);
   const hostname = "127.0.0.1";
@@ -66,7 +69,7 @@ export async function openIdentityManager(parts: IdentityParts = {}): Promise<Id
   const [plainUrl, secureUrl] = [`http://${hostname}:${plain}`, `https://${hostname}:${secure}`];
   return {
     ...set,
-    ...{ manager, plainUrl, secureUrl, local: callersOf(plainUrl, {}, () => []) },
+    ...{ manager, calls: audit, plainUrl, secureUrl, local: callersOf(plainUrl, {}, () => []) },
     remote: (shown) => callersOf(secureUrl, shown, () => identity.authority.roots),
     async stop() {
       for (const one of open.reverse()) await one.close();
@@ -98,6 +101,7 @@ function callersOf(url: string, shown: Shown, roots: () => readonly string[]): C
     identity: createClient(IdentityService, transport),
     admin: createClient(IdentityAdminService, transport),
     discovery: createClient(DiscoveryService, transport),
+    registry: createClient(RegistryService, transport),
   };
 }
 

@@ -18,6 +18,7 @@ export interface IdentityParts {
   readonly files?: AuthorityFiles;
   readonly jwts?: readonly JwtAuthenticator[];
   readonly hosts?: readonly string[];
+  readonly gatewayAccounts?: readonly string[];
   readonly aliases?: () => readonly string[];
   /** Gets what is noted, too. */
   readonly audit?: IssueAudit;
@@ -61,6 +62,7 @@ export function openIdentity(parts: IdentityParts = {}): IdentitySetUp {
     ...(rootLifetimeMs === undefined ? {} : { rootLifetimeMs }),
     files: parts.files,
     jwts: parts.jwts ?? [],
+    gatewayAccounts: new Set(parts.gatewayAccounts ?? []),
     hosts: parts.hosts ?? [],
   });
   return {

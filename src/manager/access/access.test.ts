@@ -10,6 +10,7 @@ import { serveApi } from "../../api/serve.ts";
 import { Log } from "../../core/log.ts";
 import { openIdentity } from "../../testing/identity-set-up.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
+import { standingOf } from "../../testing/workload-standing.ts";
 import { AuditLog } from "../audit/audit-log.ts";
 import { MemoryAuditStore } from "../audit/audit-store.ts";
 import { Manager } from "../manager.ts";
@@ -30,8 +31,7 @@ async function open() {
   const clock = new VirtualClock();
   const audit = new AuditLog(new MemoryAuditStore(), clock);
   const log = new Log("test", { level: "error" });
-  const services = { servicesOf: () => [] };
-  const access = new Access({ audit, log, domain: "cluster.local", services });
+  const access = new Access({ audit, log, domain: "cluster.local", standing: standingOf() });
   const { identity, close } = openIdentity({ clock, audit });
   closing.push(close);
   const manager = await Manager.open({
@@ -76,7 +76,7 @@ function from(principal: Principal, address = "10.0.0.7:51234"): Caller {
 }
 
 function workload(name: string, notAfterMs = Number.MAX_SAFE_INTEGER): Principal {
-  const certificate = { serial: "0A", sha256: "ab", notAfterMs };
+  const certificate = { serial: "0A", sha256: "ab", notAfterMs, root: "" };
   return {
     kind: "workload",
     identity: `spiffe://cluster.local/ns/default/sa/${name}`,

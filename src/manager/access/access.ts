@@ -9,10 +9,15 @@ import { type Caller, callerOf, type Principal } from "../../api/principal.ts";
 import type { Log } from "../../core/log.ts";
 import { auditChange } from "../audit/audit-change.ts";
 import { type AuditLog, auditEvent } from "../audit/audit-log.ts";
+import { type Bound, boundNode, boundWorkload } from "./bound-claim.ts";
+import type { WorkloadStanding } from "./credential.ts";
 import { isAllowed, type MethodRule, methodRules } from "./method-rule.ts";
-import { foreignNode, foreignWorkload, type OwnIdentityOptions } from "./own-identity.ts";
+import { foreignNode, foreignWorkload } from "./own-identity.ts";
 
-export interface AccessOptions extends OwnIdentityOptions {
+export interface AccessOptions {
+  /** "cluster.local" */
+  readonly domain: string;
+  readonly standing: WorkloadStanding;
   readonly audit: AuditLog;
   readonly log: Log;
 }
@@ -28,6 +33,10 @@ export class Access {
     return this.#options.audit;
   }
 
+  get standing(): WorkloadStanding {
+    return this.#options.standing;
+  }
+
   /** For the ports of the API. */
   readonly interceptor: Interceptor = (next) => async (request) => {
     const caller = callerOf(request.contextValues);
@@ -36,6 +45,8 @@ export class Access {
     const message: unknown = request.stream ? undefined : request.message;
     if (!isAllowed(rule, caller.principal, isDryRun(message)))
       throw this.refuse(caller, method, neededFor(rule, caller.principal));
+    const lapse = rule === "workload" ? this.#lapseOf(caller.principal) : undefined;
+    if (lapse !== undefined) throw this.refuse(caller, method, lapse);
     const response = await next(request).catch((thrown: unknown) => {
       // The library tells the caller nothing of it, and nobody else would.
       if (!(thrown instanceof ConnectError))
@@ -48,6 +59,26 @@ export class Access {
     return response;
   };
 
+  /** A proxy as it may be; throws where it is not the caller's own, or not what he may be. */
+  admitNode(caller: Caller, node: Node): Node {
+    this.checkNode(caller, node);
+    const bound = boundNode(caller.principal, node, this.#options.standing);
+    return this.#within(caller, `proxy ${node.id}`, bound);
+  }
+
+  /** The same of a registration. */
+  admitWorkload(caller: Caller, workload: Workload): Workload {
+    this.checkWorkload(caller, workload);
+    const bound = boundWorkload(caller.principal, workload, this.#options.standing);
+    return this.#within(caller, `workload ${workload.id}`, bound);
+  }
+
+  /** Id of the join token that a caller's certificate goes back to; "": none. */
+  originOf({ principal }: Caller): string {
+    if (principal.kind !== "workload") return "";
+    return this.#options.standing.originOf(principal.certificate);
+  }
+
   /** Throws where a workload speaks of a proxy that is not its own. */
   checkNode(caller: Caller, node: Node): void {
     const foreign = foreignNode(caller.principal, node, this.#options);
@@ -58,6 +89,16 @@ export class Access {
   checkWorkload(caller: Caller, workload: Workload): void {
     const foreign = foreignWorkload(caller.principal, workload, this.#options);
     if (foreign !== undefined) throw this.refuse(caller, `workload ${workload.id}`, foreign);
+  }
+
+  #lapseOf(principal: Principal): string | undefined {
+    if (principal.kind !== "workload") return undefined;
+    return this.#options.standing.lapseOf(principal.certificate);
+  }
+
+  #within<T>(caller: Caller, object: string, bound: Bound<T>): T {
+    if (bound.at === "foreign") throw this.refuse(caller, object, bound.why);
+    return bound.said;
   }
 
   /** To be thrown. `sentence` is for the caller. */

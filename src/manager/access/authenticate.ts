@@ -103,7 +103,7 @@ function fromCertificate(shown: ShownCertificate, options: AuthenticateOptions):
     return nobody(`the certificate is of trust domain ${id.trustDomain}`);
   const role = options.roles.get(identity);
   if (role !== undefined) return { kind: "person", name: identity, role };
-  return { kind: "workload", identity, certificate: { serial, sha256, notAfterMs } };
+  return { kind: "workload", identity, certificate: { serial, sha256, notAfterMs, root } };
 }
 
 function nobody(reason: string): Principal {

@@ -31,7 +31,7 @@ test("there is no further service of the manager's", async () => {
   expect(found.filter((name) => name !== "MetricService").sort()).toEqual(known.sort());
 });
 
-const certificate = { serial: "", sha256: "", notAfterMs: 0 };
+const certificate = { serial: "", sha256: "", notAfterMs: 0, root: "" };
 const callers: Readonly<Record<string, Principal>> = {
   anonymous: { kind: "anonymous", reason: "" },
   workload: { kind: "workload", identity: "spiffe://cluster.local/ns/a/sa/b", certificate },

@@ -7,14 +7,14 @@ import { accountOf, foreignNode, foreignWorkload } from "./own-identity.ts";
 
 const OPTIONS = {
   domain: "cluster.local",
-  services: {
+  standing: {
     servicesOf: (identity: string) =>
       identity.endsWith("/sa/bookinfo") ? ["ratings.default", "mysql.example.com"] : [],
   },
 };
 
 function workload(path: string): Principal {
-  const certificate = { serial: "", sha256: "", notAfterMs: 0 };
+  const certificate = { serial: "", sha256: "", notAfterMs: 0, root: "" };
   return { kind: "workload", identity: `spiffe://cluster.local/${path}`, certificate };
 }
 

@@ -7,12 +7,12 @@ import { Node_Mode } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import type { Principal } from "../../api/principal.ts";
 import { parseSpiffeId, type SpiffeId } from "../../core/spiffe-id.ts";
 import { fullHostName } from "../translate/host-name.ts";
-import type { WorkloadServices } from "./credential.ts";
+import type { WorkloadStanding } from "./credential.ts";
 
 export interface OwnIdentityOptions {
   /** "cluster.local" */
   readonly domain: string;
-  readonly services: WorkloadServices;
+  readonly standing: Pick<WorkloadStanding, "servicesOf">;
 }
 
 /** Who alone may have what a mixer has: the policy of all namespaces. */
@@ -56,7 +56,7 @@ export function accountOf(principal: Principal): string {
 function foreignService(
   principal: Principal,
   { service, namespace }: { readonly service: string; readonly namespace: string },
-  { domain, services }: OwnIdentityOptions,
+  { domain, standing }: OwnIdentityOptions,
 ): string | undefined {
   const id = workloadId(principal);
   if (id === undefined || principal.kind !== "workload") return undefined;
@@ -66,7 +66,7 @@ function foreignService(
   const stated = namespace || (svc === "svc" ? within : undefined) || "default";
   if (stated !== id.namespace) return `${nameOf(id)} is not of namespace ${stated}`;
   if (service === "") return undefined;
-  const own = [`${id.account}.${id.namespace}`, ...services.servicesOf(principal.identity)];
+  const own = [`${id.account}.${id.namespace}`, ...standing.servicesOf(principal.identity)];
   if (own.some((name) => fullHostName(name, id.namespace, domain) === host)) return undefined;
   return `${nameOf(id)} is not the service ${service}`;
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HOUR_MS, openIdentity } from "../../testing/identity-set-up.ts";
+import { SIDECAR } from "./grant.ts";
 
 const PIN = "p".repeat(43);
 
@@ -45,7 +46,7 @@ test("what is kept holds no secret and no key, and is its owner's alone", () => 
   const { identity, close } = openIdentity({ path });
   const common = { author: "", pin: PIN, lifetimeMs: HOUR_MS };
   const access = identity.accessTokens.create({ ...common, name: "ann", role: "admin" });
-  const subject = { identity: "spiffe://a/ns/b/sa/c", service: "c.b", uses: 1 };
+  const subject = { identity: "spiffe://a/ns/b/sa/c", service: "c.b", uses: 1, ...SIDECAR };
   const joining = identity.joinTokens.create({ ...common, ...subject });
   for (const file of [path, `${path}-wal`]) expect(statSync(file).mode & 0o77).toBe(0);
   close();

@@ -68,6 +68,7 @@ export class Authority {
   readonly options: AuthorityOptions;
   readonly #table: AuthorityTable;
   readonly #listeners = new Set<() => void>();
+  readonly #foreignListeners = new Set<() => void>();
   readonly #signers = new Map<string, Signer>();
   #rows: readonly AuthorityRow[] = [];
   #roots: readonly string[] = [];
@@ -163,6 +164,8 @@ export class Authority {
     const isDue = this.#rows.some((row) => isOver(row, nowMs) || isReady(row, nowMs));
     if (isDue) this.#change(() => this.#advance(nowMs));
     else if (foreignVersion !== this.#foreign) this.#reread();
+    if (foreignVersion !== this.#foreign)
+      for (const listener of [...this.#foreignListeners]) listener();
     this.#foreign = foreignVersion;
     if (nowMs > this.#ageingMs && !this.#rows.some(({ state }) => state === "coming"))
       this.rotate();
@@ -172,6 +175,12 @@ export class Authority {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls back when another manager has written to the store. */
+  onForeignChange(listener: () => void): () => void {
+    this.#foreignListeners.add(listener);
+    return () => this.#foreignListeners.delete(listener);
   }
 
   close(): void {

@@ -5,6 +5,7 @@
 import type { Principal } from "../../api/principal.ts";
 import { isIdSegment, parseSpiffeId, type SpiffeId } from "../../core/spiffe-id.ts";
 import { type ClaimResult, claimed, refused } from "./claim.ts";
+import { SIDECAR, type WorkloadMode } from "./grant.ts";
 
 /** What is asked for, beside the key. */
 export interface IdentityWish {
@@ -12,6 +13,8 @@ export interface IdentityWish {
   readonly service: string;
   /** "default/reviews"; or empty. */
   readonly account: string;
+  /** Undefined: whatever the credential says. */
+  readonly mode?: WorkloadMode | undefined;
 }
 
 const NO_CREDENTIAL =
@@ -29,7 +32,8 @@ export function callerClaim(
       const id = parseSpiffeId(principal.identity);
       if (id === undefined) return refused("denied", "the certificate is of no workload");
       const by = `certificate ${principal.certificate.serial.toLowerCase()}`;
-      return claimed({ id: { ...id, trustDomain }, services: [], by, origin: "" });
+      const own = { ...id, trustDomain };
+      return claimed({ id: own, services: [], grant: SIDECAR, by, origin: "" });
     }
     case "local":
       return anyClaim(wish, trustDomain, "loopback");
@@ -49,7 +53,8 @@ function anyClaim(wish: IdentityWish, trustDomain: string, by: string): ClaimRes
   if (id === undefined)
     return refused("improper", "whom it is for is missing: service, as in reviews.default");
   const service = serviceName(wish.service);
-  return claimed({ id, services: service === "" ? [] : [service], by, origin: "" });
+  const grant = { ...SIDECAR, mode: wish.mode ?? SIDECAR.mode };
+  return claimed({ id, services: service === "" ? [] : [service], grant, by, origin: "" });
 }
 
 /** The account, or else the one named as the service. Undefined: neither is a name. */

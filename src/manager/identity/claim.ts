@@ -1,5 +1,6 @@
 /** What a credential proves, and how it is refused. */
 import type { SpiffeId } from "../../core/spiffe-id.ts";
+import type { Grant } from "./grant.ts";
 
 /** Somebody who may have a certificate of one identity. */
 export interface Claim {
@@ -8,6 +9,8 @@ export interface Claim {
   readonly services: readonly string[];
   /** Or for any of its namespace. */
   readonly isForNamespace?: boolean;
+  /** What else its certificate is good for. */
+  readonly grant: Grant;
   /** For records: "join token 3f9a…", "service account default/reviews". */
   readonly by: string;
   /** Id of the join token that it began with, be it certificates ago; or empty. */

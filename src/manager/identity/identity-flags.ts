@@ -1,6 +1,6 @@
 /** Flags of `mesh manager` that say who signs, for how long, and whose word is taken. */
 import { parseDuration } from "../../attribute/duration.ts";
-import { isTrustDomain, trustDomainOf } from "../../core/spiffe-id.ts";
+import { isIdSegment, isTrustDomain, trustDomainOf } from "../../core/spiffe-id.ts";
 
 export interface IdentityFlags {
   /** "cluster.local" */
@@ -16,6 +16,8 @@ export interface IdentityFlags {
   readonly advertise: readonly string[];
   readonly kubernetes: KubernetesFlags | undefined;
   readonly oidc: OidcFlags | undefined;
+  /** "default/edge": accounts whose workloads may be gateways. */
+  readonly gatewayAccounts: ReadonlySet<string>;
 }
 
 export interface KubernetesFlags {
@@ -49,6 +51,8 @@ export const IDENTITY_HELP = `
   --kubernetes-ca FILE, --kubernetes-token FILE
                       its root, and our own token (those of the pod)
   --token-audience A  what such tokens, and those of an issuer, have to be for (mesh)
+  --gateway-account NAMESPACE/ACCOUNT
+                      whose workloads may be gateways, whatever they prove it by; repeatable
   --oidc-issuer URL   takes tokens of this issuer
   --oidc-claim NAME   which claim says whose: spiffe://…, NAMESPACE/ACCOUNT, or
                       system:serviceaccount:NAMESPACE:ACCOUNT (sub)
@@ -67,6 +71,7 @@ export const identityOptions = {
   "kubernetes-ca": { type: "string", default: `${POD}/ca.crt` },
   "kubernetes-token": { type: "string", default: `${POD}/token` },
   "token-audience": { type: "string", default: "mesh" },
+  "gateway-account": { type: "string", multiple: true, default: [] as string[] },
   "oidc-issuer": { type: "string", default: "" },
   "oidc-claim": { type: "string", default: "sub" },
 } as const;
@@ -92,6 +97,9 @@ export function readIdentityFlags(given: IdentityFlagValues, problems: string[])
   for (const host of given.advertise)
     if (!HOST.test(host))
       problems.push(`--advertise: ${JSON.stringify(host)} is neither a name nor an address`);
+  for (const account of given["gateway-account"])
+    if (!isAccount(account))
+      problems.push(`--gateway-account: ${JSON.stringify(account)} is not NAMESPACE/ACCOUNT`);
   const urls = { kubernetes: given["kubernetes-api"], oidc: given["oidc-issuer"] };
   for (const [flag, url] of [
     ["--kubernetes-api", urls.kubernetes],
@@ -109,11 +117,17 @@ export function readIdentityFlags(given: IdentityFlagValues, problems: string[])
     identityDir: given["identity-dir"],
     leafLifetimeMs,
     advertise: given.advertise,
+    gatewayAccounts: new Set(given["gateway-account"]),
     kubernetes:
       urls.kubernetes === "" ? undefined : { api: urls.kubernetes, caFile, tokenFile, audience },
     oidc:
       urls.oidc === "" ? undefined : { issuer: urls.oidc, audience, claim: given["oidc-claim"] },
   };
+}
+
+function isAccount(text: string): boolean {
+  const [namespace = "", account = "", ...others] = text.split("/");
+  return isIdSegment(namespace) && isIdSegment(account) && others.length === 0;
 }
 
 /** In plaintext only on this machine. */

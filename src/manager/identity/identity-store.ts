@@ -34,6 +34,11 @@ const MIGRATIONS = [
      identity TEXT NOT NULL, service TEXT NOT NULL, until_ms INTEGER NOT NULL,
      PRIMARY KEY (identity, service)
    ) STRICT, WITHOUT ROWID;`,
+  // What there was until then is a sidecar's, with whichever labels it says.
+  `ALTER TABLE join_token ADD COLUMN mode TEXT NOT NULL DEFAULT 'sidecar';
+   ALTER TABLE join_token ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';
+   ALTER TABLE issued ADD COLUMN mode TEXT NOT NULL DEFAULT 'sidecar';
+   ALTER TABLE issued ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';`,
 ];
 
 /** Of a store that keeps nothing. */

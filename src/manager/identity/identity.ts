@@ -10,6 +10,7 @@ import { IssuedLog } from "./issued-log.ts";
 import { JoinTokens } from "./join-tokens.ts";
 import type { KeySeal } from "./key-seal.ts";
 import { ServingCertificate } from "./serving-certificate.ts";
+import { Standing } from "./standing.ts";
 
 export interface IdentityOptions {
   readonly store: IdentityStore;
@@ -25,6 +26,8 @@ export interface IdentityOptions {
   /** Undefined: roots of our own. */
   readonly files: AuthorityFiles | undefined;
   readonly jwts: readonly JwtAuthenticator[];
+  /** "default/edge": accounts whose workloads may be gateways. */
+  readonly gatewayAccounts: ReadonlySet<string>;
   /** By which clients reach the manager. */
   readonly hosts: readonly string[];
 }
@@ -43,19 +46,22 @@ export class Identity {
   readonly joinTokens: JoinTokens;
   readonly accessTokens: AccessTokens;
   readonly issued: IssuedLog;
+  readonly standing: Standing;
   readonly issuance: Issuance;
   readonly serving: ServingCertificate;
 
   /** Throws a sentence where nothing could ever be signed; the store is the caller's to close. */
   constructor(options: IdentityOptions) {
-    const { store, clock, log, jwts, audit, hosts } = options;
+    const { store, clock, log, jwts, audit, hosts, gatewayAccounts } = options;
     this.options = options;
     this.authority = new Authority(options);
     this.joinTokens = new JoinTokens(store, clock);
     this.accessTokens = new AccessTokens(store, clock);
     this.issued = new IssuedLog(store, clock);
     const { authority, joinTokens: tokens, issued } = this;
-    this.issuance = new Issuance({ authority, tokens, issued, jwts, audit, clock, log });
+    const standing = new Standing({ authority, tokens, issued, gatewayAccounts });
+    this.standing = standing;
+    this.issuance = new Issuance({ authority, tokens, issued, standing, jwts, audit, clock, log });
     this.serving = new ServingCertificate({ authority, issued, clock, log, hosts });
   }
 
@@ -78,6 +84,7 @@ export class Identity {
 
   close(): void {
     this.serving.close();
+    this.standing.close();
     this.authority.close();
   }
 }

@@ -12,6 +12,7 @@ import {
   openIdentity,
 } from "../../testing/identity-set-up.ts";
 import { dnsName, signingRequestPem, uriName } from "../../testing/signing-request.ts";
+import { type Grant, SIDECAR } from "./grant.ts";
 import type { IssueCall } from "./issuance.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "mesh-issuance-"));
@@ -36,10 +37,15 @@ const local: IssueCall["caller"] = {
   address: "127.0.0.1:40000",
 };
 
-function newToken({ identity }: IdentitySetUp, uses = 1, lifetimeMs = HOUR_MS) {
+function newToken(
+  { identity }: IdentitySetUp,
+  uses = 1,
+  lifetimeMs = HOUR_MS,
+  grant: Partial<Grant> = {},
+) {
   const { text, token } = identity.joinTokens.create({
     ...{ identity: REVIEWS, service: "reviews.default", author: "ann", pin: "x".repeat(43) },
-    ...{ uses, lifetimeMs },
+    ...{ uses, lifetimeMs, ...SIDECAR, ...grant },
   });
   return { id: token.id, credential: { kind: "join token", text } as const };
 }
@@ -49,7 +55,7 @@ const issuedBy = ({ identity }: IdentitySetUp): readonly string[] =>
   identity.issued.list(10).map(({ by }) => by);
 
 function workload(identity: string, serial = "4A"): IssueCall["caller"] {
-  const certificate = { serial, sha256: "ab", notAfterMs: 0 };
+  const certificate = { serial, sha256: "ab", notAfterMs: 0, root: "" };
   return { principal: { kind: "workload", identity, certificate }, address: "10.0.0.7:1" };
 }
 
@@ -91,7 +97,14 @@ describe("a join token", () => {
     if (first.at !== "good" || second.at !== "good") throw new Error("neither is good");
     expect([tokens.spend(first.token.id), tokens.spend(second.token.id)]).toEqual([true, false]);
     const id = { trustDomain: "cluster.local", namespace: "default", account: "reviews" };
-    const claim = { id, services: [], by: "a token", origin: "", spend: () => false };
+    const claim = {
+      id,
+      services: [],
+      grant: SIDECAR,
+      by: "a token",
+      origin: "",
+      spend: () => false,
+    };
     const late = open({
       jwts: [{ isFor: () => true, claimOf: async () => ({ at: "claim", claim }) }],
     });

@@ -22,11 +22,13 @@ import {
   type Refused,
   refused,
 } from "./claim.ts";
+import { GATEWAYS_NEED, type Grant, SIDECAR } from "./grant.ts";
 import type { IssuedLog } from "./issued-log.ts";
 import type { JoinTokens } from "./join-tokens.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { judgeNames } from "./request-names.ts";
 import { readSigningRequest, type SigningRequest } from "./signing-request.ts";
+import type { Standing } from "./standing.ts";
 import { joinTokenClaim, spentMeanwhile } from "./token-claim.ts";
 
 /** Whoever can say what a JWT proves. */
@@ -52,6 +54,7 @@ export interface IssuanceOptions {
   readonly authority: Authority;
   readonly tokens: JoinTokens;
   readonly issued: IssuedLog;
+  readonly standing: Standing;
   readonly jwts: readonly JwtAuthenticator[];
   readonly audit: IssueAudit;
   readonly clock: Clock;
@@ -130,12 +133,14 @@ export class Issuance {
       case "caller": {
         const result = callerClaim(caller.principal, call, trustDomain);
         if (result.at === "refused" || caller.principal.kind !== "workload") return result;
-        const { serial } = caller.principal.certificate;
-        const origin = issued.originOf(serial.toLowerCase());
+        const { origin, ...grant } = issued.grantOf(caller.principal.certificate.serial) ?? {
+          ...SIDECAR,
+          origin: "",
+        };
         if (origin !== "" && tokens.isRevoked(origin))
           return refused("denied", `join token ${origin}, by which it came, was revoked`);
         const services = issued.servicesOf(formatSpiffeId(result.claim.id));
-        return claimed({ ...result.claim, services, origin });
+        return claimed({ ...result.claim, services, grant, origin });
       }
       default:
         return credential satisfies never;
@@ -143,7 +148,7 @@ export class Issuance {
   }
 
   #issueTo(claim: Claim, request: SigningRequest, call: IssueCall): IssueResult {
-    const wrong = foreignWish(claim, call);
+    const wrong = foreignWish(claim, call) ?? this.#foreignMode(claim, call);
     if (wrong !== undefined) return refused("denied", wrong);
     const names = judgeNames(request, claim.id);
     if (names.at !== "fits")
@@ -159,6 +164,13 @@ export class Issuance {
     }
   }
 
+  #foreignMode({ id, grant }: Claim, { mode }: IssueCall): string | undefined {
+    const identity = formatSpiffeId(id);
+    if (mode !== "gateway" || grant.mode === "gateway") return undefined;
+    if (this.#options.standing.mayBeGateway(identity)) return undefined;
+    return `the credential is of ${identity}, and no gateway's: ${GATEWAYS_NEED}`;
+  }
+
   #sign(claim: Claim, request: SigningRequest, call: IssueCall): IssueResult {
     const { authority, issued, clock, log, audit } = this.#options;
     const identity = formatSpiffeId(claim.id);
@@ -172,7 +184,8 @@ export class Issuance {
       const { serial, notAfterMs } = signed;
       const record = { serial, identity, notAfterMs, issuedMs: clock.wallMs(), by: claim.by };
       const services = call.service === "" ? claim.services : [serviceName(call.service)];
-      issued.record({ ...record, address }, { services, origin: claim.origin });
+      const { origin } = claim;
+      issued.record({ ...record, address }, { services, origin, ...grantFor(claim, call) });
       return signed;
     });
     if (leaf === undefined) return spentMeanwhile(claim.by);
@@ -201,6 +214,11 @@ export class Issuance {
     const detail = reason;
     audit.record({ who, address, action: "certificate refused", object, detail, allowed: false });
   }
+}
+
+/** What a renewal goes by: no more than was asked for. */
+function grantFor({ grant }: Claim, { mode }: IssueCall): Grant {
+  return mode === "sidecar" ? { ...grant, mode } : grant;
 }
 
 /** What is asked for beside what the credential proves, as a sentence; undefined: nothing. */

@@ -1,8 +1,9 @@
 /**
- * What was issued to whom, and for which services: the second is how a workload's identity is known
- * to stand for a service, when it registers or asks for its configuration.
+ * What was issued to whom, for which services, and as what: the latter two are how a workload is
+ * known to stand for a service, or to be a gateway, when it registers or asks for configuration.
  */
 import type { Clock } from "../../core/clock.ts";
+import { decodeLabels, decodeMode, encodeLabels, type Grant } from "./grant.ts";
 import type { IdentityStore } from "./identity-store.ts";
 
 export interface IssuedRecord {
@@ -17,6 +18,12 @@ export interface IssuedRecord {
   readonly address: string;
 }
 
+/** What a certificate was issued on. */
+export interface IssuedGrant extends Grant {
+  /** Id of the join token that it goes back to; or empty. */
+  readonly origin: string;
+}
+
 interface StoredRow {
   readonly serial: string;
   readonly identity: string;
@@ -26,7 +33,7 @@ interface StoredRow {
   readonly address: string;
 }
 
-/** The last ones; older ones are in the audit log, if anywhere. */
+/** The last ones, and all that are in force; others are in the audit log, if anywhere. */
 const KEPT = 100_000;
 const TRIMMED_EVERY = 1_000;
 
@@ -42,17 +49,24 @@ export class IssuedLog {
   /** Within the transaction that issues. */
   record(
     issued: IssuedRecord,
-    { services, origin }: { readonly services: readonly string[]; readonly origin: string },
+    { services, origin, mode, labels }: IssuedGrant & { readonly services: readonly string[] },
   ): void {
     const { database } = this.#store;
     const { serial, identity, notAfterMs, issuedMs, by, address } = issued;
     const { lastInsertRowid } = database
-      .query("INSERT INTO issued VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)")
-      .run(serial, identity, Math.round(notAfterMs), Math.round(issuedMs), by, address, origin);
+      .query("INSERT INTO issued VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .run(
+        ...[serial, identity, Math.round(notAfterMs), Math.round(issuedMs), by, address, origin],
+        ...[mode, encodeLabels(labels)],
+      );
     const number = Number(lastInsertRowid);
     if (number % TRIMMED_EVERY === 0) {
-      database.query("DELETE FROM issued WHERE number <= ?").run(number - KEPT);
-      database.query("DELETE FROM identity_service WHERE until_ms < ?").run(Math.round(issuedMs));
+      const nowMs = Math.round(issuedMs);
+      // Who renews often enough would else be rid of what its certificate is bound to.
+      database
+        .query("DELETE FROM issued WHERE number <= ? AND not_after_ms < ?")
+        .run(number - KEPT, nowMs);
+      database.query("DELETE FROM identity_service WHERE until_ms < ?").run(nowMs);
     }
     const remember = database.query(
       `INSERT INTO identity_service VALUES (?, ?, ?) ON CONFLICT DO UPDATE
@@ -76,12 +90,16 @@ export class IssuedLog {
       }));
   }
 
-  /** Id of the join token that a certificate goes back to; or empty. */
-  originOf(serial: string): string {
+  /** `serial`: hexadecimal. Undefined: none of the kept ones has it. */
+  grantOf(serial: string): IssuedGrant | undefined {
     const row = this.#store.database
-      .query<{ origin: string }, [string]>("SELECT origin FROM issued WHERE serial = ?")
-      .get(serial);
-    return row?.origin ?? "";
+      .query<{ origin: string; mode: string; labels: string }, [string]>(
+        "SELECT origin, mode, labels FROM issued WHERE serial = ?",
+      )
+      .get(serial.toLowerCase());
+    if (row === null) return undefined;
+    const { origin, mode, labels } = row;
+    return { origin, mode: decodeMode(mode), labels: decodeLabels(labels) };
   }
 
   /** "reviews.default": those that a certificate in force was issued for. */

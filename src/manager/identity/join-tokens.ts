@@ -1,9 +1,10 @@
 /** Tokens by which a workload comes to its first certificate: for one identity, so many times. */
 import type { Clock } from "../../core/clock.ts";
+import { decodeLabels, decodeMode, encodeLabels, type Grant } from "./grant.ts";
 import type { IdentityStore } from "./identity-store.ts";
 import { isSameSecret, newSecret, parseToken, tokenText } from "./secret-token.ts";
 
-export interface JoinTokenRecord {
+export interface JoinTokenRecord extends Grant {
   readonly id: string;
   /** "spiffe://…" */
   readonly identity: string;
@@ -17,7 +18,7 @@ export interface JoinTokenRecord {
   readonly author: string;
 }
 
-export interface JoinTokenWish {
+export interface JoinTokenWish extends Grant {
   readonly identity: string;
   readonly service: string;
   readonly uses: number;
@@ -43,6 +44,8 @@ interface StoredRow {
   readonly expires_ms: number;
   readonly revoked: number;
   readonly author: string;
+  readonly mode: string;
+  readonly labels: string;
 }
 
 const KIND = "mesh1";
@@ -52,6 +55,7 @@ const KEPT_MS = 7 * 86_400_000;
 export class JoinTokens {
   readonly #store: IdentityStore;
   readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
 
   constructor(store: IdentityStore, clock: Clock) {
     this.#store = store;
@@ -70,10 +74,13 @@ export class JoinTokens {
          (SELECT origin FROM issued WHERE not_after_ms > ?)`,
       )
       .run(nowMs - KEPT_MS, nowMs);
-    const { identity, service, uses, author } = wish;
+    const { identity, service, uses, author, mode, labels } = wish;
     database
-      .query("INSERT INTO join_token VALUES (?, ?, ?, ?, ?, 0, ?, ?, 0, ?)")
-      .run(secret.id, secret.hash, identity, service, uses, nowMs, expiresMs, author);
+      .query("INSERT INTO join_token VALUES (?, ?, ?, ?, ?, 0, ?, ?, 0, ?, ?, ?)")
+      .run(
+        ...[secret.id, secret.hash, identity, service, uses, nowMs, expiresMs, author],
+        ...[mode, encodeLabels(labels)],
+      );
     const token = {
       id: secret.id,
       identity,
@@ -84,6 +91,8 @@ export class JoinTokens {
       expiresMs,
       revoked: false,
       author,
+      mode,
+      labels,
     };
     return { text: tokenText(KIND, secret, wish.pin), token };
   }
@@ -99,7 +108,15 @@ export class JoinTokens {
   /** False: there is none of that id. */
   revoke(id: string): boolean {
     const query = this.#store.database.query("UPDATE join_token SET revoked = 1 WHERE id = ?");
-    return query.run(id).changes > 0;
+    const isThere = query.run(id).changes > 0;
+    if (isThere) for (const listener of [...this.#listeners]) listener();
+    return isThere;
+  }
+
+  /** Calls back when one was revoked at this manager. */
+  onRevoke(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Also of one that expired: certificates that go back to it are not renewed any more. */
@@ -108,6 +125,14 @@ export class JoinTokens {
       .query<{ revoked: number }, [string]>("SELECT revoked FROM join_token WHERE id = ?")
       .get(id);
     return row !== null && row.revoked !== 0;
+  }
+
+  /** Ids of all that certificates may go back to. */
+  revoked(): ReadonlySet<string> {
+    const rows = this.#store.database
+      .query<{ id: string }, []>("SELECT id FROM join_token WHERE revoked <> 0")
+      .all();
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** Whether it would be taken now. */
@@ -152,5 +177,7 @@ function recordOf(row: StoredRow): JoinTokenRecord {
     expiresMs: row.expires_ms,
     revoked: row.revoked !== 0,
     author: row.author,
+    mode: decodeMode(row.mode),
+    labels: decodeLabels(row.labels),
   };
 }

@@ -10,6 +10,7 @@ import type { SpiffeId } from "../../core/spiffe-id.ts";
 import type { TrustSource } from "../../io/tls-settings.ts";
 import { accountId } from "./account-claim.ts";
 import { type ClaimResult, claimed, refused } from "./claim.ts";
+import { SIDECAR } from "./grant.ts";
 import type { KubernetesFlags } from "./identity-flags.ts";
 import type { JwtAuthenticator } from "./issuance.ts";
 
@@ -90,7 +91,7 @@ export class KubernetesToken implements JwtAuthenticator {
     if (id === undefined) return reason(`TokenReview: ${status.username} is no service account`);
     const by = `service account ${id.namespace}/${id.account}`;
     // Whoever makes pods in a namespace puts them into whatever service of it he likes.
-    return claimed({ id, services: [], isForNamespace: true, by, origin: "" });
+    return claimed({ id, services: [], isForNamespace: true, grant: SIDECAR, by, origin: "" });
   }
 }
 

@@ -8,6 +8,7 @@ import { verifyToken } from "../../policy/jwt/verify-token.ts";
 import type { MetricScope } from "../../telemetry/metrics.ts";
 import { accountId } from "./account-claim.ts";
 import { type ClaimResult, claimed, refused } from "./claim.ts";
+import { SIDECAR } from "./grant.ts";
 import type { OidcFlags } from "./identity-flags.ts";
 import type { JwtAuthenticator } from "./issuance.ts";
 
@@ -79,6 +80,6 @@ export class OidcToken implements JwtAuthenticator {
     const id = typeof name === "string" ? accountId(name, trustDomain) : undefined;
     if (id === undefined) return refused("unauthenticated", NOT_TAKEN, `${claim} is no workload`);
     const by = `token of ${issuer} for ${id.namespace}/${id.account}`;
-    return claimed({ id, services: [], by, origin: "" });
+    return claimed({ id, services: [], grant: SIDECAR, by, origin: "" });
   }
 }

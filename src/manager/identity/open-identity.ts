@@ -55,6 +55,7 @@ export function openIdentity(flags: IdentityFlags, environment: IdentityEnvironm
       trustDomain: flags.trustDomain,
       aliases: environment.aliases,
       leafLifetimeMs: flags.leafLifetimeMs,
+      gatewayAccounts: flags.gatewayAccounts,
       jwts: [...(oidc === undefined ? [] : [oidc]), ...kubernetesOf(flags, clock)],
       hosts: [...flags.advertise, ...hosts.filter((host) => !ANY_ADDRESS.includes(host))],
     });

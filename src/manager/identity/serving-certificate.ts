@@ -11,6 +11,7 @@ import { formatSpiffeId } from "../../core/spiffe-id.ts";
 import { isIP } from "../../http/ip-literal.ts";
 import type { Authority, SignedLeaf } from "./authority.ts";
 import { publicKeyOf } from "./certificate-issue.ts";
+import { SIDECAR } from "./grant.ts";
 import type { IssuedLog } from "./issued-log.ts";
 import type { AlternativeName } from "./subject-alt-name.ts";
 
@@ -107,7 +108,7 @@ export class ServingCertificate {
       const signed = authority.sign({ ...request, lifetimeMs: Number.POSITIVE_INFINITY });
       const { serial, notAfterMs } = signed;
       const record = { serial, identity, notAfterMs, issuedMs: nowMs, by: "itself", address: "" };
-      issued.record(record, { services: [], origin: "" });
+      issued.record(record, { ...SIDECAR, services: [], origin: "" });
       return signed;
     });
     this.#signer = signerOf(authority);

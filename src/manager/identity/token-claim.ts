@@ -11,13 +11,14 @@ export function joinTokenClaim(tokens: JoinTokens, text: string): ClaimResult {
   const verdict = tokens.judge(text);
   if (verdict.at === "refused")
     return refused("unauthenticated", NOT_TAKEN, named(verdict.id, verdict.why));
-  const { id, identity, service } = verdict.token;
+  const { id, identity, service, mode, labels } = verdict.token;
   const spiffeId = parseSpiffeId(identity);
   if (spiffeId === undefined)
     return refused("unauthenticated", NOT_TAKEN, named(id, "its identity is none"));
   return claimed({
     id: spiffeId,
     services: service === "" ? [] : [service],
+    grant: { mode, labels },
     by: `join token ${id}`,
     origin: id,
     spend: () => tokens.spend(id),

@@ -15,7 +15,7 @@ import { compare } from "../order.ts";
 import { fullHostName } from "../translate/host-name.ts";
 import type { Registry } from "./registry.ts";
 import { protocolOf } from "./workload-check.ts";
-import type { KnownService, WorkloadStore } from "./workload-store.ts";
+import type { KnownService, Registration, WorkloadStore } from "./workload-store.ts";
 
 export const LOCAL_REGISTRY = "local";
 
@@ -31,8 +31,7 @@ export interface LocalRegistryOptions {
   readonly onChange: () => void;
 }
 
-interface Live {
-  readonly leaseId: string;
+interface Live extends Registration {
   /** Full name of the service that it stands for. */
   readonly host: string;
   /** Of two at one address the later is the one that listens there. */
@@ -56,18 +55,20 @@ export class LocalRegistry {
     const { clock, store } = options;
     this.#sweptMs = clock.nowMs();
     for (const known of store.services()) this.#services.set(known.service.host, known);
-    for (const { leaseId, workload } of store.registrations())
-      this.#add(this.#live(leaseId, workload));
+    for (const registration of store.registrations()) this.#add(this.#live(registration));
     this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep());
   }
 
-  /** A checked workload. Undefined: too many are registered. */
-  register(workload: Workload): string | undefined {
+  /**
+   * A checked workload; `origin`: the join token by which it came, "": none. Undefined: too many
+   * are registered.
+   */
+  register(workload: Workload, origin = ""): string | undefined {
     const former = this.#byWorkload.get(workload.id);
     if (former === undefined && this.#byLease.size >= WORKLOADS_MAX) return undefined;
     if (former !== undefined) this.#drop(former);
     const { store, onChange } = this.#options;
-    const live = this.#live(crypto.randomUUID(), workload);
+    const live = this.#live({ leaseId: crypto.randomUUID(), workload, origin });
     store.save(live);
     this.#add(live);
     this.#remember(live.host);
@@ -94,6 +95,13 @@ export class LocalRegistry {
     if (live === undefined) return;
     this.#drop(live);
     this.#options.onChange();
+  }
+
+  /** Ends what came by such join tokens. */
+  withdrawOf(isRevoked: (origin: string) => boolean): void {
+    const ended = [...this.#byLease.values()].filter(({ origin }) => isRevoked(origin));
+    for (const live of ended) this.#drop(live);
+    if (ended.length > 0) this.#options.onChange();
   }
 
   /** Who registered under this id. */
@@ -208,9 +216,9 @@ export class LocalRegistry {
     };
   }
 
-  #live(leaseId: string, workload: Workload): Live {
-    const host = this.#hostOf(workload);
-    return { leaseId, workload, host, order: ++this.#registrations, endsMs: this.#newEndMs() };
+  #live(registration: Registration): Live {
+    const host = this.#hostOf(registration.workload);
+    return { ...registration, host, order: ++this.#registrations, endsMs: this.#newEndMs() };
   }
 
   #newEndMs(): number {

@@ -143,6 +143,25 @@ describe("a workload", () => {
     expect(clock.waiting).toBe(0);
   });
 
+  test("ends with the join token by which it came, also at a manager that was away", () => {
+    const directory = mkdtempSync(join(tmpdir(), "mesh-registry-"));
+    directories.push(directory);
+    const path = join(directory, "workloads.db");
+    const clock = new VirtualClock();
+    const before = open(clock, new SqliteWorkloadStore(path));
+    const lease = before.registry.register(workload("a"), "3f9a61c2b7d0")!;
+    before.registry.register(workload("b", { port: 15_007 }), "c2b7d03f9a61");
+    before.registry.register(workload("c", { port: 15_008 }));
+    before.registry.close();
+    const { registry, there, changes } = open(clock, new SqliteWorkloadStore(path));
+    registry.withdrawOf(() => false);
+    expect([there(), changes()]).toEqual([["a", "b", "c"], 0]);
+    registry.withdrawOf((origin) => origin === "3f9a61c2b7d0");
+    expect([there(), changes()]).toEqual([["b", "c"], 1]);
+    expect(registry.renew(lease, true)).toBe(false);
+    registry.close();
+  });
+
   test("tells of a change of health, and only of a change", () => {
     const { registry, changes } = open(new VirtualClock());
     const lease = registry.register(workload("a"))!;

@@ -11,6 +11,8 @@ import { openDatabase } from "../store/database.ts";
 export interface Registration {
   readonly leaseId: string;
   readonly workload: Workload;
+  /** Id of the join token by which it came; "": none. */
+  readonly origin: string;
 }
 
 /** A service that workloads stood for, and when the last of them went. */
@@ -45,6 +47,7 @@ const MIGRATIONS = [
    CREATE TABLE service (
      host TEXT PRIMARY KEY, service TEXT NOT NULL, seen_ms INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  "ALTER TABLE workload ADD COLUMN origin TEXT NOT NULL DEFAULT '';",
 ];
 
 export class SqliteWorkloadStore implements WorkloadStore {
@@ -56,10 +59,12 @@ export class SqliteWorkloadStore implements WorkloadStore {
 
   registrations(): readonly Registration[] {
     return this.#database
-      .query<{ lease: string; workload: string }, []>("SELECT * FROM workload ORDER BY lease")
+      .query<{ lease: string; workload: string; origin: string }, []>(
+        "SELECT * FROM workload ORDER BY lease",
+      )
       .all()
-      .map(({ lease, workload }) => ({
-        leaseId: lease,
+      .map(({ lease, workload, origin }) => ({
+        ...{ leaseId: lease, origin },
         workload: fromJsonString(WorkloadSchema, workload, { ignoreUnknownFields: true }),
       }));
   }
@@ -75,10 +80,10 @@ export class SqliteWorkloadStore implements WorkloadStore {
       }));
   }
 
-  save({ leaseId, workload }: Registration): void {
+  save({ leaseId, workload, origin }: Registration): void {
     this.#database
-      .query("INSERT OR REPLACE INTO workload VALUES (?, ?)")
-      .run(leaseId, toJsonString(WorkloadSchema, workload));
+      .query("INSERT OR REPLACE INTO workload VALUES (?, ?, ?)")
+      .run(leaseId, toJsonString(WorkloadSchema, workload), origin);
   }
 
   saveService({ service, seenMs }: KnownService): void {

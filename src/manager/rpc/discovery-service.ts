@@ -9,7 +9,7 @@ import type {
 import { type Caller, callerOf } from "../../api/principal.ts";
 import { isLoopbackAuthority } from "../../api/serve.ts";
 import type { Access } from "../access/access.ts";
-import { untilExpiry } from "../access/expiry.ts";
+import { whileInForce } from "../access/expiry.ts";
 import { accountOf } from "../access/own-identity.ts";
 import { isBinary, UpdatePacker } from "../discovery/packed-update.ts";
 import type { Manager } from "../manager.ts";
@@ -26,19 +26,21 @@ export function discoveryService(
   const packer = new UpdatePacker();
   return {
     async *watch({ node, version }, { signal, requestHeader, values }) {
-      const checked = withOwnAdmin(checkedNode(node), callerOf(values));
+      const caller = callerOf(values);
+      const said = withOwnAdmin(checkedNode(node), caller);
+      const own = access?.admitNode(caller, said) ?? said;
       // Who follows under the same id may be made to give way.
-      for (const one of [checked, ...discovery.nodesOf(checked.id)])
-        access?.checkNode(callerOf(values), one);
+      for (const one of discovery.nodesOf(own.id)) access?.checkNode(caller, one);
       const packs = isBinary(requestHeader.get("content-type"));
-      const limit = untilExpiry(callerOf(values), clock);
+      const limit = whileInForce(caller, clock, access?.standing);
       const until = AbortSignal.any([signal, limit.signal]);
       try {
-        for await (const update of discovery.watch(checked, version, until))
+        for await (const update of discovery.watch(own, version, until))
           yield packs ? packer.pack(update) : update;
       } finally {
         limit.cancel();
       }
+      if (limit.lapse !== "") throw access?.refuse(caller, `proxy ${own.id}`, limit.lapse);
     },
     acknowledge(acknowledgement, { values }) {
       for (const node of discovery.nodesOf(acknowledgement.nodeId))
@@ -64,11 +66,13 @@ export function registryService(
   };
   return {
     register({ workload: given }, { values }) {
-      const workload = checkedWorkload(given);
-      check(values, [workload, local.workloadOf(workload.id)]);
-      const { principal } = callerOf(values);
-      const serviceAccount = workload.serviceAccount || accountOf(principal);
-      const id = local.register({ ...workload, serviceAccount });
+      const caller = callerOf(values);
+      const said = checkedWorkload(given);
+      const workload = access?.admitWorkload(caller, said) ?? said;
+      check(values, [local.workloadOf(workload.id)]);
+      const serviceAccount = workload.serviceAccount || accountOf(caller.principal);
+      const origin = access?.originOf(caller) ?? "";
+      const id = local.register({ ...workload, serviceAccount }, origin);
       if (id === undefined)
         throw new ConnectError("too many workloads are registered", Code.ResourceExhausted);
       return { id, ttlMs: leaseMs };

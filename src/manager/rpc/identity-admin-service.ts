@@ -1,12 +1,17 @@
 /** Tokens, the authority and what it issued, for operators. ListAudit is the audit log's own. */
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-import { AccessRole, type IdentityAdminService } from "../../api/gen/mesh/v1/identity_pb.ts";
+import {
+  AccessRole,
+  type IdentityAdminService,
+  WorkloadMode,
+} from "../../api/gen/mesh/v1/identity_pb.ts";
 import { callerOf, type Role, whoText } from "../../api/principal.ts";
 import { formatSpiffeId } from "../../core/spiffe-id.ts";
 import type { AccessTokenRecord } from "../identity/access-tokens.ts";
 import { AuthorityFault } from "../identity/authority.ts";
 import { authorityMessage } from "../identity/authority-message.ts";
 import { serviceName, wishedIdentity } from "../identity/caller-claim.ts";
+import { labelProblem, labelText, modeMessage, modeOf } from "../identity/grant.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { JoinTokenRecord } from "../identity/join-tokens.ts";
 
@@ -38,7 +43,7 @@ function joinTokenMethods(
 ): Pick<Admin, "createJoinToken" | "listJoinTokens" | "revokeJoinToken"> {
   const { joinTokens, authority } = identity;
   return {
-    createJoinToken({ service, serviceAccount, uses, lifetimeSeconds }, { values }) {
+    createJoinToken({ service, serviceAccount, uses, lifetimeSeconds, mode, labels }, { values }) {
       const name = serviceName(service);
       const wish = { service, account: serviceAccount };
       const id = wishedIdentity(wish, identity.options.trustDomain);
@@ -51,10 +56,13 @@ function joinTokenMethods(
       const seconds = lifetimeSeconds || JOIN_SECONDS;
       if (seconds > JOIN_SECONDS_MAX || uses > USES_MAX)
         throw improper(`at most ${JOIN_SECONDS_MAX} s and ${USES_MAX} uses are possible`);
+      const wrong = labelProblem(labels);
+      if (wrong !== undefined) throw improper(wrong);
       const { text, token } = joinTokens.create({
         identity: formatSpiffeId(id),
         service: name === "" ? `${id.account}.${id.namespace}` : name,
         uses: uses || 1,
+        ...{ mode: grantedMode(mode), labels },
         lifetimeMs: seconds * 1_000,
         author: whoText(callerOf(values).principal),
         pin: authority.pinFor(seconds * 1_000),
@@ -62,7 +70,7 @@ function joinTokenMethods(
       noteChange(identity, values, {
         action: "join token created",
         object: token.id,
-        detail: `for ${token.identity}, ${token.uses} uses, expires ${isoTime(token.expiresMs)}`,
+        detail: joinTokenText(token),
       });
       return { token: text, joinToken: joinTokenMessage(token) };
     },
@@ -146,8 +154,21 @@ function noteChange(
   audit.record({ who: whoText(principal), address, ...change, allowed: true });
 }
 
-function joinTokenMessage({ createdMs, expiresMs, ...others }: JoinTokenRecord) {
-  return { ...others, createdMs: BigInt(createdMs), expiresMs: BigInt(expiresMs) };
+function joinTokenMessage({ createdMs, expiresMs, mode, labels, ...others }: JoinTokenRecord) {
+  const times = { createdMs: BigInt(createdMs), expiresMs: BigInt(expiresMs) };
+  return { ...others, ...times, mode: modeMessage(mode), labels: { ...labels } };
+}
+
+function joinTokenText({ identity, uses, expiresMs, mode, labels }: JoinTokenRecord): string {
+  const bound = Object.keys(labels).length === 0 ? "" : `, bound to ${labelText(labels)}`;
+  return `for ${identity} as ${mode}${bound}, ${uses} uses, expires ${isoTime(expiresMs)}`;
+}
+
+/** Of a version that knows others, none is granted in their place. */
+function grantedMode(mode: WorkloadMode): "sidecar" | "gateway" {
+  const granted = mode === WorkloadMode.UNSPECIFIED ? "sidecar" : modeOf(mode);
+  if (granted === undefined) throw improper("mode: sidecar or gateway");
+  return granted;
 }
 
 function accessTokenMessage({ createdMs, expiresMs, role, ...others }: AccessTokenRecord) {

@@ -6,6 +6,7 @@ import type {
 } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { callerOf } from "../../api/principal.ts";
 import type { RefusalKind } from "../identity/claim.ts";
+import { modeOf } from "../identity/grant.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { IssueCall } from "../identity/issuance.ts";
 
@@ -26,6 +27,7 @@ export function identityService(identity: Identity): ServiceImpl<typeof Identity
         credential: credentialOf(request),
         service,
         account,
+        mode: modeOf(request.mode),
         lifetimeMs: lifetimeSeconds * 1_000,
         caller: callerOf(values),
       });

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { readDocuments } from "../../dialect/read.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
+import { standingOf } from "../../testing/workload-standing.ts";
 import { Access } from "../access/access.ts";
 import { authenticator } from "../access/authenticate.ts";
 import { AuditLog } from "../audit/audit-log.ts";
@@ -170,9 +171,8 @@ describe("who may see it", () => {
   /** As somebody whose own user's processes count as the manager's, or not. */
   async function guarded(isOurs: boolean) {
     const audit = new AuditLog(new MemoryAuditStore(), systemClock);
-    const services = { servicesOf: () => [] };
     const log = new Log("access", { level: "error" });
-    const access = new Access({ audit, log, domain: "cluster.local", services });
+    const access = new Access({ audit, log, domain: "cluster.local", standing: standingOf() });
     const identify = authenticator({
       wallMs: () => Date.now(),
       uids: new Set(isOurs ? [process.getuid!()] : [4_294_967]),

@@ -43,7 +43,9 @@ test("a join token is all that stdout says, so that it can be put in a file", as
     /^join token [0-9a-f]{12} for spiffe:\/\/cluster.local\/ns\/default\/sa\/reviews: good once/,
   );
   const list = await ctl("token", "list");
-  expect(list.out).toMatch(new RegExp(`${id}  spiffe://.*/sa/reviews  reviews.default  0/1`));
+  expect(list.out).toMatch(
+    new RegExp(`${id}  spiffe://.*/sa/reviews  reviews.default  sidecar  -  +0/1`),
+  );
   expect(list.out).not.toContain(out.split(".")[2]!);
   expect(await ctl("token", "revoke", id)).toMatchObject({ out: `join token ${id} revoked\n` });
   expect((await ctl("token", "list")).out).toContain("revoked");
@@ -60,6 +62,31 @@ test("a join token may be for many, for long, and for another account", async ()
     used: 0,
     author: "loopback",
   });
+});
+
+test("a join token may be for a gateway, and for one version only", async () => {
+  const gateway = await ctl("token", "create", "-s", "edge.default", "--mode", "gateway");
+  const labels = ["--labels", "version=v1", "--labels", "app=reviews"];
+  const v1 = await ctl("token", "create", "-s", "reviews", ...labels, "-o", "json");
+  const { out } = await ctl("token", "list");
+  expect(out).toMatch(/^ID +IDENTITY +SERVICE +MODE +LABELS +USED +STATE/);
+  const row = (text: string): string =>
+    out.split("\n").find((line) => line.startsWith(text.split(".")[1]!))!;
+  expect(row(gateway.out)).toMatch(/ edge\.default +gateway +- +0\/1 /);
+  const made = JSON.parse(v1.out);
+  expect(made).toMatchObject({ mode: "sidecar", labels: { app: "reviews", version: "v1" } });
+  expect(row(made.token)).toMatch(/ reviews\.default +sidecar +app=reviews,version=v1 +0\/1 /);
+  for (const [flag, value] of [
+    ["--mode", "mixer"],
+    ["--labels", "v1"],
+    ["--labels", "version=v1,version=v2"],
+    ["--labels", "=v1"],
+  ] as const) {
+    const { code, err } = await ctl("token", "create", "-s", "reviews", flag, value);
+    expect([code, err]).toEqual([2, expect.stringContaining(flag)]);
+  }
+  const { err } = await ctl("token", "create", "-s", "reviews", "--labels", "version=a b");
+  expect(err).toContain("characters other than letters, digits and -_./");
 });
 
 test("an access token lets somebody in, by TLS, knowing nothing else", async () => {

@@ -20,6 +20,18 @@ export function durationSeconds(flag: string, text: string): number {
   return Math.ceil(durationMs(flag, text) / 1_000);
 }
 
+/** "app=reviews,version=v1", as given to a proxy. */
+export function labelsOf(texts: readonly string[]): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const pair of texts.flatMap((text) => text.split(","))) {
+    const [, key, value = ""] = /^([^=\s]+)=(.*)$/.exec(pair.trim()) ?? [];
+    if (key === undefined) throw usageError(`--labels: ${JSON.stringify(pair)} is not KEY=VALUE`);
+    if (Object.hasOwn(labels, key)) throw usageError(`--labels: ${key} is given twice`);
+    labels[key] = value;
+  }
+  return labels;
+}
+
 /** The one id that `revoke` names. */
 export function idToRevoke(rest: readonly string[]): string {
   const [id, more] = rest;

@@ -1,12 +1,12 @@
 /** `mesh ctl token`: join tokens, by which workloads prove who they are the first time. */
-import type { JoinToken } from "../../api/gen/mesh/v1/identity_pb.ts";
+import { type JoinToken, WorkloadMode } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { call, type Manager, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
 import { managerFlags } from "../flag.ts";
 import { isoTime, jsonText } from "../output/document.ts";
-import { renderTable } from "../output/table.ts";
+import { labelsText, renderTable } from "../output/table.ts";
 import { harmless } from "../terminal.ts";
-import { durationSeconds, idToRevoke, whenText } from "../token-input.ts";
+import { durationSeconds, idToRevoke, labelsOf, whenText } from "../token-input.ts";
 
 const USES_MAX = 100_000;
 
@@ -24,20 +24,41 @@ export const tokenCommand = defineCtlCommand({
       valueHint: "NAMESPACE/NAME",
       description: "With create: its account (named as the service)",
     },
+    mode: {
+      type: "enum",
+      options: ["sidecar", "gateway"],
+      description: "With create: what may join by it (sidecar)",
+    },
+    labels: {
+      type: "string",
+      valueHint: "KEY=VALUE,…",
+      description: "With create: the labels of who joins by it (as the proxy says)",
+    },
     uses: { type: "string", valueHint: "N", description: "With create: how many times (1)" },
     expires: { type: "string", valueHint: "D", description: "With create: after how long (1h)" },
     output: { type: "enum", alias: "o", options: ["table", "json"], description: "How to print" },
     ...managerFlags,
   },
+  repeatable: ["labels"],
   restName: "ID",
   details:
     "A token is good for the identity that it was made for and no other. It is said once; the\n" +
     "manager keeps a hash. It names the root of this mesh, so that whoever has it knows the\n" +
-    "manager at first sight. Revoked, it also ends the renewals of certificates that began with\n" +
-    "it: they last until they expire.",
+    "manager at first sight. Only --mode gateway lets a gateway in. With --labels a workload\n" +
+    "has these labels and no others; without, those that its proxy is started with.\n\n" +
+    "Revoked, it ends what began with it: configuration, registration and renewals of whoever\n" +
+    "joined by it. Among proxies a certificate lasts until it expires.",
   examples: [
     ["mesh ctl token create --service reviews.default > token", "for one workload, within an hour"],
     ["mesh proxy --manager https://HOST:15012 --token token -- CMD", "and there it is used"],
+    [
+      "mesh ctl token create -s edge.default --mode gateway > token",
+      "for a gateway: mesh proxy --mode gateway",
+    ],
+    [
+      "mesh ctl token create -s reviews.default --labels app=reviews,version=v1",
+      "for one version, which cannot say that it is another",
+    ],
     ["mesh ctl token create -s web --uses 20 --expires 24h", "for a group of machines"],
     ["mesh ctl token list", "which there are, and how often each was used"],
     ["mesh ctl token revoke 3f9a61c2b7d0", "and no more"],
@@ -65,6 +86,7 @@ export const tokenCommand = defineCtlCommand({
 interface CreateArguments {
   readonly service?: string | undefined;
   readonly "service-account"?: string | undefined;
+  readonly mode?: string | undefined;
   readonly uses?: string | undefined;
   readonly expires?: string | undefined;
   readonly output?: string | undefined;
@@ -73,7 +95,7 @@ interface CreateArguments {
 async function createToken(
   manager: Manager,
   args: CreateArguments,
-  { io, rest }: CommandContext,
+  { io, rest, repeated }: CommandContext,
 ): Promise<number> {
   if (rest.length > 0) throw usageError(`unexpected argument ${JSON.stringify(rest[0])}`);
   const { service = "", "service-account": serviceAccount = "" } = args;
@@ -84,7 +106,9 @@ async function createToken(
     throw usageError(`--uses is a number from 1 to ${USES_MAX}`);
   const lifetimeSeconds = durationSeconds("expires", args.expires ?? "1h");
   if (lifetimeSeconds === 0) throw usageError("--expires 0s would be no token at all");
-  const wish = { service, serviceAccount, uses, lifetimeSeconds };
+  const mode = args.mode === "gateway" ? WorkloadMode.GATEWAY : WorkloadMode.SIDECAR;
+  const labels = labelsOf(repeated("labels"));
+  const wish = { service, serviceAccount, uses, lifetimeSeconds, mode, labels };
   const { token, joinToken } = await call(manager, manager.identity.createJoinToken(wish));
   if (joinToken === undefined) throw new CtlError("the manager answered with no token");
   if (args.output === "json") {
@@ -114,12 +138,24 @@ async function listTokens(
       token.id,
       harmless(token.identity),
       harmless(token.service) || "-",
+      modeText(token),
+      harmless(labelsText(token.labels)),
       `${token.used}/${token.uses}`,
       stateOf(token, nowMs),
       whenText(token.expiresMs, nowMs),
       harmless(token.author) || "-",
     ]);
-    const headers = ["ID", "IDENTITY", "SERVICE", "USED", "STATE", "EXPIRES", "AUTHOR"];
+    const headers = [
+      "ID",
+      "IDENTITY",
+      "SERVICE",
+      "MODE",
+      "LABELS",
+      "USED",
+      "STATE",
+      "EXPIRES",
+      "AUTHOR",
+    ];
     io.stdout(renderTable(headers, rows, paint));
   }
   return EXIT.ok;
@@ -131,6 +167,13 @@ function stateOf({ revoked, used, uses, expiresMs }: JoinToken, nowMs: number): 
   return used >= uses ? "used up" : "good";
 }
 
-function tokenJson({ $typeName: _, $unknown: __, createdMs, expiresMs, ...others }: JoinToken) {
-  return { ...others, created: isoTime(createdMs), expires: isoTime(expiresMs) };
+/** Of a manager that knows no modes, too. */
+function modeText({ mode }: JoinToken): string {
+  return mode === WorkloadMode.GATEWAY ? "gateway" : "sidecar";
+}
+
+function tokenJson(token: JoinToken) {
+  const { $typeName: _, $unknown: __, createdMs, expiresMs, ...others } = token;
+  const times = { created: isoTime(createdMs), expires: isoTime(expiresMs) };
+  return { ...others, mode: modeText(token), ...times };
 }

@@ -16,6 +16,7 @@ import {
   type Workload,
   WorkloadSchema,
 } from "../../api/gen/mesh/v1/discovery_pb.ts";
+import { WorkloadMode } from "../../api/gen/mesh/v1/identity_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
@@ -178,8 +179,9 @@ export class ManagerLink {
 }
 
 function credentialParts({ flags, former, log }: ManagerLinkParts) {
-  const { credential, service, namespace } = flags;
+  const { credential, service, namespace, mode } = flags;
   return {
+    mode: mode === "gateway" ? WorkloadMode.GATEWAY : WorkloadMode.SIDECAR,
     service: service === "" ? "" : `${service.split(".")[0]}.${namespace}`,
     serviceAccount: accountOf(flags),
     lifetimeSeconds: credential.lifetimeSeconds,

@@ -16,6 +16,7 @@ import {
   IdentityService,
   type IssueCertificateRequest,
   type TrustBundle,
+  type WorkloadMode,
 } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { backoffMs } from "../../core/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -37,6 +38,8 @@ export interface WorkloadCredentialParts {
   readonly service: string;
   /** "default/reviews", of the identity to ask for; "": as the credential says. */
   readonly serviceAccount: string;
+  /** What it runs as; absent: as the credential says. */
+  readonly mode?: WorkloadMode;
   /** 0: as the manager has it. */
   readonly lifetimeSeconds: number;
   /** Read anew for each question. */
@@ -197,9 +200,9 @@ export class WorkloadCredential {
   }
 
   async #issue(): Promise<void> {
-    const { clock, log, service, serviceAccount, lifetimeSeconds } = this.#parts;
+    const { clock, log, service, serviceAccount, lifetimeSeconds, mode } = this.#parts;
     const { csrPem, keyPem } = await createCertificateRequest("");
-    const wanted = { service, serviceAccount, lifetimeSeconds };
+    const wanted = { service, serviceAccount, lifetimeSeconds, ...(mode && { mode }) };
     const request = { csrPem, ...wanted, credential: this.#proof() };
     const { chainPem, trust } = await within(clock, CALL_MS, (signal) =>
       this.#client.issueCertificate(request, { signal }),

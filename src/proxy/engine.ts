@@ -201,6 +201,7 @@ export class Engine {
   listenInbound(options: InboundOptions): TcpListener {
     this.#application = options;
     this.#env.tellsPeers = options.tellsPeers === true;
+    this.#env.claims = options.security?.claims;
     return this.#listen(options, this.#inboundFacts(options.app.port));
   }
 

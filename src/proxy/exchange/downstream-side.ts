@@ -91,7 +91,7 @@ export abstract class DownstreamSide extends SocketSide {
   /** Made when policy first asks. */
   get facts(): ConnectionFacts {
     if (this.#facts === undefined && this.socket !== undefined)
-      this.#facts = connectionFacts(this.socket, this);
+      this.#facts = connectionFacts(this.socket, this, this.env.claims);
     return this.#facts ?? unknownConnection;
   }
 

@@ -18,6 +18,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import { EdgeFields } from "../filter/edge-fields.ts";
 import type { ListenerName } from "../listener/own-addresses.ts";
+import type { ClaimJudge } from "../policy/claim-judge.ts";
 import type { ExchangePolicy } from "../policy/exchange-policy.ts";
 import type { Route } from "../route/route.ts";
 import { TargetWriter } from "../route/target-writer.ts";
@@ -90,6 +91,8 @@ export class Environment implements Watchers {
   /** Undefined: everybody may call. */
   access: RequestGate | undefined = undefined;
   denials: DenialWatch | undefined = undefined;
+  /** What of callers' words is believed; undefined: what does not contradict their certificate. */
+  claims: ClaimJudge | undefined = undefined;
   /** What captured connections find; undefined: none is captured here. */
   capture: CaptureAddresses | undefined = undefined;
   /** Undefined: nobody wants to hear of them. */

@@ -6,6 +6,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { formatProblem, type Problem } from "../../core/problem.ts";
 import type { MetricScope } from "../../telemetry/metrics.ts";
+import { ClaimJudge } from "../policy/claim-judge.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { InboundSecurity } from "./inbound-tls.ts";
 import { MeshIdentity, type WorkloadKeyPair } from "./mesh-identity.ts";
@@ -36,21 +37,26 @@ export class IdentitySeat {
   /** For every inbound listener. */
   readonly security: InboundSecurity;
   readonly #parts: IdentitySeatParts;
+  readonly #claims: ClaimJudge;
   #modes = new MutualTlsModes(undefined);
   #cancelSweep: (() => void) | undefined = undefined;
 
   constructor(parts: IdentitySeatParts) {
     this.#parts = parts;
+    this.#claims = new ClaimJudge({ ...parts, expectsProof: (port) => this.#expectsProof(port) });
     this.security = {
       identity: this.identity,
       modes: () => this.#modes,
       refused: new RefusedHandshakes({ ...parts, listener: "inbound" }),
+      claims: this.#claims,
       passOn: parts.passOn,
     };
   }
 
   /** For connections from now on. */
-  publish({ config, members }: Snapshot): void {
+  publish(snapshot: Snapshot): void {
+    const { config, members } = snapshot;
+    this.#claims.publish(snapshot);
     this.#modes = new MutualTlsModes(config.access?.mutualTls);
     this.#say(this.identity.useTrust(config.trust, this.#parts.clock.wallMs()));
     const wanted = [...members.values()].flatMap((specs) => specs.map(({ identity }) => identity));
@@ -64,6 +70,12 @@ export class IdentitySeat {
 
   close(): void {
     this.#cancelSweep?.();
+  }
+
+  /** In a mesh where nobody has an identity, and where it is not asked for, nobody can prove it. */
+  #expectsProof(port: number): boolean {
+    const { isKnown, trust } = this.identity;
+    return isKnown && trust !== undefined && this.#modes.at(port) !== "disable";
   }
 
   #sweepLater(): void {

@@ -14,6 +14,7 @@ import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TimerWheel } from "../../io/timer-wheel.ts";
 import { type Greeting, TlsAcceptor, type Unanswered } from "../../io/tls-acceptor.ts";
+import type { ClaimJudge } from "../policy/claim-judge.ts";
 import { SNIFF_MS, serverFirstPorts } from "../tcp/sniff.ts";
 import { isOfMesh, type MeshIdentity } from "./mesh-identity.ts";
 import type { MutualTlsMode, MutualTlsModes } from "./mutual-tls-modes.ts";
@@ -25,6 +26,8 @@ export interface InboundSecurity {
   /** Of the configuration in force. */
   readonly modes: () => MutualTlsModes;
   readonly refused: RefusedHandshakes;
+  /** What callers say of themselves. */
+  readonly claims?: ClaimJudge;
   /** TLS of the application's own. */
   readonly passOn: (socket: TcpSocket<unknown>, call: PassedCall) => void;
 }

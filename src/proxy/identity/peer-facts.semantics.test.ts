@@ -9,8 +9,6 @@ import { FakeUpstream } from "../../testing/fake-upstream.ts";
 import { Guard, idOf, member } from "../../testing/mesh-member.ts";
 import { RawClient } from "../../testing/raw-client.ts";
 import { until } from "../../testing/tls-echo.ts";
-import { ConnectionFacts } from "../policy/connection-facts.ts";
-import { decodeClaim, encodeClaim } from "../policy/workload-claim.ts";
 
 const closers: (() => void)[] = [];
 afterEach(() => {
@@ -97,29 +95,4 @@ test("who calls in plaintext has proved nothing, whatever he says", async () => 
   await client.takeResponse();
   expect(service.requests[0]?.field("x-forwarded-client-cert")).toBeUndefined();
   expect(renderPrometheus([far.metrics])).toMatch(/connection_security_policy="none"/);
-});
-
-test("a claim that contradicts the certificate is no claim", () => {
-  const at = { address: "10.0.0.1", port: 1 };
-  const tls = {
-    ...{ version: "TLSv1.3", cipher: "", protocol: "mesh-h2", serverName: "" },
-    peer: {
-      ...{ verified: true, verdict: "", subject: "", sha256: "", notAfterMs: 0 },
-      names: { dns: [], uris: [idOf("web")], uriCount: 1, addresses: [] },
-    },
-  };
-  const of = (service: string, namespace: string, proved = true) => {
-    const claim = encodeClaim({
-      ...{ id: `x.${namespace}`, service, namespace, labels: { version: "v1" } },
-      ...{ address: "", version: "", mode: "sidecar" },
-    });
-    return new ConnectionFacts(at, at, proved ? tls : undefined, decodeClaim(claim)).caller;
-  };
-  expect(of("web.default.svc.cluster.local", "default")?.service).toBe(
-    "web.default.svc.cluster.local",
-  );
-  expect(of("", "default")).toBeDefined();
-  expect(of("web.prod.svc.cluster.local", "prod")).toBeUndefined();
-  expect(of("admin.prod.svc.cluster.local", "default")).toBeUndefined();
-  expect(of("web.prod.svc.cluster.local", "prod", false)).toBeDefined();
 });

@@ -103,6 +103,11 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
     return this.#names ?? UNKNOWN_NAMES;
   }
 
+  /** The port meant by an authority without one. */
+  get defaultPort(): number {
+    return this.captured?.port ?? this.#owner.facts.defaultPort;
+  }
+
   get claim(): string {
     return this.#claim;
   }
@@ -110,7 +115,7 @@ export class Http2Downstream extends Http2Connection implements AcceptedConnecti
   get facts(): ConnectionFacts {
     const { socket } = this;
     if (this.#facts === undefined && socket !== undefined)
-      this.#facts = connectionFacts(socket, this);
+      this.#facts = connectionFacts(socket, this, this.#owner.env.claims);
     return this.#facts ?? unknownConnection;
   }
 

@@ -1,11 +1,13 @@
 /** What policy may know of a downstream connection: read from its socket once. */
 import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
-import { parseSpiffeId, type SpiffeId } from "../../core/spiffe-id.ts";
+import { parseSpiffeId } from "../../core/spiffe-id.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { TlsFacts } from "../../io/tls-facts.ts";
 import { type PrincipalParts, principalParts } from "../../policy/authorization/facts.ts";
-import { type Caller, decodeClaim } from "./workload-claim.ts";
+import { CallerWord } from "./caller-word.ts";
+import type { ClaimJudge } from "./claim-judge.ts";
+import { type Caller, type Claim, decodeClaim } from "./workload-claim.ts";
 
 const SPIFFE = "spiffe://";
 
@@ -21,8 +23,7 @@ export class ConnectionFacts {
   readonly principal: string;
   /** Of the principal; "": not known. */
   readonly namespace: string;
-  /** Who calls by its sidecar's own words; undefined: nobody said. */
-  readonly caller: Caller | undefined;
+  readonly #word: CallerWord | undefined;
   #parts: PrincipalParts | undefined = undefined;
   #sourceIp: Uint8Array | undefined = undefined;
   #localIp: Uint8Array | undefined = undefined;
@@ -31,7 +32,7 @@ export class ConnectionFacts {
     source: SocketAddress,
     local: SocketAddress,
     tls: TlsFacts | undefined,
-    caller?: Caller,
+    word?: SaidOfCaller,
   ) {
     this.source = source;
     this.local = local;
@@ -42,9 +43,12 @@ export class ConnectionFacts {
     this.principal = uri?.slice(SPIFFE.length) ?? "";
     const id = uri === undefined ? undefined : parseSpiffeId(uri);
     this.namespace = id?.namespace ?? "";
-    // What is proved counts before what is said.
-    const contradicts = id !== undefined && caller !== undefined && !isOf(caller, id);
-    this.caller = contradicts ? undefined : caller;
+    this.#word = word && new CallerWord(word.claim, { id, port: word.port }, word.judge);
+  }
+
+  /** Who calls by its sidecar's words, as far as they are believed; undefined: nobody knows. */
+  get caller(): Caller | undefined {
+    return this.#word?.caller;
   }
 
   /** Of the principal. */
@@ -65,6 +69,15 @@ export class ConnectionFacts {
   }
 }
 
+/** In its sidecar's words. */
+export interface SaidOfCaller {
+  readonly claim: Claim;
+  /** Of the application that is called. */
+  readonly port: number;
+  /** Undefined: nobody here knows more. */
+  readonly judge: ClaimJudge | undefined;
+}
+
 /** What is known of a connection besides its socket. */
 export interface Introduction {
   readonly source: SocketAddress | undefined;
@@ -73,16 +86,21 @@ export interface Introduction {
   readonly tls?: TlsFacts | undefined;
   /** Of who calls, where a sidecar said so. */
   readonly claim?: string;
+  /** Of the application that is called. */
+  readonly defaultPort?: number;
 }
 
 export function connectionFacts(
   socket: TcpSocket<unknown>,
-  { source, edge, tls, claim = "" }: Introduction,
+  { source, edge, tls, claim: text = "", defaultPort: port = 0 }: Introduction,
+  judge?: ClaimJudge,
 ): ConnectionFacts {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   const from = source ?? { address: remoteAddress, port: remotePort };
   const local = { address: localAddress, port: localPort };
-  return new ConnectionFacts(from, local, edge?.tls ?? tls, decodeClaim(claim));
+  const claim = decodeClaim(text);
+  const word = claim && { claim, port, judge };
+  return new ConnectionFacts(from, local, edge?.tls ?? tls, word);
 }
 
 /** It is gone, and nobody had asked. */
@@ -91,12 +109,6 @@ export const unknownConnection: ConnectionFacts = new ConnectionFacts(
   { address: "", port: 0 },
   undefined,
 );
-
-/** Whether a caller that says this of itself may be who its certificate says. */
-function isOf({ namespace, service }: Caller, id: SpiffeId): boolean {
-  const stated = service === "" ? id.namespace : service.split(".")[1];
-  return namespace === id.namespace && stated === id.namespace;
-}
 
 function bytesOf(address: string): Uint8Array | undefined {
   const bytes = parseIpAddress(address);

@@ -276,11 +276,10 @@ test("a peer with a certificate of the mesh is known by it", () => {
 });
 
 test("who calls is what its sidecar says, but for what a certificate proves", () => {
-  const claim = encodeClaim({ ...reviews, namespace: "default" });
+  const claim = decodeClaim(encodeClaim({ ...reviews, namespace: "default" }))!;
   const facts = arriving();
-  facts.connection = new ConnectionFacts(
-    ...([connection.source, connection.local, undefined, decodeClaim(claim)] as const),
-  );
+  const word = { claim, port: 0, judge: undefined };
+  facts.connection = new ConnectionFacts(connection.source, connection.local, undefined, word);
   const read = bagOf(exchangeReaders(reviews, "inbound"), facts);
   const rows: [string, unknown][] = [
     ["source.uid", "kubernetes://reviews-1x8k2m.default"],

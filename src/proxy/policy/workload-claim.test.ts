@@ -2,12 +2,11 @@
 import { expect, test } from "bun:test";
 import { callerNode } from "../../testing/rule-policy.ts";
 import { claimOf, meshRequest } from "../transport/mesh-request.ts";
-import { CLAIM_MAX, decodeClaim, encodeClaim } from "./workload-claim.ts";
+import { CLAIM_MAX, callerOf, decodeClaim, encodeClaim } from "./workload-claim.ts";
 
 test("a claim names the workload in the words of rules", () => {
-  const caller = decodeClaim(
-    encodeClaim({ ...callerNode, labels: { version: "v1", t\u00e9: "\u20ac" } }),
-  )!;
+  const claim = encodeClaim({ ...callerNode, labels: { version: "v1", t\u00e9: "\u20ac" } });
+  const caller = callerOf(decodeClaim(claim)!);
   expect({ ...caller, labels: Object.fromEntries(caller.labels.entries()) }).toEqual({
     uid: "kubernetes://caller-1.default",
     podName: "caller-1",
@@ -21,7 +20,7 @@ test("a claim names the workload in the words of rules", () => {
 });
 
 test("who stands for no service is known by its id", () => {
-  const caller = decodeClaim(encodeClaim({ ...callerNode, service: "", labels: {} }))!;
+  const caller = callerOf(decodeClaim(encodeClaim({ ...callerNode, service: "", labels: {} }))!);
   expect([caller.name, caller.namespace, caller.service]).toEqual(["caller-1", "default", ""]);
 });
 

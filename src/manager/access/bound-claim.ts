@@ -50,9 +50,7 @@ function withLabels<T extends { readonly labels: Readonly<Record<string, string>
   { identity }: Identified,
 ): Bound<T> {
   if (Object.keys(labels).length === 0) return { at: "bound", said };
-  const others = Object.entries(said.labels).filter(
-    ([key, value]) => !Object.hasOwn(labels, key) || labels[key] !== value,
-  );
+  const others = Object.entries(said.labels).filter(([key, value]) => labels[key] !== value);
   if (others.length === 0) return { at: "bound", said: { ...said, labels: { ...labels } } };
   const why = `${identity} joined as ${labelText(labels)}, and not as ${labelText(
     Object.fromEntries(others),

@@ -21,10 +21,12 @@ function instance(
   workload: string,
   account: string,
   labels: Record<string, string> = {},
+  namespace = "default",
 ): EndpointSpec {
+  const identity = account === "" ? "" : formatSpiffeId(idOf(account, namespace));
   return {
     ...{ address: "10.0.0.1", port: 15006, weight: 1, locality: "", meshTransport: true },
-    ...{ workload, labels, identity: account === "" ? "" : formatSpiffeId(idOf(account)) },
+    ...{ workload, labels, identity },
   };
 }
 
@@ -47,6 +49,7 @@ const known = mesh({
     instance("ratings-333333.default", "other"),
   ],
   "legacy.default": [instance("legacy-444444.default", "")],
+  "elsewhere.default": [instance("elsewhere-666666.default", "web", {}, "prod")],
 });
 
 function judgeOf(members = known, isSecure = true) {
@@ -133,6 +136,16 @@ const rows: readonly Row[] = [
     ...{ ...nobody, what: "a service of which nobody has shown a certificate" },
     said: { service: "legacy.default" },
     ...{ copy: "web-555555", workload: "web-555555", doubts: "other-service" },
+  },
+  {
+    ...{ ...nobody, what: "a service of its namesake elsewhere" },
+    said: { service: "elsewhere.default" },
+    ...{ copy: "web-555555", workload: "web-555555", doubts: "other-service" },
+  },
+  {
+    ...{ ...nobody, what: "another's service, by who has one himself", account: "bookinfo" },
+    said: { service: "admin.default", id: "ratings-222222.default" },
+    ...{ copy: "bookinfo", workload: "bookinfo", doubts: "other-service other-copy" },
   },
   {
     ...{ ...nobody, what: "a service that nobody knows", said: { service: "new.default" } },

@@ -245,7 +245,7 @@ describe("a workload", () => {
   test("registers, renews and withdraws itself, and nobody else", async () => {
     const { as, registry, audit } = await open();
     as(workload("reviews"));
-    const { id } = await registry.register(reviews("reviews-1"));
+    const { id } = await registry.register(reviews("reviews-1.default"));
     expect(await outcome(registry.renew({ leaseId: id, healthy: true }))).toBe("done");
     expect(await outcome(registry.register(reviews("x", "ratings.default")))).toBe(
       "PermissionDenied: ns/default/sa/reviews is not the service ratings.default",
@@ -254,19 +254,25 @@ describe("a workload", () => {
     const notYours = "PermissionDenied: ns/default/sa/ratings is not the account reviews";
     expect(await outcome(registry.renew({ leaseId: id, healthy: false }))).toBe(notYours);
     expect(await outcome(registry.withdraw({ leaseId: id }))).toBe(notYours);
-    expect(await outcome(registry.register(reviews("reviews-1", "ratings.default")))).toBe(
-      notYours,
+    const taken = registry.register(reviews("reviews-1.default", "ratings.default"));
+    expect(await outcome(taken)).toBe(
+      "PermissionDenied: ns/default/sa/ratings is not reviews-1.default: its ids are " +
+        "ratings-….default",
     );
     as(workload("reviews"));
     expect(await outcome(registry.withdraw({ leaseId: id }))).toBe("done");
-    expect(audit.list(9).map(({ object }) => object)).toEqual(["workload reviews-1", "workload x"]);
+    expect(audit.list(9).map(({ object }) => object)).toEqual([
+      "workload reviews-1.default",
+      "workload reviews-1.default",
+      "workload x",
+    ]);
   });
 
   test("has the account of its certificate", async () => {
     const { as, registry, manager } = await open();
     as(workload("reviews"));
-    await registry.register(reviews("reviews-1"));
-    expect(manager.local.workloadOf("reviews-1")?.serviceAccount).toBe("reviews");
+    await registry.register(reviews("reviews-1.default"));
+    expect(manager.local.workloadOf("reviews-1.default")?.serviceAccount).toBe("reviews");
   });
 
   test("of another host tells no admin port, which would be somebody's here", async () => {
@@ -281,9 +287,9 @@ describe("a workload", () => {
       return manager.discovery.nodesOf(id)[0]?.adminAddress;
     };
     as(workload("reviews"));
-    expect(await follow("far")).toBe("");
+    expect(await follow("reviews-far.default")).toBe("");
     as(workload("reviews"), "127.0.0.1:51234");
-    expect(await follow("near")).toBe("127.0.0.1:15000");
+    expect(await follow("reviews-near.default")).toBe("127.0.0.1:15000");
   });
 
   test("follows its own configuration, answers for itself, and ends nobody's stream", async () => {
@@ -295,32 +301,34 @@ describe("a workload", () => {
       return await outcome(stream[Symbol.asyncIterator]().next());
     };
     as(workload("reviews"));
-    expect(await first(node("reviews-1", "reviews.default"))).toBe("done");
+    expect(await first(node("reviews-1.default", "reviews.default"))).toBe("done");
     expect(await first(node("x", "ratings.default"))).toStartWith("PermissionDenied");
     as(workload("ratings"));
-    expect(await first(node("reviews-1", "ratings.default"))).toStartWith("PermissionDenied");
-    expect(await outcome(discovery.acknowledge({ nodeId: "reviews-1" }))).toStartWith(
+    expect(await first(node("reviews-1.default", "ratings.default"))).toStartWith(
       "PermissionDenied",
     );
-    expect(manager.discovery.nodesOf("reviews-1")).toHaveLength(1);
+    expect(await outcome(discovery.acknowledge({ nodeId: "reviews-1.default" }))).toStartWith(
+      "PermissionDenied",
+    );
+    expect(manager.discovery.nodesOf("reviews-1.default")).toHaveLength(1);
     as({ kind: "local", uid: 0 });
-    expect(await outcome(discovery.acknowledge({ nodeId: "reviews-1" }))).toBe(
-      "FailedPrecondition: reviews-1 was not sent version  last",
+    expect(await outcome(discovery.acknowledge({ nodeId: "reviews-1.default" }))).toBe(
+      "FailedPrecondition: reviews-1.default was not sent version  last",
     );
   });
 
   test("follows for as long as the certificate is in force that it came with", async () => {
     const { as, discovery, clock, manager } = await open();
     as(workload("reviews", clock.wallMs() + HOUR));
-    const stream = discovery.watch(node("reviews-1", "reviews.default"));
+    const stream = discovery.watch(node("reviews-1.default", "reviews.default"));
     const updates = stream[Symbol.asyncIterator]();
     expect((await updates.next()).done).toBe(false);
     const next = outcome(updates.next());
     clock.advance(HOUR - 1);
-    expect(manager.discovery.isConnected("reviews-1")).toBe(true);
+    expect(manager.discovery.isConnected("reviews-1.default")).toBe(true);
     clock.advance(1);
     await next;
-    expect(manager.discovery.isConnected("reviews-1")).toBe(false);
+    expect(manager.discovery.isConnected("reviews-1.default")).toBe(false);
   });
 });
 

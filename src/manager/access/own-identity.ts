@@ -1,6 +1,7 @@
 /**
  * Whether a workload speaks of itself: the service that it names is its own account's, or one that
- * its certificate was issued for. Nobody else is asked: this machine may say anything.
+ * its certificate was issued for, and its id is called after one of these. Nobody else is asked:
+ * this machine may say anything.
  */
 import type { Node, Workload } from "../../api/gen/mesh/v1/discovery_pb.ts";
 import { Node_Mode } from "../../api/gen/mesh/v1/discovery_pb.ts";
@@ -18,6 +19,10 @@ export interface OwnIdentityOptions {
 /** Who alone may have what a mixer has: the policy of all namespaces. */
 const MIXER = { namespace: "mesh-system", account: "mesh-mixer" };
 
+const MADE_UP = /^(.+)-[0-9a-z]{6}$/;
+/** What proxies that stand for no service call themselves. */
+const NAMELESS: readonly string[] = ["proxy", "gateway"];
+
 /** What is not its own, as a sentence; undefined: nothing. */
 export function foreignNode(
   principal: Principal,
@@ -29,7 +34,7 @@ export function foreignNode(
   // Its namespace is that of documents which name none.
   if (node.mode === Node_Mode.MIXER)
     return isMixer(id) ? undefined : `${nameOf(id)} is no mixer: ${nameOf(MIXER)} is`;
-  return foreignService(principal, node, options);
+  return foreignService(principal, node, options) ?? foreignId(principal, node, options);
 }
 
 export function foreignWorkload(
@@ -43,7 +48,8 @@ export function foreignWorkload(
   const accounts = ["", id.account, `${id.namespace}/${id.account}`];
   if (!accounts.includes(serviceAccount))
     return `${nameOf(id)} is not the account ${serviceAccount}`;
-  const foreign = foreignService(principal, workload, options);
+  const foreign =
+    foreignService(principal, workload, options) ?? foreignId(principal, workload, options);
   if (foreign !== undefined || node === undefined) return foreign;
   return foreignNode(principal, node, options);
 }
@@ -66,9 +72,48 @@ function foreignService(
   const stated = namespace || (svc === "svc" ? within : undefined) || "default";
   if (stated !== id.namespace) return `${nameOf(id)} is not of namespace ${stated}`;
   if (service === "") return undefined;
-  const own = [`${id.account}.${id.namespace}`, ...standing.servicesOf(principal.identity)];
-  if (own.some((name) => fullHostName(name, id.namespace, domain) === host)) return undefined;
+  if (
+    ownServices(principal.identity, id, standing).some(
+      (name) => fullHostName(name, id.namespace, domain) === host,
+    )
+  )
+    return undefined;
   return `${nameOf(id)} is not the service ${service}`;
+}
+
+/** Who has another's id first would keep it from its place, and be taken for it. */
+function foreignId(
+  principal: Principal,
+  { id: text, service }: { readonly id: string; readonly service: string },
+  { standing }: OwnIdentityOptions,
+): string | undefined {
+  const id = workloadId(principal);
+  if (id === undefined || principal.kind !== "workload") return undefined;
+  const services = ownServices(principal.identity, id, standing);
+  const named = services.map((name) => name.split(".", 1)[0] ?? "");
+  const names = service === "" ? [...named, ...NAMELESS] : named;
+  if (names.some((name) => isIdOf(name, id.namespace, text))) return undefined;
+  return `${nameOf(id)} is not ${text}: its ids are ${id.account}-….${id.namespace}`;
+}
+
+/** Of the form that proxies make up it is one service's alone: "web-admin-1x8k2m" is not of web. */
+function isIdOf(name: string, namespace: string, text: string): boolean {
+  const said = text.toLowerCase();
+  const end = `.${namespace.toLowerCase()}`;
+  if (!said.endsWith(end)) return false;
+  const copy = said.slice(0, -end.length);
+  const own = name.toLowerCase();
+  const [, made] = MADE_UP.exec(copy) ?? [];
+  return copy === own || (made === undefined ? copy.startsWith(`${own}-`) : made === own);
+}
+
+/** "reviews.default" */
+function ownServices(
+  identity: string,
+  { namespace, account }: SpiffeId,
+  standing: OwnIdentityOptions["standing"],
+): readonly string[] {
+  return [`${account}.${namespace}`, ...standing.servicesOf(identity)];
 }
 
 function workloadId(principal: Principal): SpiffeId | undefined {

@@ -98,7 +98,7 @@ describe("a workload with a token of a sidecar", () => {
     const reviews = one.remote(await join(one, (await newToken(one)).token));
     expect(await watch(reviews, { mode: Node_Mode.SIDECAR })).toBe("ok");
     expect(one.calls.counts.refusals).toBe(0);
-    const said = await watch(reviews, { ...GATEWAY, id: "edge.default" });
+    const said = await watch(reviews, { ...GATEWAY, id: "reviews-9.default" });
     expect(said).toStartWith(
       "PermissionDenied: spiffe://cluster.local/ns/default/sa/reviews is no gateway: a gateway " +
         "joins by a token of `mesh ctl token create --mode gateway`",
@@ -109,8 +109,8 @@ describe("a workload with a token of a sidecar", () => {
       "PermissionDenied: spiffe://cluster.local/ns/default/sa/reviews is no gateway",
     );
     expect(one.calls.counts.refusals).toBe(3);
-    expect(refusals(one).at(-1)).toStartWith("reviews, proxy edge.default: spiffe://");
-    expect(one.manager.discovery.nodesOf("edge.default")).toEqual([]);
+    expect(refusals(one).at(-1)).toStartWith("reviews, proxy reviews-9.default: spiffe://");
+    expect(one.manager.discovery.nodesOf("reviews-9.default")).toEqual([]);
   });
 
   test("gets no certificate of one, and keeps the token", async () => {
@@ -172,7 +172,9 @@ describe("a workload with a token of a gateway", () => {
   test("of one account is no reason for another account", async () => {
     const one = await open({ gatewayAccounts: ["default/edge"] });
     const edge = await join(one, (await newToken(one, { service: "edge" })).token);
-    expect(await watch(one.remote(edge), { ...GATEWAY, service: "edge.default" })).toBe("ok");
+    expect(
+      await watch(one.remote(edge), { ...GATEWAY, service: "edge.default", id: "edge.default" }),
+    ).toBe("ok");
     const asked = ask(one, edge, { mode: WorkloadMode.GATEWAY });
     expect(await outcome(asked)).toBe("ok");
     const reviews = await join(one, (await newToken(one)).token);
@@ -197,8 +199,8 @@ describe("labels of a token", () => {
     for (let i = 0; i < 2; i++) {
       const reviews = one.remote(shown);
       expect(await watch(reviews)).toBe("ok");
-      expect(await watch(reviews, { id: "two", labels: v1 })).toBe("ok");
-      for (const id of ["reviews-1.default", "two"])
+      expect(await watch(reviews, { id: "reviews-2.default", labels: v1 })).toBe("ok");
+      for (const id of ["reviews-1.default", "reviews-2.default"])
         expect(one.manager.discovery.nodesOf(id)[0]?.labels).toEqual(v1);
       const refused =
         "PermissionDenied: spiffe://cluster.local/ns/default/sa/reviews joined as app=reviews, " +

@@ -91,6 +91,7 @@ function identifier({ localUsers, roles }: DoorOptions, { manager, identity }: D
     tokens,
     trustDomains: () => [identity.options.trustDomain, ...identity.options.aliases()],
     roots: () => standing.roots,
+    lapseOf: (certificate) => standing.lapseOf(certificate),
     roles,
   });
   return identify;

@@ -19,6 +19,8 @@ const identify = authenticator({
   tokens: { find: (token) => TOKENS[token] },
   trustDomains: () => ["cluster.local", "old.example"],
   roots: () => new Set(["root"]),
+  lapseOf: ({ serial }) =>
+    serial === "0B" ? "join token 3f, by which it came, was revoked" : undefined,
   roles: new Map([[ANN, "admin"]]),
 });
 
@@ -73,6 +75,7 @@ const connections: readonly (readonly [what: string, peer: Peer, is: string])[] 
   ],
   ["a workload's", tls(), `workload ${REVIEWS}`],
   ["a person's", tls({}, [ANN]), `admin ${ANN}`],
+  ["a person's, revoked", tls({ serial: "0B" }, [ANN]), "nobody: join token 3f, by which it came"],
   ["expired when shown", tls({ verdict: "CERT_HAS_EXPIRED" }), "nobody: the certificate is not go"],
   ["expired since", tls({ notAfterMs: NOW }), "nobody: the certificate has expired"],
   ["not yet in force", tls({ notBeforeMs: NOW + 1 }), "nobody: the certificate is not in force"],

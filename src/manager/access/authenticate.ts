@@ -10,7 +10,7 @@
  * Asked for each request: a certificate ends in the middle of a connection, and roots are replaced.
  */
 import type { Identify, Peer, ShownCertificate, ShownCredentials } from "../../api/peer.ts";
-import type { Principal, Role } from "../../api/principal.ts";
+import type { PeerCertificate, Principal, Role } from "../../api/principal.ts";
 import { parseSpiffeId } from "../../core/spiffe-id.ts";
 import type { AccessTokens } from "./credential.ts";
 
@@ -24,6 +24,8 @@ export interface AuthenticateOptions {
   readonly trustDomains: () => readonly string[];
   /** SHA-256 of those that are trusted now. */
   readonly roots: () => ReadonlySet<string>;
+  /** Why a certificate counts no more though all of that is right; undefined: it does. */
+  readonly lapseOf: (certificate: PeerCertificate) => string | undefined;
   /** By SPIFFE id: whose certificate is a person's. */
   readonly roles: ReadonlyMap<string, Role>;
 }
@@ -101,9 +103,12 @@ function fromCertificate(shown: ShownCertificate, options: AuthenticateOptions):
   if (id === undefined) return nobody("the certificate is for no workload");
   if (!options.trustDomains().includes(id.trustDomain))
     return nobody(`the certificate is of trust domain ${id.trustDomain}`);
+  const certificate = { serial, sha256, notAfterMs, root };
   const role = options.roles.get(identity);
-  if (role !== undefined) return { kind: "person", name: identity, role };
-  return { kind: "workload", identity, certificate: { serial, sha256, notAfterMs, root } };
+  // What a workload's counts for, each call asks: with a new token it may come back.
+  if (role === undefined) return { kind: "workload", identity, certificate };
+  const lapse = options.lapseOf(certificate);
+  return lapse === undefined ? { kind: "person", name: identity, role } : nobody(lapse);
 }
 
 function nobody(reason: string): Principal {

@@ -43,6 +43,7 @@ async function open(limits: Partial<SecureLimits> = {}): Promise<Door> {
       },
       trustDomains: () => ["cluster.local"],
       roots: () => state.roots,
+      lapseOf: () => undefined,
       roles: new Map(),
     }),
     limits,

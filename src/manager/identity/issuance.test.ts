@@ -194,6 +194,42 @@ const anybody: IssueCall["caller"] = {
   address: "10.0.0.7:51234",
 };
 
+describe("a token of an issuer", () => {
+  const id = (account: string) => ({ trustDomain: "cluster.local", namespace: "default", account });
+  const jwt = (account: string): IssueCall["credential"] => {
+    const claims = Buffer.from(JSON.stringify({ iss: "x", sub: account })).toString("base64url");
+    return { kind: "jwt", text: `.${claims}.` };
+  };
+
+  test("is a gateway's where the manager is told of its account", async () => {
+    const one = open({
+      gatewayAccounts: ["default/edge", "other/web"],
+      jwts: [
+        {
+          isFor: () => true,
+          async claimOf(text) {
+            const { sub } = JSON.parse(Buffer.from(text.split(".")[1]!, "base64url").toString());
+            const claim = { id: id(sub), services: [], grant: SIDECAR, by: "a pod", origin: "" };
+            return { at: "claim", claim };
+          },
+        },
+      ],
+    });
+    expect(await one.issue({ credential: jwt("edge"), mode: "gateway" })).toBe("issued");
+    const edge = one.identity.issued.list(1)[0]!;
+    const certificate = { serial: edge.serial, sha256: "", notAfterMs: 0, root: "" };
+    expect(one.identity.standing.grantOf(edge.identity, certificate).mode).toBe("gateway");
+    // What it says is the flag's, and is not kept: without the flag it is a sidecar's.
+    expect(one.identity.issued.grantOf(edge.serial)).toMatchObject({ mode: "sidecar" });
+    for (const account of ["web", "edge2"]) {
+      expect(await one.issue({ credential: jwt(account), mode: "gateway" })).toStartWith(
+        `denied: the credential is of spiffe://cluster.local/ns/default/sa/${account}, and no gat`,
+      );
+      expect(await one.issue({ credential: jwt(account), mode: "sidecar" })).toBe("issued");
+    }
+  });
+});
+
 describe("a request for a certificate", () => {
   const rows: readonly (readonly [what: string, csrPem: string, refusal: string])[] = [
     ["of another identity", signingRequestPem({ names: [[uriName(RATINGS)]] }), "denied: "],

@@ -179,6 +179,7 @@ describe("who may see it", () => {
       tokens: { find: (token) => TOKENS[token] },
       trustDomains: () => [],
       roots: () => new Set(),
+      lapseOf: () => undefined,
       roles: new Map(),
     });
     const opened = await open(systemClock, access, identify);

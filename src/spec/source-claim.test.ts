@@ -97,6 +97,12 @@ const request = (id: number): Uint8Array =>
     [":path", "/"],
     [":authority", "web"],
   ]);
+/** A connection inside of the connection. */
+const opens = [
+  [":method", "CONNECT"],
+  [":authority", "mesh.invalid:1"],
+] as const;
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 const sidecar = join([preface, settings([MESH_SETTING, MESH_VERSION])]);
 const stranger = join([preface, settings()]);
 const bad = claimOf("canary");
@@ -141,6 +147,18 @@ describe("of whom a claim is, says the certificate", () => {
     expect(await tell([sidecar, saying(claim(said)), request(1)], shown)).toBe(answer);
   });
 
+  test.each(rows)("%p says %j, when it opens a connection inside", async (as, said, answer) => {
+    const by = as === "" ? undefined : await certificateOf(as);
+    const opening = headers(1, [...opens, ["x-mesh-source", text(claim(said))]], false);
+    const call = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
+    const parts = [sidecar, opening, frame(FrameType.data, 0, 1, call)];
+    const status = (frames: Frames): string | undefined => {
+      const inside = frames.filter(({ type }) => type === FrameType.data);
+      return /HTTP\/1.1 (\d+)/.exec(text(join(inside.map(({ payload }) => payload))))?.[1];
+    };
+    expect(await exchange(parts, by, status)).toBe(answer === "refused" ? "403" : answer);
+  });
+
   test("and what it does not bear out is counted and said", async () => {
     const url = `http://127.0.0.1:${callee.admin}/stats/prometheus`;
     const metrics = await (await fetch(url)).text();
@@ -180,6 +198,24 @@ function certificateOf(service: string): Promise<Shown> {
 /** Sends these octets, and waits for the heads of all responses. */
 async function tell(parts: readonly Uint8Array[], by?: Shown): Promise<string> {
   const requests = parts.filter((part) => part[3] === FrameType.headers).length;
+  return await exchange(parts, by, (frames) => {
+    const heads = frames.filter(
+      ({ type, flags }) => type === FrameType.headers && (flags & Flag.endHeaders) !== 0,
+    );
+    if (heads.length !== requests) return undefined;
+    // Of the static table ":status 200" alone is one octet (RFC 7541 Appendix A, 8).
+    return heads.at(-1)?.payload[0] === 0x88 ? "200" : "refused";
+  });
+}
+
+type Frames = ReturnType<typeof readFrames>;
+
+/** Sends these octets, and reads on until that is an answer. */
+async function exchange(
+  parts: readonly Uint8Array[],
+  by: Shown | undefined,
+  answerOf: (frames: Frames) => string | undefined,
+): Promise<string> {
   const answered = Promise.withResolvers<string>();
   let received = Buffer.alloc(0);
   const to = { host: "127.0.0.1", port: callee.inbound };
@@ -190,12 +226,8 @@ async function tell(parts: readonly Uint8Array[], by?: Shown): Promise<string> {
       : connectTls({ ...to, ...tls, ...by }, () => socket.write(join(parts)));
   socket.on("data", (bytes: Buffer) => {
     received = Buffer.concat([received, bytes]);
-    const heads = wholeFrames(received).filter(
-      ({ type, flags }) => type === FrameType.headers && (flags & Flag.endHeaders) !== 0,
-    );
-    // Of the static table ":status 200" alone is one octet (RFC 7541 Appendix A, 8).
-    const status = heads.at(-1)?.payload[0] === 0x88 ? "200" : "refused";
-    if (heads.length === requests) answered.resolve(status);
+    const answer = answerOf(wholeFrames(received));
+    if (answer !== undefined) answered.resolve(answer);
   });
   socket.on("error", (error) => answered.resolve(error.message));
   socket.on("close", () => answered.resolve("closed"));

@@ -15,6 +15,7 @@ const texts: readonly (readonly [text: string, shown: string])[] = [
   ["Basic YW5uOmh1bnRlcjI=YW5u", "Basic [redacted]"],
   ["basic authentication is on", "basic authentication is on"],
   ["token mesh1.3f9a.c2VjcmV0.aGFzaA in use", "token mesh1.[redacted] in use"],
+  ["token mesh1.3f9a.c2VjcmV0.aGFzaA.W10 in use", "token mesh1.[redacted] in use"],
   ["mesh-access.3f9a.c2VjcmV0", "mesh-access.[redacted]"],
   [`token=${JWT};`, "token=[redacted];"],
   [`a\n${KEY}\nb`, "a\n[redacted]\nb"],

@@ -9,7 +9,7 @@ export const REDACTED = "[redacted]";
 const LOOKS: readonly (readonly [secret: RegExp, instead: string])[] = [
   [/:\/\/[^\s/?#"'<>]*@/g, `://${REDACTED}@`],
   [/\b(Bearer|Basic) +[\w.~+/=-]{16,}/gi, `$1 ${REDACTED}`],
-  [/\b(mesh1|mesh-access)\.[\w-]+\.[\w-]+(?:\.[\w-]+)?/g, `$1.${REDACTED}`],
+  [/\b(mesh1|mesh-access)\.[\w-]+\.[\w-]+(?:\.[\w-]+){0,2}/g, `$1.${REDACTED}`],
   [/(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, REDACTED],
 ];
 

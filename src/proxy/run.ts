@@ -14,6 +14,7 @@ import { SharedLevel } from "../core/shared-level.ts";
 import { MESH_VERSION } from "../core/version.ts";
 import { ClosableClock } from "./agent/closable-clock.ts";
 import type { ManagerAccess, ManagerConnection } from "./agent/manager-link.ts";
+import { withTokenLabels } from "./agent/token-labels.ts";
 import { proxyUsage } from "./flag-table.ts";
 import { type ProxyFlags, parseProxyFlags } from "./flags.ts";
 import { joinTokenOf } from "./identity/kept-identity.ts";
@@ -56,7 +57,7 @@ export async function runProxy(
       say("mesh proxy --help shows every flag");
       return 2;
     case "flags":
-      return await runSidecar(parsed.flags, dependencies);
+      return await runSidecar(withTokenLabels(parsed.flags), dependencies);
     default:
       return parsed satisfies never;
   }

@@ -72,10 +72,13 @@ test("who joins as one version is no other", async () => {
   );
   refused.child.kill();
   expect(await audit()).toMatch(/call refused +proxy reviews-.*\.default .*joined as version=v1/);
-  await startSidecar(stage, [...remote, ...reviews]);
+  // It has them from its token, and says so itself.
+  const { admin } = await startSidecar(stage, [...remote, ...reviews]);
   await until("its labels", async () =>
     /reviews-.* version=v1/.test((await ctl("proxies", ...local)).out),
   );
+  const dump = await (await fetch(`http://127.0.0.1:${admin}/config_dump`)).json();
+  expect(dump).toMatchObject({ node: { labels: { version: "v1" } } });
 });
 
 test("a revoked token ends what began with it, and traffic knows it no more", async () => {

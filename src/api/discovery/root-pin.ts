@@ -4,10 +4,13 @@
  */
 import { createHash, X509Certificate } from "node:crypto";
 
-/** SHA-256 of the DER form, base64url. Of "mesh1.<id>.<secret>.<pin>"; empty: it names none. */
+/**
+ * SHA-256 of the DER form, base64url. Of "mesh1.<id>.<secret>.<pin>", labels behind it or not;
+ * empty: it names none.
+ */
 export function rootPinOf(token: string): string {
-  const parts = token.trim().split(".");
-  const [pin = ""] = parts.length === 4 ? parts.slice(3) : [];
+  const [, , , pin = "", , ...others] = token.trim().split(".");
+  if (others.length > 0) return "";
   return /^[A-Za-z0-9_-]{43}$/.test(pin) ? pin : "";
 }
 

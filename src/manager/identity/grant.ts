@@ -2,6 +2,7 @@
  * What a certificate allows beside its identity: it is written down with the credential that it
  * goes back to, and goes along at every renewal. Certificates themselves say nothing of it.
  */
+import { encodeTokenLabels, TOKEN_LABELS_MAX } from "../../api/discovery/token-labels.ts";
 import { WorkloadMode as Mode } from "../../api/gen/mesh/v1/identity_pb.ts";
 
 /** "gateway": a gateway, or a sidecar. */
@@ -38,7 +39,8 @@ export function labelProblem(labels: Labels): string | undefined {
         "characters other than letters, digits and -_./"
       );
   }
-  return undefined;
+  const length = encodeTokenLabels(labels).length;
+  return length > TOKEN_LABELS_MAX ? "labels: too long, all of them together" : undefined;
 }
 
 export function modeOf(mode: Mode): WorkloadMode | undefined {

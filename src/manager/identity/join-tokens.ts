@@ -1,4 +1,5 @@
 /** Tokens by which a workload comes to its first certificate: for one identity, so many times. */
+import { withoutTokenLabels, withTokenLabels } from "../../api/discovery/token-labels.ts";
 import type { Clock } from "../../core/clock.ts";
 import { decodeLabels, decodeMode, encodeLabels, type Grant } from "./grant.ts";
 import type { IdentityStore } from "./identity-store.ts";
@@ -94,7 +95,7 @@ export class JoinTokens {
       mode,
       labels,
     };
-    return { text: tokenText(KIND, secret, wish.pin), token };
+    return { text: withTokenLabels(tokenText(KIND, secret, wish.pin), labels), token };
   }
 
   /** Newest first. */
@@ -137,7 +138,7 @@ export class JoinTokens {
 
   /** Whether it would be taken now. */
   judge(text: string): JoinTokenVerdict {
-    const presented = parseToken(KIND, text);
+    const presented = parseToken(KIND, withoutTokenLabels(text));
     const refused = (why: string): JoinTokenVerdict => {
       return { at: "refused", id: presented?.id ?? "", why };
     };

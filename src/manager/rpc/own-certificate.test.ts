@@ -242,6 +242,7 @@ describe("labels of a token", () => {
     { "<b>": "" },
     { version: "x".repeat(254) },
     Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, ""])),
+    Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`k${i}`, "x".repeat(200)])),
   ])("that no workload could have are refused: %#", async (wrong) => {
     const { local } = await open();
     const made = local.admin.createJoinToken({ service: "reviews", labels: { ...wrong } });

@@ -290,7 +290,8 @@ export const JoinTokenSchema: GenMessage<JoinToken> = /*@__PURE__*/
  */
 export type CreateJoinTokenResponse = Message<"mesh.v1.CreateJoinTokenResponse"> & {
   /**
-   * "mesh1.<id>.<secret>.<sha256 of the root, base64url>": said once, never kept.
+   * "mesh1.<id>.<secret>.<sha256 of the root, base64url>", and behind that its labels, if it has
+   * some: ".<base64url of [["app","reviews"]]>". Said once, never kept.
    *
    * @generated from field: string token = 1;
    */

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { createClient } from "@connectrpc/connect";
-import { managerTransport } from "../api/discovery/manager-transport.ts";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { IdentityService } from "../api/gen/mesh/v1/identity_pb.ts";
 import { Flag, FrameType, preface } from "../http2/frame.ts";
 import { createCertificateRequest } from "../io/certificate-request.ts";
@@ -187,8 +187,8 @@ const shown = new Map<string, Promise<Shown>>();
 /** As a process of our own user gets one for whatever service it likes. */
 function certificateOf(service: string): Promise<Shown> {
   return shown.getOrInsertComputed(service, async () => {
-    const known = { certificate: () => undefined, roots: () => [], rootPin: "" };
-    const client = createClient(IdentityService, managerTransport(managerUrl(ports), known, {}));
+    const transport = createConnectTransport({ baseUrl: managerUrl(ports), httpVersion: "1.1" });
+    const client = createClient(IdentityService, transport);
     const { csrPem, keyPem: key } = await createCertificateRequest("");
     const { chainPem: cert } = await client.issueCertificate({ csrPem, service });
     return { cert, key };

@@ -30,11 +30,14 @@ function instance(
   };
 }
 
+/** Each with a port of its own for every instance. */
 function mesh(services: Readonly<Record<string, readonly EndpointSpec[]>>): KnownMembers {
-  const all = Object.entries(services).map(([service, specs]) => {
-    const name = `outbound|80||${host(service)}`;
-    return { name, specs, cluster: { serviceName: serviceNameOf(host(service)) } };
-  });
+  const all = Object.entries(services).flatMap(([service, specs]) =>
+    specs.map((spec, port) => {
+      const name = `outbound|${port}||${host(service)}`;
+      return { name, specs: [spec], cluster: { serviceName: serviceNameOf(host(service)) } };
+    }),
+  );
   return {
     members: new Map(all.map(({ name, specs }) => [name, specs])),
     clusters: new Map(all.map(({ name, cluster }) => [name, cluster])),
@@ -46,8 +49,11 @@ const known = mesh({
   "ratings.default": [
     instance("ratings-222222.default", "bookinfo", { version: "v2", app: "stars" }),
     instance("odd-name.default", "bookinfo", { version: "v3" }),
+    instance("ratings-888888.default", "bookinfo", { app: "details" }),
+    instance("ratings-777777.default", "bookinfo", { app: "admin", version: "v4" }),
     instance("ratings-333333.default", "other"),
   ],
+  "details.default": [instance("details-888888.default", "bookinfo")],
   "legacy.default": [instance("legacy-444444.default", "")],
   "elsewhere.default": [instance("elsewhere-666666.default", "web", {}, "prod")],
 });
@@ -116,6 +122,18 @@ const rows: readonly Row[] = [
     said: { service: "ratings.default", id: "odd-name.default" },
     ...{ service: "ratings.default", copy: "odd-name", workload: "ratings-v3" },
     labels: { version: "v3", app: "ratings" },
+  },
+  {
+    ...{ what: "a copy that is registered as another's app", account: "bookinfo" },
+    said: { service: "ratings.default", id: "ratings-777777.default" },
+    ...{ service: "ratings.default", copy: "ratings-777777", workload: "ratings-v4" },
+    ...{ labels: { version: "v4", app: "ratings" }, doubts: "other-app" },
+  },
+  {
+    ...{ what: "a copy that is registered as the app of another service", account: "bookinfo" },
+    said: { service: "ratings.default", id: "ratings-888888.default" },
+    ...{ service: "ratings.default", copy: "ratings-888888", workload: "ratings" },
+    labels: { app: "details" },
   },
   // Whatever follows is said by whom the certificate of web is.
   {

@@ -2,9 +2,9 @@
  * What is believed of a caller that its sidecar speaks for: as much as the certificate of the
  * connection bears out. Namespace and account are in it; a service, if it is named as the account
  * or an instance of it has that account; which copy it is, and its labels, as that is registered,
- * or else as it says within its own service. What is not borne out is left out: nobody is refused
- * for it. Judged once for each connection, and again, where something was doubted, by another
- * configuration.
+ * or else as it says, but never as what is another's. What is not borne out is left out, and nobody
+ * is refused for it. Judged once for each connection, and again, where something was doubted, by
+ * another configuration.
  *
  *   plaintext ───────────────▶ nothing, unless nobody could prove anything here
  *   namespace of another ────▶ nothing
@@ -56,12 +56,15 @@ const COPY = /^-[0-9a-z]{6}$/;
 /** Of one sort, in the log. */
 const QUIET_MS = 10_000;
 const HELP = "Connections whose callers said of themselves what they do not prove.";
+const none: readonly EndpointSpec[] = [];
 const nobody: KnownMembers = { members: new Map(), clusters: new Map() };
 
 export class ClaimJudge {
   readonly #parts: ClaimJudgeParts;
   readonly #said = new Map<Doubt, { atMs: number; unsaid: number }>();
   #known = nobody;
+  /** Of `#known`, by host; made when it is first asked. */
+  #byHost: ReadonlyMap<string, readonly EndpointSpec[]> | undefined = undefined;
 
   constructor(parts: ClaimJudgeParts) {
     this.#parts = parts;
@@ -74,6 +77,7 @@ export class ClaimJudge {
 
   publish(known: KnownMembers): void {
     this.#known = known;
+    this.#byHost = undefined;
   }
 
   judge(claim: Claim, { id, port }: ClaimProof): Judgement {
@@ -83,15 +87,20 @@ export class ClaimJudge {
     }
     if (claim.namespace !== id.namespace) return { caller: undefined, doubts: ["other-namespace"] };
     const doubts: Doubt[] = [];
-    const found = this.#find(claim, id);
-    const isOwn = claim.service === "" || found.standsFor || isNamedAs(claim.service, id);
+    const members = this.#membersOf(claim.service, id);
+    const registered = members.find(({ workload }) => workload === claim.id);
+    const isOwn = claim.service === "" || members.length > 0 || isNamedAs(claim.service, id);
     const service = isOwn ? claim.service : "";
     const names = [id.account, service.split(".", 1)[0] ?? ""].filter((name) => name !== "");
-    const isCopy = found.copy !== undefined || names.some((name) => isCopyOf(name, claim.id, id));
-    const labels = found.copy?.labels ?? withoutApps(claim.labels, names);
+    const isCopy = registered !== undefined || names.some((name) => isCopyOf(name, claim.id, id));
+    const given = registered?.labels ?? claim.labels;
+    const labels = withoutApps(given, (app) => {
+      if (names.includes(app)) return true;
+      return registered !== undefined && !this.#isAnothers(app, claim.service, id);
+    });
     if (!isOwn) doubts.push("other-service");
     if (!isCopy) doubts.push("other-copy");
-    if (found.copy === undefined && labels !== claim.labels) doubts.push("other-app");
+    if (labels !== given) doubts.push("other-app");
     const { namespace, account } = id;
     const copy = isCopy ? claim.id : `${account}.${namespace}`;
     return { caller: callerOf({ id: copy, service, namespace, labels }), doubts };
@@ -117,21 +126,31 @@ export class ClaimJudge {
     }
   }
 
-  /** Among the instances of the service that it names. */
-  #find(claim: Claim, id: SpiffeId): { standsFor: boolean; copy: EndpointSpec | undefined } {
-    const { members, clusters } = this.#known;
-    let standsFor = false;
-    if (claim.service === "") return { standsFor, copy: undefined };
-    for (const [name, specs] of members) {
-      if (clusters.get(name)?.serviceName.host !== claim.service) continue;
-      for (const spec of specs) {
-        if (!isAccountOf(spec.identity, id)) continue;
-        standsFor = true;
-        if (spec.workload === claim.id) return { standsFor, copy: spec };
-      }
-    }
-    return { standsFor, copy: undefined };
+  /** Instances of that account. */
+  #membersOf(host: string, id: SpiffeId): readonly EndpointSpec[] {
+    return this.#specsOf(host).filter(({ identity }) => isAccountOf(identity, id));
   }
+
+  /** `app` names a service beside `host`, and none that the account stands for. */
+  #isAnothers(app: string, host: string, id: SpiffeId): boolean {
+    const other = `${app}${host.slice(host.indexOf("."))}`;
+    return this.#specsOf(other).length > 0 && this.#membersOf(other, id).length === 0;
+  }
+
+  #specsOf(host: string): readonly EndpointSpec[] {
+    this.#byHost ??= byHost(this.#known);
+    return this.#byHost.get(host) ?? none;
+  }
+}
+
+function byHost({ members, clusters }: KnownMembers): ReadonlyMap<string, readonly EndpointSpec[]> {
+  const all = new Map<string, readonly EndpointSpec[]>();
+  for (const [name, specs] of members) {
+    const host = clusters.get(name)?.serviceName.host;
+    // Of several ports and subsets each has its own list.
+    if (host !== undefined) all.set(host, [...(all.get(host) ?? none), ...specs]);
+  }
+  return all;
 }
 
 /** Domains of one mesh stand for each other. */
@@ -154,10 +173,13 @@ function isCopyOf(name: string, copy: string, { namespace }: SpiffeId): boolean 
 }
 
 /** The same object where nothing is left out. */
-function withoutApps(labels: Claim["labels"], names: readonly string[]): Claim["labels"] {
+function withoutApps(
+  labels: Claim["labels"],
+  isBelieved: (app: string) => boolean,
+): Claim["labels"] {
   const foreign = APP_LABELS.filter((key) => {
-    const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-    return value !== undefined && !names.includes(value);
+    const app = Object.hasOwn(labels, key) ? labels[key] : undefined;
+    return app !== undefined && !isBelieved(app);
   });
   if (foreign.length === 0) return labels;
   const left = Object.entries(labels).filter(([key]) => !foreign.some((one) => one === key));

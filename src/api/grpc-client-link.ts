@@ -184,8 +184,12 @@ export class GrpcClientConnection implements SessionSink<Exchange> {
   }
 
   streamReset(stream: Stream<Exchange>, failure: Failure): void {
+    // The stream knows nobody any more once it is released.
+    const call = stream.user?.call;
     if (!stream.released) stream.release();
-    stream.user?.call.lose(failure.reason);
+    if (call === undefined) return;
+    if (failure === Failures.upstreamUnprocessed) call.sentAtMs = 0;
+    call.lose(failure.reason);
   }
 
   streamWritable(stream: Stream<Exchange>): void {

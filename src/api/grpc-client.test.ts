@@ -1,0 +1,61 @@
+/** Unary calls whose server resets them, or leaves and is gone: they are told so at once. */
+import { afterEach, expect, test } from "bun:test";
+import { createServer, type Http2Session, type Http2Stream } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { create } from "@bufbuild/protobuf";
+import { systemClock } from "../core/clock.ts";
+import { seededRandom } from "../core/random.ts";
+import { Authorization, CheckRequestSchema } from "./gen/envoy/service/auth/v3/external_auth_pb.ts";
+import { GrpcClient } from "./grpc-client.ts";
+import { framed } from "./grpc-text.ts";
+import type { CallAnswer } from "./outgoing-call.ts";
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0).reverse()) close();
+});
+
+const { check } = Authorization.method;
+const question = framed(check.input, create(CheckRequestSchema));
+const INTERNAL_ERROR = 2;
+
+/** A server that does this with each call. */
+async function clientOf(does: (stream: Http2Stream, session: Http2Session) => void) {
+  const server = createServer();
+  server.on("stream", (stream) => {
+    stream.on("error", () => {});
+    does(stream, stream.session!);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const client = new GrpcClient({
+    ...{ hostname: "127.0.0.1", port, clock: systemClock, random: seededRandom(1) },
+    ...{ connectMs: 20_000, callsMax: 10, answerBytesMax: 1_000 },
+  });
+  closers.push(
+    () => server.close(),
+    () => client.close(),
+  );
+  return client;
+}
+
+function call(client: GrpcClient): Promise<CallAnswer> {
+  return new Promise((resolve) => {
+    client.call(check, question, { timeoutMs: 20_000, headers: "", onAnswer: resolve });
+  });
+}
+
+test("a call that is reset is lost at once, and may have been heard", async () => {
+  const client = await clientOf((stream) => stream.close(INTERNAL_ERROR));
+  expect(await call(client)).toMatchObject({ ok: false, isLost: true, isSent: true });
+  expect(client.callsUnderWay).toBe(0);
+});
+
+test("calls of a server that leaves, and then is gone, are lost at once", async () => {
+  const client = await clientOf((_, session) => {
+    session.goaway();
+    session.destroy();
+  });
+  expect(await call(client)).toMatchObject({ ok: false, isLost: true });
+  expect(client.callsUnderWay).toBe(0);
+});

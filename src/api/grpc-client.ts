@@ -24,6 +24,8 @@ import { type CallOptions, type CallOwner, OutgoingCall } from "./outgoing-call.
 export interface GrpcClientOptions {
   readonly hostname: string;
   readonly port: number;
+  /** What calls are for; the host and port unless told. */
+  readonly authority?: string;
   /** Without it the connection is plaintext. */
   readonly tls?: ClientTls;
   readonly clock: Clock;
@@ -71,9 +73,8 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
     this.#timers = new TimerWheel(options.clock);
     this.#connector = new TcpConnector(connectHandlers, this.#timers);
     const { hostname, port } = options;
-    this.authority = octets(
-      hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`,
-    );
+    const own = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+    this.authority = octets(options.authority ?? own);
   }
 
   get clock(): Clock {

@@ -20,7 +20,7 @@ import { TimerWheel } from "../io/timer-wheel.ts";
 import type { LineSink } from "../telemetry/access-log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { AccessSeat } from "./access/access-seat.ts";
-import { locateService } from "./access/locate-service.ts";
+import { ServiceClusters } from "./access/service-clusters.ts";
 import { type ClusterView, viewCluster } from "./admin/cluster-view.ts";
 import type { ListenerView } from "./admin/proxy-view.ts";
 import { AccessLogSwitch } from "./agent/access-log-switch.ts";
@@ -127,8 +127,8 @@ export class DataPlane implements TrafficPlane {
       },
     });
     this.access = new AccessSeat({
-      ...{ clock, random, log: log.child("access"), metrics },
-      locate: (service, port) => locateService(this.#snapshot, service, port),
+      ...{ clock, random, log: log.child("access"), metrics, identity },
+      services: new ServiceClusters(() => this.#snapshot),
       use: ({ requests, relays }) => {
         const engine = flags.mode === "gateway" ? this.#outbound : this.#inbound;
         if (engine !== undefined) engine.watchers.access = requests;

@@ -24,6 +24,20 @@ export function accessNamesOf(
   };
 }
 
+/** Whom proxies have to know for that, beside whom they call: hosts in full, and ports. */
+export function askedServices({
+  settings,
+  domain,
+}: Pick<RuleSet, "settings" | "domain">): readonly {
+  readonly host: string;
+  readonly port: number;
+}[] {
+  return settings.authorizers.map((one) => {
+    const { service = "", port = 0 } = authorizerOf(one, domain);
+    return { host: service, port };
+  });
+}
+
 function authorizerOf(
   { service, protocol, timeoutMs = TIMEOUT_MS, ...rest }: ExternalAuthorizer,
   domain: string,

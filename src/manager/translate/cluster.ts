@@ -79,6 +79,7 @@ export function makeCluster(
     protocol: protocolOf(key, service, port),
     ...(tls && { tls }),
     requiresIdentity: mode === "ISTIO_MUTUAL" && key.via === undefined,
+    viaEgressProxy: key.via !== undefined,
     connectTimeoutMs: rules.settings.connectTimeoutMs,
     ...(traffic === undefined
       ? policyInit(found)

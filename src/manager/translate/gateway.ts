@@ -19,12 +19,13 @@ import {
 import type { PathMatch } from "../../model/ingress.ts";
 import type { Service, ServicePort } from "../../model/service.ts";
 import { compare } from "../order.ts";
+import { askedServices } from "./access-names.ts";
 import { isHttpPort } from "./catalog.ts";
 import { type EdgeRule, edgeRulesOf } from "./edge-rule.ts";
 import { withAuthority } from "./egress-proxy.ts";
 import { originOf } from "./origin.ts";
 import { intersectPaths, rewriteFor } from "./path-intersection.ts";
-import { ClusterCollector, type Plan, type PlanContext, routesOf } from "./plan.ts";
+import { ClusterCollector, type Plan, type PlanContext, planEgress, routesOf } from "./plan.ts";
 import type { UseCluster } from "./route.ts";
 import { isTcpPort, tcpRoutesOf } from "./tcp-route.ts";
 
@@ -48,13 +49,17 @@ export function planGateway(context: PlanContext): GatewayPlan {
     ),
     ...hostsOf(byTls, tlsListener, { clusters, context }),
   ];
+  const outside = useAsked(clusters, context);
   const certificates = certificatesOf(byTls);
   const passing = rules.filter(({ passesTls }) => passesTls);
   const passesTls = passing.length > 0;
+  const tcpDestinations = passedOn(passing, { clusters, context });
+  const { clusters: used, hosts } = clusters.collected();
   return {
     virtualHosts,
-    tcpDestinations: passedOn(passing, { clusters, context }),
-    ...clusters.collected(),
+    tcpDestinations,
+    clusters: [...used, ...outside],
+    hosts,
     gateway: {
       listeners: [
         plainListener,
@@ -64,6 +69,17 @@ export function planGateway(context: PlanContext): GatewayPlan {
       ],
     },
   };
+}
+
+/** Authorizers, as far as anything is known of them: no route leads there. */
+function useAsked(clusters: ClusterCollector, context: PlanContext): Plan["clusters"] {
+  const { rules, catalog } = context;
+  return askedServices(rules).flatMap(({ host, port }) => {
+    if (catalog.service(host) !== undefined) clusters.use({ host, labels: {} }, port);
+    const egress = rules.egressRules.find(({ spec }) => spec.service === host);
+    const asked = egress === undefined ? [] : planEgress(egress, context).clusters;
+    return asked.filter(({ key }) => key.port === port && !key.tunnel);
+  });
 }
 
 interface Making {

@@ -18,7 +18,9 @@ import type { MessageHead } from "../../http/message-head.ts";
 import type { VerifiedToken } from "../../policy/jwt/verified-token.ts";
 import type { HeaderChange } from "../../policy/verdict.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import type { MeshIdentity } from "../identity/mesh-identity.ts";
 import type { ConnectionFacts } from "../policy/connection-facts.ts";
+import type { ServiceClusters } from "./service-clusters.ts";
 
 /**
  * The request that is asked about. A view of what lies in the connection: it holds good until
@@ -128,16 +130,10 @@ export interface AccessParts {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
-  /**
-   * Where a service of the mesh is ("opa.default", or its full host name), by what is published.
-   * Undefined, or absent: it is none; its name is asked for.
-   */
-  readonly locate?: (service: string, port: number) => ServicePlace | undefined;
-}
-
-export interface ServicePlace {
-  readonly hostname: string;
-  readonly port: number;
+  /** Whom steps may ask, beside hosts outside of the mesh; absent: nobody. */
+  readonly services?: ServiceClusters;
+  /** Who asks, to proxies of the mesh; absent: nobody that they would know. */
+  readonly identity?: MeshIdentity;
 }
 
 /**

@@ -5,7 +5,8 @@ import {
   ExternalAuthorizer_Protocol,
   ExternalAuthorizerSchema,
 } from "../../api/gen/mesh/v1/access_pb.ts";
-import type { AccessParts, AccessStep, AccessStepMaker, ServicePlace } from "./access-step.ts";
+import type { AccessParts, AccessStep, AccessStepMaker } from "./access-step.ts";
+import { AskedService } from "./asked-service.ts";
 import type { AuthorizerClient } from "./authorizer.ts";
 import { ExternalAuthorizerStep } from "./ext-authz-step.ts";
 import { GrpcAuthorizer } from "./grpc-authorizer.ts";
@@ -50,13 +51,12 @@ export class ExternalAuthorizerSteps implements AccessStepMaker<ExternalAuthoriz
 
   #clientFor(rule: ExternalAuthorizer, timeoutMs: number): AuthorizerClient {
     const { clock } = this.#parts;
-    const place = (): ServicePlace => this.#placeOf(rule);
-    return rule.protocol === ExternalAuthorizer_Protocol.GRPC
-      ? new GrpcAuthorizer(rule, { place, timeoutMs }, this.#parts)
-      : new HttpAuthorizer(rule, { clock, place, timeoutMs });
-  }
-
-  #placeOf({ service, port }: ExternalAuthorizer): ServicePlace {
-    return this.#parts.locate?.(service, port) ?? { hostname: service, port };
+    const { service: host, port } = rule;
+    const isGrpc = rule.protocol === ExternalAuthorizer_Protocol.GRPC;
+    const protocol = isGrpc ? "h2" : "http/1.1";
+    const service = new AskedService({ service: host, port, protocol }, this.#parts);
+    return isGrpc
+      ? new GrpcAuthorizer(rule, { service, timeoutMs }, this.#parts)
+      : new HttpAuthorizer(rule, { clock, service, timeoutMs });
   }
 }

@@ -8,80 +8,52 @@ import {
   CheckRequestSchema,
 } from "../../api/gen/envoy/service/auth/v3/external_auth_pb.ts";
 import type { ExternalAuthorizer } from "../../api/gen/mesh/v1/access_pb.ts";
-import { GrpcClient } from "../../api/grpc-client.ts";
 import { framed } from "../../api/grpc-text.ts";
 import { textOfBytes } from "../../attribute/byte-text.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import { HeaderEdits } from "../policy/header-edit.ts";
-import type { AccessParts, AccessRequest, ServicePlace } from "./access-step.ts";
+import type { AccessParts, AccessRequest } from "./access-step.ts";
+import type { AskedService } from "./asked-service.ts";
 import { type AuthorizerAnswer, type AuthorizerClient, PARTIAL_BODY } from "./authorizer.ts";
 import { readCheckAnswer } from "./check-response.ts";
+import { GrpcAsker } from "./grpc-asker.ts";
 
 type CheckInit = Exclude<MessageInitShape<typeof CheckRequestSchema>, { $typeName: unknown }>;
 
 export interface GrpcAuthorizerOptions {
-  /** Read for each question: whoever is elsewhere now is asked there. */
-  readonly place: () => ServicePlace;
+  readonly service: AskedService;
   readonly timeoutMs: number;
 }
 
-const CALLS_MAX = 1_000;
-const ANSWER_BYTES_MAX = 256 * 1024;
 const { check } = Authorization.method;
 
 export class GrpcAuthorizer implements AuthorizerClient {
-  readonly #parts: AccessParts;
-  readonly #options: GrpcAuthorizerOptions;
+  readonly #asker: GrpcAsker;
   readonly #rule: ExternalAuthorizer;
-  readonly #metadata: string;
-  #client: GrpcClient | undefined = undefined;
-  #place: ServicePlace | undefined = undefined;
+  readonly #headers: string;
 
   constructor(rule: ExternalAuthorizer, options: GrpcAuthorizerOptions, parts: AccessParts) {
     this.#rule = rule;
-    this.#options = options;
-    this.#parts = parts;
+    this.#asker = new GrpcAsker(rule.name, options, parts);
     const added = rule.additionalHeaders.map(({ name, value }) => ({
       ...{ name, value, operation: "replace" as const },
     }));
-    const lines = textOfBytes(new HeaderEdits().add(added).lines);
-    // At most eight digits (PROTOCOL-HTTP2.md, Timeout).
-    this.#metadata = `grpc-timeout: ${Math.min(options.timeoutMs, 99_999_999)}m\r\n${lines}`;
+    this.#headers = textOfBytes(new HeaderEdits().add(added).lines);
   }
 
   ask(request: AccessRequest, onAnswer: (answer: AuthorizerAnswer) => void): () => void {
     const { target } = request;
     const message = create(CheckRequestSchema, questionOf(request, this.#rule));
-    return this.#clientAt(this.#options.place()).call(check, framed(check.input, message), {
-      timeoutMs: this.#options.timeoutMs,
-      headers: this.#metadata,
+    return this.#asker.ask({
+      method: check,
+      framed: framed(check.input, message),
+      headers: this.#headers,
       onAnswer: (answer) => onAnswer(readCheckAnswer(answer, target)),
     });
   }
 
   close(): void {
-    this.#client?.close();
-  }
-
-  #clientAt(place: ServicePlace): GrpcClient {
-    const { hostname, port } = place;
-    const before = this.#client;
-    if (before !== undefined && this.#place?.hostname === hostname && this.#place.port === port)
-      return before;
-    const { clock, random, log } = this.#parts;
-    const { timeoutMs } = this.#options;
-    before?.closeAfter(timeoutMs);
-    const { name } = this.#rule;
-    const client = new GrpcClient({
-      ...{ hostname, port, clock, random, connectMs: timeoutMs },
-      ...{ callsMax: CALLS_MAX, answerBytesMax: ANSWER_BYTES_MAX },
-      onState: (state, reason) => {
-        if (state === "lost") log.warn("the authorizer is away", { authorizer: name, reason });
-      },
-    });
-    this.#client = client;
-    this.#place = place;
-    return client;
+    this.#asker.close();
   }
 }
 

@@ -1,26 +1,27 @@
 /**
- * Asks one server over HTTP/1.1, on connections that are kept:
+ * Asks the servers of one service over HTTP/1.1, on connections that are kept:
  *
  *   ask ─▶ an idle connection, or a new one, or the queue ─▶ one answer, or why there is none
  *
- * One question at a time on a connection. A kept connection that turns out to be closed is no
- * answer: the question goes on another, once. Connections, questions that wait and the length of
- * answers are bounded.
+ * One question at a time on a connection. Where none comes to stand another server is tried. A kept
+ * connection that turns out to be closed is no answer: the question goes on another, once.
+ * Connections, questions that wait and the length of answers are bounded.
  */
 import type { Clock } from "../../core/clock.ts";
 import type { MethodId } from "../../http/method.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import { type ConnectAttempt, type ConnectCause, TcpConnector } from "../../io/tcp-connector.ts";
 import { Timer, TimerWheel } from "../../io/timer-wheel.ts";
-import type { ServicePlace } from "./access-step.ts";
+import type { TlsFacts } from "../../io/tls-facts.ts";
+import { meshPeerUntilMs } from "../upstream/connection.ts";
+import type { AskedServer, AskedService, NobodyAsked } from "./asked-service.ts";
 import { type HttpAnswer, HttpAnswerReader, type ReadAnswer } from "./http-answer.ts";
 
 export type OnAnswer = (answer: ReadAnswer) => void;
 
 export interface HttpAskerOptions {
   readonly clock: Clock;
-  /** Read for each connection. */
-  readonly place: () => ServicePlace;
+  readonly service: AskedService;
   /** Of a question, with all that it waits for. */
   readonly timeoutMs: number;
 }
@@ -36,6 +37,8 @@ export interface HttpQuestion {
 const CONNECTIONS_MAX = 64;
 const QUEUE_MAX = 1_000;
 const IDLE_MS = 30_000;
+/** Connections in a row that come to nothing. */
+const TRIES_MAX = 3;
 
 class Question extends Timer {
   readonly parts: HttpQuestion;
@@ -43,6 +46,9 @@ class Question extends Timer {
   connection: Connection | undefined = undefined;
   /** It was on a kept connection that was gone. */
   isRepeated = false;
+  /** To whom connections came to nothing, and why the last one did. */
+  tried: readonly AskedServer[] = [];
+  why = "";
   isOver = false;
 
   constructor(asker: HttpAsker, parts: HttpQuestion) {
@@ -52,13 +58,14 @@ class Question extends Timer {
   }
 
   override expire(): void {
-    this.#asker.fail(this, "no answer in time");
+    this.#asker.fail(this, "no answer in time", true);
   }
 }
 
 /** Idle ones are closed by their timer. */
 class Connection extends Timer {
   readonly asker: HttpAsker;
+  readonly server: AskedServer;
   readonly reader = new HttpAnswerReader();
   socket: TcpSocket<Connection> | undefined = undefined;
   attempt: ConnectAttempt | undefined = undefined;
@@ -68,10 +75,14 @@ class Connection extends Timer {
   /** Something of the answer came. */
   hasHeard = false;
   sent = 0;
+  sinceMs = 0;
+  /** When the certificate of a proxy expires, as time of day; others have no end. */
+  peerUntilMs = Number.POSITIVE_INFINITY;
 
-  constructor(asker: HttpAsker) {
+  constructor(asker: HttpAsker, server: AskedServer) {
     super();
     this.asker = asker;
+    this.server = server;
   }
 
   override expire(): void {
@@ -91,14 +102,15 @@ class Connection extends Timer {
 const NO_BYTES = new Uint8Array(0);
 
 const handlers = {
-  open: (socket: TcpSocket<Connection>) => socket.data.asker.opened(socket.data, socket),
+  open: (socket: TcpSocket<Connection>, tls?: TlsFacts) =>
+    socket.data.asker.opened(socket.data, socket, tls),
   data: (socket: TcpSocket<Connection>, bytes: Uint8Array) =>
     socket.data.asker.received(socket.data, bytes, false),
   drain: (socket: TcpSocket<Connection>) => socket.data.send(),
   end: (socket: TcpSocket<Connection>) => socket.data.asker.received(socket.data, NO_BYTES, true),
   close: (socket: TcpSocket<Connection>) => socket.data.asker.lost(socket.data, "connection lost"),
-  connectFailed: (connection: Connection, cause: ConnectCause) =>
-    connection.asker.lost(connection, causeWords[cause] ?? `no connection: ${cause}`),
+  connectFailed: (connection: Connection, cause: ConnectCause, detail: string) =>
+    connection.asker.connectFailed(connection, cause, detail),
 } as const;
 
 const causeWords: Partial<Record<ConnectCause, string>> = {
@@ -106,6 +118,9 @@ const causeWords: Partial<Record<ConnectCause, string>> = {
   timeout: "no connection in time",
   "name-not-found": "no such host",
   unreachable: "cannot be reached",
+  "tls-failed": "the TLS handshake failed",
+  "tls-untrusted": "the server's certificate is not trusted",
+  "tls-wrong-identity": "the server's certificate is of somebody else",
 };
 
 export class HttpAsker {
@@ -152,10 +167,25 @@ export class HttpAsker {
     }
   }
 
-  opened(connection: Connection, socket: TcpSocket<Connection>): void {
+  opened(connection: Connection, socket: TcpSocket<Connection>, tls: TlsFacts | undefined): void {
     connection.attempt = undefined;
     connection.socket = socket;
+    connection.peerUntilMs = meshPeerUntilMs(tls);
     connection.send();
+  }
+
+  /** Nothing was asked there: another may be. */
+  connectFailed(connection: Connection, cause: ConnectCause, detail: string): void {
+    const { question, server } = connection;
+    const words = causeWords[cause] ?? `no connection: ${cause}`;
+    const why = cause.startsWith("tls-") && detail !== "" ? `${words} (${detail})` : words;
+    this.drop(connection);
+    this.#options.service.failed(server, cause === "timeout");
+    if (question === undefined || question.isOver) return;
+    question.tried = [...question.tried, server];
+    question.why = why;
+    if (question.tried.length < TRIES_MAX) this.#place(question);
+    else this.fail(question, why);
   }
 
   received(connection: Connection, bytes: Uint8Array, ended: boolean): void {
@@ -169,35 +199,43 @@ export class HttpAsker {
     const isWhole = connection.sent === question.parts.octets.length;
     if (isWhole && "status" in answer && answer.keepsAlive) this.#free(connection);
     else this.drop(connection);
+    this.#observe(connection, answer);
     this.#answer(question, answer);
   }
 
-  /** The connection is gone, or never was. */
+  /** The connection is gone. */
   lost(connection: Connection, why: string): void {
     const { question, isReused, hasHeard } = connection;
     this.drop(connection);
     if (question === undefined || question.isOver) return;
-    if (!isReused || hasHeard || question.isRepeated) return this.fail(question, why);
+    if (!isReused || hasHeard || question.isRepeated) {
+      this.#options.service.failed(connection.server, false);
+      return this.fail(question, why);
+    }
     question.isRepeated = true;
     this.#place(question);
   }
 
   /** It is not asked again, and its place is another's. */
   drop(connection: Connection): void {
-    if (!this.#connections.delete(connection)) return;
-    const at = this.#idle.indexOf(connection);
-    if (at !== -1) this.#idle.splice(at, 1);
-    this.#timers.release(connection);
-    connection.question = undefined;
-    connection.attempt?.cancel();
-    connection.socket?.terminate();
-    if (!this.#isClosed) this.#next();
+    if (this.#close(connection) && !this.#isClosed) this.#next();
   }
 
-  fail(question: Question, why: string): void {
+  /** `late`: it has waited for an answer as long as it may. */
+  fail(question: Question, why: string, late = false): void {
     const { connection } = question;
-    if (connection !== undefined && connection.question === question) this.drop(connection);
+    if (connection !== undefined && connection.question === question) {
+      if (late) this.#options.service.failed(connection.server, true);
+      this.drop(connection);
+    }
     this.#answer(question, { why });
+  }
+
+  /** What it says of the server's health. */
+  #observe({ server, sinceMs }: Connection, answer: ReadAnswer): void {
+    const { service, clock } = this.#options;
+    if ("status" in answer) service.answered(server, answer.status, clock.nowMs() - sinceMs);
+    else service.failed(server, false);
   }
 
   #answer(question: Question, answer: HttpAnswer | { readonly why: string }): void {
@@ -218,33 +256,87 @@ export class HttpAsker {
     return true;
   }
 
-  #place(question: Question): void {
-    // One that was gone a moment ago says that the others may be.
-    const idle = question.isRepeated ? undefined : this.#idle.pop();
-    if (idle !== undefined) {
-      this.#timers.release(idle);
-      idle.isReused = true;
-      return this.#use(idle, question);
+  /** False: there is nobody to be asked. */
+  #place(question: Question): boolean {
+    const { service, timeoutMs } = this.#options;
+    const server = service.pick(question.tried);
+    if ("why" in server || question.tried.includes(server)) {
+      this.#failSoon(question, server);
+      return false;
     }
-    if (this.#connections.size >= CONNECTIONS_MAX) return void this.#queue.push(question);
-    const connection = new Connection(this);
+    // One that was gone a moment ago says that the others may be.
+    const idle = question.isRepeated ? undefined : this.#takeIdle(server);
+    if (idle !== undefined) {
+      this.#use(idle, question);
+      return true;
+    }
+    if (this.#connections.size >= CONNECTIONS_MAX && !this.#makeRoom()) {
+      this.#queue.push(question);
+      return true;
+    }
+    const connection = new Connection(this, server);
     this.#connections.add(connection);
     this.#use(connection, question);
-    const place = this.#options.place();
-    connection.attempt = this.#connector.connect(place, connection, this.#options.timeoutMs);
+    const limitMs = service.connectMs(timeoutMs);
+    connection.attempt = this.#connector.connect(server, connection, limitMs);
+    return true;
+  }
+
+  /** Whoever asks has not heard of its question yet. */
+  #failSoon(question: Question, server: AskedServer | NobodyAsked): void {
+    const why = question.why || ("why" in server ? server.why : "cannot be reached");
+    queueMicrotask(() => this.fail(question, why));
+  }
+
+  #takeIdle(server: AskedServer): Connection | undefined {
+    const at = this.#idle.findLastIndex((connection) => connection.server === server);
+    const [idle] = at === -1 ? [] : this.#idle.splice(at, 1);
+    if (idle === undefined) return undefined;
+    this.#timers.release(idle);
+    idle.isReused = true;
+    return idle;
+  }
+
+  /** False: all are busy. */
+  #makeRoom(): boolean {
+    const [oldest] = this.#idle;
+    return oldest !== undefined && this.#close(oldest);
+  }
+
+  /** False: it was. */
+  #close(connection: Connection): boolean {
+    if (!this.#connections.delete(connection)) return false;
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+    this.#timers.release(connection);
+    this.#release(connection);
+    connection.attempt?.cancel();
+    connection.socket?.terminate();
+    return true;
   }
 
   #use(connection: Connection, question: Question): void {
+    const { service, clock } = this.#options;
+    service.begin(connection.server);
     question.connection = connection;
     connection.question = question;
     connection.sent = 0;
+    connection.sinceMs = clock.nowMs();
     connection.hasHeard = false;
     connection.reader.begin(question.parts.method);
     connection.send();
   }
 
-  #free(connection: Connection): void {
+  #release(connection: Connection): void {
+    if (connection.question !== undefined) this.#options.service.end(connection.server);
     connection.question = undefined;
+  }
+
+  #free(connection: Connection): void {
+    const { service, clock } = this.#options;
+    const { server, peerUntilMs } = connection;
+    if (!service.isCurrent(server) || peerUntilMs < clock.wallMs()) return this.drop(connection);
+    this.#release(connection);
     this.#idle.push(connection);
     this.#timers.arm(connection, IDLE_MS);
     this.#next();
@@ -252,6 +344,6 @@ export class HttpAsker {
 
   #next(): void {
     for (let question = this.#queue.shift(); question; question = this.#queue.shift())
-      if (!question.isOver) return this.#place(question);
+      if (!question.isOver && this.#place(question)) return;
   }
 }

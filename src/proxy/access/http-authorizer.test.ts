@@ -22,10 +22,10 @@ afterEach(() => {
   for (const close of closers.splice(0).reverse()) close();
 });
 
-function maker(metrics = new Metrics(), locate?: () => { hostname: string; port: number }) {
+function maker(metrics = new Metrics()) {
   const log = new Log("test", { level: "error" });
   const parts = { clock: systemClock, random: seededRandom(1), log, metrics };
-  const steps = new ExternalAuthorizerSteps({ ...parts, ...(locate && { locate }) });
+  const steps = new ExternalAuthorizerSteps(parts);
   closers.push(() => steps.close());
   return steps;
 }
@@ -331,14 +331,6 @@ describe("connections", () => {
     const other = steps.stepFor(ruleAt(server.port, { pathPrefix: "/x" }));
     expect(other).not.toBe(step);
     // Requests that began before are answered still.
-    expect((await ask(step, accessRequest("GET /"))).at).toBe("passed");
-  });
-
-  test("go where the mesh says that the service is", async () => {
-    const server = new FakeUpstream({ script: allow });
-    closers.push(() => server.close());
-    const steps = maker(new Metrics(), () => ({ hostname: "127.0.0.1", port: server.port }));
-    const step = steps.stepFor(ruleAt(80, { service: "opa.default" }));
     expect((await ask(step, accessRequest("GET /"))).at).toBe("passed");
   });
 });

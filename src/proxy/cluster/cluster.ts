@@ -45,6 +45,8 @@ export interface ClusterSettings {
   readonly tls?: UpstreamTls;
   /** Endpoints without an identity are not called; absent: they are, in plaintext. */
   readonly requiresIdentity?: boolean;
+  /** Its endpoint goes by the Host that it is asked for; absent: it is who is meant. */
+  readonly viaEgressProxy?: boolean;
   readonly maxima: Maxima;
   readonly outlier: OutlierPolicy | undefined;
   /** Absent: endpoints are not asked. */

@@ -44,6 +44,7 @@ export function compileClusterSettings(
     ...compileHash(resource.hash, problems),
     ...compileHealthCheck(resource.healthCheck, problems.at("health_check")),
     ...(resource.requiresIdentity && { requiresIdentity: true }),
+    ...(resource.viaEgressProxy && { viaEgressProxy: true }),
     origins: resource.origins.map(formatOrigin),
   };
 }

@@ -91,6 +91,11 @@ const endless = (): Response =>
 const bad: readonly (readonly [what: string, answer: KeyServerOptions["answer"], why: string])[] = [
   ["an error", () => new Response("", { status: 500 }), "answered 500"],
   ["nothing of that name", () => undefined, "answered 404"],
+  [
+    "that they are elsewhere",
+    () => new Response("", { status: 302, headers: { location: "https://keys.example/" } }),
+    "answered 302, and redirects are not followed",
+  ],
   ["a page", () => "<html></html>", "Jwks is an invalid JSON"],
   ["nothing", () => "", "Jwks is an invalid JSON"],
   ["octets", () => new Response(new Uint8Array([0xff, 0xfe, 0])), "Jwks is an invalid JSON"],
@@ -104,7 +109,7 @@ const bad: readonly (readonly [what: string, answer: KeyServerOptions["answer"],
       new Response(Bun.gzipSync(Buffer.from(issuer.keySet() + pad(50_000_000))), {
         headers: { "content-encoding": "gzip" },
       }),
-    "is longer than 262144 bytes",
+    "is compressed, which was not asked for",
   ],
 ];
 
@@ -194,10 +199,13 @@ test("at rest only tokens cause fetches; closed, nothing does", async () => {
   keys.start();
   await fetched();
   keys.rest();
+  // What limited the connection is found to be over.
+  clock.advance(5_000);
   expect(clock.waiting).toBe(0);
   clock.advance(100 * MINUTE);
   expect(keys.seek()).toBe(true);
   await fetched();
+  clock.advance(5_000);
   expect(clock.waiting).toBe(0);
   keys.close();
   keys.start();
@@ -227,6 +235,11 @@ const discoveries: readonly (readonly [what: string, document: Discovery, why: s
   ["not where", (o) => ({ issuer: o }), "discovery: has no jwks_uri"],
   ["a file", (o) => ({ issuer: o, jwks_uri: "file:///etc/passwd" }), "discovery: has no jwks_uri"],
   ["a list", (o) => ({ issuer: o, jwks_uri: [`${o}/keys`] }), "discovery: has no jwks_uri"],
+  [
+    "that they are where machines tell their secrets",
+    (o) => ({ issuer: o, jwks_uri: "http://169.254.169.254/latest" }),
+    "169.254.169.254 is an address of the link alone",
+  ],
   ["a page", () => "<html>", "discovery: is no JSON"],
   ["where nothing is", (o) => ({ issuer: o, jwks_uri: `${o}/none` }), "answered 404"],
 ];
@@ -270,6 +283,13 @@ test("over TLS a server is believed by the roots that count, and by no others", 
   trusting.keys.start();
   await trusting.fetched();
   expect(trusting.ids()).toEqual(["key-1"]);
+  // And who was asked over TLS does not lead to keys without it.
+  server.answer = (path) =>
+    path === DISCOVERY ? '{"jwks_uri":"http://127.0.0.1/keys"}' : issuer.keySet();
+  const leading = keysAt({ issuer: server.origin }, () => ({ trust }));
+  leading.keys.start();
+  await leading.fetched();
+  expect(leading.keys.problem).toBe("discovery: leads to keys without TLS");
   const others = keysAt({ uri: server.origin });
   others.keys.start();
   await others.fetched();

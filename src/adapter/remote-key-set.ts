@@ -5,9 +5,9 @@
  *                       ▲         └ bad ──▶ idle, again after a pause that grows to a minute
  *                       └────────────────────┘
  *
- * One fetch at a time, bounded in time and size. What was good stays in force until something good
- * takes its place. Where only the issuer is known, its discovery document says where the keys are
- * (OpenID Connect Discovery 4).
+ * One fetch at a time, bounded in time and size, and not to everywhere (guarded-fetch.ts). What was
+ * good stays in force until something good takes its place. Where only the issuer is known, its
+ * discovery document says where the keys are (OpenID Connect Discovery 4), over TLS if it came so.
  */
 import { backoffMs } from "../core/backoff.ts";
 import type { Clock } from "../core/clock.ts";
@@ -17,7 +17,7 @@ import { systemTrust, type TrustSource } from "../io/tls-settings.ts";
 import { KEY_SET_BYTES_MAX, type KeySet, parseKeySet } from "../policy/jwt/key-set.ts";
 import { memberOf, parseStrictJson } from "../policy/jwt/strict-json.ts";
 import type { Counter, MetricScope } from "../telemetry/metrics.ts";
-import { BoundedFetch } from "./bounded-fetch.ts";
+import { GuardedFetch, type UrlSource } from "./guarded-fetch.ts";
 
 /** Where keys are; with `issuer`, by discovery. */
 export type KeyPlace = { readonly uri: string } | { readonly issuer: string };
@@ -32,6 +32,14 @@ export interface RemoteKeySetOptions {
   readonly metrics: MetricScope;
   /** Of servers; the system's unless told. */
   readonly roots?: () => TrustSource;
+  /** Made with what limits a fetch; a GuardedFetch unless told. */
+  readonly sourceOf?: (limits: FetchLimits) => UrlSource;
+}
+
+export interface FetchLimits {
+  readonly bytesMax: number;
+  readonly timeoutMs: number;
+  readonly roots: () => TrustSource;
 }
 
 const REFRESH_MS = 20 * 60_000;
@@ -47,7 +55,7 @@ const DISCOVERY_PATH = "/.well-known/openid-configuration";
 
 export class RemoteKeySet {
   readonly #options: RemoteKeySetOptions;
-  readonly #fetch: BoundedFetch;
+  readonly #source: UrlSource;
   readonly #listeners = new Set<() => void>();
   readonly #good: Counter;
   readonly #bad: Counter;
@@ -65,10 +73,10 @@ export class RemoteKeySet {
   problem = "";
 
   constructor(options: RemoteKeySetOptions) {
-    const { clock, timeoutMs, metrics, roots } = options;
+    const { clock, timeoutMs, metrics, roots, sourceOf } = options;
     this.#options = options;
     const limits = { bytesMax: KEY_SET_BYTES_MAX, timeoutMs, roots: roots ?? systemRoots() };
-    this.#fetch = new BoundedFetch(clock, limits);
+    this.#source = sourceOf?.(limits) ?? new GuardedFetch({ clock, ...limits });
     const help = "Fetches of the keys that verify tokens.";
     const of = (result: string): Counter =>
       metrics.counter("mesh_jwks_fetches_total", help, { from: this.name, result });
@@ -128,7 +136,7 @@ export class RemoteKeySet {
     this.#isClosed = true;
     this.#listeners.clear();
     this.rest();
-    this.#fetch.abort();
+    this.#source.abort();
   }
 
   #begin(): void {
@@ -188,15 +196,16 @@ export class RemoteKeySet {
     const { place } = this.#options;
     const found = "uri" in place ? { uri: place.uri } : await this.#discover(place.issuer);
     if ("why" in found) return found;
-    const fetched = await this.#fetch.text(found.uri);
+    const fetched = await this.#source.get(found.uri);
     if (fetched.at === "failed") return { why: fetched.why };
-    const keys = parseKeySet(fetched.body);
-    return "fault" in keys ? { why: keys.text } : { text: fetched.body, keys };
+    const text = new TextDecoder().decode(fetched.body);
+    const keys = parseKeySet(text);
+    return "fault" in keys ? { why: keys.text } : { text, keys };
   }
 
   async #discover(issuer: string): Promise<{ uri: string } | { why: string }> {
     if (!isHttpUrl(issuer)) return { why: "the issuer is no URL, so its keys cannot be found" };
-    const fetched = await this.#fetch.bytes(`${issuer.replace(/\/$/, "")}${DISCOVERY_PATH}`);
+    const fetched = await this.#source.get(`${issuer.replace(/\/$/, "")}${DISCOVERY_PATH}`);
     if (fetched.at === "failed") return { why: `discovery: ${fetched.why}` };
     const document = parseStrictJson(fetched.body, DEPTH_MAX);
     if (document === undefined) return { why: "discovery: is no JSON" };
@@ -204,12 +213,18 @@ export class RemoteKeySet {
       return { why: "discovery: speaks for another issuer" };
     const uri = memberOf(document, "jwks_uri");
     if (typeof uri !== "string" || !isHttpUrl(uri)) return { why: "discovery: has no jwks_uri" };
+    if (isSecureUrl(issuer) && !isSecureUrl(uri))
+      return { why: "discovery: leads to keys without TLS" };
     return { uri };
   }
 }
 
 export function isHttpUrl(text: string): boolean {
   return /^https?:\/\/[^/?#]/i.test(text) && URL.canParse(text);
+}
+
+function isSecureUrl(text: string): boolean {
+  return /^https:/i.test(text);
 }
 
 /** Read when the first server is met, and once. */

@@ -9,6 +9,7 @@ import { Session } from "../http2/session.ts";
 import { defaultSessionLimits } from "../http2/session-limits.ts";
 import type { SessionSink } from "../http2/session-sink.ts";
 import type { Stream } from "../http2/stream.ts";
+import { connectWords } from "../io/connect-words.ts";
 import type { TcpSocket } from "../io/socket.ts";
 import type { ConnectCause, ConnectHandlers } from "../io/tcp-connector.ts";
 import type { Turn } from "../io/turn.ts";
@@ -91,7 +92,7 @@ export class GrpcClientConnection implements SessionSink<Exchange> {
 
   connectFailed(cause: ConnectCause): void {
     this.onReady();
-    this.#owner.lost(this, causeWords[cause] ?? cause);
+    this.#owner.lost(this, connectWords(cause, ""));
   }
 
   received(bytes: Uint8Array): void {
@@ -223,16 +224,6 @@ export class GrpcClientConnection implements SessionSink<Exchange> {
     this.#link?.touch();
   }
 }
-
-const causeWords: Partial<Record<ConnectCause, string>> = {
-  refused: "connection refused",
-  timeout: "no connection in time",
-  "name-not-found": "no such host",
-  unreachable: "cannot be reached",
-  "tls-failed": "the TLS handshake failed",
-  "tls-untrusted": "the server's certificate is not trusted",
-  "tls-wrong-identity": "the server's certificate is of somebody else",
-};
 
 export const connectHandlers: ConnectHandlers<GrpcClientConnection> = {
   open: (socket) => socket.data.connected(socket),

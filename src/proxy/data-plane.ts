@@ -127,7 +127,7 @@ export class DataPlane implements TrafficPlane {
       },
     });
     this.access = new AccessSeat({
-      ...{ clock, random, log: log.child("access"), metrics, identity },
+      ...{ clock, random, log: log.child("access"), metrics, identity, flags },
       services: new ServiceClusters(() => this.#snapshot),
       use: ({ requests, relays }) => {
         const engine = flags.mode === "gateway" ? this.#outbound : this.#inbound;

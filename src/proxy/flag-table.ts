@@ -38,6 +38,7 @@ const rows = {
   "certificate-lifetime": ["SECONDS", "of its certificates, at most (as the manager has it)"],
   "identity-file":       ["FILE", "where certificate and key outlive this process (nowhere)"],
   "forward-client-cert": ["", "tell the application who called: x-forwarded-client-cert"],
+  "link-local-keys":     ["", "keys of tokens may come from 169.254.0.0/16 and fe80::/10"],
   mixer:                 ["HOST:PORT", "the mixer, if rules need one, or none (127.0.0.1:9091)"],
   "mixer-timeout":       ["SECONDS", "for one question to it (2)"],
   upstream:              ["SVC=HOST:PORT", "static, before the manager's", { repeatable: true }],

@@ -63,6 +63,8 @@ export interface ProxyFlags {
   readonly manager: string | undefined;
   /** The application hears who called, by x-forwarded-client-cert. */
   readonly tellsPeers: boolean;
+  /** Keys of tokens may be fetched from addresses of the link alone. */
+  readonly linkLocalKeys: boolean;
   /** How it proves to the manager who it is. */
   readonly credential: CredentialFlags;
   /** Undefined: there is none. */
@@ -164,6 +166,7 @@ function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
     manager,
     tellsPeers: reader.has("forward-client-cert"),
     credential: reader.credential(),
+    linkLocalKeys: reader.has("link-local-keys"),
     mixer: reader.mixer(),
     upstreams: reader.upstreams(),
     tcpListeners: reader.tcpListeners(name.namespace, domain),

@@ -24,18 +24,34 @@ export function accessNamesOf(
   };
 }
 
-/** Whom proxies have to know for that, beside whom they call: hosts in full, and ports. */
-export function askedServices({
-  settings,
-  domain,
-}: Pick<RuleSet, "settings" | "domain">): readonly {
+/** A service that proxies ask by themselves: its full host name, and the port. */
+export interface AskedPlace {
   readonly host: string;
   readonly port: number;
-}[] {
+}
+
+export function askedAuthorizers({
+  settings,
+  domain,
+}: Pick<RuleSet, "settings" | "domain">): readonly AskedPlace[] {
   return settings.authorizers.map((one) => {
     const { service = "", port = 0 } = authorizerOf(one, domain);
     return { host: service, port };
   });
+}
+
+/** Of keys by which tokens are verified, where no TLS of their own is spoken. */
+export function askedKeyServers({
+  access,
+  domain,
+}: Pick<RuleSet, "access" | "domain">): readonly AskedPlace[] {
+  return access.requests.flatMap(({ spec }) =>
+    spec.rules.flatMap(({ jwksUri = "" }) => {
+      const url = URL.canParse(jwksUri) ? new URL(jwksUri) : undefined;
+      if (url?.protocol !== "http:") return [];
+      return { host: hostOf(url.hostname, "", domain), port: Number(url.port || 80) };
+    }),
+  );
 }
 
 function authorizerOf(

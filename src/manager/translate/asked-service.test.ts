@@ -1,4 +1,4 @@
-/** Authorizers of the mesh are known to every proxy that may have to ask them. */
+/** Whoever a proxy has to ask by itself is known to it, be there a route to it or not. */
 import { expect, test } from "bun:test";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { isError } from "../../core/problem.ts";
@@ -81,4 +81,18 @@ test("behind an egress proxy it is said to be so", () => {
   const { clusters } = clustersOf("sidecar", meshConfig("egressProxyAddress: egress:80"));
   const via = clusters.filter(({ viaEgressProxy }) => viaEgressProxy).map(({ name }) => name);
   expect(via).toEqual(["outbound|443||auth.example.com"]);
+});
+
+test("a gateway knows of services that have keys of tokens", () => {
+  const text = `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: keys }
+spec:
+  jwtRules:
+  - { issuer: a, jwksUri: "http://opa.default:9191/keys" }
+  - { issuer: b, jwksUri: "https://opa.default:9000/keys" }
+  - { issuer: c, jwksUri: "http://elsewhere.example/keys" }
+`;
+  const names = clustersOf("gateway", text).clusters.map(({ name }) => name);
+  expect(names).toEqual([`outbound|9191||${HOST}`]);
 });

@@ -19,7 +19,7 @@ import {
 import type { PathMatch } from "../../model/ingress.ts";
 import type { Service, ServicePort } from "../../model/service.ts";
 import { compare } from "../order.ts";
-import { askedServices } from "./access-names.ts";
+import { askedAuthorizers, askedKeyServers } from "./access-names.ts";
 import { isHttpPort } from "./catalog.ts";
 import { type EdgeRule, edgeRulesOf } from "./edge-rule.ts";
 import { withAuthority } from "./egress-proxy.ts";
@@ -71,10 +71,10 @@ export function planGateway(context: PlanContext): GatewayPlan {
   };
 }
 
-/** Authorizers, as far as anything is known of them: no route leads there. */
+/** Authorizers and servers of keys, as far as anything is known of them: no route leads there. */
 function useAsked(clusters: ClusterCollector, context: PlanContext): Plan["clusters"] {
   const { rules, catalog } = context;
-  return askedServices(rules).flatMap(({ host, port }) => {
+  return [...askedAuthorizers(rules), ...askedKeyServers(rules)].flatMap(({ host, port }) => {
     if (catalog.service(host) !== undefined) clusters.use({ host, labels: {} }, port);
     const egress = rules.egressRules.find(({ spec }) => spec.service === host);
     const asked = egress === undefined ? [] : planEgress(egress, context).clusters;

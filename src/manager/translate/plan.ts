@@ -15,7 +15,7 @@ import type { ConfigOf } from "../../model/config.ts";
 import type { EgressPort } from "../../model/egress-rule.ts";
 import type { ServiceRef } from "../../model/route-rule.ts";
 import type { Service, ServicePort } from "../../model/service.ts";
-import { askedServices } from "./access-names.ts";
+import { askedAuthorizers } from "./access-names.ts";
 import { type Catalog, isHttpPort, originatesTls } from "./catalog.ts";
 import { type ClusterKey, clusterName, clusterOf, makeCluster } from "./cluster.ts";
 import { egressProxyOf, isProxied, proxiedAuthority, withAuthority } from "./egress-proxy.ts";
@@ -72,7 +72,7 @@ export function planService(service: Service, context: PlanContext): Plan {
   if (service.resolution === "DNS")
     for (const port of httpPorts) clusters.use({ host: service.host, labels: {} }, port.number);
   // Whom the proxy asks by itself, whatever routes say.
-  for (const { host, port } of askedServices(context.rules))
+  for (const { host, port } of askedAuthorizers(context.rules))
     if (host === service.host) clusters.use({ host, labels: {} }, port);
   const { clusters: used, hosts } = clusters.collected();
   return {

@@ -134,6 +134,8 @@ export interface AccessParts {
   readonly services?: ServiceClusters;
   /** Who asks, to proxies of the mesh; absent: nobody that they would know. */
   readonly identity?: MeshIdentity;
+  /** Of the proxy; absent: as they are unless told. */
+  readonly flags?: { readonly linkLocalKeys: boolean };
 }
 
 /**

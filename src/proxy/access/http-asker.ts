@@ -7,15 +7,16 @@
  * connection that turns out to be closed is no answer: the question goes on another, once.
  * Connections, questions that wait and the length of answers are bounded.
  */
+import { type HttpAnswer, HttpAnswerReader, type ReadAnswer } from "../../adapter/http-answer.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { MethodId } from "../../http/method.ts";
+import { connectWords } from "../../io/connect-words.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import { type ConnectAttempt, type ConnectCause, TcpConnector } from "../../io/tcp-connector.ts";
 import { Timer, TimerWheel } from "../../io/timer-wheel.ts";
 import type { TlsFacts } from "../../io/tls-facts.ts";
 import { meshPeerUntilMs } from "../upstream/connection.ts";
 import type { AskedServer, AskedService, NobodyAsked } from "./asked-service.ts";
-import { type HttpAnswer, HttpAnswerReader, type ReadAnswer } from "./http-answer.ts";
 
 export type OnAnswer = (answer: ReadAnswer) => void;
 
@@ -24,6 +25,8 @@ export interface HttpAskerOptions {
   readonly service: AskedService;
   /** Of a question, with all that it waits for. */
   readonly timeoutMs: number;
+  /** Of an answer's content; 64 KiB unless told. */
+  readonly bodyBytesMax?: number;
 }
 
 export interface HttpQuestion {
@@ -37,6 +40,7 @@ export interface HttpQuestion {
 const CONNECTIONS_MAX = 64;
 const QUEUE_MAX = 1_000;
 const IDLE_MS = 30_000;
+const BODY_BYTES_MAX = 64 * 1024;
 /** Connections in a row that come to nothing. */
 const TRIES_MAX = 3;
 
@@ -66,7 +70,7 @@ class Question extends Timer {
 class Connection extends Timer {
   readonly asker: HttpAsker;
   readonly server: AskedServer;
-  readonly reader = new HttpAnswerReader();
+  readonly reader: HttpAnswerReader;
   socket: TcpSocket<Connection> | undefined = undefined;
   attempt: ConnectAttempt | undefined = undefined;
   question: Question | undefined = undefined;
@@ -79,10 +83,11 @@ class Connection extends Timer {
   /** When the certificate of a proxy expires, as time of day; others have no end. */
   peerUntilMs = Number.POSITIVE_INFINITY;
 
-  constructor(asker: HttpAsker, server: AskedServer) {
+  constructor(asker: HttpAsker, server: AskedServer, bodyBytesMax: number) {
     super();
     this.asker = asker;
     this.server = server;
+    this.reader = new HttpAnswerReader(bodyBytesMax);
   }
 
   override expire(): void {
@@ -112,16 +117,6 @@ const handlers = {
   connectFailed: (connection: Connection, cause: ConnectCause, detail: string) =>
     connection.asker.connectFailed(connection, cause, detail),
 } as const;
-
-const causeWords: Partial<Record<ConnectCause, string>> = {
-  refused: "connection refused",
-  timeout: "no connection in time",
-  "name-not-found": "no such host",
-  unreachable: "cannot be reached",
-  "tls-failed": "the TLS handshake failed",
-  "tls-untrusted": "the server's certificate is not trusted",
-  "tls-wrong-identity": "the server's certificate is of somebody else",
-};
 
 export class HttpAsker {
   readonly #options: HttpAskerOptions;
@@ -177,8 +172,7 @@ export class HttpAsker {
   /** Nothing was asked there: another may be. */
   connectFailed(connection: Connection, cause: ConnectCause, detail: string): void {
     const { question, server } = connection;
-    const words = causeWords[cause] ?? `no connection: ${cause}`;
-    const why = cause.startsWith("tls-") && detail !== "" ? `${words} (${detail})` : words;
+    const why = connectWords(cause, detail);
     this.drop(connection);
     this.#options.service.failed(server, cause === "timeout");
     if (question === undefined || question.isOver) return;
@@ -258,7 +252,7 @@ export class HttpAsker {
 
   /** False: there is nobody to be asked. */
   #place(question: Question): boolean {
-    const { service, timeoutMs } = this.#options;
+    const { service, timeoutMs, bodyBytesMax = BODY_BYTES_MAX } = this.#options;
     const server = service.pick(question.tried);
     if ("why" in server || question.tried.includes(server)) {
       this.#failSoon(question, server);
@@ -274,7 +268,7 @@ export class HttpAsker {
       this.#queue.push(question);
       return true;
     }
-    const connection = new Connection(this, server);
+    const connection = new Connection(this, server, bodyBytesMax);
     this.#connections.add(connection);
     this.#use(connection, question);
     const limitMs = service.connectMs(timeoutMs);

@@ -4,6 +4,7 @@
  * nobody judged; anything else is the denial itself.
  */
 
+import type { HttpAnswer, ReadAnswer } from "../../adapter/http-answer.ts";
 import type { ExternalAuthorizer } from "../../api/gen/mesh/v1/access_pb.ts";
 import { bytesOfText, textOfBytes } from "../../attribute/byte-text.ts";
 import { methodIdOf } from "../../http/method.ts";
@@ -16,7 +17,6 @@ import {
   isPassedOn,
   PARTIAL_BODY,
 } from "./authorizer.ts";
-import type { HttpAnswer, ReadAnswer } from "./http-answer.ts";
 import { HttpAsker, type HttpAskerOptions } from "./http-asker.ts";
 import { NameList } from "./name-list.ts";
 

@@ -4,7 +4,8 @@
  * that is still named is not fetched again.
  */
 import { toBinary } from "@bufbuild/protobuf";
-import { type KeyPlace, RemoteKeySet } from "../../adapter/remote-key-set.ts";
+import type { UrlSource } from "../../adapter/guarded-fetch.ts";
+import { type FetchLimits, type KeyPlace, RemoteKeySet } from "../../adapter/remote-key-set.ts";
 import {
   type JwtRule as JwtRuleMessage,
   type RequestAuthentication,
@@ -17,6 +18,7 @@ import type { AccessParts, AccessPass, AccessStep, AccessStepMaker } from "./acc
 import { FixedKeys } from "./fixed-keys.ts";
 import { type JwtRule, jwtRuleOf, type KeySource, spotsOf, timeoutOf } from "./jwt-rule.ts";
 import { JwtStep } from "./jwt-step.ts";
+import { MeshKeyFetch } from "./mesh-key-fetch.ts";
 import { TokenCache } from "./token-cache.ts";
 import type { GoodToken, WatchedSpot } from "./token-judgement.ts";
 import type { TokenSpot } from "./token-spot.ts";
@@ -111,9 +113,12 @@ export class JwtSteps implements AccessStepMaker<readonly RequestAuthentication[
     const timeoutMs = timeoutOf(rule);
     const name = JSON.stringify([place, timeoutMs]);
     const roots = this.#roots && { roots: this.#roots };
+    const allowsLinkLocal = this.#parts.flags?.linkLocalKeys === true;
+    const sourceOf = (limits: FetchLimits): UrlSource =>
+      new MeshKeyFetch({ clock, allowsLinkLocal, ...limits }, this.#parts);
     const keys =
       this.#remote.get(name) ??
-      new RemoteKeySet({ place, timeoutMs, clock, random, log, metrics, ...roots });
+      new RemoteKeySet({ place, timeoutMs, clock, random, log, metrics, sourceOf, ...roots });
     this.#remote.set(name, keys);
     keys.start();
     return keys;

@@ -18,15 +18,18 @@ export class ServiceClusters {
     return this.#published();
   }
 
-  /** `service`: "opa.default", or a full host name. Undefined: nobody knows of it. */
+  /**
+   * `service`: "opa.default", "opa.default.svc", or a full host name, in lower case. Undefined:
+   * nobody knows of it.
+   */
   find(service: string, port: number): Cluster | undefined {
     let wide: Cluster | undefined;
     for (const cluster of this.#published()?.clusters.values() ?? []) {
       const { settings, serviceName } = cluster;
-      const { host, name, namespace } = serviceName;
+      const { host, namespace } = serviceName;
       if (settings.port !== port || isNarrow(cluster)) continue;
-      if (host === service || (namespace !== "" && `${name}.${namespace}` === service))
-        return cluster;
+      const isShort = namespace !== "" && service.includes(".") && host.startsWith(`${service}.`);
+      if (host === service || isShort) return cluster;
       if (host.startsWith("*.") && service.endsWith(host.slice(1))) wide ??= cluster;
     }
     return wide;

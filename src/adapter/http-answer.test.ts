@@ -1,8 +1,8 @@
 /** Answers of whoever is asked, whole and in pieces. */
 import { expect, test } from "bun:test";
-import { MethodId } from "../../http/method.ts";
-import { cuts, describeCuts } from "../../testing/cuts.ts";
-import { expectLinear } from "../../testing/growth.ts";
+import { MethodId } from "../http/method.ts";
+import { cuts, describeCuts } from "../testing/cuts.ts";
+import { expectLinear } from "../testing/growth.ts";
 import { HttpAnswerReader } from "./http-answer.ts";
 
 interface Expected {
@@ -74,7 +74,7 @@ const rows: readonly Row[] = [
 test.each(rows)("an answer with %s", (_, octets, expected) => {
   const bytes = Buffer.from(octets);
   for (const pieces of cuts(bytes, 1)) {
-    const reader = new HttpAnswerReader();
+    const reader = new HttpAnswerReader(64 * 1024);
     reader.begin(MethodId.get);
     let answer = undefined as ReturnType<HttpAnswerReader["read"]>;
     for (const piece of pieces) answer ??= reader.read(piece, false);
@@ -88,14 +88,14 @@ test.each(rows)("an answer with %s", (_, octets, expected) => {
 });
 
 test("what comes behind an answer ends the connection", () => {
-  const reader = new HttpAnswerReader();
+  const reader = new HttpAnswerReader(64 * 1024);
   reader.begin(MethodId.get);
   const bytes = Buffer.from(`${ok}content-length: 1\r\n\r\nab`);
   expect(reader.read(bytes, false)).toMatchObject({ status: 200, keepsAlive: false });
 });
 
 test("an answer to HEAD has no content, whatever it says", () => {
-  const reader = new HttpAnswerReader();
+  const reader = new HttpAnswerReader(64 * 1024);
   reader.begin(MethodId.head);
   const bytes = Buffer.from(`${ok}content-length: 100\r\n\r\n`);
   expect(reader.read(bytes, false)).toMatchObject({ status: 200, keepsAlive: true });
@@ -107,13 +107,13 @@ const long: readonly (readonly [what: string, octets: string])[] = [
   ["content until the end", `${ok}\r\n${"a".repeat(65_537)}`],
 ];
 test.each(long)("too long: %s", (_, octets) => {
-  const reader = new HttpAnswerReader();
+  const reader = new HttpAnswerReader(64 * 1024);
   reader.begin(MethodId.get);
   expect(reader.read(Buffer.from(octets), false)).toEqual({ why: "the answer is too long" });
 });
 
 test("a head without end is given up", () => {
-  const reader = new HttpAnswerReader();
+  const reader = new HttpAnswerReader(64 * 1024);
   reader.begin(MethodId.get);
   let answer = undefined as unknown;
   for (let i = 0; i < 300 && answer === undefined; i++)
@@ -126,7 +126,7 @@ test("reading grows with the answer and no faster, in however small pieces", () 
     Buffer.from(`${ok}${"x: y\r\n".repeat(20)}x: ${"z".repeat(n)}\r\ncontent-length: 1\r\n\r\na`);
   const answers = new Map([4_000, 16_000].map((n) => [n, fields(n)]));
   expectLinear((n) => {
-    const reader = new HttpAnswerReader();
+    const reader = new HttpAnswerReader(64 * 1024);
     reader.begin(MethodId.get);
     const bytes = answers.get(n)!;
     for (let at = 0; at < bytes.length; at += 200) reader.read(bytes.subarray(at, at + 200), false);

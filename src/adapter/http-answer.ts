@@ -1,10 +1,10 @@
 /** The answer to a question over HTTP/1.1, read from whatever pieces it comes in, and bounded. */
-import { FieldId } from "../../http/field-id.ts";
-import { Framing, MessageHead } from "../../http/message-head.ts";
-import type { MethodId } from "../../http/method.ts";
-import { ChunkEvent, ChunkedDecoder } from "../../http1/chunked-decoder.ts";
-import { scanResponseHead } from "../../http1/response-head.ts";
-import { textOf } from "../policy/head-text.ts";
+import { textOfBytes } from "../attribute/byte-text.ts";
+import { FieldId } from "../http/field-id.ts";
+import { Framing, MessageHead } from "../http/message-head.ts";
+import type { MethodId } from "../http/method.ts";
+import { ChunkEvent, ChunkedDecoder } from "../http1/chunked-decoder.ts";
+import { scanResponseHead } from "../http1/response-head.ts";
 
 export interface HttpAnswer {
   readonly status: number;
@@ -18,9 +18,8 @@ export interface HttpAnswer {
 export type ReadAnswer = HttpAnswer | { readonly why: string };
 
 const HEAD_END = Buffer.from("\r\n\r\n");
-const BODY_BYTES_MAX = 64 * 1024;
-/** Of everything: a head, and content in chunks of any size. */
-const BYTES_MAX = 256 * 1024;
+/** Of everything but the content: a head, and what chunks are framed by. */
+const OTHER_BYTES_MAX = 192 * 1024;
 const NO_BYTES = new Uint8Array(0);
 
 export class HttpAnswerReader {
@@ -33,6 +32,11 @@ export class HttpAnswerReader {
   #fields: [string, string][] | undefined = undefined;
   #body: Uint8Array[] = [];
   #bodyBytes = 0;
+  readonly #bodyBytesMax: number;
+
+  constructor(bodyBytesMax: number) {
+    this.#bodyBytesMax = bodyBytesMax;
+  }
 
   /** For the answer to a request with that method. */
   begin(method: MethodId): void {
@@ -47,7 +51,8 @@ export class HttpAnswerReader {
   /** Undefined: more has to come. `ended`: nothing more will. */
   read(bytes: Uint8Array, ended: boolean): ReadAnswer | undefined {
     this.#total += bytes.length;
-    if (this.#total > BYTES_MAX) return { why: "the answer is too long" };
+    if (this.#total > this.#bodyBytesMax + OTHER_BYTES_MAX)
+      return { why: "the answer is too long" };
     let at = 0;
     let content = bytes;
     while (this.#fields === undefined) {
@@ -105,7 +110,7 @@ export class HttpAnswerReader {
     if (framing === Framing.chunked) return this.#readChunks(bytes, at, ended);
     if (framing === Framing.none) return this.#done(bytes.length === at);
     if (framing === Framing.length) {
-      if (contentLength > BODY_BYTES_MAX) return { why: "the answer is too long" };
+      if (contentLength > this.#bodyBytesMax) return { why: "the answer is too long" };
       const left = contentLength - this.#bodyBytes;
       this.#keep(bytes, at, Math.min(bytes.length, at + left));
       if (this.#bodyBytes === contentLength) return this.#done(bytes.length - at <= left);
@@ -139,7 +144,7 @@ export class HttpAnswerReader {
   /** False: it is too long. */
   #keep(bytes: Uint8Array, from: number, to: number): boolean {
     this.#bodyBytes += to - from;
-    if (this.#bodyBytes > BODY_BYTES_MAX) return false;
+    if (this.#bodyBytes > this.#bodyBytesMax) return false;
     if (to > from) this.#body.push(bytes.subarray(from, to));
     return true;
   }
@@ -161,8 +166,8 @@ function fieldsOf(head: MessageHead): [string, string][] {
     const id = fieldId[i];
     if (dropped[i] === 1 || id === FieldId.contentLength || id === FieldId.transferEncoding)
       continue;
-    const name = textOf(bytes, nameStart[i]!, nameEnd[i]!).toLowerCase();
-    fields.push([name, textOf(bytes, valueStart[i]!, valueEnd[i]!)]);
+    const name = textOfBytes(bytes.subarray(nameStart[i]!, nameEnd[i]!)).toLowerCase();
+    fields.push([name, textOfBytes(bytes.subarray(valueStart[i]!, valueEnd[i]!))]);
   }
   return fields;
 }

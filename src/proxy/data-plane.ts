@@ -151,11 +151,10 @@ export class DataPlane implements TrafficPlane {
         ...{ engine, flags, clock, log, metrics },
         relay: (socket, call) => this.#tcp.takeNamed(socket, call),
       });
+    // Who may call is not known yet.
+    this.access.shut();
     this.#accessLog = new AccessLogSwitch({
-      flags,
-      clock,
-      log,
-      sink: shared?.sink,
+      ...{ flags, clock, log, sink: shared?.sink },
       use: (accessLog) => {
         this.#outbound.watchers.accessLog = accessLog;
         if (this.#inbound !== undefined) this.#inbound.watchers.accessLog = accessLog;

@@ -45,6 +45,49 @@ async function start() {
   return { plane, ask };
 }
 
+test("before there is a configuration nobody is let in, and no connection is kept", async () => {
+  const { plane, ask } = await start();
+  expect(await ask()).toStartWith("503 ");
+  const port = plane.address("inbound")!.port;
+  const response = await fetch(`http://127.0.0.1:${port}/`);
+  expect(response.headers.get("x-mesh-reason")).toBe("proxy-not-ready");
+  expect(response.headers.get("connection")).toBe("close");
+  const bad = {
+    authorizationPolicies: [
+      { action: "ACTION_DENY", rules: [{ when: [{ key: "what.is.this" }] }] },
+    ],
+  };
+  expect(await plane.apply(config({ version: "1", access: bad }))).not.toEqual([]);
+  expect(await ask()).toStartWith("503 ");
+  expect(await plane.apply(config({ version: "2" }))).toEqual([]);
+  expect(await ask()).toBe("200 the application");
+});
+
+test("what cannot be compiled leaves all that was in force, whatever else it says", async () => {
+  const { plane, ask } = await start();
+  const deny = { action: "ACTION_DENY", rules: [{}] };
+  expect(plane.apply(config({ version: "1", access: { authorizationPolicies: [deny] } }))).toEqual(
+    [],
+  );
+  expect(await ask()).toBe("403 RBAC: access denied");
+  const unknown = { action: "ACTION_ALLOW", rules: [{ when: [{ key: "what.is.this" }] }] };
+  const address = { action: "ACTION_ALLOW", rules: [{ from: [{ ipBlocks: ["10.0.0.0/99"] }] }] };
+  for (const one of [unknown, address]) {
+    const access = { authorizationPolicies: [{ action: "ACTION_ALLOW", rules: [{}] }, one] };
+    const problems = await plane.apply(config({ version: "2", access }));
+    expect(problems).not.toEqual([]);
+    expect(await ask()).toBe("403 RBAC: access denied");
+  }
+});
+
+test("a provider that nobody knows refuses what it would be asked of", async () => {
+  const { plane, ask } = await start();
+  const custom = { action: "ACTION_CUSTOM", provider: "nobody", rules: [{}] };
+  const access = { authorizationPolicies: [custom] };
+  expect(await plane.apply(config({ version: "1", access }))).toEqual([]);
+  expect(await ask()).toBe("403 RBAC: access denied");
+});
+
 test("tokens are asked for from the first configuration that has a rule, to the last", async () => {
   const { plane, ask } = await start();
   expect(await plane.apply(config({ version: "1" }))).toEqual([]);

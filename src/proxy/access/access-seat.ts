@@ -1,7 +1,7 @@
 /**
- * Where access sits in a data plane: what is published becomes the gates of its engines. Steps that
- * ask others are loaded with the first configuration that has any; until then nothing of them is in
- * memory.
+ * Where access sits in a data plane: what is published becomes the gates of its engines, which are
+ * shut until something is. Steps that ask others are loaded with the first configuration that has
+ * any; until then nothing of them is in memory.
  */
 import type { ExternalAuthorizer, RequestAuthentication } from "../../api/gen/mesh/v1/access_pb.ts";
 import type { ProxyConfig } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
@@ -10,13 +10,13 @@ import type { AccessParts, AccessStepMaker } from "./access-step.ts";
 import type { CompiledAccess } from "./compiled-access.ts";
 import { type DenialView, viewDenial } from "./denial-view.ts";
 import { DenialWatch } from "./denial-watch.ts";
-import { RelayGate } from "./relay-gate.ts";
+import { type RelayAccess, RelayGate, shutRelays } from "./relay-gate.ts";
 import { type GateStep, RequestGate } from "./request-gate.ts";
 
 /** Who asks; undefined: nobody has to. */
 export interface Gates {
   readonly requests: RequestGate | undefined;
-  readonly relays: RelayGate | undefined;
+  readonly relays: RelayAccess | undefined;
 }
 
 export interface AccessSeatParts extends AccessParts {
@@ -31,6 +31,7 @@ export class AccessSeat {
   readonly watch: DenialWatch;
   readonly #parts: AccessSeatParts;
   #published: CompiledAccess | undefined = undefined;
+  #isShut = true;
   #tokens: AccessStepMaker<readonly RequestAuthentication[]> | undefined = undefined;
   #authorizers: AccessStepMaker<ExternalAuthorizer> | undefined = undefined;
   #isClosed = false;
@@ -51,9 +52,17 @@ export class AccessSeat {
   }
 
   publish(access: CompiledAccess | undefined): void {
-    if (access === this.#published) return;
+    if (access === this.#published && !this.#isShut) return;
     this.#published = access;
+    this.#isShut = false;
     this.#parts.use(access === undefined ? open : this.#gatesOf(access));
+  }
+
+  /** Before anything is published. */
+  shut(): void {
+    const { watch } = this;
+    const requests = new RequestGate({ isShut: true, steps: [], authorizer: undefined, watch });
+    this.#parts.use({ requests, relays: shutRelays });
   }
 
   /** Newest first. `id`: of one request; "": of all. */

@@ -17,7 +17,16 @@ export interface RelayCall {
   readonly wallMs: number;
 }
 
-export class RelayGate {
+/** What relays ask. */
+export interface RelayAccess {
+  /** Who refuses it, for the log; undefined: it may go on. */
+  refuse(call: RelayCall): string | undefined;
+}
+
+/** Nobody has said yet who may call: nobody may. */
+export const shutRelays: RelayAccess = { refuse: () => "no configuration yet" };
+
+export class RelayGate implements RelayAccess {
   readonly #authorizer: Authorizer;
   readonly #watch: DenialWatch;
 
@@ -26,7 +35,6 @@ export class RelayGate {
     this.#watch = watch;
   }
 
-  /** Who refuses it, for the log; undefined: it may go on. */
   refuse(call: RelayCall): string | undefined {
     const facts = factsOf(call);
     const authorizer = this.#authorizer;

@@ -19,6 +19,8 @@ export interface GateStep {
 }
 
 export interface RequestGateParts {
+  /** Nobody has said yet who may call: nobody may. */
+  readonly isShut?: boolean;
   readonly steps: readonly GateStep[];
   /** Undefined: no rules. */
   readonly authorizer: Authorizer | undefined;
@@ -26,13 +28,15 @@ export interface RequestGateParts {
 }
 
 export class RequestGate {
+  readonly isShut: boolean;
   readonly steps: readonly GateStep[];
   readonly watch: DenialWatch;
   /** Of the request that is asked about; filled in by who asks. */
   readonly facts = new RequestFacts();
   readonly #authorizer: Authorizer | undefined;
 
-  constructor({ steps, authorizer, watch }: RequestGateParts) {
+  constructor({ isShut = false, steps, authorizer, watch }: RequestGateParts) {
+    this.isShut = isShut;
     this.steps = steps;
     this.watch = watch;
     this.#authorizer = authorizer;

@@ -34,6 +34,12 @@ const NO_BYTES = new Uint8Array(0);
 
 /** True: it may go on. False: it is taken care of. Its head is in env.requestHead. */
 export function isLetIn(ex: Exchange, gate: RequestGate, resume: Resume): boolean {
+  if (gate.isShut) {
+    // Nor may a connection of that time be somebody's later on.
+    ex.keepsAlive = false;
+    replyFailure(ex, Failures.notReady);
+    return false;
+  }
   return passes(ex, gate, 0, resume);
 }
 

@@ -8,7 +8,7 @@ import type { Clock } from "../../core/clock.ts";
 import { type Failure, Failures } from "../../core/failure.ts";
 import type { SocketHandlers, TcpSocket } from "../../io/socket.ts";
 import type { Counter, Gauge, MetricScope } from "../../telemetry/metrics.ts";
-import type { RelayGate } from "../access/relay-gate.ts";
+import type { RelayAccess } from "../access/relay-gate.ts";
 import { connectionFacts } from "../policy/connection-facts.ts";
 import type { RelayPolicy } from "../policy/relay-policy.ts";
 import { type RelayOwner, TcpRelay } from "./relay.ts";
@@ -38,7 +38,7 @@ export class TcpRelays implements RelayOwner {
   readonly env: RelayEnvironment;
   readonly limits: RelayLimits;
   /** Undefined: everybody may open connections. */
-  access: RelayGate | undefined = undefined;
+  access: RelayAccess | undefined = undefined;
   readonly #clock: Clock;
   readonly #relays = new Set<TcpRelay>();
   readonly #total: Counter;

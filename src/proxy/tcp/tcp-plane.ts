@@ -17,7 +17,7 @@ import { type ListenOptions, listenTcp, type TcpListener } from "../../io/tcp-li
 import { TimerWheel } from "../../io/timer-wheel.ts";
 import type { AccessLog } from "../../telemetry/access-log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import type { RelayGate } from "../access/relay-gate.ts";
+import type { RelayAccess } from "../access/relay-gate.ts";
 import { type LocalApplication, makeLocalCluster } from "../cluster/make-cluster.ts";
 import { behindMutualTls, type InboundSecurity } from "../identity/inbound-tls.ts";
 import type { MeshIdentity } from "../identity/mesh-identity.ts";
@@ -122,7 +122,7 @@ export class TcpPlane {
   }
 
   /** Who may open connections of that direction; undefined: everybody. */
-  useAccess(direction: ListenerName, gate: RelayGate | undefined): void {
+  useAccess(direction: ListenerName, gate: RelayAccess | undefined): void {
     const relays = direction === "outbound" ? this.#outbound : this.#inbound;
     relays.access = gate;
   }

@@ -117,6 +117,8 @@ export interface AccessStep {
   /** What is said if nobody answers within this time; the step keeps its own, shorter limit too. */
   readonly timeoutMs: number;
   readonly late: AccessPass | AccessRefusal;
+  /** Of a request that it refuses: what no log may have, one change after another. */
+  hides?(head: MessageHead): HeaderChange | undefined;
   /** Undefined: it passes as it is, which is the usual case and allocates nothing. */
   ask(
     request: AccessRequest,

@@ -1,4 +1,5 @@
 /** What an external authorizer is to its step, in whatever protocol it is asked. */
+import type { HeaderChange } from "../../policy/verdict.ts";
 import type { AccessPass, AccessRequest } from "./access-step.ts";
 
 export type AuthorizerAnswer = AccessPass | AuthorizerDenial | AuthorizerFault;
@@ -35,6 +36,17 @@ const notPassedOn: ReadonlySet<string> = new Set([
   ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"],
   ...["upgrade", "content-length", "expect", "http2-settings", "host", "date"],
 ]);
+
+/** Of the fields that one answer has for one message. */
+const FIELDS_MAX = 100;
+const FIELD_CHARS_MAX = 32 * 1024;
+
+/** Whether a message has room for so much. */
+export function isModest(changes: readonly HeaderChange[]): boolean {
+  let chars = 0;
+  for (const { name, value } of changes) chars += name.length + value.length;
+  return changes.length <= FIELDS_MAX && chars <= FIELD_CHARS_MAX;
+}
 
 /** Whether a field may go from one message to the other. */
 export function isPassedOn(name: string): boolean {

@@ -11,7 +11,7 @@ import type { CallAnswer } from "../../api/outgoing-call.ts";
 import { textOfBytes } from "../../attribute/byte-text.ts";
 import type { HeaderChange } from "../../policy/verdict.ts";
 import { HeaderEdits } from "../policy/header-edit.ts";
-import { type AuthorizerAnswer, isPassedOn } from "./authorizer.ts";
+import { type AuthorizerAnswer, isModest, isPassedOn } from "./authorizer.ts";
 
 const REASON_MAX = 200;
 const FORBIDDEN = 403;
@@ -42,7 +42,9 @@ function decode(message: Uint8Array): CheckResponse | undefined {
 
 function denialOf(denied: DeniedHttpResponse | undefined): AuthorizerAnswer {
   const code = denied?.status?.code ?? 0;
-  const changes = changesOf(denied?.headers ?? [], "append");
+  // It is a denial whatever it has; of fields that are too many nobody is told.
+  const said = changesOf(denied?.headers ?? [], "append");
+  const changes = isModest(said) ? said : [];
   return {
     at: "denied",
     status: code >= 200 && code <= 599 ? code : FORBIDDEN,

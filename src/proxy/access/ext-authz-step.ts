@@ -19,7 +19,12 @@ import type {
   AccessStep,
   AccessWaiting,
 } from "./access-step.ts";
-import type { AuthorizerAnswer, AuthorizerClient, AuthorizerDenial } from "./authorizer.ts";
+import {
+  type AuthorizerAnswer,
+  type AuthorizerClient,
+  type AuthorizerDenial,
+  isModest,
+} from "./authorizer.ts";
 
 export interface StepParts {
   readonly client: AuthorizerClient;
@@ -72,7 +77,7 @@ export class ExternalAuthorizerStep implements AccessStep {
     const startMs = clock.nowMs();
     const cancel = client.ask(request, (answer) => {
       this.#duration.observe(clock.nowMs() - startMs);
-      asker.answered(this.#take(answer));
+      asker.answered(this.#take(bounded(answer)));
     });
     return { at: "waiting", cancel };
   }
@@ -123,4 +128,12 @@ export class ExternalAuthorizerStep implements AccessStep {
     const { name, failOpen } = this.#rule;
     log.warn("an external authorizer does not answer", { authorizer: name, why, failOpen });
   }
+}
+
+/** A yes that asks for more fields than a message has is none: what it means cannot be done. */
+function bounded(answer: AuthorizerAnswer): AuthorizerAnswer {
+  if (answer.at !== "passed") return answer;
+  const { requestHeaders = [], responseHeaders = [] } = answer;
+  if (isModest(requestHeaders) && isModest(responseHeaders)) return answer;
+  return { at: "failed", why: "the answer has too many fields, or too long ones" };
 }

@@ -171,6 +171,32 @@ describe("yes", () => {
   });
 });
 
+describe("more than a message has room for", () => {
+  const many = Array.from({ length: 99 }, (_, i) => `x-scope-${i}: a\r\n`).join("");
+  const long = (count: number, size: number) =>
+    Array.from({ length: count }, (_, i) => `x-scope-${i}: ${"a".repeat(size)}\r\n`).join("");
+  const answered = async (status: string, lines: string) => {
+    const octets = `HTTP/1.1 ${status}\r\n${lines}content-length: 0\r\n\r\n`;
+    const { step } = setUp((_, reply) => reply.send(octets), {
+      headersToUpstreamOnAllow: ["*"],
+    });
+    return await ask(step, accessRequest("GET /"));
+  };
+
+  test("is no yes", async () => {
+    expect((await answered("200 OK", many)).at).toBe("passed");
+    for (const lines of [long(10, 4_000), `${many}${many}`, long(1, 70_000)])
+      expect(await answered("200 OK", lines)).toMatchObject({
+        ...{ at: "refused", status: 0 },
+        failure: { reason: "authorizer-unanswered" },
+      });
+  });
+
+  test("is a no all the same, of which less is told", async () => {
+    expect(await answered("403 No", long(10, 4_000))).toMatchObject({ status: 403, lines: "" });
+  });
+});
+
 describe("no", () => {
   const answer: FakeScript = (_, reply) =>
     reply.send(

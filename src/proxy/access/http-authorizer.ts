@@ -14,6 +14,7 @@ import type { AccessRequest } from "./access-step.ts";
 import {
   type AuthorizerAnswer,
   type AuthorizerClient,
+  isModest,
   isPassedOn,
   PARTIAL_BODY,
 } from "./authorizer.ts";
@@ -100,7 +101,8 @@ export class HttpAuthorizer implements AuthorizerClient {
     const { status } = answer;
     if (status === 200) return this.#passed(answer);
     if (status >= 500) return { at: "failed", why: `it answered ${status}` };
-    const changes = changesOf(answer, this.#ofDenial, "append");
+    const said = changesOf(answer, this.#ofDenial, "append");
+    const changes = isModest(said) ? said : [];
     const lines = textOfBytes(new HeaderEdits().add(changes).lines);
     return { at: "denied", status, body: textOfBytes(answer.body), lines };
   }

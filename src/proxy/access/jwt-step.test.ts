@@ -77,6 +77,10 @@ describe("where a token is looked for unless told", () => {
     ["a parameter", `GET /?access_token=${good}`, [], alice],
     ["a parameter among others", `GET /a?b=c&access_token=${good}&d`, [], alice],
     ["another scheme", "GET /", ["authorization: Basic YTpi"], "nobody"],
+    ["a parameter with its name escaped", `GET /?%61ccess%5Ftoken=${good}`, [], alice],
+    ["a bad one with its name escaped", "GET /?a&access_toke%6e=x", [], noForm],
+    ["two, of which one is escaped", `GET /?access_token=${good}&access%5ftoken=x`, [], several],
+    ["half an escape", "GET /?access%5=x&access_token%3=x", [], "nobody"],
     ["another parameter", `GET /?token=${good}`, [], "nobody"],
     ["a parameter that ends so", `GET /?my_access_token=${good}`, [], "nobody"],
     ["a longer parameter", `GET /?access_tokens=${good}`, [], "nobody"],
@@ -320,6 +324,11 @@ describe("what goes on", () => {
     expect(sent(rule, "GET /", [bearer(good)])).toEqual(lines);
     expect(sent(rule, "GET /", ["X-Payload: forged", bearer(good), "x-payload: x"])).toEqual(lines);
     expect(sent(rule, "GET /", ["x-payload: forged", "a: b"])).toEqual(["GET /", "a: b"]);
+    // Applications that know fields as variables do not tell these apart.
+    for (const alike of ["x_payload", "X_Payload"]) {
+      expect(sent(rule, "GET /", [`${alike}: forged`, bearer(good)])).toEqual(lines);
+      expect(sent(rule, "GET /", [`${alike}: forged`, "a: b"])).toEqual(["GET /", "a: b"]);
+    }
   });
 
   test("with claims in fields, as far as they are plain", () => {

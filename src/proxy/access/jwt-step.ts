@@ -12,9 +12,11 @@
  * and a comparison of its octets.
  */
 import { Failures } from "../../core/failure.ts";
+import type { MessageHead } from "../../http/message-head.ts";
 import { type TokenFault, TokenFaults } from "../../policy/jwt/token-fault.ts";
 import type { HeaderChange } from "../../policy/verdict.ts";
 import type { Counter } from "../../telemetry/metrics.ts";
+import { findAlike } from "../policy/alike-field.ts";
 import type {
   AccessAsker,
   AccessPass,
@@ -113,9 +115,15 @@ export class JwtStep implements AccessStep {
     return wait.begin(answer.waitsFor);
   }
 
+  hides(head: MessageHead): HeaderChange | undefined {
+    for (const { spot } of this.#spots)
+      if (spot.isLogged && spot.find(head) !== Found.nothing) return spot.removal(head);
+    return undefined;
+  }
+
   /** Nobody; but what only we may say is not said by others. */
   #without({ head }: AccessRequest): AccessPass | undefined {
-    for (const name of this.#outputs) if (head.find(name) !== -1) return this.#sanitized;
+    for (const name of this.#outputs) if (findAlike(head, name) !== -1) return this.#sanitized;
     return undefined;
   }
 

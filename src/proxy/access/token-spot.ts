@@ -23,6 +23,8 @@ export abstract class TokenSpot {
   }
 
   abstract find(head: MessageHead): Found;
+  /** It is in what logs have of a request. */
+  readonly isLogged: boolean = false;
   /** What takes the token out of `head`, in which it was found. */
   abstract removal(head: MessageHead): HeaderChange;
 
@@ -99,9 +101,14 @@ function bareScheme(bytes: Uint8Array, from: number, to: number, prefix: Uint8Ar
 
 const AMPERSAND = 0x26;
 const SEMICOLON = 0x3b;
+const PERCENT = 0x25;
 
-/** "?access_token=…", as it stands there: a token has nothing that would have to be escaped. */
+/**
+ * "?access_token=…". A token has nothing that would have to be escaped, and is none where it is; its
+ * name may be escaped by whoever hopes that only the application reads it so.
+ */
 export class ParameterSpot extends TokenSpot {
+  override readonly isLogged = true;
   readonly #name: Uint8Array;
 
   constructor(name: string) {
@@ -114,7 +121,7 @@ export class ParameterSpot extends TokenSpot {
     let state: Found = Found.nothing;
     for (let at = queryStart; at !== -1 && at < queryEnd; ) {
       const end = endOf(bytes, at, queryEnd, AMPERSAND);
-      const value = valueStart(bytes, at, end, this.#name);
+      const value = parameterStart(bytes, at, end, this.#name);
       if (value !== -1) state = this.found(value, end, state);
       at = end + 1;
     }
@@ -126,7 +133,7 @@ export class ParameterSpot extends TokenSpot {
     const kept: string[] = [];
     for (let at = queryStart; at < queryEnd; ) {
       const end = endOf(bytes, at, queryEnd, AMPERSAND);
-      if (valueStart(bytes, at, end, this.#name) === -1) kept.push(textOf(bytes, at, end));
+      if (parameterStart(bytes, at, end, this.#name) === -1) kept.push(textOf(bytes, at, end));
       at = end + 1;
     }
     const path = pathStart === pathEnd ? "/" : textOf(bytes, pathStart, pathEnd);
@@ -209,4 +216,30 @@ function valueStart(bytes: Uint8Array, from: number, to: number, name: Uint8Arra
   if (to - from <= name.length || bytes[from + name.length] !== 0x3d) return -1;
   for (let i = 0; i < name.length; i++) if (bytes[from + i] !== name[i]) return -1;
   return from + name.length + 1;
+}
+
+/** As valueStart, with a name that may be written with escapes. */
+function parameterStart(bytes: Uint8Array, from: number, to: number, name: Uint8Array): number {
+  const plain = valueStart(bytes, from, to, name);
+  if (plain !== -1) return plain;
+  let at = from;
+  for (let i = 0; i < name.length; i++) {
+    if (at >= to) return -1;
+    const isEscape = bytes[at] === PERCENT && at + 2 < to;
+    if ((isEscape ? escaped(bytes, at) : bytes[at]) !== name[i]) return -1;
+    at += isEscape ? 3 : 1;
+  }
+  return at < to && bytes[at] === 0x3d ? at + 1 : -1;
+}
+
+/** −1: it is no escape. */
+function escaped(bytes: Uint8Array, at: number): number {
+  const [high, low] = [digit(bytes[at + 1]!), digit(bytes[at + 2]!)];
+  return high === -1 || low === -1 ? -1 : 16 * high + low;
+}
+
+function digit(octet: number): number {
+  if (octet >= 0x30 && octet <= 0x39) return octet - 0x30;
+  const lower = octet | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }

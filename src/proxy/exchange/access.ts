@@ -26,11 +26,14 @@ import { BodyPreview } from "./body-preview.ts";
 import { describeFacts, requestIdOf, tellDenied } from "./denied.ts";
 import { type Exchange, type PolicyWait, Wake } from "./exchange.ts";
 import { replyFailure, replyRefused } from "./reply.ts";
+import { rescan } from "./request-head.ts";
 import { armTimer } from "./timing.ts";
 
 type Resume = (ex: Exchange) => void;
 
 const NO_BYTES = new Uint8Array(0);
+/** Places of one request that are looked at for secrets. */
+const HIDDEN_MAX = 8;
 
 /** True: it may go on. False: it is taken care of. Its head is in env.requestHead. */
 export function isLetIn(ex: Exchange, gate: RequestGate, resume: Resume): boolean {
@@ -48,7 +51,7 @@ function passes(ex: Exchange, gate: RequestGate, from: number, resume: Resume): 
   const { steps, facts } = gate;
   describeFacts(ex, facts);
   for (let at = from; at < steps.length; at++) {
-    const { kind, step, when } = steps[at]!;
+    const { step, when } = steps[at]!;
     if (when !== undefined && when.find(facts) === undefined) continue;
     if (step.bodyBytesMax > 0 && !isShown(ex, gate, at, resume)) return false;
     const wait = spare.take(ex, gate, at, resume);
@@ -58,7 +61,7 @@ function passes(ex: Exchange, gate: RequestGate, from: number, resume: Resume): 
       return false;
     }
     spare.giveBack(wait);
-    if (answer !== undefined && !goesOn(ex, gate, kind, answer)) return false;
+    if (answer !== undefined && !goesOn(ex, gate, at, answer)) return false;
   }
   const decision = gate.decide();
   if (decision === undefined) return true;
@@ -70,10 +73,12 @@ function passes(ex: Exchange, gate: RequestGate, from: number, resume: Resume): 
 function goesOn(
   ex: Exchange,
   gate: RequestGate,
-  kind: DenialKind,
+  at: number,
   answer: AccessPass | AccessRefusal,
 ): boolean {
   if (answer.at === "refused") {
+    const { kind, step } = gate.steps[at]!;
+    hide(ex, step);
     refuse(ex, kind, answer);
     return false;
   }
@@ -125,6 +130,15 @@ function refusalOf(decision: Decision): AccessRefusal {
     contentType: "",
     by: refusedBy(decision),
   };
+}
+
+/** What nobody is to find in a log: a token that is bad here may be good elsewhere. */
+function hide(ex: Exchange, step: AccessStep): void {
+  for (let i = 0; i < HIDDEN_MAX; i++) {
+    const change = step.hides?.(rescan(ex));
+    if (change === undefined) return;
+    if (rewriteHead(ex, new HeaderEdits().add([change])) !== undefined) return;
+  }
 }
 
 function refuse(ex: Exchange, kind: DenialKind, refusal: AccessRefusal): void {
@@ -197,8 +211,7 @@ class AccessWait implements PolicyWait, AccessAsker {
 
   #take(ex: Exchange, answer: AccessPass | AccessRefusal): void {
     const gate = this.#gate;
-    const { kind } = gate.steps[this.#at]!;
-    if (!goesOn(ex, gate, kind, answer)) return;
+    if (!goesOn(ex, gate, this.#at, answer)) return;
     if (passes(ex, gate, this.#at + 1, this.#resume)) this.#resume(ex);
   }
 }

@@ -1,12 +1,13 @@
 /**
  * What rules change in the fields of a message, put together: for each name whether the fields that
  * are there go, and which come. Names and values that would let two readers see two messages are
- * left out, as a value without text is.
+ * left out, as a value without text is; what was there goes all the same.
  */
 import { bytesOfText } from "../../attribute/byte-text.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import { checkAppendedName, checkAuthority, checkPath } from "../../model/validate-http.ts";
 import type { HeaderChange } from "../../policy/verdict.ts";
+import { findAlike, isAlike } from "./alike-field.ts";
 
 interface Edit {
   readonly name: Uint8Array;
@@ -36,14 +37,15 @@ export class HeaderEdits {
   drop(head: MessageHead): void {
     for (const { name, drops } of this.#edits.values()) {
       if (!drops) continue;
-      for (let i = head.find(name); i !== -1; i = head.find(name, i + 1)) head.dropped[i] = 1;
+      for (let i = findAlike(head, name); i !== -1; i = findAlike(head, name, i + 1))
+        head.dropped[i] = 1;
     }
   }
 
   /** Whether a field of `head` is to go. */
   drops(head: MessageHead, field: number): boolean {
     for (const { name, drops } of this.#edits.values())
-      if (drops && head.find(name, field) === field) return true;
+      if (drops && isAlike(head, field, name)) return true;
     return false;
   }
 
@@ -64,13 +66,15 @@ export class HeaderEdits {
     const name = written.toLowerCase();
     const text = value.trim();
     if (name.startsWith(":") || name === "host") return this.#pseudo(name, text, operation);
-    if (checkAppendedName(name) !== undefined || CONTROL.test(text)) return;
+    const isSound = !CONTROL.test(text);
+    if (checkAppendedName(name) !== undefined || (operation === "append" && !isSound)) return;
     const edit = this.#edits.get(name) ?? { name: encoder.encode(name), drops: false, values: [] };
     this.#edits.set(name, edit);
     if (operation === "append") edit.values.push(text);
     else {
+      // Whatever else comes, it is not what the sender had there.
       edit.drops = true;
-      edit.values = operation === "replace" ? [text] : [];
+      edit.values = operation === "replace" && isSound ? [text] : [];
     }
   }
 

@@ -395,7 +395,10 @@ describe("connections that are passed on as they are", () => {
       rules: [rule],
     });
     expect(decide([custom({ to: [{ ports: ["9080"] }] })], {}, "tcp")).toBe(denied(0));
-    expect(decide([custom({ to: [{ paths: ["/x"] }] })], {}, "tcp")).toStartWith("allowed");
+    // As DENY: what is said of requests is left out, or who brings TLS of his own is not asked for.
+    expect(decide([custom({ to: [{ paths: ["/x"] }] })], {}, "tcp")).toBe(denied(0));
+    const other = custom({ to: [{ paths: ["/x"], ports: ["1"] }] });
+    expect(decide([other], {}, "tcp")).toStartWith("allowed");
   });
 });
 

@@ -157,8 +157,7 @@ class RuleCompiler {
   #reads(...lists: readonly (readonly string[])[]): boolean {
     if (!this.#context.isTcp) return true;
     const { action } = this.#context;
-    const isWidened =
-      action === AuthorizationPolicy_Action.DENY || action === AuthorizationPolicy_Action.AUDIT;
+    const isWidened = action !== AuthorizationPolicy_Action.ALLOW;
     if (!isWidened && lists.some((list) => list.length > 0)) this.neverMatches = true;
     return false;
   }

@@ -1,5 +1,7 @@
 /** Access of a data plane, as configurations bring it: tokens, authorizers, and neither. */
 import { afterEach, expect, test } from "bun:test";
+import { connect } from "node:tls";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { systemRandom } from "../../core/random.ts";
@@ -42,7 +44,18 @@ async function start() {
     const response = await fetch(url, { headers });
     return `${response.status} ${await response.text()}`;
   };
-  return { plane, ask };
+  /** With TLS of his own, which a PERMISSIVE port passes on as it is; whether it came through. */
+  const passes = async (): Promise<boolean> => {
+    const before = app.connections;
+    const port = plane.address("inbound")!.port;
+    const socket = connect({ host: "127.0.0.1", port, ALPNProtocols: ["http/1.1"] });
+    socket.on("error", () => {});
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    await Promise.race([closed, app.until(() => app.connections > before)]);
+    socket.destroy();
+    return app.connections > before;
+  };
+  return { plane, ask, passes };
 }
 
 test("before there is a configuration nobody is let in, and no connection is kept", async () => {
@@ -86,6 +99,25 @@ test("a provider that nobody knows refuses what it would be asked of", async () 
   const access = { authorizationPolicies: [custom] };
   expect(await plane.apply(config({ version: "1", access }))).toEqual([]);
   expect(await ask()).toBe("403 RBAC: access denied");
+});
+
+test("TLS of a caller's own is a connection, and asked about as one", async () => {
+  const { plane, passes } = await start();
+  expect(await passes()).toBe(false);
+  const toAdmin = { to: [{ paths: ["/admin"] }] };
+  const policies: readonly (readonly [object, boolean])[] = [
+    [{ action: "ACTION_DENY", rules: [toAdmin] }, false],
+    [{ action: "ACTION_CUSTOM", provider: "x", rules: [toAdmin] }, false],
+    [{ action: "ACTION_ALLOW", rules: [toAdmin] }, false],
+    [{ action: "ACTION_ALLOW", rules: [{ from: [{ requestPrincipals: ["*"] }] }] }, false],
+    [{ action: "ACTION_DENY", rules: [{ to: [{ ports: ["1"] }] }] }, true],
+    [{ action: "ACTION_ALLOW", rules: [{}] }, true],
+  ];
+  for (const [index, [policy, isLetIn]] of policies.entries()) {
+    const access = { authorizationPolicies: [policy] } as JsonObject;
+    expect(await plane.apply(config({ version: `${index}`, access }))).toEqual([]);
+    expect([policy, await passes()]).toEqual([policy, isLetIn]);
+  }
 });
 
 test("tokens are asked for from the first configuration that has a rule, to the last", async () => {

@@ -104,8 +104,8 @@ const SEMICOLON = 0x3b;
 const PERCENT = 0x25;
 
 /**
- * "?access_token=…". A token has nothing that would have to be escaped, and is none where it is; its
- * name may be escaped by whoever hopes that only the application reads it so.
+ * "?access_token=…". A token has nothing that would have to be escaped, and is none where it is;
+ * its name may be escaped by whoever hopes that only the application reads it so.
  */
 export class ParameterSpot extends TokenSpot {
   override readonly isLogged = true;

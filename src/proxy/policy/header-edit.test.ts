@@ -24,8 +24,10 @@ function edited(fields: readonly string[], ...changes: readonly Change[]): strin
 const rows: readonly (readonly [
   what: string, fields: readonly string[], changes: readonly Change[], after: readonly string[],
 ])[] = [
-  ["replaced",               ["X-User: a", "x-user: b"], [["replace", "X-User", "c"]], ["x-user: c"]],
-  ["beside it",              ["x-user: a"], [["append", "x-user", "c"]], ["x-user: a", "x-user: c"]],
+  ["replaced",               ["X-User: a", "x-user: b"], [["replace", "X-User", "c"]],
+    ["x-user: c"]],
+  ["beside it",              ["x-user: a"], [["append", "x-user", "c"]],
+    ["x-user: a", "x-user: c"]],
   ["removed",                ["x-user: a", "x-b: 1"], [["remove", "x-user"]], ["x-b: 1"]],
   ["removed, then said",     ["x-user: a"], [["remove", "x-user"], ["append", "x-user", "c"]],
     ["x-user: c"]],

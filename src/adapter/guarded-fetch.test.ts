@@ -95,6 +95,8 @@ describe("a URL", () => {
     expect(await get(uri, found("127.0.0.1"))).toBe("keys");
     expect(await get(uri, found("169.254.169.254"))).toBe(`169.254.169.254 ${link}`);
     expect(await get(uri, found("fe80::1", "127.0.0.1"))).toBe("keys");
+    // Which would lead to this machine.
+    expect(await get(uri, found("0.0.0.0", "127.0.0.9"))).toBe("connection refused");
     expect(await get(uri, found())).toBe("no such host");
     expect(server.asked).toEqual(["/a", "/a"]);
   });

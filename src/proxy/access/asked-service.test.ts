@@ -16,7 +16,7 @@ import { Metrics } from "../../telemetry/metrics.ts";
 import { accessRequest } from "../../testing/access-request.ts";
 import { CertificateAuthority } from "../../testing/certificate-authority.ts";
 import { EngineFixture } from "../../testing/engine-fixture.ts";
-import { FakeUpstream } from "../../testing/fake-upstream.ts";
+import { type FakeScript, FakeUpstream } from "../../testing/fake-upstream.ts";
 import { freePorts } from "../../testing/free-port.ts";
 import { Guard, idOf, member } from "../../testing/mesh-member.ts";
 import { published, type SampleParts } from "../../testing/snapshot-sample.ts";
@@ -51,6 +51,14 @@ interface Published {
   readonly endpoints: readonly (number | readonly [port: number, identity: string])[];
   readonly cluster?: JsonObject;
 }
+
+interface Place {
+  readonly service: string;
+  readonly port: number;
+  readonly timeoutMs?: number;
+}
+
+const place: Place = { service: HOST, port: 9191 };
 
 /** What is published, which may be something else from now on. */
 class Mesh {
@@ -91,6 +99,12 @@ class Mesh {
     );
   }
 
+  /** Questions that are under way, as balancing has it. */
+  get active(): number {
+    const { endpoints = [] } = this.services.find(HOST, 9191) ?? {};
+    return endpoints.reduce((sum, { active }) => sum + active, 0);
+  }
+
   /** Nothing is known of the service. */
   forget(): void {
     this.#snapshot = published({}, { ...this.#parts, former: this.#snapshot });
@@ -107,7 +121,7 @@ class Mesh {
   step(
     protocol: number,
     identity?: MeshIdentity,
-    { service, port } = { service: HOST, port: 9191 },
+    { service, port, timeoutMs = 5_000 }: Place = place,
   ): AccessStep {
     const { services } = this;
     const common = { clock: systemClock, random: seededRandom(1), log, metrics: new Metrics() };
@@ -117,7 +131,7 @@ class Mesh {
       ...(identity && { identity }),
     });
     closers.push(() => steps.close());
-    const rule = { name: "opa", protocol, service, port, timeoutMs: 5_000 };
+    const rule = { name: "opa", protocol, service, port, timeoutMs };
     return steps.stepFor(create(ExternalAuthorizerSchema, rule));
   }
 }
@@ -149,6 +163,8 @@ interface Authorizer {
   /** Questions that it got. */
   readonly asked: () => number;
   readonly stop: () => void;
+  /** From now on it does this in place of an answer. */
+  readonly failWith: (does: () => void) => void;
 }
 
 /** A certificate by an authority that the proxy believes, or by a strange one, for this host. */
@@ -163,6 +179,10 @@ function pairOf({ host, by = root }: Secure): { readonly cert: Buffer; readonly 
 }
 
 async function httpAuthorizer(secure?: Secure): Promise<Authorizer> {
+  let fails: (() => void) | undefined;
+  const failWith = (does: () => void): void => {
+    fails = does;
+  };
   if (secure !== undefined) {
     let asked = 0;
     const server = createServer(pairOf(secure), (_, response) => {
@@ -172,11 +192,14 @@ async function httpAuthorizer(secure?: Secure): Promise<Authorizer> {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     closers.push(() => server.close());
     const { port } = server.address() as AddressInfo;
-    return { port, asked: () => asked, stop: () => server.close() };
+    return { port, asked: () => asked, stop: () => server.close(), failWith };
   }
-  const server = new FakeUpstream({ script: (_, reply) => reply.respond(200) });
+  const server = new FakeUpstream({
+    script: (_, reply) => (fails === undefined ? reply.respond(200) : fails()),
+  });
   closers.push(() => server.close());
-  return { port: server.port, asked: () => server.requests.length, stop: () => server.close() };
+  const { port } = server;
+  return { port, asked: () => server.requests.length, stop: () => server.close(), failWith };
 }
 
 async function grpcAuthorizer(secure?: Secure): Promise<Authorizer> {
@@ -190,10 +213,12 @@ async function grpcAuthorizer(secure?: Secure): Promise<Authorizer> {
     responseDeserialize: (bytes: Buffer) => bytes,
   };
   let asked = 0;
+  let fails: (() => void) | undefined;
   const yes = toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code: 0 } }));
   const handle: grpc.handleUnaryCall<unknown, Uint8Array> = (_, reply) => {
     asked++;
-    reply(null, yes);
+    if (fails === undefined) reply(null, yes);
+    else fails();
   };
   server.addService({ Check: definition } as grpc.ServiceDefinition, { Check: handle });
   const { cert, key } = secure === undefined ? {} : pairOf(secure);
@@ -207,7 +232,14 @@ async function grpcAuthorizer(secure?: Secure): Promise<Authorizer> {
     ),
   );
   closers.push(() => server.forceShutdown());
-  return { port, asked: () => asked, stop: () => server.forceShutdown() };
+  return {
+    port,
+    asked: () => asked,
+    stop: () => server.forceShutdown(),
+    failWith: (does) => {
+      fails = does;
+    },
+  };
 }
 
 const kinds = [
@@ -221,6 +253,35 @@ describe.each(kinds)("an authorizer of %s", (_, protocol, start, speaks) => {
     const mesh = meshOf({ endpoints: all.map(({ port }) => port) });
     expect(await askTimes(mesh.step(protocol), 60)).toEqual(["passed"]);
     for (const { asked } of all) expect(asked()).toBeGreaterThan(0);
+    expect(mesh.active).toBe(0);
+  });
+
+  test("is not asked by who has gone meanwhile", async () => {
+    const one = await start();
+    const mesh = meshOf({ endpoints: [one.port] });
+    const answered = (): void => expect.unreachable();
+    const waiting = mesh.step(protocol).ask(accessRequest("GET /"), { answered });
+    expect(mesh.active).toBe(1);
+    if (waiting?.at === "waiting") waiting.cancel();
+    expect(mesh.active).toBe(0);
+  });
+
+  test("that is lost with a question on a new connection is the only one that had it", async () => {
+    const all = await Promise.all([start(), start()]);
+    for (const one of all) one.failWith(() => one.stop());
+    const mesh = meshOf({ endpoints: all.map(({ port }) => port) });
+    expect(await ask(mesh.step(protocol))).not.toBe("passed");
+    expect(all[0].asked() + all[1].asked()).toBe(1);
+    expect(mesh.active).toBe(0);
+  });
+
+  test("that is late is the only one that had the question", async () => {
+    const all = await Promise.all([start(), start()]);
+    for (const one of all) one.failWith(() => {});
+    const mesh = meshOf({ endpoints: all.map(({ port }) => port) });
+    const step = mesh.step(protocol, undefined, { ...place, timeoutMs: 300 });
+    expect(await ask(step)).not.toBe("passed");
+    expect(all[0].asked() + all[1].asked()).toBe(1);
   });
 
   test("is asked elsewhere where a connection comes to nothing", async () => {
@@ -331,6 +392,20 @@ describe.each(kinds)("an authorizer of %s", (_, protocol, start, speaks) => {
       expect([authorizer.asked(), guard.refusals()]).toEqual([10, {}]);
     });
 
+    test("is asked as the configuration has it now", async () => {
+      const authorizer = await start();
+      const { port } = behind(authorizer);
+      const mesh = meshOf({ endpoints: [port] });
+      const step = mesh.step(protocol, own());
+      // In plaintext nobody is served.
+      expect(await ask(step)).not.toBe("passed");
+      mesh.publish({ endpoints: [[port, idOf("opa")]] });
+      expect(await ask(step)).toBe("passed");
+      mesh.publish({ endpoints: [[port, idOf("other")]] });
+      expect(await ask(step)).toContain("certificate is of somebody else");
+      expect(authorizer.asked()).toBe(1);
+    });
+
     test("is not asked where it proves to be somebody else", async () => {
       const authorizer = await start();
       const { port } = behind(authorizer);
@@ -362,4 +437,22 @@ describe.each(kinds)("an authorizer of %s", (_, protocol, start, speaks) => {
       expect(authorizer.asked()).toBe(0);
     });
   });
+});
+
+test("a connection to where it is no more ends with the question on it", async () => {
+  const waiting: (() => void)[] = [];
+  const script: FakeScript = (_, reply) => void waiting.push(() => reply.respond(200));
+  const [one, other] = [new FakeUpstream({ script }), new FakeUpstream()];
+  closers.push(
+    () => one.close(),
+    () => other.close(),
+  );
+  const mesh = meshOf({ endpoints: [one.port] });
+  const step = mesh.step(HTTP);
+  const asked = ask(step);
+  await one.until(() => waiting.length === 1);
+  mesh.publish({ endpoints: [other.port] });
+  waiting[0]!();
+  expect(await asked).toBe("passed");
+  await one.until(() => one.openConnections === 0);
 });

@@ -12,6 +12,7 @@ import type { Stream } from "../http2/stream.ts";
 import { connectWords } from "../io/connect-words.ts";
 import type { TcpSocket } from "../io/socket.ts";
 import type { ConnectCause, ConnectHandlers } from "../io/tcp-connector.ts";
+import type { TlsFacts } from "../io/tls-facts.ts";
 import type { Turn } from "../io/turn.ts";
 import { CallStatus } from "./call-fault.ts";
 import { decodeMessage, joined, octets } from "./grpc-text.ts";
@@ -60,6 +61,8 @@ class Exchange {
 
 export class GrpcClientConnection implements SessionSink<Exchange> {
   heardAtMs = 0;
+  /** When the server's certificate expires, as time of day; one that had already is believed. */
+  peerUntilMs = Number.POSITIVE_INFINITY;
   /** Called once, when the server has said that it speaks HTTP/2, or never will. */
   onReady: () => void = () => {};
   readonly #owner: ConnectionOwner;
@@ -77,7 +80,9 @@ export class GrpcClientConnection implements SessionSink<Exchange> {
     });
   }
 
-  connected(socket: TcpSocket<GrpcClientConnection>): void {
+  connected(socket: TcpSocket<GrpcClientConnection>, tls: TlsFacts | undefined): void {
+    const untilMs = tls?.peer?.notAfterMs ?? 0;
+    if (untilMs > this.#owner.clock.wallMs()) this.peerUntilMs = untilMs;
     const { turn, clock } = this.#owner;
     const link = {
       write: (bytes: Uint8Array, from: number, length: number) => socket.write(bytes, from, length),
@@ -226,7 +231,7 @@ export class GrpcClientConnection implements SessionSink<Exchange> {
 }
 
 export const connectHandlers: ConnectHandlers<GrpcClientConnection> = {
-  open: (socket) => socket.data.connected(socket),
+  open: (socket, tls) => socket.data.connected(socket, tls),
   data: (socket, bytes) => socket.data.received(bytes),
   drain: (socket) => socket.data.drained(),
   end: (socket) => socket.data.ended(),

@@ -1,10 +1,12 @@
 /** Unary calls whose server resets them, or leaves and is gone: they are told so at once. */
 import { afterEach, expect, test } from "bun:test";
-import { createServer, type Http2Session, type Http2Stream } from "node:http2";
+import { createSecureServer, createServer, type Http2Session, type Http2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
-import { systemClock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { seededRandom } from "../core/random.ts";
+import { ClientTls } from "../io/tls-settings.ts";
+import { CertificateAuthority } from "../testing/certificate-authority.ts";
 import { Authorization, CheckRequestSchema } from "./gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { GrpcClient } from "./grpc-client.ts";
 import { framed } from "./grpc-text.ts";
@@ -38,6 +40,45 @@ async function clientOf(does: (stream: Http2Stream, session: Http2Session) => vo
   );
   return client;
 }
+
+const HOUR_MS = 3_600_000;
+
+test("who has proved for a time who it is is asked to do so again after that", async () => {
+  const root = new CertificateAuthority();
+  const untilMs = Date.now() + HOUR_MS;
+  const { chain: cert, key } = root.issue({ name: "x", for: ["DNS:x"], untilMs });
+  const server = createSecureServer({ cert, key });
+  let sessions = 0;
+  server.on("session", () => sessions++);
+  server.on("stream", (stream) => {
+    stream.on("error", () => {});
+    stream.close(INTERNAL_ERROR);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  let passedMs = 0;
+  const clock: Clock = {
+    nowMs: () => systemClock.nowMs(),
+    wallMs: () => systemClock.wallMs() + passedMs,
+    after: (ms, callback) => systemClock.after(ms, callback),
+  };
+  const trust = { file: "roots", pem: root.certificate, count: 1 };
+  const expected = { host: "x", uris: new Set<string>() };
+  const client = new GrpcClient({
+    ...{ hostname: "127.0.0.1", port, clock, random: seededRandom(1) },
+    ...{ connectMs: 20_000, callsMax: 10, answerBytesMax: 1_000 },
+    tls: new ClientTls({ serverName: "x", expected, roots: { trust }, protocols: ["h2"] }),
+  });
+  closers.push(
+    () => server.close(),
+    () => client.close(),
+  );
+  for (let i = 0; i < 3; i++) await call(client);
+  expect(sessions).toBe(1);
+  passedMs = 2 * HOUR_MS;
+  await call(client);
+  expect(sessions).toBe(2);
+});
 
 function call(client: GrpcClient): Promise<CallAnswer> {
   return new Promise((resolve) => {

@@ -102,6 +102,7 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
     const call = new OutgoingCall(this, { path: pathOf(desc), framed, options });
     if (this.#state.at === "closed") return failSoon(call, "the client is closed");
     if (this.#state.at === "resting") return failSoon(call, this.#state.reason);
+    this.#leaveExpired();
     if (this.#state.at === "idle") this.#connect();
     // It was away a moment ago: whether it is back is found out while nobody waits.
     if (this.#state.at === "connecting" && this.#failures > 0) return failSoon(call, this.#reason);
@@ -171,6 +172,13 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
     if (state.at !== "open" || state.connection !== connection) return;
     this.#state = { at: "idle" };
     this.#options.clock.after(LEAVING_MS, () => connection.abandon());
+  }
+
+  /** Who the server is was proved for a time. */
+  #leaveExpired(): void {
+    const state = this.#state;
+    if (state.at === "open" && state.connection.peerUntilMs < this.#options.clock.wallMs())
+      this.leaving(state.connection);
   }
 
   #connect(): void {

@@ -28,7 +28,7 @@ export function compileAuthorization(
   policies: readonly AuthorizationPolicy[],
   context: AuthorizationContext,
 ): CompiledAuthorization {
-  const problems: Problem[] = [];
+  const problems: Problem[] = policies.filter(isUnknown).map(unknownAction);
   const http = compileFor(policies, { ...context, isTcp: false, problems });
   // What is wrong is wrong for both.
   const tcp = compileFor(policies, { ...context, isTcp: true, problems: [] });
@@ -37,6 +37,18 @@ export function compileAuthorization(
     tcp: tcp.isEmpty ? undefined : tcp,
     problems,
   };
+}
+
+/** Of a newer manager: whatever it means, to pass over it would let somebody in. */
+function isUnknown({ action }: AuthorizationPolicy): boolean {
+  return reasons[action] === undefined;
+}
+
+function unknownAction({ action, origin }: AuthorizationPolicy): Problem {
+  const { object = "", file = "", line = 0, column = 0 } = origin ?? {};
+  const position = { file: file === "" ? object : file, line, column };
+  const message = `action ${action} is not known here`;
+  return { severity: "error", position, path: "authorization_policies.action", message };
 }
 
 interface Compilation extends AuthorizationContext {

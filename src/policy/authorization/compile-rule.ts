@@ -2,9 +2,10 @@
  * One rule of a policy as a function of the facts: one of `from`, one of `to`, and all of `when`.
  *
  * A connection that is passed on as it is has no request. What a rule says of requests is then
- * handled by what it would do (Istio's semantics): a rule of ALLOW or CUSTOM that says anything of
- * them never matches; one of DENY or AUDIT is read without it, and so says more.
+ * handled by what it would do (Istio's semantics): a rule of ALLOW that says anything of them never
+ * matches; any other is read without it, and so says more.
  */
+import type { Message } from "@bufbuild/protobuf";
 import {
   type AccessRule,
   AuthorizationPolicy_Action,
@@ -56,8 +57,13 @@ class RuleCompiler {
     this.#context = context;
   }
 
-  compile({ from, to, when }: AccessRule): RuleTest {
+  compile(rule: AccessRule): RuleTest {
+    const { from, to, when } = rule;
     const tests: FactsTest[] = [];
+    // What a manager says that this proxy does not know may be what narrows it.
+    const said: readonly Message[] = [rule, ...from, ...to, ...when];
+    if (!this.#isWidened && said.some(({ $unknown = [] }) => $unknown.length > 0))
+      this.neverMatches = true;
     if (from.length > 0) tests.push(anyOf(from.map((source, i) => this.#source(source, i))));
     if (to.length > 0) tests.push(anyOf(to.map((operation, i) => this.#operation(operation, i))));
     for (const [i, condition] of when.entries()) tests.push(...this.#condition(condition, i));
@@ -153,12 +159,15 @@ class RuleCompiler {
     return tests;
   }
 
+  /** What cannot be compared is left out, and more is matched; else nothing is. */
+  get #isWidened(): boolean {
+    return this.#context.action !== AuthorizationPolicy_Action.ALLOW;
+  }
+
   /** False: nothing is asked by these. `lists`: what is said of requests. */
   #reads(...lists: readonly (readonly string[])[]): boolean {
     if (!this.#context.isTcp) return true;
-    const { action } = this.#context;
-    const isWidened = action !== AuthorizationPolicy_Action.ALLOW;
-    if (!isWidened && lists.some((list) => list.length > 0)) this.neverMatches = true;
+    if (!this.#isWidened && lists.some((list) => list.length > 0)) this.neverMatches = true;
     return false;
   }
 

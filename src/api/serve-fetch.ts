@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { socketOwner } from "../io/socket-owner.ts";
 import { type Address, addressText } from "./address.ts";
 import type { FetchHandler } from "./fetch-handler.ts";
+import { bindFault } from "./listen.ts";
 import { type Identify, identifyNobody, type Peer } from "./peer.ts";
 
 export interface FetchServer {
@@ -38,8 +39,7 @@ export function serveFetch(
     });
     return { hostname, port: server.port ?? port, close: () => void server.stop(true) };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${hostname}:${port}: ${reason} (port 0 picks a free one)`, { cause });
+    throw bindFault({ hostname, port }, cause);
   }
 }
 

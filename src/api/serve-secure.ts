@@ -21,6 +21,7 @@ import { closeWhenQuiet } from "../io/quiet-socket.ts";
 import { addressText } from "./address.ts";
 import { type ApiOptions, apiHandler } from "./api-handler.ts";
 import type { NodeServerRequest } from "./fetch-handler.ts";
+import { listen } from "./listen.ts";
 import { type Peer, readShownCertificate } from "./peer.ts";
 import type { ApiServer } from "./serve.ts";
 
@@ -222,21 +223,4 @@ function readPeer(socket: TLSSocket): Peer {
   if (leaf === undefined) return { at: "tls", address, certificate: undefined };
   const verdict = socket.authorized ? "" : String(socket.authorizationError ?? "UNKNOWN");
   return { at: "tls", address, certificate: readShownCertificate(leaf, verdict) };
-}
-
-function listen(
-  server: Http2SecureServer,
-  { hostname, port }: ServeSecureOptions,
-): Promise<{ hostname: string; port: number }> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) =>
-      reject(new Error(`${hostname}:${port}: ${cause.message}`, { cause })),
-    );
-    server.listen({ host: hostname, port }, () => {
-      const address = server.address();
-      if (address === null || typeof address === "string")
-        return reject(new Error(`${hostname}:${port}: no address`));
-      resolve({ hostname, port: address.port });
-    });
-  });
 }

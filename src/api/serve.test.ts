@@ -130,7 +130,9 @@ test("an address that is taken is said with its name", async () => {
     routes: () => {},
     fetch: () => new Response(),
   });
-  await expect(again).rejects.toThrow(`${hostname}:${port}: `);
+  await expect(again).rejects.toThrow(
+    `${hostname}:${port} is taken: choose another (port 0 picks one)`,
+  );
 });
 
 const authorities: readonly (readonly [authority: string | undefined, local: boolean])[] = [

@@ -11,9 +11,10 @@
  */
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
-import { createServer as createTcpServer, isIP, type Server, type Socket } from "node:net";
+import { createServer as createTcpServer, isIP, type Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import { type ApiOptions, apiHandler } from "./api-handler.ts";
+import { listen } from "./listen.ts";
 import { LoopbackPeers } from "./loopback-peer.ts";
 
 export interface ServeOptions extends ApiOptions {
@@ -105,21 +106,4 @@ function sniff(socket: Socket, decide: (isHttp2: boolean) => void): void {
     socket.resume();
   };
   socket.on("data", onData);
-}
-
-function listen(
-  server: Server,
-  { hostname, port }: ServeOptions,
-): Promise<{ hostname: string; port: number }> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) =>
-      reject(new Error(`${hostname}:${port}: ${cause.message}`, { cause })),
-    );
-    server.listen({ host: hostname, port }, () => {
-      const address = server.address();
-      if (address === null || typeof address === "string")
-        return reject(new Error(`${hostname}:${port}: no address`));
-      resolve({ hostname, port: address.port });
-    });
-  });
 }

@@ -9,12 +9,13 @@ test.each([
   ["Destnation", "destination"],
   ["mathc", "match"],
   ["prec", "precedence"],
+  ["mtch", "match"],
 ])("%s was meant to be %s", (word, meant) => {
   expect(nearest(word, known)).toBe(meant);
   expect(didYouMean(word, known)).toBe(`did you mean ${meant}?`);
 });
 
-test.each(["timeout", "x", ""])("%p was meant to be none of them", (word) => {
+test.each(["timeout", "moth", "x", ""])("%p was meant to be none of them", (word) => {
   expect(nearest(word, known)).toBeUndefined();
 });
 

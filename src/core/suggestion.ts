@@ -7,7 +7,7 @@
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   const lower = word.slice(0, 64).toLowerCase();
   let best: string | undefined;
-  let least = Math.max(2, Math.floor(lower.length / 3)) + 1;
+  let least = slips(lower.length) + 1;
   for (const candidate of known) {
     const other = candidate.toLowerCase();
     const begins = lower.length >= 2 && other.startsWith(lower);
@@ -15,6 +15,12 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
     if (distance < least) [best, least] = [candidate, distance];
   }
   return best;
+}
+
+/** Of a short word two wrong letters are half of it. */
+function slips(length: number): number {
+  if (length < 5) return Math.min(1, Math.floor(length / 2));
+  return Math.max(2, Math.floor(length / 3));
 }
 
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {

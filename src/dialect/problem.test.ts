@@ -135,6 +135,11 @@ const cases: readonly (readonly [title: string, text: string, told: readonly str
     ],
   ],
   [
+    "an alias that stands for nothing",
+    rule("  destination: { name: a }\n  precedence: *nowhere\n"),
+    ["r.yaml:6:15: spec.precedence: nothing before it is called &nowhere"],
+  ],
+  [
     "a document that is no rule",
     "hello: world\n",
     ["r.yaml:1:1: is not a rule: it has neither kind, nor type, nor destination"],

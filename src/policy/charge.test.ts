@@ -96,7 +96,7 @@ test("charges are all or nothing: if one has too little, the others keep theirs"
   expect(runtime.statistics.of("b.rule.istio-system")).toMatchObject({ denied: 0 });
 });
 
-test("nothing is charged to a request that is denied anyway", () => {
+test("nothing is charged to a request that is denied anyway", async () => {
   const { runtime, clock } = policyRuntime();
   const nothing: InstanceText = { name: "nothing", template: "checknothing" };
   const no = answering({ check: () => ({ ...checkOk, code: 7 }) });
@@ -109,6 +109,9 @@ test("nothing is charged to a request that is denied anyway", () => {
   const scope = runtime.current.scopeOf("");
   const check = (name: string) =>
     scope.check(fixture.bag({ "request.path": "/p", "source.user": name }), clock.wallMs()).code;
+  const options = { nowMs: clock.wallMs(), onlyRemote: false };
+  const bob = fixture.bag({ "request.path": "/p", "source.user": "bob" });
+  expect((await scope.checkAll(bob, options)).code).toBe(7);
   expect([check("bob"), check("bob"), check("ann"), check("ann")]).toEqual([7, 7, 0, 8]);
 });
 

@@ -52,8 +52,16 @@ function ruleLines(rule: ResolvedRule): string[] {
       ({ name, operation, values }) =>
         `  ${operation} ${name}: ${values.map(({ canonical }) => canonical).join(", ")}`,
     ),
+    ...samplingLines(rule),
     ...rule.outputs.map(({ action, field }) => `  reads ${field} of action ${action}`),
   ];
+}
+
+function samplingLines({ sampling }: ResolvedRule): string[] {
+  if (sampling === undefined) return [];
+  const random = sampling.by === "both" ? sampling.random : sampling;
+  const shares = random.by === "random" ? [`by ${random.attribute?.canonical ?? "a share"}`] : [];
+  return [`  sampled ${[...shares, ...(sampling.by === "random" ? [] : ["by rate"])].join(", ")}`];
 }
 
 describe("work grows with what is declared, and no faster", () => {

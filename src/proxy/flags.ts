@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Level } from "../core/log.ts";
 import type { Problem } from "../core/problem.ts";
 import { isIdSegment } from "../core/spiffe-id.ts";
+import { checkFqdn } from "../model/validate-name.ts";
 import { type FlagName, flagProblem, scanFlags } from "./flag-table.ts";
 
 export interface HostPort {
@@ -127,11 +128,7 @@ export function parseProxyFlags(
 
 function readFlags(reader: FlagReader, command: readonly string[]): ProxyFlags {
   const domain = reader.text("domain") ?? "cluster.local";
-  const name = serviceName(
-    reader.text("service", "MESH_SERVICE") ?? "",
-    reader.text("namespace", "MESH_NAMESPACE"),
-    domain,
-  );
+  const name = reader.service(domain);
   const app = reader.app();
   const manager = reader.manager();
   const advertise = reader.text("advertise");
@@ -243,6 +240,17 @@ class FlagReader {
     const found = choices.find((choice) => choice.toLowerCase() === written.toLowerCase());
     if (found === undefined) this.#refuse(name, `"${written}" is not one of ${choices.join(", ")}`);
     return found;
+  }
+
+  service(domain: string): { readonly service: string; readonly namespace: string } {
+    const written = this.text("service", "MESH_SERVICE") ?? "";
+    const namespace = this.text("namespace", "MESH_NAMESPACE");
+    const names = { service: written, namespace: namespace ?? "", domain };
+    for (const flag of ["service", "namespace", "domain"] as const) {
+      const complaint = names[flag] === "" ? undefined : checkFqdn(names[flag]);
+      if (complaint !== undefined) this.#refuse(flag, `"${names[flag]}" is no name: ${complaint}`);
+    }
+    return serviceName(written, namespace, domain);
   }
 
   /** In milliseconds. */

@@ -1,4 +1,5 @@
 /** What keeps a proxy from starting though its flags are right: one line on stderr, code 1. */
+import { bindReason } from "../io/bind-reason.ts";
 import type { HostPort } from "./flags.ts";
 
 export class StartFault extends Error {
@@ -24,21 +25,4 @@ export function bindFault(flag: string, at: HostPort, thrown: unknown): StartFau
 /** "127.0.0.1:15001", "[::1]:15001" */
 export function addressOf({ hostname, port }: HostPort): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-}
-
-/** "is taken" */
-export function bindReason(thrown: unknown): string {
-  const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
-  switch (code) {
-    case "EADDRINUSE":
-      return "is taken";
-    case "EACCES":
-      return "may not be bound by this user";
-    case "EPERM":
-      return "cannot take what TPROXY hands over without CAP_NET_ADMIN";
-    case "EADDRNOTAVAIL":
-      return "is no address of this host";
-    default:
-      return `cannot be bound (${thrown instanceof Error ? thrown.message : String(thrown)})`;
-  }
 }

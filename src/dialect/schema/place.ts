@@ -121,7 +121,16 @@ export class Place {
       return null;
     }
     // Parsed documents hold parsed nodes only; the library's type for a resolved alias is wider.
-    return node.resolve(this.reading.document) as YamlNode;
+    const target = node.resolve(this.reading.document) as YamlNode;
+    if (target === undefined) {
+      this.reading.errors++;
+      report(this.reading.source, node.range[0], {
+        severity: "error",
+        path: this.path,
+        message: `nothing before it is called &${node.source.slice(0, excerptMax)}`,
+      });
+    }
+    return target;
   }
 }
 

@@ -119,6 +119,12 @@ const source: readonly Row[] = [
     [{ principal: "new.local/ns/default/sa/web" }],
   ],
   [
+    "principals of a trust domain that is not ours",
+    { from: [{ principals: ["other/ns/default/sa/web"] }] },
+    [{ principal: "other/ns/default/sa/web" }],
+    [{ principal: WEB }, { principal: "old.local/ns/default/sa/web" }],
+  ],
+  [
     "principals, prefix and suffix",
     { from: [{ principals: ["cluster.local/ns/batch/*", "*/sa/web"] }] },
     [{ principal: WEB }, { principal: JOB }],

@@ -8,6 +8,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Problem } from "../../core/problem.ts";
+import { bindReason } from "../../io/bind-reason.ts";
 import type { OfferedListener } from "../../io/listener-handover.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { ListenOptions, TcpListener } from "../../io/tcp-listener.ts";
@@ -20,7 +21,7 @@ import type { Engine } from "../engine.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
 import { countHeaderFaults } from "../listener/proxy-header-gate.ts";
 import type { EdgeListener, EdgeListenerFacts } from "../snapshot/edge-listener.ts";
-import { addressOf, bindReason } from "../start-fault.ts";
+import { addressOf } from "../start-fault.ts";
 import type { NamedCall } from "../tcp/tcp-plane.ts";
 import type { Place } from "../traffic-plane.ts";
 import type { EdgeTls } from "./edge-handlers.ts";

@@ -126,6 +126,9 @@ test("above the cap new series count together, and make room when others expire"
   const lines = environment.exposition.text().split("\n");
   expect(lines).toHaveLength(2 + seriesMax + 1 + 1);
   expect(lines).toContain('istio_requests_total{overflow="true"} 3');
+  const { families, values } = environment.registry.view();
+  const overflow = families.find(({ name }) => name.includes("overflow"))!.series[0]!;
+  expect(values[overflow.slot]).toBe(3);
   environment.clock.advance(60_000);
   environment.exposition.text();
   handler.report!([user("new")]);

@@ -143,6 +143,8 @@ test.each([
 test.each<[parameters: object, problems: string[]]>([
   [{}, []],
   [{ flushDuration: "-1s" }, ["flushDuration: must be at least 0s, not -1s"]],
+  [{ samplingRate: 1 }, []],
+  [{ samplingRate: 1.01 }, ["samplingRate: must be more than 0 and at most 1, not 1.01"]],
   [{ samplingRate: -1 }, ["samplingRate: must be more than 0 and at most 1, not -1"]],
   [{ flushBytes: -1 }, ["flushBytes: must be between 1 and 65000, not -1"]],
   [{ address: "a" }, ['address: "a" is no host:port']],

@@ -51,6 +51,30 @@ function written(parameters: object, ...instances: ReturnType<typeof entry>[]): 
   return readFileSync(outputPath, "utf8").split("\n").slice(0, -1);
 }
 
+test.each([
+  ["STDOUT", 1],
+  ["STDERR", 2],
+])("what goes to %s goes nowhere else", (logStream, descriptor) => {
+  const fixture = join(import.meta.dir, "stdio.fixture.ts");
+  const child = Bun.spawnSync([process.execPath, fixture, logStream], { stderr: "pipe" });
+  const told = [child.stdout, child.stderr].map((bytes) => bytes.toString());
+  expect(told[descriptor - 1]).toStartWith('{"level":"warn"');
+  expect(told[2 - descriptor]).toBe("");
+});
+
+test.each<[value: number | bigint, told: string]>([
+  [0, "0"],
+  [-5, "-5"],
+  [2 ** 53, "9007199254740992"],
+  [-(2n ** 63n), "-9223372036854775808"],
+])("a whole number %p is written as it is", (value, told) => {
+  const [line] = written({}, entry("INFO", { n: { type: "INT64", value: BigInt(value) } }));
+  expect(line).toEndWith(`"n":${told}}`);
+  if (typeof value === "bigint") return;
+  const [again] = written({}, entry("INFO", { n: { type: "INT64", value } }));
+  expect(again).toBe(line!);
+});
+
 test("a line of JSON, and one of text", () => {
   const one = { ...entry("WARNING", variables), timestamp };
   const [json] = written({}, one);

@@ -55,8 +55,13 @@ test.each([
   ["STDOUT", 1],
   ["STDERR", 2],
 ])("what goes to %s goes nowhere else", (logStream, descriptor) => {
-  const fixture = join(import.meta.dir, "stdio.fixture.ts");
-  const child = Bun.spawnSync([process.execPath, fixture, logStream], { stderr: "pipe" });
+  const program = `
+    import { openLocal } from "../testing/adapter-environment.ts";
+    import { stdio } from "./stdio.ts";
+    const handler = openLocal(stdio, { logStream: "${logStream}" });
+    handler.report([{ template: "logentry", name: "a", severity: "warn", variables: {} }]);
+    handler.close();`;
+  const child = Bun.spawnSync([process.execPath, "-e", program], { cwd: import.meta.dir });
   const told = [child.stdout, child.stderr].map((bytes) => bytes.toString());
   expect(told[descriptor - 1]).toStartWith('{"level":"warn"');
   expect(told[2 - descriptor]).toBe("");

@@ -1,8 +1,10 @@
 /** Specs of policy in the canonical spelling of `config.istio.io`; short forms written in full. */
+import { formatDuration as formatSpan } from "../attribute/duration.ts";
+import { formatTimestamp } from "../attribute/timestamp.ts";
 import type { AttributeManifest } from "../model/attribute-manifest.ts";
 import type { Config, ConfigKind, ConfigOf } from "../model/config.ts";
 import type { Handler } from "../model/handler.ts";
-import type { ConstantAttributes, HttpApiSpec } from "../model/http-api-spec.ts";
+import type { ConstantAttribute, ConstantAttributes, HttpApiSpec } from "../model/http-api-spec.ts";
 import {
   type ExpressionText,
   type Instance,
@@ -208,17 +210,28 @@ function apiSpecJson({ attributes, patterns, apiKeys }: HttpApiSpec): Json {
   };
 }
 
-const valueFields = {
-  STRING: "stringValue",
-  INT64: "int64Value",
-  DOUBLE: "doubleValue",
-  BOOL: "boolValue",
-} as const;
+function constantJson(one: ConstantAttribute): Json {
+  switch (one.type) {
+    case "STRING":
+      return { stringValue: one.value };
+    case "INT64":
+      return { int64Value: typeof one.value === "bigint" ? `${one.value}` : one.value };
+    case "DOUBLE":
+      return { doubleValue: one.value };
+    case "BOOL":
+      return { boolValue: one.value };
+    case "IP_ADDRESS":
+      return { bytesValue: one.value.toBase64() };
+    case "TIMESTAMP":
+      return { timestampValue: formatTimestamp(one.value) };
+    case "DURATION":
+      return { durationValue: formatSpan(one.value) };
+    case "STRING_MAP":
+      return { stringMapValue: { entries: Object.fromEntries(one.value.entries()) } };
+  }
+}
 
 function attributesJson(attributes: ConstantAttributes): Json {
-  const entries = Object.entries(attributes).map(([name, { type, value }]) => [
-    name,
-    { [valueFields[type]]: value },
-  ]);
+  const entries = Object.entries(attributes).map(([name, one]) => [name, constantJson(one)]);
   return entries.length === 0 ? {} : { attributes: { attributes: Object.fromEntries(entries) } };
 }

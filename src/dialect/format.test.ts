@@ -295,7 +295,7 @@ spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu
     "a quota spec",
     v1alpha2(
       "QuotaSpec",
-      ` { rules: [{ match: [{ clause: { a: { exact: "" }, b: { regex: c } } }],
+      ` { rules: [{ match: [{ clause: { a: { exact: z }, b: { regex: c } } }],
                     quotas: [{ quota: q, charge: 0 }] }] }`,
     ),
   ],
@@ -308,7 +308,11 @@ spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: a }, locality: eu
     v1alpha2(
       "HTTPAPISpec",
       ` { attributes: { attributes: { a: { doubleValue: 1.5 }, b: { boolValue: false } } },
-          patterns: [{ uriTemplate: "/{x}" }, { httpMethod: GET, regex: y }],
+          patterns: [{ uriTemplate: "/{x}", httpMethod: PUT,
+              attributes: { attributes: { c: { int64Value: 1 } } } },
+            { httpMethod: GET, regex: y, attributes: { attributes: { d: { bytesValue: CgAAAQ== },
+              e: { timestampValue: "2026-01-02T15:04:05.5Z" }, f: { durationValue: 1m1.5s },
+              g: { stringMapValue: { entries: { a: b } } }, h: { stringValue: s } } } }],
           apiKeys: [{ cookie: c }] }`,
     ),
   ],

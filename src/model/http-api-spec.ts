@@ -1,12 +1,14 @@
 /** What an API calls its operations, and where its keys are. Spec table: mixer 2.7. */
+import type { TypedValue } from "../attribute/value.ts";
+
 /** Constant attributes, as an HTTPAPISpec declares them. */
 export type ConstantAttributes = Readonly<Record<string, ConstantAttribute>>;
 
-export type ConstantAttribute =
-  | { readonly type: "STRING"; readonly value: string }
-  | { readonly type: "INT64"; readonly value: number }
-  | { readonly type: "DOUBLE"; readonly value: number }
-  | { readonly type: "BOOL"; readonly value: boolean };
+/** Types that stand for all that are written alike: STRING for a DNS_NAME too. */
+export type ConstantAttribute = Exclude<
+  TypedValue,
+  { readonly type: "EMAIL_ADDRESS" | "URI" | "DNS_NAME" }
+>;
 
 export interface HttpApiSpec {
   readonly attributes: ConstantAttributes;

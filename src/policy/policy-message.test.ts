@@ -65,7 +65,7 @@ kind: QuotaSpec
 metadata: { name: q }
 spec:
   rules:
-  - match: [{ clause: { a: { exact: "" }, b: { prefix: c } } }, { clause: { d: { regex: e } } }]
+  - match: [{ clause: { a: { exact: z }, b: { prefix: c } } }, { clause: { d: { regex: e } } }]
     quotas: [{ quota: q, charge: 9007199254740991 }, { quota: p, charge: 0 }]
 ---
 kind: QuotaSpecBinding
@@ -75,8 +75,13 @@ spec: { services: [{ name: web }, { service: "*" }], quotaSpecs: [{ name: q }] }
 kind: HTTPAPISpec
 metadata: { name: api }
 spec:
-  attributes: { attributes: { a: { stringValue: "" }, b: { int64Value: -9007199254740991 } } }
-  patterns: [{ httpMethod: GET, uriTemplate: "/{x}" }, { regex: y,
+  attributes: { attributes: { a: { stringValue: z }, b: { int64Value: -9007199254740991 },
+                              e: { bytesValue: CgAAAQ== }, f: { durationValue: -1.5s },
+                              g: { timestampValue: "0001-01-01T00:00:00.000000001Z" },
+                              h: { stringMapValue: { entries: { x: y, "": "" } } } } }
+  patterns: [{ httpMethod: GET, uriTemplate: "/{x}",
+               attributes: { attributes: { i: { boolValue: true } } } },
+             { httpMethod: PUT, regex: y,
                attributes: { attributes: { c: { doubleValue: 0.5 }, d: { boolValue: false } } } }]
   apiKeys: [{ query: a }, { header: b }, { cookie: c }]
 ---

@@ -150,7 +150,7 @@ class SpecJudge {
     for (const [name, { type }] of Object.entries(constants)) {
       const attribute = this.#vocabulary.find(name);
       if (attribute === undefined) this.#unknown(name, subject, entryPath(path, name));
-      else if (carrierOf(attribute.type) !== type) {
+      else if (carrierOf(attribute.type) !== carrierOf(type)) {
         const message = `attribute '${name}' is of type ${attribute.type}, not ${type}`;
         this.#problems.error(subject, entryPath(path, name), { message });
       }

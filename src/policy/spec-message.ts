@@ -13,6 +13,13 @@ import type {
   QuotaSpecSchema,
   SpecBindingSchema,
 } from "../api/gen/mesh/v1/policy_pb.ts";
+import { toInt64 } from "../attribute/value.ts";
+import {
+  durationOfMessage,
+  messageOfDuration,
+  messageOfTimestamp,
+  timestampOfMessage,
+} from "../attribute/well-known-time.ts";
 import type { ConstantAttribute, ConstantAttributes, HttpApiSpec } from "../model/http-api-spec.ts";
 import type { AttributeMatch, QuotaSpec, SpecBinding, StringMatch } from "../model/quota-spec.ts";
 import { type PlaceReader, placeToMessage } from "./place-message.ts";
@@ -117,6 +124,16 @@ function constantsToMessage(attributes: ConstantAttributes): ConstantInit[] {
         return { name, value: { case: "doubleValue", value: one.value } };
       case "BOOL":
         return { name, value: { case: "boolValue", value: one.value } };
+      case "IP_ADDRESS":
+        return { name, value: { case: "bytesValue", value: one.value } };
+      case "TIMESTAMP":
+        return { name, value: { case: "timestampValue", value: messageOfTimestamp(one.value) } };
+      case "DURATION":
+        return { name, value: { case: "durationValue", value: messageOfDuration(one.value) } };
+      case "STRING_MAP": {
+        const entries = Object.fromEntries(one.value.entries());
+        return { name, value: { case: "stringMapValue", value: { entries } } };
+      }
       default:
         return one satisfies never;
     }
@@ -137,11 +154,23 @@ function constantOf(value: HttpApiSpec_Constant["value"]): ConstantAttribute | u
     case "stringValue":
       return { type: "STRING", value: value.value };
     case "int64Value":
-      return { type: "INT64", value: Number(value.value) };
+      return { type: "INT64", value: toInt64(value.value) };
     case "doubleValue":
       return { type: "DOUBLE", value: value.value };
     case "boolValue":
       return { type: "BOOL", value: value.value };
+    case "bytesValue":
+      return { type: "IP_ADDRESS", value: value.value };
+    case "timestampValue": {
+      const at = timestampOfMessage(value.value);
+      return at && { type: "TIMESTAMP", value: at };
+    }
+    case "durationValue": {
+      const ns = durationOfMessage(value.value);
+      return ns === undefined ? undefined : { type: "DURATION", value: ns };
+    }
+    case "stringMapValue":
+      return { type: "STRING_MAP", value: new Map(Object.entries(value.value.entries)) };
     default:
       return undefined;
   }

@@ -136,6 +136,22 @@ const departures: readonly Departure[] = [
 
 const service = { name: "reviews" };
 
+const apiSpec = {
+  patterns: [
+    { attributes: constantsOf({ stringValue: "a" }), httpMethod: "GET", uriTemplate: "/a" },
+  ],
+};
+
+/** One constant. The file has a point in time, and octets, as Go has them and not as JSON does. */
+function constantsOf(object: unknown): unknown {
+  const { timestampValue, bytesValue, ...rest } = record(object);
+  const time = timestampValue !== undefined && { timestampValue: "1970-01-01T00:00:00Z" };
+  const octets = Array.isArray(bytesValue) && {
+    bytesValue: Uint8Array.from(bytesValue as number[]).toBase64(),
+  };
+  return { attributes: { a: { ...rest, ...time, ...octets } } };
+}
+
 /** A message that is judged by itself has no defaults but those of its format: no durations. */
 const { connectTimeoutMs: _, drainDurationMs: __, ...timeless } = defaultMeshSettings;
 const unset: Partial<MeshSettings> = { ...timeless, outboundTrafficPolicy: "REGISTRY_ONLY" };
@@ -180,6 +196,12 @@ const judges: Readonly<Record<string, Judge>> = {
       ...unset,
       connectTimeoutMs: 1_000,
     }),
+  Attributes_AttributeValue: ({ object }) =>
+    reads("HTTPAPISpec", { ...apiSpec, attributes: constantsOf(object) }, "0.8"),
+  HTTPAPISpec: ({ object }, era) => reads("HTTPAPISpec", object, era),
+  HTTPAPISpecBinding: ({ object }, era) => reads("HTTPAPISpecBinding", object, era),
+  QuotaSpec: ({ object }, era) => reads("QuotaSpec", object, era),
+  QuotaSpecBinding: ({ object }, era) => reads("QuotaSpecBinding", object, era),
   ServiceEntry: (vector, era) => networking("ServiceEntry", vector, era),
   WorkloadEntry: (vector, era) => networking("WorkloadEntry", vector, era),
   Service: ({ object }) => checkService(toService(object as VectorService)).length === 0,

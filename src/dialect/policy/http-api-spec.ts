@@ -1,41 +1,92 @@
 /** `kind: HTTPAPISpec`: operations of an API, and where its keys are. Spec table: mixer 2.7. */
+import { parseTimestamp } from "../../attribute/timestamp.ts";
+import { type Int64, type StringMap, type Timestamp, toInt64 } from "../../attribute/value.ts";
 import type {
   ConstantAttribute,
   ConstantAttributes,
   HttpApiSpec,
 } from "../../model/http-api-spec.ts";
-import {
-  type Entry,
-  list,
-  mapOf,
-  message,
-  type Reader,
-  toRecord,
-  type ValueOf,
-} from "../schema/message.ts";
+import { list, mapOf, message, type Reader, toRecord, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { flag, integer, number, text } from "../schema/scalar.ts";
+import { flag, integer, nanoseconds, nonEmpty, number, text } from "../schema/scalar.ts";
 
-const refused: Reader<never> = (place) => {
-  place.error("is not supported: a constant is a text, a number, or true or false");
+const bytes: Reader<Uint8Array> = (place) => {
+  const written = text(place);
+  if (written === undefined) return undefined;
+  const read = /^(?:[\w+/-]{4})*(?:[\w+/-]{2,3}={0,2})?$/.test(written)
+    ? Buffer.from(written, "base64")
+    : Buffer.alloc(0);
+  if (read.length > 0) return new Uint8Array(read);
+  place.error(written === "" ? "must not be empty" : "must be in base64");
   return undefined;
 };
 
-const value = message({
-  stringValue: text,
+const timestamp: Reader<Timestamp> = (place) => {
+  const written = text(place);
+  const read = written === undefined ? undefined : parseTimestamp(written);
+  if (written !== undefined && read === undefined)
+    place.error(`must be a point in time such as "2026-01-02T15:04:05Z", not "${written}"`);
+  return read;
+};
+
+const stringMap: Reader<StringMap> = (place) => {
+  const written = message({ entries: mapOf(text) })(place);
+  if (written?.entries !== undefined && written.entries.length > 0)
+    return new Map(Object.entries(toRecord(written.entries)));
+  if (written !== undefined) place.error("must have entries");
+  return undefined;
+};
+
+const written = message({
+  stringValue: nonEmpty,
   int64Value: integer({ least: Number.MIN_SAFE_INTEGER, most: Number.MAX_SAFE_INTEGER }),
   doubleValue: number,
   boolValue: flag,
-  bytesValue: refused,
-  timestampValue: refused,
-  durationValue: refused,
-  stringMapValue: refused,
+  bytesValue: bytes,
+  timestampValue: timestamp,
+  durationValue: nanoseconds,
+  stringMapValue: stringMap,
 });
 
-const attributes = message({ attributes: mapOf(value) });
+const kinds = {
+  stringValue: "STRING",
+  int64Value: "INT64",
+  doubleValue: "DOUBLE",
+  boolValue: "BOOL",
+  bytesValue: "IP_ADDRESS",
+  timestampValue: "TIMESTAMP",
+  durationValue: "DURATION",
+  stringMapValue: "STRING_MAP",
+} as const;
+const fieldNames = Object.keys(kinds) as (keyof typeof kinds)[];
 
-const pattern = message({ attributes, httpMethod: text, uriTemplate: text, regex: text });
-const apiKey = message({ query: text, header: text, cookie: text });
+const constant: Reader<ConstantAttribute> = (place) => {
+  const value = written(place);
+  if (value === undefined) return undefined;
+  const given = fieldNames.filter((name) => value.has(name));
+  const [name] = given;
+  if (given.length !== 1 || name === undefined) {
+    place.error(`must have exactly one value, such as a stringValue, not ${given.length}`);
+    return undefined;
+  }
+  const one = name === "durationValue" ? nanosecondsOf(value[name]) : value[name];
+  // The table of fields pairs each name with the reader of its type.
+  return one === undefined ? undefined : ({ type: kinds[name], value: one } as ConstantAttribute);
+};
+
+function nanosecondsOf(value: bigint | undefined): Int64 | undefined {
+  return value === undefined ? undefined : toInt64(value);
+}
+
+const attributes = message({ attributes: mapOf(constant) });
+
+const pattern = message({
+  attributes,
+  httpMethod: nonEmpty,
+  uriTemplate: nonEmpty,
+  regex: nonEmpty,
+});
+const apiKey = message({ query: nonEmpty, header: nonEmpty, cookie: nonEmpty });
 
 const fields = message({ attributes, patterns: list(pattern), apiKeys: list(apiKey) });
 
@@ -43,6 +94,8 @@ const fields = message({ attributes, patterns: list(pattern), apiKeys: list(apiK
 export function readHttpApiSpec(place: Place): HttpApiSpec | undefined {
   const spec = fields(place);
   if (spec === undefined) return undefined;
+  if (!spec.has("patterns") || spec.patterns?.length === 0)
+    spec.at("patterns").error("must have a pattern");
   return {
     attributes: toAttributes(spec.attributes),
     patterns: (spec.patterns ?? []).flatMap((one) => toPattern(one) ?? []),
@@ -52,30 +105,19 @@ export function readHttpApiSpec(place: Place): HttpApiSpec | undefined {
 
 function toAttributes(written: ValueOf<typeof attributes> | undefined): ConstantAttributes {
   const entries = written?.attributes ?? [];
-  return toRecord(
-    entries.flatMap((entry): Entry<ConstantAttribute>[] => {
-      const constant = toConstant(entry.value);
-      return constant === undefined ? [] : [{ ...entry, value: constant }];
-    }),
-  );
-}
-
-function toConstant(written: ValueOf<typeof value>): ConstantAttribute | undefined {
-  const { stringValue, int64Value, doubleValue, boolValue } = written;
-  const given = [
-    stringValue !== undefined && ({ type: "STRING", value: stringValue } as const),
-    int64Value !== undefined && ({ type: "INT64", value: int64Value } as const),
-    doubleValue !== undefined && ({ type: "DOUBLE", value: doubleValue } as const),
-    boolValue !== undefined && ({ type: "BOOL", value: boolValue } as const),
-  ].filter((one) => one !== false);
-  if (given.length > 1) written.at().error("must have one value");
-  return given[0];
+  if (written !== undefined && !written.has("attributes"))
+    written.at().error("must have attributes");
+  else if (written !== undefined && entries.length === 0 && written.at().reading.errors === 0)
+    written.at("attributes").error("must not be empty");
+  return toRecord(entries);
 }
 
 type Pattern = HttpApiSpec["patterns"][number];
 
 function toPattern(written: ValueOf<typeof pattern>): Pattern | undefined {
   const { httpMethod: method = "", uriTemplate: template, regex } = written;
+  if (!written.has("attributes")) written.at().error("must have attributes: it gives no others");
+  if (!written.has("httpMethod")) written.at().error("must have an httpMethod");
   const common = { method, attributes: toAttributes(written.attributes) };
   if (written.has("uriTemplate") === written.has("regex"))
     written.at().error("must have either a uriTemplate or a regex");
@@ -91,6 +133,5 @@ function toKey(written: ValueOf<typeof apiKey>): HttpApiSpec["apiKeys"][number] 
     return undefined;
   }
   const name = written[place];
-  if (name === "") written.at(place).error("must not be empty");
   return name === undefined ? undefined : { in: place, name };
 }

@@ -134,12 +134,12 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
     "a clause with two conditions",
     document(
       "QuotaSpec",
-      ' { rules: [{ match: [{ clause: { a: { exact: "", prefix: b } } }], quotas: [{}] }] }',
+      " { rules: [{ match: [{ clause: { a: { exact: c, prefix: b } } }], quotas: [{}] }] }",
     ),
     [
       "p.yaml:4:42: spec.rules[0].match[0].clause.a: " +
         "must have exactly one of exact, prefix and regex, not 2",
-      "p.yaml:4:82: spec.rules[0].quotas[0]: must have a quota",
+      "p.yaml:4:81: spec.rules[0].quotas[0]: must have a quota",
     ],
   ],
   [
@@ -151,12 +151,97 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
     "an API's pattern and key of two kinds",
     document(
       "HTTPAPISpec",
-      " { patterns: [{ uriTemplate: /a, regex: b }], apiKeys: [{ query: a, header: b }] }",
+      " { patterns: [{ attributes: { attributes: { a: { stringValue: b } } }, httpMethod: GET," +
+        "\n   uriTemplate: /a, regex: b }], apiKeys: [{ query: a, header: b }] }",
     ),
     [
       "p.yaml:4:20: spec.patterns[0]: must have either a uriTemplate or a regex",
-      "p.yaml:4:62: spec.apiKeys[0]: must have exactly one of query, header and cookie, not 2",
+      "p.yaml:5:44: spec.apiKeys[0]: must have exactly one of query, header and cookie, not 2",
     ],
+  ],
+  [
+    "a binding to a namespace that is none",
+    document(
+      "QuotaSpecBinding",
+      " { services: [{ name: a }], quotaSpecs: [{ name: b, namespace: -c }] }",
+    ),
+    [
+      'p.yaml:4:69: spec.quotaSpecs[0].namespace: "-c" must be of lower-case letters, ' +
+        "digits and inner dashes",
+    ],
+  ],
+  [
+    "an API without a pattern",
+    document("HTTPAPISpec", " { apiKeys: [{ query: a }] }"),
+    ["p.yaml:4:7: spec.patterns: must have a pattern"],
+  ],
+  [
+    "a pattern that says nothing, and keys without a name",
+    document(
+      "HTTPAPISpec",
+      " { patterns: [{}, { httpMethod: '', regex: '', attributes: {} }], " +
+        "apiKeys: [{ cookie: '' }] }",
+    ),
+    [
+      "p.yaml:4:20: spec.patterns[0]: must have attributes: it gives no others",
+      "p.yaml:4:20: spec.patterns[0]: must have an httpMethod",
+      "p.yaml:4:20: spec.patterns[0]: must have either a uriTemplate or a regex",
+      "p.yaml:4:38: spec.patterns[1].httpMethod: must not be empty",
+      "p.yaml:4:49: spec.patterns[1].regex: must not be empty",
+      "p.yaml:4:65: spec.patterns[1].attributes: must have attributes",
+      "p.yaml:4:92: spec.apiKeys[0].cookie: must not be empty",
+    ],
+  ],
+  [
+    "constants that are none",
+    document(
+      "HTTPAPISpec",
+      `
+  attributes:
+    attributes:
+      a: {}
+      b: { stringValue: "" }
+      c: { bytesValue: "%" }
+      d: { timestampValue: yesterday }
+      e: { durationValue: soon }
+      f: { stringMapValue: {} }
+      g: { stringValue: a, int64Value: 1 }
+  patterns: []`,
+    ),
+    [
+      "p.yaml:7:10: spec.attributes.attributes.a: " +
+        "must have exactly one value, such as a stringValue, not 0",
+      "p.yaml:8:25: spec.attributes.attributes.b.stringValue: must not be empty",
+      "p.yaml:9:24: spec.attributes.attributes.c.bytesValue: must be in base64",
+      "p.yaml:10:28: spec.attributes.attributes.d.timestampValue: " +
+        'must be a point in time such as "2026-01-02T15:04:05Z", not "yesterday"',
+      "p.yaml:11:27: spec.attributes.attributes.e.durationValue: " +
+        'must be a duration such as "2.5s", not "soon"',
+      "p.yaml:12:28: spec.attributes.attributes.f.stringMapValue: must have entries",
+      "p.yaml:13:10: spec.attributes.attributes.g: " +
+        "must have exactly one value, such as a stringValue, not 2",
+      "p.yaml:14:13: spec.patterns: must have a pattern",
+    ],
+  ],
+  [
+    "quotas that are charged to nobody",
+    document(
+      "QuotaSpec",
+      " { rules: [{}, { quotas: [] }, { match: [{ clause: { a: { exact: '' } } }], " +
+        "quotas: [{ quota: '', charge: -1 }] }] }",
+    ),
+    [
+      "p.yaml:4:17: spec.rules[0].quotas: must have a quota, or nothing is charged",
+      "p.yaml:4:31: spec.rules[1].quotas: must have a quota, or nothing is charged",
+      "p.yaml:4:71: spec.rules[2].match[0].clause.a.exact: must not be empty",
+      "p.yaml:4:100: spec.rules[2].quotas[0].quota: must not be empty",
+      `p.yaml:4:112: spec.rules[2].quotas[0].charge: must be between 0 and ${Number.MAX_SAFE_INTEGER}, not -1`,
+    ],
+  ],
+  [
+    "a QuotaSpec without rules",
+    document("QuotaSpec", " { rules: [] }"),
+    ["p.yaml:4:16: spec.rules: must have a rule"],
   ],
   [
     "credentials of a connection, which are not used yet",

@@ -18,6 +18,7 @@ spec:${spec}
 function placeless(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(placeless);
   if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Uint8Array || value instanceof Map) return value;
   const record = value as Readonly<Record<string, unknown>>;
   if (typeof record.source === "string" && typeof record.at === "object") return record.source;
   return Object.fromEntries(
@@ -378,7 +379,14 @@ const specs: readonly (readonly [title: string, text: string, key: string, spec:
     document(
       "HTTPAPISpec",
       `
-  attributes: { attributes: { api.service: { stringValue: petstore } } }
+  attributes:
+    attributes:
+      api.service: { stringValue: petstore }
+      c: { bytesValue: CgAAAQ== }
+      d: { timestampValue: "2026-01-02T15:04:05.5Z" }
+      e: { durationValue: 1.5s }
+      f: { stringMapValue: { entries: { a: b } } }
+      g: { doubleValue: 0.5 }
   patterns:
   - attributes: { attributes: { api.operation: { stringValue: getPet }, n: { int64Value: "7" } } }
     httpMethod: GET
@@ -388,7 +396,14 @@ const specs: readonly (readonly [title: string, text: string, key: string, spec:
     ),
     "HTTPAPISpec/shop/x",
     {
-      attributes: { "api.service": { type: "STRING", value: "petstore" } },
+      attributes: {
+        "api.service": { type: "STRING", value: "petstore" },
+        c: { type: "IP_ADDRESS", value: new Uint8Array([10, 0, 0, 1]) },
+        d: { type: "TIMESTAMP", value: { seconds: 1_767_366_245, nanos: 500_000_000 } },
+        e: { type: "DURATION", value: 1_500_000_000 },
+        f: { type: "STRING_MAP", value: new Map([["a", "b"]]) },
+        g: { type: "DOUBLE", value: 0.5 },
+      },
       patterns: [
         {
           method: "GET",

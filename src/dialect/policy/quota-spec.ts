@@ -2,9 +2,9 @@
 import type { QuotaCharge, QuotaSpec, StringMatch } from "../../model/quota-spec.ts";
 import { list, mapOf, message, type Reader, toRecord, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { integer, text } from "../schema/scalar.ts";
+import { integer, nonEmpty } from "../schema/scalar.ts";
 
-const written = message({ exact: text, prefix: text, regex: text });
+const written = message({ exact: nonEmpty, prefix: nonEmpty, regex: nonEmpty });
 
 const stringMatch: Reader<StringMatch> = (place) => {
   const match = written(place);
@@ -21,32 +21,37 @@ const stringMatch: Reader<StringMatch> = (place) => {
 };
 
 const quota = message({
-  quota: text,
+  quota: nonEmpty,
   charge: integer({ least: 0, most: Number.MAX_SAFE_INTEGER }),
 });
 
-const fields = message({
-  rules: list(
-    message({ match: list(message({ clause: mapOf(stringMatch) })), quotas: list(quota) }),
-  ),
+const quotaRule = message({
+  match: list(message({ clause: mapOf(stringMatch) })),
+  quotas: list(quota),
 });
+
+const fields = message({ rules: list(quotaRule) });
 
 /** Undefined after the problems have been reported. */
 export function readQuotaSpec(place: Place): QuotaSpec | undefined {
   const spec = fields(place);
   if (spec === undefined) return undefined;
-  if (!spec.has("rules")) spec.at().error("must have rules");
+  if (!spec.has("rules") || spec.rules?.length === 0) spec.at("rules").error("must have a rule");
+  return { rules: (spec.rules ?? []).map(toRule) };
+}
+
+function toRule(rule: ValueOf<typeof quotaRule>): QuotaSpec["rules"][number] {
+  const { match = [], quotas = [] } = rule;
+  if (!rule.has("quotas") || rule.quotas?.length === 0)
+    rule.at("quotas").error("must have a quota, or nothing is charged");
   return {
-    rules: (spec.rules ?? []).map(({ match = [], quotas = [] }) => ({
-      match: match.map(({ clause }) => toRecord(clause)),
-      quotas: quotas.map(toCharge),
-    })),
+    match: match.map(({ clause }) => toRecord(clause)),
+    quotas: quotas.map(toCharge),
   };
 }
 
 /** A quota that is named is charged, unless the author says 0. */
 function toCharge(charged: ValueOf<typeof quota>): QuotaCharge {
   if (!charged.has("quota")) charged.at().error("must have a quota");
-  else if (charged.quota === "") charged.at("quota").error("must not be empty");
   return { quota: charged.quota ?? "", charge: charged.charge ?? 1 };
 }

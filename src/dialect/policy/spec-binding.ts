@@ -41,6 +41,8 @@ function toBinding(
         const complaint = checkObjectName(name, true);
         if (complaint !== undefined) spec.at("name").error(`"${name}" ${complaint}`);
       }
+      const complaint = spec.has("namespace") ? checkObjectName(namespace, false) : undefined;
+      if (complaint !== undefined) spec.at("namespace").error(`"${namespace}" ${complaint}`);
       return { name, namespace, at: spec.at().position };
     }),
   };

@@ -125,6 +125,14 @@ export const seconds: Reader<number> = (place) => {
   return undefined;
 };
 
+/** A text that says something. */
+export const nonEmpty: Reader<string> = (place) => {
+  const value = text(place);
+  if (value !== "") return value;
+  place.error("must not be empty");
+  return undefined;
+};
+
 /** A text that a check has nothing against. */
 export function checkedText(check: (value: string) => Complaint): Reader<string> {
   return (place) => {

@@ -140,6 +140,13 @@ const cases: readonly (readonly [title: string, text: string, told: readonly str
     ["r.yaml:6:15: spec.precedence: nothing before it is called &nowhere"],
   ],
   [
+    "a namespace with a dot",
+    rule("  destination: { name: a }\n").replace("name: x", "name: x.y, namespace: a.b"),
+    [
+      'r.yaml:3:35: metadata.namespace: "a.b" must be of lower-case letters, digits and inner dashes',
+    ],
+  ],
+  [
     "a document that is no rule",
     "hello: world\n",
     ["r.yaml:1:1: is not a rule: it has neither kind, nor type, nor destination"],

@@ -281,7 +281,11 @@ test("a port's protocol is in its name, or in a number whose server speaks first
     ["HTTP-a", 1, "HTTP"],
     ["grpc-web-a", 1, "HTTP"],
     ["httpa", 1, undefined],
+    ["", 25, "TCP"],
+    ["", 53, "TCP"],
     ["", 3_306, "TCP"],
+    ["", 27_017, "TCP"],
+    ["", 27_018, undefined],
     ["http", 3_306, "HTTP"],
   ];
   for (const [name, number, protocol] of ports)

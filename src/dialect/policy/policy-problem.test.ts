@@ -145,7 +145,10 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
   [
     "bindings of nothing",
     document("QuotaSpecBinding", " { quotaSpecs: [{}] }"),
-    ["p.yaml:4:7: spec: must have services", "p.yaml:4:22: spec.quotaSpecs[0]: must have a name"],
+    [
+      "p.yaml:4:7: spec.services: must have services",
+      "p.yaml:4:22: spec.quotaSpecs[0]: must have a name",
+    ],
   ],
   [
     "an API's pattern and key of two kinds",
@@ -157,6 +160,14 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
     [
       "p.yaml:4:20: spec.patterns[0]: must have either a uriTemplate or a regex",
       "p.yaml:5:44: spec.apiKeys[0]: must have exactly one of query, header and cookie, not 2",
+    ],
+  ],
+  [
+    "a binding of nothing to nobody",
+    document("HTTPAPISpecBinding", " { services: [], apiSpecs: [] }"),
+    [
+      "p.yaml:4:19: spec.services: must have services",
+      "p.yaml:4:33: spec.apiSpecs: must have apiSpecs",
     ],
   ],
   [
@@ -235,7 +246,8 @@ const complaints: readonly (readonly [title: string, text: string, told: readonl
       "p.yaml:4:31: spec.rules[1].quotas: must have a quota, or nothing is charged",
       "p.yaml:4:71: spec.rules[2].match[0].clause.a.exact: must not be empty",
       "p.yaml:4:100: spec.rules[2].quotas[0].quota: must not be empty",
-      `p.yaml:4:112: spec.rules[2].quotas[0].charge: must be between 0 and ${Number.MAX_SAFE_INTEGER}, not -1`,
+      "p.yaml:4:112: spec.rules[2].quotas[0].charge: " +
+        `must be between 0 and ${Number.MAX_SAFE_INTEGER}, not -1`,
     ],
   ],
   [

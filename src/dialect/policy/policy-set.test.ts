@@ -25,10 +25,15 @@ test("objects by their kinds, whatever their documents are called, in one order"
     document("stdio", "log", "{}"),
     document("handler", "deny", "{ compiledAdapter: denier }"),
     document("logentry", "entry", "{}"),
-    document("QuotaSpec", "q", "{ rules: [] }"),
-    document("QuotaSpecBinding", "q", '{ services: [{ service: "*" }], quotaSpecs: [] }'),
-    document("HTTPAPISpec", "api", "{}"),
-    document("HTTPAPISpecBinding", "api", '{ services: [{ service: "*" }], apiSpecs: [] }'),
+    document("QuotaSpec", "q", "{ rules: [{ quotas: [{ quota: a }] }] }"),
+    document("QuotaSpecBinding", "q", "{ services: [{ name: a }], quotaSpecs: [{ name: q }] }"),
+    document(
+      "HTTPAPISpec",
+      "api",
+      "{ patterns: [{ httpMethod: GET, uriTemplate: /, " +
+        "attributes: { attributes: { a: { boolValue: true } } } }] }",
+    ),
+    document("HTTPAPISpecBinding", "api", "{ services: [{ name: a }], apiSpecs: [{ name: api }] }"),
     document("attributemanifest", "mine", "{ attributes: { a: { valueType: BOOL } } }"),
   );
   const kinds: Readonly<Record<string, readonly Declared<unknown>[]>> = {

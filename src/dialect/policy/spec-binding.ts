@@ -14,16 +14,18 @@ const apiBinding = message({ services: list(serviceRef), apiSpecs: list(referenc
 export function readQuotaSpecBinding(place: Place, context: Context): SpecBinding | undefined {
   const written = quotaBinding(place);
   if (written === undefined) return undefined;
-  if (!written.has("quotaSpecs")) written.at().error("must have quotaSpecs");
-  if (!written.has("services")) written.at().error("must have services");
+  for (const part of ["quotaSpecs", "services"] as const)
+    if (!written.has(part) || written[part]?.length === 0)
+      written.at(part).error(`must have ${part}`);
   return toBinding(written.services, written.quotaSpecs, context);
 }
 
 export function readHttpApiSpecBinding(place: Place, context: Context): SpecBinding | undefined {
   const written = apiBinding(place);
   if (written === undefined) return undefined;
-  if (!written.has("apiSpecs")) written.at().error("must have apiSpecs");
-  if (!written.has("services")) written.at().error("must have services");
+  for (const part of ["apiSpecs", "services"] as const)
+    if (!written.has(part) || written[part]?.length === 0)
+      written.at(part).error(`must have ${part}`);
   return toBinding(written.services, written.apiSpecs, context);
 }
 

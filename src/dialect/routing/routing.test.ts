@@ -114,6 +114,12 @@ const rules: readonly (readonly [title: string, spec: string, why: readonly stri
     ],
   ],
   [
+    "conditions in the words of two releases",
+    `{ ${a}, match: { httpHeaders: { a: { exact: b } },
+                      request: { headers: { b: { exact: c } } } } }`,
+    ["spec.match.httpHeaders: must not stand beside request.headers"],
+  ],
+  [
     "times that cannot be",
     `{ ${a}, httpReqTimeout: { simpleTimeout: { timeout: 0s } },
        httpReqRetries: { simpleRetry: { attempts: -1, perTryTimeout: 1us } } }`,
@@ -250,6 +256,11 @@ const egress: readonly (readonly [title: string, spec: string, why: readonly str
     [],
   ],
   ["no ports", to("a.com"), ["spec.ports: must have at least one port"]],
+  [
+    "half a port",
+    to("a.com", "port: 80", "protocol: http"),
+    ["spec.ports[0]: must have a protocol", "spec.ports[1]: must have a port"],
+  ],
   [
     "a port twice",
     to("a.com", "port: 80, protocol: http", "port: 80, protocol: grpc"),

@@ -27,7 +27,7 @@ import {
   type ValueOf,
 } from "./schema/message.ts";
 import type { Place } from "./schema/place.ts";
-import { checkedText, duration, flag, integer, oneOf, text } from "./schema/scalar.ts";
+import { checkedText, duration, flag, integer, nonEmpty, oneOf, text } from "./schema/scalar.ts";
 import { extensionProviders } from "./security/extension-provider.ts";
 
 const why = "is not obeyed (yet)";
@@ -55,7 +55,7 @@ const address = judged(proxyAddress);
 const refreshDelay = judged(duration(checkRefreshDelay));
 const authPolicy = oneOf("NONE", "MUTUAL_TLS");
 const trustDomain = checkedText((value) => checkModernDomain(value, "full"));
-const given = judged(checkedText((value) => (value === "" ? "must not be empty" : undefined)));
+const given = judged(nonEmpty);
 
 /** The longest that Istio ever allowed; 0.x stopped at 30 s. */
 const connectTimeoutMax = 3_600n * 1_000_000_000n;

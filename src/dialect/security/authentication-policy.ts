@@ -6,19 +6,17 @@ import { checkDnsLabel } from "../../model/validate-name.ts";
 import { portNumber } from "../networking/workload-entry.ts";
 import { ignored, list, message, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { checkedText, flag, oneOf, text } from "../schema/scalar.ts";
+import { checkedText, flag, nonEmpty, oneOf, text } from "../schema/scalar.ts";
 import { checkJwks, checkJwksUri } from "./key-set.ts";
 import type { Holder } from "./workload-target.ts";
 
-const given = checkedText((value) => (value === "" ? "must not be empty" : undefined));
-
 const jwt = message({
   issuer: text,
-  audiences: list(given),
+  audiences: list(nonEmpty),
   jwksUri: checkedText(checkJwksUri),
   jwks: checkedText(checkJwks),
   jwtHeaders: list(checkedText((value) => checkHeaderName(value.toLowerCase()))),
-  jwtParams: list(given),
+  jwtParams: list(nonEmpty),
   triggerRules: ignored("has no effect: tokens are asked of every path"),
 });
 

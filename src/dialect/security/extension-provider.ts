@@ -16,7 +16,7 @@ import {
   type Reader,
   type ValueOf,
 } from "../schema/message.ts";
-import { checkedText, duration, flag, integer, text } from "../schema/scalar.ts";
+import { checkedText, duration, flag, integer, nonEmpty, text } from "../schema/scalar.ts";
 
 /** "zipkin.istio-system", "foo/ext-authz.foo.svc.cluster.local", "127.0.0.1" */
 export function checkProviderService(value: string): Complaint {
@@ -91,7 +91,7 @@ function called(names: string): Reader<Message<{ service: typeof service; port: 
 }
 
 const lightstep: Reader<never> = (place) => {
-  const token = checkedText((value) => (value === "" ? "must not be empty" : undefined));
+  const token = nonEmpty;
   const fields = { service, port: portNumber, accessToken: token, maxTagLength: anything };
   const provider = message(fields)(place);
   for (const needed of ["service", "port", "accessToken"] as const)

@@ -2,11 +2,10 @@
 import type { RbacConfig } from "../../model/service-role.ts";
 import { list, message } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { oneOf } from "../schema/scalar.ts";
-import { filled } from "./service-role.ts";
+import { nonEmpty, oneOf } from "../schema/scalar.ts";
 import type { Holder } from "./workload-target.ts";
 
-const target = message({ services: list(filled), namespaces: list(filled) });
+const target = message({ services: list(nonEmpty), namespaces: list(nonEmpty) });
 
 const written = message({
   mode: oneOf("OFF", "ON", "ON_WITH_INCLUSION", "ON_WITH_EXCLUSION"),

@@ -4,27 +4,26 @@ import { checkHeaderName } from "../../model/validate-http.ts";
 import type { Complaint } from "../../model/validate-name.ts";
 import { list, message, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { checkedText, duration, flag, text } from "../schema/scalar.ts";
+import { checkedText, duration, flag, nonEmpty, text } from "../schema/scalar.ts";
 import { checkJwks, checkJwksUri } from "./key-set.ts";
 import { refuseDryRun } from "./peer-authentication.ts";
 import { type Holder, readTarget, targetFields } from "./workload-target.ts";
 
-const given = checkedText((value) => (value === "" ? "must not be empty" : undefined));
 const header = checkedText(checkField);
 
 const jwtRule = message({
   issuer: text,
-  audiences: list(given),
+  audiences: list(nonEmpty),
   jwksUri: checkedText((value) => (value === "" ? undefined : checkJwksUri(value))),
   jwks: checkedText((value) => (value === "" ? undefined : checkJwks(value))),
   fromHeaders: list(message({ name: header, prefix: text })),
-  fromParams: list(given),
-  fromCookies: list(given),
+  fromParams: list(nonEmpty),
+  fromCookies: list(nonEmpty),
   outputPayloadToHeader: checkedText((value) => (value === "" ? undefined : checkField(value))),
-  outputClaimToHeaders: list(message({ header, claim: given })),
+  outputClaimToHeaders: list(message({ header, claim: nonEmpty })),
   forwardOriginalToken: flag,
   timeout: duration(),
-  spaceDelimitedClaims: list(given),
+  spaceDelimitedClaims: list(nonEmpty),
 });
 
 const written = message({ ...targetFields, jwtRules: list(jwtRule) });

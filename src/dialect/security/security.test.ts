@@ -114,6 +114,14 @@ describe("is refused", () => {
     [SRB, "{ roleRef: { kind: ServiceRole, name: a } }", "must have a subject"],
     [SRB, "{ subjects: [{ user: a }] }", "must have a roleRef"],
     [SRB, "{ subjects: [{}], roleRef: { kind: ServiceRole, name: a } }", "is nobody"],
+    ...['user: ""', "names: []", "groups: [], ips: []", "properties: {}", "user: null"].map(
+      (nobody) =>
+        [
+          SRB,
+          `{ subjects: [{ ${nobody} }], roleRef: { kind: ServiceRole, name: a } }`,
+          "is nobody",
+        ] as const,
+    ),
     ["RbacConfig", "{ mode: ON }", 'must be named "default"'],
   ];
   test.each([...rows])("%s %s", (kind, spec, message) => {
@@ -176,6 +184,22 @@ describe("is taken, with a warning", () => {
     if (warning === undefined) expect(text).toBe("");
     else expect(text).toContain(warning);
   });
+});
+
+test.each([
+  ["user: a", { principals: ["a"] }],
+  ["names: [a, b]", { principals: ["a", "b"] }],
+  ["user: a, names: [b]", { principals: ["a", "b"] }],
+  ['names: [a, "*"]', undefined],
+  ['user: "*"', undefined],
+  ['user: "*", notNames: [a]', { notPrincipals: ["a"] }],
+  ["namespaces: [a], notNamespaces: [b]", { namespaces: ["a"], notNamespaces: ["b"] }],
+  ["ips: [10.0.0.1], notIps: [10.0.0.2]", { ipBlocks: ["10.0.0.1"], notIpBlocks: ["10.0.0.2"] }],
+  ["properties: { source.ip: 10.0.0.1 }", { ipBlocks: ["10.0.0.1"] }],
+])("a subject of { %s }", (subject, source) => {
+  const spec = `{ subjects: [{ ${subject} }], roleRef: { kind: ServiceRole, name: a } }`;
+  const [only] = specOf(SRB, spec).subjects;
+  expect(only).toEqual({ source, when: [], isUnknown: false });
 });
 
 test("nothing at all is a policy too, with or without a spec", () => {

@@ -3,11 +3,10 @@ import type { AccessCondition, AccessSource } from "../../model/authorization-po
 import type { RoleSubject, ServiceRoleBinding } from "../../model/service-role.ts";
 import { list, mapOf, message, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { oneOf, text } from "../schema/scalar.ts";
+import { nonEmpty, oneOf, text } from "../schema/scalar.ts";
 import { isConditionKey } from "./access-condition.ts";
-import { filled } from "./service-role.ts";
 
-const texts = list(filled);
+const texts = list(nonEmpty);
 
 const subject = message({
   user: text,
@@ -58,12 +57,20 @@ const properties: Readonly<Record<string, keyof AccessSource>> = {
   "request.auth.principal": "requestPrincipals",
 };
 
+const subjectFields = [
+  ...(["user", "names", "notNames", "group", "groups", "notGroups", "namespaces"] as const),
+  ...(["notNamespaces", "ips", "notIps", "properties"] as const),
+];
+
+/** No field of it has a mistake of its own. */
+function isReadable(one: NonNullable<ValueOf<typeof subject>>): boolean {
+  return subjectFields.every((field) => one.has(field) === (one[field] !== undefined));
+}
+
 function readSubject(one: NonNullable<ValueOf<typeof subject>>): RoleSubject {
-  const fields = [
-    ...["user", "names", "notNames", "group", "groups", "notGroups", "namespaces"],
-    ...["notNamespaces", "ips", "notIps", "properties"],
-  ] as const;
-  if (!fields.some((field) => one.has(field as "user"))) one.at().error("is nobody");
+  // What is written and empty says of nobody who it is; as nothing at all it would be anybody.
+  if (!subjectFields.some((field) => (one[field] ?? "").length > 0) && isReadable(one))
+    one.at().error("is nobody");
   const source: Partial<Record<keyof AccessSource, readonly string[]>> = {};
   const add = (field: keyof AccessSource, values: readonly string[] | undefined): void => {
     if (values !== undefined && values.length > 0)

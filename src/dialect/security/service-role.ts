@@ -6,12 +6,10 @@ import type { AccessCondition, AccessOperation } from "../../model/authorization
 import type { RoleRule, ServiceRole } from "../../model/service-role.ts";
 import { list, message, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { checkedText, integer, text } from "../schema/scalar.ts";
+import { integer, nonEmpty, text } from "../schema/scalar.ts";
 import { isConditionKey } from "./access-condition.ts";
 
-export const filled = checkedText((value) => (value === "" ? "must not be empty" : undefined));
-
-const texts = list(filled);
+const texts = list(nonEmpty);
 const ports = list(integer({ least: 0, most: 65_535 }));
 
 const rule = message({

@@ -225,6 +225,8 @@ describe("route rules", () => {
         "- { labels: { version: v3 }, weight: 0 }",
       ),
     ).toEqual({ [v1]: 100 });
+    expect(routesOf("- { labels: { version: v1 } }")).toEqual({ [v1]: 100 });
+    expect(routesOf("- { labels: { version: v1 }, weight: 0 }")).toEqual({ [v1]: 100 });
     expect(
       routesOf(
         "- { labels: { version: v1 }, weight: 60 }",
@@ -365,6 +367,10 @@ describe("route rules", () => {
     const mesh = { services: [...bookinfo, there] };
     expect(weights(routes(yaml, mesh)[0])).toEqual({ [`outbound|8080||${host("other")}`]: 100 });
     expect(weights(routes(yaml)[0])).toEqual({ [`outbound|9080||${host("other")}`]: 100 });
+    const two = service("other", ...there.ports, { name: "http-b", number: 81, protocol: "HTTP" });
+    expect(weights(routes(yaml, { services: [...bookinfo, two] })[0])).toEqual({
+      [`outbound|9080||${host("other")}`]: 100,
+    });
   });
 });
 

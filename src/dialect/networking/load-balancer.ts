@@ -109,6 +109,8 @@ function simpleOf(written: Written): LoadBalancerSettings["simple"] {
 
 function warmupOf(written: Written): Warmup | undefined {
   const { warmup: given, warmupDurationSecs } = written;
+  if (written.has("warmup") && written.has("warmupDurationSecs"))
+    written.at("warmupDurationSecs").error("must not stand beside warmup");
   if (given !== undefined && !given.has("duration"))
     written.at("warmup").error("must have a duration");
   const durationMs = given?.duration ?? warmupDurationSecs;

@@ -9,10 +9,12 @@ import type {
   RetryBudget,
   TrafficPolicy,
 } from "../../model/destination-rule.ts";
-import { checkConnectTimeout } from "../../model/validate-duration.ts";
+import { checkIpAddress } from "../../model/validate-address.ts";
+import { checkConnectTimeout, checkDuration } from "../../model/validate-duration.ts";
+import { checkFqdn } from "../../model/validate-name.ts";
 import { list, message, type Reader, type ValueOf } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { duration, flag, integer, nanoseconds, oneOf, percent, text } from "../schema/scalar.ts";
+import { checkedText, duration, flag, integer, oneOf, percent } from "../schema/scalar.ts";
 import { clientTls, toClientTls } from "./client-tls.ts";
 import { healthCheck } from "./health-check.ts";
 import { loadBalancer, toLoadBalancer } from "./load-balancer.ts";
@@ -21,6 +23,9 @@ import { portNumber } from "./workload-entry.ts";
 const count = integer({ least: 0 });
 const wholePercent = integer({ least: 0, most: 100 });
 const noEffect = "has no effect yet";
+
+/** 0: without end. */
+const durationOrNone = duration((value) => (value === 0n ? undefined : checkDuration(value)));
 
 /** Judged, and left out with a warning. */
 function judged<T>(reader: Reader<T>): Reader<never> {
@@ -50,7 +55,7 @@ const httpPool = message({
   http2MaxRequests: count,
   maxRequestsPerConnection: count,
   maxRetries: count,
-  idleTimeout: judged(nanoseconds),
+  idleTimeout: judged(durationOrNone),
   h2UpgradePolicy: oneOf("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"),
   useClientProtocol: flag,
   maxConcurrentStreams: judged(count),
@@ -64,7 +69,7 @@ const connectionPool = message({
     connectTimeout: duration((value) => checkConnectTimeout(value, 86_400_000_000_000n)),
     tcpKeepalive: judged(message({ probes: count, time: duration(), interval: duration() })),
     maxConnectionDuration: judged(duration()),
-    idleTimeout: judged(nanoseconds),
+    idleTimeout: judged(durationOrNone),
   }),
   http,
 });
@@ -84,11 +89,20 @@ const outlierDetection = message({
 
 const part = { loadBalancer, connectionPool, outlierDetection, tls: clientTls, healthCheck };
 
-const tunnel = message({
+const tunnelTo = message({
   protocol: oneOf("CONNECT", "POST"),
-  targetHost: text,
+  targetHost: checkedText((host) =>
+    checkIpAddress(host) === undefined ? undefined : checkFqdn(host),
+  ),
   targetPort: portNumber,
 });
+
+const tunnel: Reader<Place> = (place) => {
+  const read = tunnelTo(place);
+  for (const needed of ["targetHost", "targetPort"] as const)
+    if (read !== undefined && !read.has(needed)) place.error(`must have a ${needed}`);
+  return read && place;
+};
 
 const retryBudget = message({ percent, minRetryConcurrency: count, budgetInterval: duration() });
 

@@ -17,7 +17,7 @@ import {
   type ValueOf,
 } from "../schema/message.ts";
 import type { Place } from "../schema/place.ts";
-import { integer, text } from "../schema/scalar.ts";
+import { checkedText, integer, text } from "../schema/scalar.ts";
 
 export const portNumber = integer({ least: 1, most: 65_535 });
 
@@ -30,6 +30,13 @@ const ports: Reader<readonly Entry<number>[]> = (place) => {
   return entries;
 };
 
+/** Of so many characters at most. */
+function textOf(most: number): Reader<string> {
+  return checkedText((value) =>
+    value.length > most ? `is longer than ${most} characters` : undefined,
+  );
+}
+
 /** Of workloads, and of those that a service selects. */
 export const workloadLabels = labelsChecked(checkKubernetesLabel);
 
@@ -37,10 +44,10 @@ export const workload = message({
   address: text,
   ports,
   labels: workloadLabels,
-  network: text,
-  locality: text,
+  network: textOf(2_048),
+  locality: textOf(2_048),
   weight: integer({ least: 0 }),
-  serviceAccount: text,
+  serviceAccount: textOf(253),
 });
 
 export type WrittenWorkload = NonNullable<ValueOf<typeof workload>>;

@@ -7,7 +7,7 @@ import { type Complaint, checkLabel } from "../../model/validate-name.ts";
 import type { TargetReference, WorkloadTarget } from "../../model/workload-target.ts";
 import { labelsChecked } from "../schema/label.ts";
 import { list, type Message, message, toRecord, type ValueOf } from "../schema/message.ts";
-import { text } from "../schema/scalar.ts";
+import { checkedText, text } from "../schema/scalar.ts";
 
 /** An object's: its own namespace is the only one that it may refer to. */
 export interface Holder {
@@ -24,7 +24,11 @@ function checkSelected(key: string, value: string): Complaint {
 
 export const selector = message({ matchLabels: labelsChecked(checkSelected) });
 
-const reference = message({ group: text, kind: text, name: text, namespace: text });
+const name = checkedText((value) =>
+  value.length > 253 ? "is longer than 253 characters" : undefined,
+);
+
+const reference = message({ group: text, kind: text, name, namespace: text });
 
 /** Fields of `message` that say whom an object is for. */
 export const targetFields = { selector, targetRef: reference, targetRefs: list(reference) };

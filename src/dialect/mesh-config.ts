@@ -29,6 +29,14 @@ import {
 import type { Place } from "./schema/place.ts";
 import { checkedText, duration, flag, integer, nonEmpty, oneOf, text } from "./schema/scalar.ts";
 import { extensionProviders } from "./security/extension-provider.ts";
+import {
+  defaultTrafficPolicy,
+  detectionTimeout,
+  envoyService,
+  privateKeyProvider,
+  serviceSettings,
+  tracing,
+} from "./unused-setting.ts";
 
 const why = "is not obeyed (yet)";
 const unused = ignored(why);
@@ -88,14 +96,17 @@ const proxyConfig = message({
   discoveryRefreshDelay: refreshDelay,
   connectTimeout: judged(duration(checkConnectTimeout)),
   proxyAdminPort: judged(integer({ least: 1, most: 65_535 })),
-  statusPort: judged(integer({ least: 0, most: 65_535 })),
+  statusPort: judged(integer({ least: 1, most: 65_535 })),
   concurrency: judged(integer({ least: 0 })),
   controlPlaneAuthPolicy: judged(authPolicy),
+  tracing: judged(tracing),
+  envoyAccessLogService: judged(envoyService),
+  envoyMetricsService: judged(envoyService),
+  privateKeyProvider: judged(privateKeyProvider),
   ...unusedFields(
     `availabilityZone customConfigFile statNameLength proxyBootstrapTemplatePath interceptionMode
-     tracing tracingServiceName sds envoyAccessLogService envoyMetricsService
-     envoyMetricsServiceAddress proxyMetadata extraStatTags proxyStatsMatcher
-     readinessProbe image privateKeyProvider holdApplicationUntilProxyStarts caCertificatesPem
+     tracingServiceName sds envoyMetricsServiceAddress proxyMetadata extraStatTags
+     proxyStatsMatcher readinessProbe image holdApplicationUntilProxyStarts caCertificatesPem
      runtimeValues proxyHeaders connectionSettings fileFlushInterval fileFlushMinSizeKb
      statsCompression`,
   ),
@@ -138,6 +149,9 @@ const fields = {
   enableAutoMtls: flag,
   extensionProviders,
   rdsRefreshDelay: refreshDelay,
+  protocolDetectionTimeout: judged(detectionTimeout),
+  defaultTrafficPolicy: judged(defaultTrafficPolicy),
+  serviceSettings: judged(serviceSettings),
   ...unusedFields(
     `mixerCheckServer mixerReportServer disablePolicyChecks
      proxyHttpPort proxyInboundListenPort ingressService ingressSelector
@@ -148,8 +162,8 @@ const fields = {
      dnsRefreshRate disableMixerHttpReports h2UpgradePolicy inboundClusterStatName
      outboundClusterStatName enablePrometheusMerge verifyCertificateAtClient ca
      defaultProviders discoverySelectors
-     defaultHttpRetryPolicy defaultInboundHttpRetryPolicy defaultTrafficPolicy meshMTLS
-     tlsDefaults serviceSettings hboneIdleTimeout serviceScopeConfigs protocolDetectionTimeout
+     defaultHttpRetryPolicy defaultInboundHttpRetryPolicy meshMTLS
+     tlsDefaults hboneIdleTimeout serviceScopeConfigs
      tcpKeepalive thriftConfig policyCheckFailOpen sidecarToTelemetrySessionAffinity
      reportBatchMaxEntries reportBatchMaxTime certificates enableEnvoyAccessLogService
      defaultServiceExportTo defaultVirtualServiceExportTo defaultDestinationRuleExportTo

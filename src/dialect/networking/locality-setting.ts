@@ -89,8 +89,12 @@ function checkFailover({ failover: rules = [] }: WithFailover): void {
 
 const placePattern = /^(\*|[^*/]+(\/[^*/]+){0,2}|[^*/]+(\/[^*/]+)?\/\*)$/;
 
+/** Each is compared with each. */
+const placesMax = 200;
+
 /** Each well formed, and none within another. */
 function checkPlaces(place: Place, names: readonly string[]): void {
+  if (names.length > placesMax) return place.error(`may be ${placesMax} at most`);
   for (const [i, name] of names.entries()) {
     if (!placePattern.test(name)) place.error(`"${name}" is not a place: region/zone/subzone or *`);
     const other = names.find((one, k) => k !== i && isWithin(name, one));

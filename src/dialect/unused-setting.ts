@@ -1,0 +1,107 @@
+/**
+ * Settings of current releases that this mesh does not obey (yet): judged as Istio judges them, so
+ * that a mistake shows. Spec table: manager 3.
+ */
+import { checkProxyAddress } from "../model/validate-address.ts";
+import { checkDuration } from "../model/validate-duration.ts";
+import { checkModernDomain } from "../model/validate-name.ts";
+import { trafficPolicy } from "./networking/traffic-policy.ts";
+import { list, mapOf, message, type Reader } from "./schema/message.ts";
+import type { Place } from "./schema/place.ts";
+import {
+  checkedText,
+  duration,
+  flag,
+  integer,
+  nanoseconds,
+  nonEmpty,
+  percent,
+  text,
+} from "./schema/scalar.ts";
+
+const anything: Reader<true> = () => true;
+
+/** Of a collector; the machine's own address may stand in it by name. */
+const collector = checkedText((value) =>
+  checkProxyAddress(value.replace("$(HOST_IP)", "127.0.0.1")),
+);
+
+/** A message with all of these fields. */
+function whole<const F extends Readonly<Record<string, Reader<unknown>>>>(
+  fields: F,
+  ...needed: readonly (keyof F & string)[]
+): Reader<Place> {
+  const read = message(fields);
+  return (place) => {
+    const written = read(place);
+    if (written === undefined) return undefined;
+    for (const field of needed) if (!written.has(field)) place.error(`must have a field ${field}`);
+    return place;
+  };
+}
+
+/** A message with one of its fields, and no other. */
+function choice<const F extends Readonly<Record<string, Reader<unknown>>>>(
+  fields: F,
+): Reader<Place> {
+  const read = message(fields);
+  const names = Object.keys(fields);
+  return (place) => {
+    const written = read(place);
+    const given = names.filter((name) => written?.has(name) === true);
+    if (written !== undefined && given.length !== 1)
+      place.error(`must have exactly one of ${names.join(", ")}`);
+    return written && place;
+  };
+}
+
+const customTag = choice({
+  literal: whole({ value: nonEmpty }, "value"),
+  environment: whole({ name: nonEmpty, defaultValue: text }, "name"),
+  header: whole({ name: nonEmpty, defaultValue: text }, "name"),
+  formatter: whole({ value: nonEmpty }, "value"),
+});
+
+export const tracing = message({
+  zipkin: whole({ address: collector }, "address"),
+  lightstep: whole({ address: collector, accessToken: nonEmpty }, "address", "accessToken"),
+  datadog: whole({ address: collector }, "address"),
+  stackdriver: anything,
+  openCensusAgent: anything,
+  customTags: mapOf(customTag),
+  maxPathTagLength: integer({ least: 0 }),
+  sampling: percent,
+  tlsSettings: anything,
+  enableIstioTags: flag,
+});
+
+/** Where Envoy's own streams of logs and metrics go. */
+export const envoyService = message({
+  address: checkedText((value) => (value === "" ? undefined : checkProxyAddress(value))),
+  tlsSettings: anything,
+  tcpKeepalive: anything,
+});
+
+const pollDelay: Reader<bigint> = (place) => {
+  const value = nanoseconds(place);
+  if (value === undefined || value > 0n) return value;
+  place.error("must be more than 0s");
+  return undefined;
+};
+const accelerator = whole({ pollDelay, fallback: flag }, "pollDelay");
+
+export const privateKeyProvider = choice({ cryptomb: accelerator, qat: accelerator });
+
+/** 0: no limit. */
+export const detectionTimeout = duration((value) =>
+  value === 0n ? undefined : checkDuration(value),
+);
+
+const hostPattern = checkedText((value) => checkModernDomain(value, "wildcard"));
+
+export const serviceSettings = list(
+  message({ settings: message({ clusterLocal: flag }), hosts: list(hostPattern) }),
+);
+
+/** Of all destinations that no DestinationRule speaks of. */
+export const defaultTrafficPolicy = trafficPolicy;

@@ -143,7 +143,8 @@ const cases: readonly (readonly [title: string, text: string, told: readonly str
     "a namespace with a dot",
     rule("  destination: { name: a }\n").replace("name: x", "name: x.y, namespace: a.b"),
     [
-      'r.yaml:3:35: metadata.namespace: "a.b" must be of lower-case letters, digits and inner dashes',
+      'r.yaml:3:35: metadata.namespace: "a.b" must be of lower-case letters, ' +
+        "digits and inner dashes",
     ],
   ],
   [

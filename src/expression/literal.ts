@@ -42,11 +42,13 @@ function unquote(literal: string, offset: number): string {
   const inner = literal.slice(1, -1);
   const bytes: number[] = [];
   let done = 0;
+  const wrongQuote = literal.startsWith('"') ? "'" : '"';
   for (const [part, hex, short, long, octal, control] of inner.matchAll(sequence)) {
-    done += part.length;
     const point = Number.parseInt(short ?? long ?? "0", 16);
     const byte = hex === undefined ? Number.parseInt(octal ?? "0", 8) : Number.parseInt(hex, 16);
     if (point > 0x10ffff || (point >= 0xd800 && point < 0xe000) || byte > 255) break;
+    if (control === wrongQuote) break;
+    done += part.length;
     if (hex !== undefined || octal !== undefined) bytes.push(byte);
     else if (short !== undefined || long !== undefined)
       bytes.push(...bytesOfText(String.fromCodePoint(point)));
@@ -54,8 +56,7 @@ function unquote(literal: string, offset: number): string {
       for (const one of bytesOfText(control === undefined ? part : (controls[control] ?? control)))
         bytes.push(one);
   }
-  const wrongQuote = literal.startsWith('"') ? "\\'" : '\\"';
-  if (done !== inner.length || inner.includes(wrongQuote))
+  if (done !== inner.length)
     throw new ExpressionFault(`unknown escape sequence in ${literal}`, offset);
   const text = textOfBytes(Uint8Array.from(bytes));
   if (literal.startsWith("'") && [...text].length !== 1 && byteLength(text) !== 1)

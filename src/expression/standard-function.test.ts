@@ -118,3 +118,46 @@ test.each<[source: string, expected: unknown]>([
 ])("%s", (source, expected) => {
   expect(evaluate(source)).toEqual(expected);
 });
+
+describe("text is written as in Go", () => {
+  test.each<[literal: string, expected: unknown]>([
+    [String.raw`"\\'"`, "\\'"],
+    [String.raw`"\""`, '"'],
+    [`'"'`, '"'],
+    [String.raw`'\''`, "'"],
+    [String.raw`"\101\x41\u0041\U00000041"`, "AAAA"],
+    [String.raw`"\377"`, "\udcff"],
+    [String.raw`"\a\b\f\n\r\t\v\\"`, "\x07\b\f\n\r\t\v\\"],
+    ["`a\\n\r`", "a\\n"],
+    [String.raw`"\'"`, String.raw`unknown escape sequence in "\'"`],
+    [String.raw`"\400"`, String.raw`unknown escape sequence in "\400"`],
+    [String.raw`"\U00110000"`, String.raw`unknown escape sequence in "\U00110000"`],
+    [String.raw`"\ud800"`, String.raw`unknown escape sequence in "\ud800"`],
+    [String.raw`"\8"`, String.raw`unknown escape sequence in "\8"`],
+    [String.raw`"\x4"`, String.raw`unknown escape sequence in "\x4"`],
+  ])("%s", (literal, expected) => {
+    expect(evaluate(literal)).toBe(expected as string);
+  });
+});
+
+test.each<[source: string, expected: unknown]>([
+  ['dnsName("a..b")', `error converting 'a..b' to dns name: 'idna: invalid label "a..b"'`],
+  ['dnsName("-a")', `error converting '-a' to dns name: 'idna: invalid label "-a"'`],
+  [String.raw`dnsName("xn--bcher-kva.CH") == dnsName("B\u00dcCHER.ch")`, true],
+  ['dnsName("a_b") == dnsName("a-b")', "idna: disallowed rune U+005F"],
+  ['uri("http://[::1]/a") == uri("http://[0:0::1]/a")', true],
+  ['uri("http://[::1]/a") == uri("http://[::2]/a")', false],
+  ['uri("http://[1::1]/") == uri("http://[11::1]/")', false],
+  ['ip("::ff:10.0.0.1") == ip("10.0.0.1")', false],
+  ['ip("::ffff:0:0") == ip("0.0.0.0")', true],
+  // Above the surrogates, text is in the order of its bytes and not of its halves.
+  [String.raw`"\ufffd" < "\U0001f600"`, true],
+  [String.raw`"\U0001f600" < "\U0001f601"`, true],
+  [String.raw`"\xff" > "\U0010ffff"`, true],
+  [String.raw`"\xc3" < "\u00e9"`, true],
+  [String.raw`"\xed" < "\ue000"`, true],
+  ['"a" < "a"', false],
+  ['"a" < "ab"', true],
+])("%s", (source, expected) => {
+  expect(evaluate(source)).toEqual(expected);
+});

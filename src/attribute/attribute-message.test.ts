@@ -2,12 +2,7 @@
 import { expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
 import { CompressedAttributesSchema } from "../api/gen/istio/mixer/v1/attributes_pb.ts";
-import {
-  applyDelta,
-  decodeAttributes,
-  encodeAttributes,
-  messageLimits,
-} from "./attribute-message.ts";
+import { decodeAttributes, encodeAttributes, messageLimits } from "./attribute-message.ts";
 import { MutableBag, type WireValue } from "./bag.ts";
 import { byteLength, bytesOfText, compareText, textOfBytes } from "./byte-text.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
@@ -49,7 +44,8 @@ test("what cannot be decoded reads as absent; a delta with such a part is refuse
     "duplicate-attribute",
     "bad-timestamp",
   ]);
-  expect(applyDelta(values, message, lists)).toMatchObject({ ok: false, reason: "unknown-word" });
+  const strict = decodeAttributes(message, lists, true);
+  expect(strict).toMatchObject({ ok: false, reason: "unknown-word" });
 });
 
 test("a message beyond a limit is refused, with the reason", () => {

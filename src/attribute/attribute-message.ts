@@ -70,20 +70,6 @@ export function decodeAttributes(
   return { ok: true, values: decoder.values, left: decoder.left };
 }
 
-/**
- * A delta on top of what the deltas before it add up to: attributes change, or come, never go. All
- * of it, or nothing where any of it cannot be decoded.
- */
-export function applyDelta(
-  base: AttributeValues,
-  message: CompressedAttributes,
-  lists: WordLists,
-): Decoded {
-  const decoded = decodeAttributes(message, lists, true);
-  if (!decoded.ok) return decoded;
-  return { ...decoded, values: new Map([...base, ...decoded.values]) };
-}
-
 type Entry = readonly [index: number, value: unknown];
 
 /** Go's names of the types, in the order in which the maps are read: for the texts of faults. */

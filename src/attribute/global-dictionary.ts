@@ -50,6 +50,3 @@ export const globalWords: readonly string[] = [
   "request.query_params", "context.proxy_error_code", "UH", "UF", "UO", "NR", "LH", "UT", "LR",
   "UR", "UC", "DI", "FI", "RL", "\"-\"", "inbound", "outbound", "context.proxy_version",
 ];
-
-/** What a caller goes on with after "inconsistent global dictionary": every server knows these. */
-export const baseWordCount = 111;

@@ -12,13 +12,6 @@ export interface Attribute {
   readonly slot: number;
 }
 
-/** Two declarations of one name that do not agree. */
-export interface VocabularyConflict {
-  readonly name: string;
-  readonly first: ValueType;
-  readonly second: ValueType;
-}
-
 export class Vocabulary {
   readonly #byName: ReadonlyMap<string, Attribute>;
   /** By slot. */
@@ -40,19 +33,4 @@ export class Vocabulary {
   get size(): number {
     return this.attributes.length;
   }
-}
-
-/** Several manifests as one; a name's first declaration counts, a different later one is told. */
-export function mergeManifests(
-  manifests: Iterable<Iterable<readonly [name: string, type: ValueType]>>,
-): { readonly vocabulary: Vocabulary; readonly conflicts: readonly VocabularyConflict[] } {
-  const merged = new Map<string, ValueType>();
-  const conflicts: VocabularyConflict[] = [];
-  for (const manifest of manifests)
-    for (const [name, type] of manifest) {
-      const first = merged.get(name);
-      if (first === undefined) merged.set(name, type);
-      else if (first !== type) conflicts.push({ name, first, second: type });
-    }
-  return { vocabulary: new Vocabulary(merged), conflicts };
 }

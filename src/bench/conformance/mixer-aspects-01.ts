@@ -3,7 +3,7 @@
  * what descriptors must say. Kinds of aspects are fakes there; here they are real ones.
  */
 import { MutableBag } from "../../attribute/bag.ts";
-import { mergeManifests } from "../../attribute/vocabulary.ts";
+import { Vocabulary } from "../../attribute/vocabulary.ts";
 import { isError } from "../../core/problem.ts";
 import { declaredPolicy } from "../../dialect/policy/policy-set.ts";
 import { standardManifests } from "../../dialect/policy/standard-manifest.ts";
@@ -27,8 +27,8 @@ export interface AspectCase {
 }
 
 const options = { file: "vector", namespace: "default" };
-const { vocabulary } = mergeManifests(
-  standardManifests.map(({ spec }) => spec.attributes.map(({ name, type }) => [name, type])),
+const vocabulary = new Vocabulary(
+  standardManifests.flatMap(({ spec }) => spec.attributes.map(({ name, type }) => [name, type])),
 );
 
 /** Each kind of the case comes from the subject that it is to come from, and from no other. */

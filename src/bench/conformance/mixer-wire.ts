@@ -11,7 +11,6 @@ import {
 } from "../../api/gen/istio/mixer/v1/mixer_pb.ts";
 import {
   type AttributeValues,
-  applyDelta,
   decodeAttributes,
   encodeAttributes,
 } from "../../attribute/attribute-message.ts";
@@ -61,7 +60,7 @@ type Judge = (one: WireCase, bytes: Uint8Array) => string | undefined;
 const judges: Readonly<Record<string, Judge>> = {
   decode: (one, bytes) => {
     const message = fromBinary(CompressedAttributesSchema, bytes);
-    const decoded = applyDelta(new Map(), message, listsOf(one, message.words));
+    const decoded = decodeAttributes(message, listsOf(one, message.words), true);
     if (one.error !== undefined)
       return !decoded.ok && decoded.message === one.error ? undefined : JSON.stringify(decoded);
     return decoded.ok ? difference(one, decoded.values) : decoded.message;

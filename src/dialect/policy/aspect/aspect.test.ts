@@ -1,6 +1,6 @@
 /** Policy of Istio 0.1, as its manual printed it ─▶ rules of today. */
 import { describe, expect, test } from "bun:test";
-import { mergeManifests } from "../../../attribute/vocabulary.ts";
+import { Vocabulary } from "../../../attribute/vocabulary.ts";
 import { formatProblem, isError } from "../../../core/problem.ts";
 import { compileExpression } from "../../../expression/expression.ts";
 import { configKey } from "../../../model/config.ts";
@@ -77,8 +77,8 @@ function plain(fields: InstanceFields): unknown {
   );
 }
 
-const { vocabulary } = mergeManifests(
-  standardManifests.map(({ spec }) => spec.attributes.map(({ name, type }) => [name, type])),
+const vocabulary = new Vocabulary(
+  standardManifests.flatMap(({ spec }) => spec.attributes.map(({ name, type }) => [name, type])),
 );
 
 const inbound = '(context.reporter.kind | "inbound") == "inbound"';

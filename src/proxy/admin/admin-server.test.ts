@@ -122,7 +122,11 @@ test("/listeners in both forms", async () => {
 test("/stats is the metrics without their descriptions, filtered", async () => {
   expect(await body("/stats")).toBe('a{x="1"}: 5\na{x="2"}: 0\nb: 2\n');
   expect(await body("/stats?filter=^a&usedonly")).toBe('a{x="1"}: 5\n');
-  expect((await ask("/stats?filter=(")).status).toBe(400);
+  const wrong = await ask("/stats?filter=(");
+  expect([wrong.status, await wrong.text()]).toEqual([
+    400,
+    "filter: not a regular expression: error parsing regexp: missing closing ): `(`\n",
+  ]);
   expect((await ask("/stats/prometheus")).headers.get("content-type")).toContain("version=0.0.4");
 });
 

@@ -1,6 +1,7 @@
 /** Pages that show how the proxy is doing: readiness, metrics, who it is. */
 import { json, text } from "../../api/admin-page.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "../../telemetry/prometheus.ts";
+import { lineFilter } from "./line-filter.ts";
 import type { Page } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
@@ -40,23 +41,15 @@ export function ready(view: ProxyView): Response {
 }
 
 async function stats(view: ProxyView, query: URLSearchParams): Promise<Response> {
-  const filter = pattern(query.get("filter") ?? "");
-  if (filter === undefined) return text("filter: not a regular expression", 400);
+  const isShown = lineFilter(query);
+  if (typeof isShown === "string") return text(isShown, 400);
   const metrics = await view.metrics(false);
   const lines = metrics
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((line) => line.replace(/ (\S+)$/, ": $1"))
-    .filter((line) => filter.test(line) && !(query.has("usedonly") && line.endsWith(": 0")));
+    .filter((line) => isShown(line) && !(query.has("usedonly") && line.endsWith(": 0")));
   return text(lines.join("\n"));
-}
-
-function pattern(source: string): RegExp | undefined {
-  try {
-    return new RegExp(source);
-  } catch {
-    return undefined;
-  }
 }
 
 function serverInfo(view: ProxyView): Response {

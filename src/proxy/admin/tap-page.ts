@@ -3,6 +3,7 @@
  * listener who does not read loses lines, and is told how many; the traffic never waits.
  */
 import { text } from "../../api/admin-page.ts";
+import { lineFilter } from "./line-filter.ts";
 import type { Page } from "./page.ts";
 import type { ProxyView } from "./proxy-view.ts";
 
@@ -17,8 +18,8 @@ export const tapPage: Page = {
 };
 
 function tap(view: ProxyView, query: URLSearchParams): Response {
-  const filter = pattern(query.get("filter") ?? "");
-  if (filter === undefined) return text("filter: not a regular expression", 400);
+  const isShown = lineFilter(query);
+  if (typeof isShown === "string") return text(isShown, 400);
   const max = Number(query.get("max") ?? Number.POSITIVE_INFINITY);
   if (Number.isNaN(max) || max < 1) return text("max: a number from 1", 400);
   if (view.taps() >= TAPS_MAX) return text(`no more than ${TAPS_MAX} listeners`, 503);
@@ -31,7 +32,7 @@ function tap(view: ProxyView, query: URLSearchParams): Response {
         // A first line, so that a listener knows that it listens.
         controller.enqueue(": listening\n\n");
         stop = view.tap((line) => {
-          if (!filter.test(line)) return;
+          if (!isShown(line)) return;
           if ((controller.desiredSize ?? 0) <= 0) {
             lost++;
             return;
@@ -50,12 +51,4 @@ function tap(view: ProxyView, query: URLSearchParams): Response {
   );
   const headers = { "content-type": "text/event-stream", "cache-control": "no-cache" };
   return new Response(events.pipeThrough(new TextEncoderStream()), { headers });
-}
-
-function pattern(source: string): RegExp | undefined {
-  try {
-    return new RegExp(source);
-  } catch {
-    return undefined;
-  }
 }

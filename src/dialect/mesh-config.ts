@@ -34,6 +34,7 @@ import {
   detectionTimeout,
   envoyService,
   privateKeyProvider,
+  retryPolicy,
   serviceSettings,
   tracing,
 } from "./unused-setting.ts";
@@ -152,6 +153,8 @@ const fields = {
   protocolDetectionTimeout: judged(detectionTimeout),
   defaultTrafficPolicy: judged(defaultTrafficPolicy),
   serviceSettings: judged(serviceSettings),
+  defaultHttpRetryPolicy: judged(retryPolicy),
+  defaultInboundHttpRetryPolicy: judged(retryPolicy),
   ...unusedFields(
     `mixerCheckServer mixerReportServer disablePolicyChecks
      proxyHttpPort proxyInboundListenPort ingressService ingressSelector
@@ -162,7 +165,7 @@ const fields = {
      dnsRefreshRate disableMixerHttpReports h2UpgradePolicy inboundClusterStatName
      outboundClusterStatName enablePrometheusMerge verifyCertificateAtClient ca
      defaultProviders discoverySelectors
-     defaultHttpRetryPolicy defaultInboundHttpRetryPolicy meshMTLS
+     meshMTLS
      tlsDefaults hboneIdleTimeout serviceScopeConfigs
      tcpKeepalive thriftConfig policyCheckFailOpen sidecarToTelemetrySessionAffinity
      reportBatchMaxEntries reportBatchMaxTime certificates enableEnvoyAccessLogService

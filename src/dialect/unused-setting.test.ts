@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { readDocuments } from "./read.ts";
 
 const proxy = (text: string): string => `defaultConfig: { ${text} }`;
-const good: readonly string[] = [
+const good: string[] = [
   proxy("tracing: { zipkin: { address: zipkin.istio-system:9411 }, sampling: 50 }"),
   proxy('tracing: { datadog: { address: "$(HOST_IP):8126" } }'),
   proxy("tracing: { lightstep: { address: a:1, accessToken: b } }"),
@@ -14,6 +14,12 @@ const good: readonly string[] = [
   "defaultTrafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } }",
   'serviceSettings: [{ settings: { clusterLocal: true }, hosts: ["*.a", b.c] }]',
 ];
+const retry = (text: string): string => `defaultHttpRetryPolicy: { ${text} }`;
+good.push(
+  retry("attempts: 3, perTryTimeout: 2s, retryOn: '5xx,503', backoff: 25ms"),
+  retry("attempts: 0"),
+);
+
 const bad: readonly (readonly [text: string, told: string])[] = [
   [proxy("statusPort: 0"), "statusPort: must be between 1 and 65535"],
   [proxy("tracing: { zipkin: {} }"), "tracing.zipkin: must have a field address"],
@@ -28,6 +34,11 @@ const bad: readonly (readonly [text: string, told: string])[] = [
   [proxy("privateKeyProvider: {}"), "must have exactly one of cryptomb, qat"],
   [proxy("privateKeyProvider: { qat: {} }"), "must have a field pollDelay"],
   [proxy("privateKeyProvider: { cryptomb: { pollDelay: 0s } }"), "must be more than 0s"],
+  [retry("attempts: -1"), "attempts: must be at least 0"],
+  [retry("attempts: 1, retryOn: '5xx,600'"), '"600" is neither a condition nor a status'],
+  [retry("attempts: 1, perTryTimeout: 999ns"), "perTryTimeout: must be at least 1ms"],
+  [retry("attempts: 0, backoff: 1s"), "backoff: must not be given where attempts are 0"],
+  [retry("retryOn: 5xx"), "retryOn: must not be given where attempts are 0"],
   ["protocolDetectionTimeout: 0.000001s", "protocolDetectionTimeout: must be at least 1ms"],
   ["defaultTrafficPolicy: { connectionPool: {} }", "must have tcp or http"],
   ['serviceSettings: [{ hosts: ["a.*"] }]', "serviceSettings[0].hosts[0]: "],

@@ -2,6 +2,7 @@
  * Settings of current releases that this mesh does not obey (yet): judged as Istio judges them, so
  * that a mistake shows. Spec table: manager 3.
  */
+import { STATUS_CODES } from "node:http";
 import { checkProxyAddress } from "../model/validate-address.ts";
 import { checkDuration } from "../model/validate-duration.ts";
 import { checkModernDomain } from "../model/validate-name.ts";
@@ -96,6 +97,44 @@ export const privateKeyProvider = choice({ cryptomb: accelerator, qat: accelerat
 export const detectionTimeout = duration((value) =>
   value === 0n ? undefined : checkDuration(value),
 );
+
+/** Of Envoy; a condition may be a status too. */
+const retryConditions: ReadonlySet<string> = new Set(
+  (
+    "5xx gateway-error reset reset-before-request connect-failure retriable-4xx refused-stream " +
+    "retriable-status-codes retriable-headers envoy-ratelimited http3-post-connect-failure " +
+    "cancelled deadline-exceeded internal resource-exhausted unavailable"
+  ).split(" "),
+);
+
+const retryOn: Reader<string> = (place) => {
+  const value = text(place);
+  for (const condition of value === undefined || value === "" ? [] : value.split(",")) {
+    const known = retryConditions.has(condition) || STATUS_CODES[condition] !== undefined;
+    if (!known) place.error(`"${condition}" is neither a condition nor a status`);
+  }
+  return value;
+};
+
+const retries = message({
+  attempts: integer({ least: 0 }),
+  perTryTimeout: duration(),
+  retryOn,
+  backoff: duration(),
+  retryRemoteLocalities: flag,
+  retryIgnorePreviousHosts: flag,
+});
+
+/** What it says of retries means nothing where there are none. */
+export const retryPolicy: Reader<Place> = (place) => {
+  const policy = retries(place);
+  if (policy === undefined) return undefined;
+  const rest = ["perTryTimeout", "retryOn", "backoff", "retryRemoteLocalities"] as const;
+  if ((policy.attempts ?? 0) === 0)
+    for (const field of rest)
+      if (policy.has(field)) policy.at(field).error("must not be given where attempts are 0");
+  return place;
+};
 
 const hostPattern = checkedText((value) => checkModernDomain(value, "wildcard"));
 

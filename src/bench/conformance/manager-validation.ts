@@ -205,6 +205,9 @@ const judges: Readonly<Record<string, Judge>> = {
   QuotaSpecBinding: ({ object }, era) => reads("QuotaSpecBinding", object, era),
   ProtocolDetectionTimeout: ({ object }) => settings({ protocolDetectionTimeout: object }),
   MeshConfig_DefaultTrafficPolicy: ({ object }) => settings({ defaultTrafficPolicy: object }),
+  HTTPRetry: ({ object }) => settings({ defaultHttpRetryPolicy: object }),
+  MeshConfigDefaultInboundHTTPRetryPolicy: ({ object }) =>
+    settings({ defaultInboundHttpRetryPolicy: object }),
   ServiceSettings: ({ object }) => settings({ serviceSettings: [{ hosts: object }] }),
   Localities: ({ object }) => {
     const distribute = (object as string[]).map((from) => ({ from, to: { there: 100 } }));

@@ -52,6 +52,8 @@ interface Vector {
     readonly labels?: Record<string, string>;
     readonly annotations?: Record<string, string>;
     readonly configName?: string;
+    readonly isServiceEntry?: boolean;
+    readonly isDestinationRuleWithSelector?: boolean;
   };
   /** Whether the original had something to say of what it took. */
   readonly warning?: boolean;
@@ -208,6 +210,7 @@ const judges: Readonly<Record<string, Judge>> = {
   HTTPRetry: ({ object }) => settings({ defaultHttpRetryPolicy: object }),
   MeshConfigDefaultInboundHTTPRetryPolicy: ({ object }) =>
     settings({ defaultInboundHttpRetryPolicy: object }),
+  ExportTo: (vector) => exports(vector),
   ServiceSettings: ({ object }) => settings({ serviceSettings: [{ hosts: object }] }),
   Localities: ({ object }) => {
     const distribute = (object as string[]).map((from) => ({ from, to: { there: 100 } }));
@@ -290,6 +293,21 @@ function networking(kind: string, { object, yaml, args }: Vector, era: Era): boo
   const labels = args?.labels ?? {};
   const metadata = { name: "case", labels };
   return isFine(JSON.stringify({ apiVersion, kind, metadata, spec: object }));
+}
+
+function exports({ object: exportTo, args = {} }: Vector): boolean {
+  const isEntry = args.isServiceEntry === true;
+  const chosen = args.isDestinationRuleWithSelector === true && {
+    workloadSelector: { matchLabels: { app: "a" } },
+  };
+  return isFine(
+    JSON.stringify({
+      apiVersion: "networking.istio.io/v1",
+      kind: isEntry ? "ServiceEntry" : "DestinationRule",
+      metadata: { name: "case", namespace: args.namespace },
+      spec: isEntry ? { hosts: ["a.example"], exportTo } : { host: "a", exportTo, ...chosen },
+    }),
+  );
 }
 
 function security(kind: string, { object, yaml, args, warning }: Vector): boolean {

@@ -9,6 +9,7 @@ import type { ConfigMeta } from "../model/config.ts";
 import { policyRootNamespace } from "../model/policy-set.ts";
 import { checkLabel, checkObjectName } from "../model/validate-name.ts";
 import { isForeign, type Readable, readable, unsupported, wordFor } from "./inventory.ts";
+import { type JudgedKind, judgedKinds } from "./judged-kind.ts";
 import { meshConfigFields } from "./mesh-config.ts";
 import { globalConfigFields } from "./policy/aspect/global-config.ts";
 import { serviceConfigFields } from "./policy/aspect/service-config.ts";
@@ -86,6 +87,16 @@ function readResource(
     place.warn(`${kind || "this document"} (${apiVersion}) is left out: it is not a rule`);
     return undefined;
   }
+  const judged = judgedKinds.find((one) => one.kind === kind);
+  if (judged !== undefined) {
+    if (apiVersion.startsWith(`${judged.group}/`)) judgeAlone(place, judged, options);
+    else
+      fieldOf(place, "apiVersion").error(
+        `${kind} is not part of ${apiVersion || "no group"}`,
+        `write ${judged.group}/v1`,
+      );
+    return undefined;
+  }
   const found = findKind(place, kind, apiVersion);
   if (found === undefined) return undefined;
   if (found.kind === "MeshConfig" && !keys.has("spec")) return meshConfig(found, place);
@@ -107,6 +118,16 @@ function readResource(
     spec: read.spec ?? read.at("spec"),
     bare: false,
   };
+}
+
+function judgeAlone(place: Place, { kind, judge }: JudgedKind, options: EnvelopeOptions): void {
+  const read = resource(place);
+  if (read === undefined) return;
+  const { namespace } = toMeta(read.metadata, options.namespace);
+  if (!read.has("metadata")) place.error("must have metadata with a name");
+  if (read.spec === undefined) place.error("must have a spec");
+  else judge(read.spec, namespace);
+  if (place.reading.errors === 0) place.warn(`${kind} is left out: it has no effect yet`);
 }
 
 /** The two fields that decide about all others, which are read afterwards. */
@@ -137,7 +158,7 @@ function findKind(place: Place, kind: string, apiVersion: string): Readable | un
   if (kind === "") at.error("must be given");
   else if (unsupported.has(kind)) at.error(`kind ${kind} is not supported yet`);
   else {
-    const kinds = [...readable.map(wordFor), ...unsupported];
+    const kinds = [...readable.map(wordFor), ...judgedKinds.map((one) => one.kind), ...unsupported];
     at.error(`unknown kind ${kind}`, didYouMean(kind, kinds));
   }
   return undefined;

@@ -167,8 +167,7 @@ export const meshGroups: readonly string[] = [
 
 /** Kinds of those groups that somebody may have, by what will read them. */
 export const unsupported: ReadonlySet<string> = new Set(
-  `VirtualService Gateway Sidecar WorkloadGroup EnvoyFilter ProxyConfig
-   ExternalService Telemetry WasmPlugin TrafficExtension EndUserAuthenticationPolicySpec
+  `VirtualService Gateway Sidecar ExternalService EndUserAuthenticationPolicySpec
    EndUserAuthenticationPolicySpecBinding adapter template stackdriver servicecontrol circonus
    cloudwatch signalfx solarwinds bypass IstioOperator GatewayClass HTTPRoute GRPCRoute
    TCPRoute TLSRoute UDPRoute ReferenceGrant BackendTLSPolicy`

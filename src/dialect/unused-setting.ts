@@ -7,6 +7,7 @@ import { checkProxyAddress } from "../model/validate-address.ts";
 import { checkDuration } from "../model/validate-duration.ts";
 import { checkModernDomain } from "../model/validate-name.ts";
 import { trafficPolicy } from "./networking/traffic-policy.ts";
+import { choice, whole } from "./schema/choice.ts";
 import { list, mapOf, message, type Reader } from "./schema/message.ts";
 import type { Place } from "./schema/place.ts";
 import {
@@ -27,36 +28,7 @@ const collector = checkedText((value) =>
   checkProxyAddress(value.replace("$(HOST_IP)", "127.0.0.1")),
 );
 
-/** A message with all of these fields. */
-function whole<const F extends Readonly<Record<string, Reader<unknown>>>>(
-  fields: F,
-  ...needed: readonly (keyof F & string)[]
-): Reader<Place> {
-  const read = message(fields);
-  return (place) => {
-    const written = read(place);
-    if (written === undefined) return undefined;
-    for (const field of needed) if (!written.has(field)) place.error(`must have a field ${field}`);
-    return place;
-  };
-}
-
-/** A message with one of its fields, and no other. */
-function choice<const F extends Readonly<Record<string, Reader<unknown>>>>(
-  fields: F,
-): Reader<Place> {
-  const read = message(fields);
-  const names = Object.keys(fields);
-  return (place) => {
-    const written = read(place);
-    const given = names.filter((name) => written?.has(name) === true);
-    if (written !== undefined && given.length !== 1)
-      place.error(`must have exactly one of ${names.join(", ")}`);
-    return written && place;
-  };
-}
-
-const customTag = choice({
+export const customTag = choice({
   literal: whole({ value: nonEmpty }, "value"),
   environment: whole({ name: nonEmpty, defaultValue: text }, "name"),
   header: whole({ name: nonEmpty, defaultValue: text }, "name"),

@@ -114,8 +114,7 @@ function laterKind({ kind, object }: Vector, era: Era): string | undefined {
   if (era !== "now" && era !== "crd") return kindsOfNow.has(kind) ? "the form of 0.8" : undefined;
   const headers = kind === "HTTPHeaderName" || kind === "CorsPolicy";
   if (headers) return "headers of a VirtualService: not there yet";
-  const isObject = kind === "ProxyConfig" && era === "crd";
-  return isObject ? "kind ProxyConfig: not there yet" : undefined;
+  return undefined;
 }
 
 interface Departure {
@@ -194,11 +193,13 @@ const judges: Readonly<Record<string, Judge>> = {
   EgressRuleDomain: ({ object }) => checkWildcardDomain(text(object)) === undefined,
   MeshConfig: ({ object }) =>
     isFine(JSON.stringify({ kind: "MeshConfig", ...record(object) }), unset),
-  ProxyConfig: ({ object }) =>
-    isFine(JSON.stringify({ kind: "MeshConfig", defaultConfig: object }), {
-      ...unset,
-      connectTimeoutMs: 1_000,
-    }),
+  ProxyConfig: ({ object, yaml }, era) =>
+    era === "crd"
+      ? isFine(yaml ?? "")
+      : isFine(JSON.stringify({ kind: "MeshConfig", defaultConfig: object }), {
+          ...unset,
+          connectTimeoutMs: 1_000,
+        }),
   Attributes_AttributeValue: ({ object }) =>
     reads("HTTPAPISpec", { ...apiSpec, attributes: constantsOf(object) }, "0.8"),
   HTTPAPISpec: ({ object }, era) => reads("HTTPAPISpec", object, era),
@@ -210,6 +211,11 @@ const judges: Readonly<Record<string, Judge>> = {
   HTTPRetry: ({ object }) => settings({ defaultHttpRetryPolicy: object }),
   MeshConfigDefaultInboundHTTPRetryPolicy: ({ object }) =>
     settings({ defaultInboundHttpRetryPolicy: object }),
+  WorkloadGroup: (vector, era) => networking("WorkloadGroup", vector, era),
+  EnvoyFilter: (vector, era) => networking("EnvoyFilter", vector, era),
+  Telemetry: (vector) => alone("telemetry.istio.io/v1", vector),
+  WasmPlugin: (vector) => alone("extensions.istio.io/v1alpha1", vector),
+  TrafficExtension: (vector) => alone("extensions.istio.io/v1alpha1", vector),
   ExportTo: (vector) => exports(vector),
   ServiceSettings: ({ object }) => settings({ serviceSettings: [{ hosts: object }] }),
   Localities: ({ object }) => {
@@ -293,6 +299,11 @@ function networking(kind: string, { object, yaml, args }: Vector, era: Era): boo
   const labels = args?.labels ?? {};
   const metadata = { name: "case", labels };
   return isFine(JSON.stringify({ apiVersion, kind, metadata, spec: object }));
+}
+
+function alone(apiVersion: string, { kind, object: spec, yaml }: Vector): boolean {
+  if (yaml !== undefined) return isFine(yaml.replace(/^_err:.*\n/gm, ""));
+  return isFine(JSON.stringify({ apiVersion, kind, metadata: { name: "case" }, spec }));
 }
 
 function exports({ object: exportTo, args = {} }: Vector): boolean {

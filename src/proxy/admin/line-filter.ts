@@ -1,4 +1,4 @@
-/** `?filter=REGEX` of a page: linear in the line, whatever the pattern, for traffic waits for it. */
+/** `?filter=REGEX` of a page: linear in the line, whatever the pattern, since traffic waits. */
 import { Fault } from "../../attribute/fault.ts";
 import { compileRegex } from "../../expression/standard-function.ts";
 

@@ -18,8 +18,7 @@ export function openDatabase(
   durability: "FULL" | "NORMAL",
   sharing: "alone" | "shared" = "alone",
 ): Database {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const database = new Database(path, { create: true, strict: true });
+  const database = create(path);
   try {
     // Exclusive before WAL: the lock is taken with the first statement, and no shared memory file
     // is made.
@@ -36,6 +35,26 @@ export function openDatabase(
     throw new Error(`${path}: ${reason}`, { cause });
   }
   return database;
+}
+
+function create(path: string): Database {
+  const folder = dirname(path);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new Error(`the directory ${folder} cannot be made: ${reasonOf(cause)}`, { cause });
+  }
+  try {
+    return new Database(path, { create: true, strict: true });
+  } catch (cause) {
+    throw new Error(`${path}: ${reasonOf(cause)}: may this user write there?`, { cause });
+  }
+}
+
+/** "EACCES: permission denied, mkdir '/a'" ─▶ "permission denied" */
+function reasonOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text.replace(/^[A-Z]+: /, "").replace(/, \w+ '.*'$/, "");
 }
 
 function migrate(database: Database, migrations: readonly string[]): void {

@@ -1,6 +1,6 @@
 /** What every store promises, whichever keeps the data. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../core/clock.ts";
@@ -157,6 +157,17 @@ describe("the SQLite store", () => {
     });
     expect(await after.history("EgressRule/default/a", 10)).toHaveLength(2);
     await after.close();
+  });
+
+  test("one that cannot be there is said with its path, and why", () => {
+    const file = join(directory(), "file");
+    writeFileSync(file, "no database");
+    const open = (path: string) => () => new SqliteStore(path, systemClock);
+    expect(open(file)).toThrow(`${file}: file is not a database`);
+    expect(open(join(file, "mesh.db"))).toThrow(
+      `the directory ${file} cannot be made: file already exists`,
+    );
+    expect(open("/sys/mesh.db")).toThrow("/sys/mesh.db: unable to open database file");
   });
 
   test("refuses a file that another manager holds, and one of a newer schema", async () => {

@@ -17,3 +17,11 @@ export function callFault(thrown: unknown): string {
   const words = WORDS[code] ?? error.rawMessage;
   return error.code === Code.Unknown || error.code === Code.Canceled ? words : error.message;
 }
+
+/** It is there, and does not want this caller: to come back will not help by itself. */
+export function isRefusal(thrown: unknown): boolean {
+  const { code } = ConnectError.from(thrown);
+  return (
+    code === Code.Unauthenticated || code === Code.PermissionDenied || code === Code.InvalidArgument
+  );
+}

@@ -1,12 +1,13 @@
 /** What a proxy does with what a manager sends, and without a manager. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { seededRandom } from "../../core/random.ts";
 import { FakeManager } from "../../testing/fake-manager.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
-import { NodeSchema } from "../gen/mesh/v1/discovery_pb.ts";
+import { DiscoveryService, NodeSchema } from "../gen/mesh/v1/discovery_pb.ts";
 import { type ProxyConfig, ProxyConfigSchema } from "../gen/mesh/v1/proxy_config_pb.ts";
 import { Discovery } from "./discovery.ts";
 import { managerTransport } from "./manager-transport.ts";
@@ -147,4 +148,32 @@ test("a frozen manager, whose connections stay open, is left and tried again", a
   manager.frozen = false;
   await passing(() => discovery.status().at === "following");
   expect(manager.watched.at(-1)?.version).toBe("v1");
+});
+
+test.each([
+  [Code.Unauthenticated, "the manager refuses us"],
+  [Code.PermissionDenied, "the manager refuses us"],
+  [Code.Unavailable, "manager is away"],
+])("of code %p it is said: %s", async (code, said) => {
+  const lines: string[] = [];
+  const transport = createRouterTransport(({ service }) => {
+    service(DiscoveryService, {
+      // biome-ignore lint/correctness/useYield: it refuses before it begins.
+      async *watch() {
+        throw new ConnectError("who are you?", code);
+      },
+    });
+  });
+  discovery = new Discovery({
+    transport,
+    node: create(NodeSchema, { id: "a" }),
+    held: undefined,
+    clock: systemClock,
+    random: seededRandom(1),
+    log: new Log("test", { level: "warn" }, (line) => lines.push(line)),
+    accept: () => [],
+  });
+  discovery.start();
+  await until(() => lines.length > 0);
+  expect(lines[0]).toContain(` ${said} reason=`);
 });

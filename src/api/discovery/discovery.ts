@@ -20,7 +20,7 @@ import {
   type Node,
 } from "../gen/mesh/v1/discovery_pb.ts";
 import type { ProxyConfig } from "../gen/mesh/v1/proxy_config_pb.ts";
-import { callFault } from "./call-fault.ts";
+import { callFault, isRefusal } from "./call-fault.ts";
 import { applyUpdate } from "./config-update.ts";
 import { within } from "./time-limit.ts";
 
@@ -74,6 +74,7 @@ export class Discovery {
   #rejections = 0;
   #reconnects = 0;
   #fault = "";
+  #isRefused = false;
   #acknowledged: Promise<void> = Promise.resolve();
   /** An acknowledgement that may have been lost. */
   #unsaid: Said | undefined;
@@ -147,6 +148,7 @@ export class Discovery {
       if (thrown instanceof AssertionError) throw thrown;
       // Canceled, unavailable and every other end of a stream mean the same here: come back.
       this.#fault = callFault(thrown);
+      this.#isRefused = isRefusal(thrown);
     } finally {
       stopAsking();
     }
@@ -187,10 +189,12 @@ export class Discovery {
     const fields = { reason: this.#fault, version: this.#active?.version ?? "" };
     if (this.#at === "following" || followed || this.#reconnects === 0) {
       const rest = this.#active === undefined ? "" : "; the last configuration stays";
-      this.#options.log.warn(`manager is away${rest}`, fields);
+      const what = this.#isRefused ? "the manager refuses us" : "manager is away";
+      this.#options.log.warn(`${what}${rest}`, fields);
     } else {
       this.#options.log.debug("manager is still away", fields);
     }
+    this.#isRefused = false;
     this.#at = "waiting";
     this.#reconnects++;
   }

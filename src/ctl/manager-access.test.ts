@@ -40,7 +40,7 @@ function shown(args: ManagerArguments, env: Readonly<Record<string, string>> = {
   try {
     const { credential, interceptors } = managerAccess(url, args, io(env));
     return {
-      pin: credential.rootPin,
+      pin: credential.rootPin(),
       roots: credential.roots().length,
       certificate: credential.certificate()?.chainPem ?? "",
       token: interceptors.length === 1,

@@ -40,7 +40,7 @@ export function managerAccess(url: string, args: ManagerArguments, { env }: CtlI
       "--token FILE with an access token says it, or --ca FILE with the manager's roots",
     );
   return {
-    credential: { certificate: () => certificate, roots: () => roots, rootPin },
+    credential: { certificate: () => certificate, roots: () => roots, rootPin: () => rootPin },
     interceptors: token === "" ? [] : [showing(token)],
   };
 }

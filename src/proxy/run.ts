@@ -113,17 +113,21 @@ function connector(
   return async (access) => {
     const { managerTransport } = await import("../api/discovery/manager-transport.ts");
     const { rootPinOf } = await import("../api/discovery/root-pin.ts");
-    const rootPin = rootPinOf(tokenOf(flags));
-    return { transport: managerTransport(manager, { ...access, rootPin }), close: () => {} };
+    const { noticingUnknown } = await import("./identity/unknown-caller.ts");
+    checkToken(flags);
+    const rootPin = (): string => rootPinOf(joinTokenOf(flags.credential));
+    const interceptors = [noticingUnknown(() => access.onUnknown())];
+    const transport = managerTransport(manager, { ...access, rootPin }, { interceptors });
+    return { transport, close: () => {} };
   };
 }
 
-/** "": there is none, or it is not needed any more. */
-function tokenOf({ credential }: ProxyFlags): string {
+/** Throws where there should be one, unless it is not needed any more. */
+function checkToken({ credential }: ProxyFlags): void {
   try {
-    return joinTokenOf(credential);
+    joinTokenOf(credential);
   } catch (thrown) {
-    if (credential.keptIn !== undefined && existsSync(credential.keptIn)) return "";
+    if (credential.keptIn !== undefined && existsSync(credential.keptIn)) return;
     throw new StartFault(`--token: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
 }

@@ -370,6 +370,7 @@ export class Sidecar {
       certificate: () => this.#link?.credential.pair,
       roots: () => [...(trust()?.rootPems ?? []), ...(file?.pems ?? [])],
       trustDomain: () => trust()?.trustDomain ?? "",
+      onUnknown: () => this.#link?.credential.doubt(),
     };
   }
 

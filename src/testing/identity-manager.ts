@@ -86,7 +86,10 @@ function callersOf(url: string, shown: Shown, roots: () => readonly string[]): C
   const rootPin = rootPinOf(joinToken ?? "");
   const transport = managerTransport(
     url,
-    { certificate: () => certificate, roots: rootPin === "" ? roots : () => [], rootPin },
+    {
+      ...{ certificate: () => certificate, rootPin: () => rootPin },
+      roots: rootPin === "" ? roots : () => [],
+    },
     {
       defaultTimeoutMs: 5_000,
       interceptors: [

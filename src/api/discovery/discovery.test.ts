@@ -15,10 +15,12 @@ import { managerTransport } from "./manager-transport.ts";
 let manager: FakeManager;
 let discovery: Discovery;
 let published: ProxyConfig[];
+let lines: string[];
 
 beforeEach(async () => {
   manager = await new FakeManager().start();
   published = [];
+  lines = [];
 });
 afterEach(async () => {
   await discovery.stop();
@@ -33,7 +35,7 @@ function follow(held?: ProxyConfig, clock: Clock = systemClock): void {
     held,
     clock,
     random: seededRandom(1),
-    log: new Log("test", { level: "error" }),
+    log: new Log("test", { level: "warn" }, (line) => void lines.push(line)),
     accept: (config) => {
       if (config.version.startsWith("bad")) return ["route r: no such cluster c"];
       published.push(config);
@@ -104,6 +106,13 @@ test("a killed manager changes nothing; a new one is resumed from the version he
   await until(() => discovery.status().at === "waiting");
   expect(discovery.status()).toMatchObject({ version: "v1", fault: "connection lost" });
   await until(() => discovery.status().fault === "connection refused");
+  const { reconnects } = discovery.status();
+  await until(() => discovery.status().reconnects > reconnects + 1);
+  // Each reason once: what is wrong may be another thing than what was at first.
+  expect(lines.map((line) => /reason="([^"]*)"/.exec(line)?.[1])).toEqual([
+    "connection lost",
+    "connection refused",
+  ]);
   manager.first = { baseVersion: "v1", config: { version: "v2" } };
   await manager.start();
   await until(() => published.length === 2);

@@ -26,6 +26,8 @@ import { within } from "./time-limit.ts";
 
 const RETRY_BASE_MS = 100;
 const RETRY_MAX_MS = 3000;
+/** Different ones while the manager is away; the others are for who debugs. */
+const FAULTS_SAID_MAX = 10;
 const ALIVE_INTERVAL_MS = 5000;
 const ALIVE_TIMEOUT_MS = 5000;
 /** How a call ends that nobody answered. */
@@ -75,6 +77,8 @@ export class Discovery {
   #reconnects = 0;
   #fault = "";
   #isRefused = false;
+  /** In the log, since it was followed last. */
+  readonly #said = new Set<string>();
   #acknowledged: Promise<void> = Promise.resolve();
   /** An acknowledgement that may have been lost. */
   #unsaid: Said | undefined;
@@ -181,13 +185,16 @@ export class Discovery {
     if (this.#at === "following") return;
     this.#at = "following";
     this.#fault = "";
+    this.#said.clear();
     this.#options.log.info("following the manager", { version: this.#active?.version ?? "" });
     this.#options.onConnected?.();
   }
 
   #lost(followed: boolean): void {
     const fields = { reason: this.#fault, version: this.#active?.version ?? "" };
-    if (this.#at === "following" || followed || this.#reconnects === 0) {
+    const isNews = this.#said.size < FAULTS_SAID_MAX && !this.#said.has(this.#fault);
+    if (isNews) this.#said.add(this.#fault);
+    if (this.#at === "following" || followed || isNews) {
       const rest = this.#active === undefined ? "" : "; the last configuration stays";
       const what = this.#isRefused ? "the manager refuses us" : "manager is away";
       this.#options.log.warn(`${what}${rest}`, fields);

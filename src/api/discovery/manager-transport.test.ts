@@ -66,7 +66,7 @@ interface Opening extends Omit<CertificateRequest, "name" | "for"> {
 }
 
 function client(url: string, credential?: Partial<ManagerCredential>) {
-  const of = { certificate: () => undefined, roots: () => [], rootPin: "", ...credential };
+  const of = { certificate: () => undefined, roots: () => [], rootPin: () => "", ...credential };
   return createClient(IdentityService, managerTransport(url, credential && of));
 }
 
@@ -100,7 +100,7 @@ describe("the manager is known", () => {
     const authority = new CertificateAuthority();
     const roots = [new CertificateAuthority("Former"), authority];
     const { url, peers } = await open(authority, { roots });
-    expect(await ask(url, { rootPin: pinOf(authority) })).toBe("chain");
+    expect(await ask(url, { rootPin: () => pinOf(authority) })).toBe("chain");
     expect(peers.length).toBe(2);
   });
 
@@ -126,11 +126,11 @@ describe("nothing is said", () => {
     ["without a word of whom to trust", {}, undefined, /how to know the manager/],
     ["without roots or a pin", {}, {}, /how to know the manager/],
     ["to another authority's", {}, trusting(other), /self.signed|unable to/i],
-    ["to one of another pin", {}, { rootPin: pinOf(other) }, /not the root that the token/],
+    ["to one of another pin", {}, { rootPin: () => pinOf(other) }, /not the root that the token/],
     [
       "to one who shows the pinned root and has not its key",
       { roots: [other] },
-      { rootPin: pinOf(other) },
+      { rootPin: () => pinOf(other) },
       /self.signed|unable to/i,
     ],
     ["to a workload", { names: [id("ns/default/sa/reviews")] }, trusting(authority), /no manager/],
@@ -183,6 +183,56 @@ test("a renewed certificate and a new root count from the next call on", async (
   expect(await call()).not.toBe(first);
   roots = [new CertificateAuthority().certificate];
   expect(await call().catch(() => "refused")).toBe("refused");
+});
+
+describe("a manager whose authority is another one", () => {
+  const former = new CertificateAuthority("Former");
+  const next = new CertificateAuthority("Next");
+
+  test("is known by a new token, from the next call on", async () => {
+    const { url } = await open(next);
+    let pin = pinOf(former);
+    const { issueCertificate } = client(url, { ...trusting(former), rootPin: () => pin });
+    const call = (): Promise<string> =>
+      issueCertificate({ csrPem: "csr" }).then(
+        ({ chainPem }) => chainPem,
+        (thrown: unknown) => ConnectError.from(thrown).rawMessage,
+      );
+    for (let i = 0; i < 3; i++) expect(await call()).toMatch(/its authority was lost; a new join/);
+    pin = pinOf(next);
+    expect([await call(), await call()]).toEqual(["chain", "chain"]);
+  });
+
+  test("is known at the start by the token alone, whatever was known before", async () => {
+    const { url } = await open(next);
+    const { issueCertificate } = client(url, { ...trusting(former), rootPin: () => pinOf(next) });
+    const call = issueCertificate({ csrPem: "csr" });
+    expect(await call.then(() => "", String)).toMatch(/its authority was lost/);
+    expect((await issueCertificate({ csrPem: "csr" })).chainPem).toBe("chain");
+  });
+
+  test("does not come back by a token that was of use before", async () => {
+    const found = await open(former);
+    let roots = [former.certificate];
+    const { issueCertificate } = client(found.url, {
+      ...{ roots: () => roots, rootPin: () => pinOf(former) },
+    });
+    await issueCertificate({ csrPem: "csr" });
+    // The mesh has given the former root up, and somebody has its key.
+    roots = [next.certificate];
+    for (let i = 0; i < 3; i++)
+      expect(await issueCertificate({ csrPem: "csr" }).then(() => "", String)).toMatch(/lost/);
+    expect(found.csrs).toHaveLength(1);
+  });
+
+  test("a token that cannot be read is none", async () => {
+    const { url } = await open(next);
+    const rootPin = (): string => {
+      throw new Error("ENOENT");
+    };
+    expect(await ask(url, { ...trusting(next), rootPin })).toBe("chain");
+    expect(await ask(url, { ...trusting(former), rootPin })).toMatch(/authority was lost/);
+  });
 });
 
 test("once it is known, its connection is kept", async () => {

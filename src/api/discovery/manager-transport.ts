@@ -18,8 +18,8 @@ export interface ManagerCredential {
   readonly certificate: () => { readonly chainPem: string; readonly keyPem: string } | undefined;
   /** PEM, one each; empty: none is known yet. */
   readonly roots: () => readonly string[];
-  /** As rootPinOf has it; empty: none. */
-  readonly rootPin: string;
+  /** As rootPinOf has it; empty: none. A new token may name another one. */
+  readonly rootPin: () => string;
   /** Whose manager is meant; empty: any under the roots. */
   readonly trustDomain?: () => string;
 }
@@ -62,14 +62,11 @@ export function managerTransport(
 const directFetch: Fetch = (input, init) => fetch(input, Object.assign({ ...DIRECT }, init));
 
 function secureFetch(url: string, credential: ManagerCredential | undefined): Fetch {
-  let pinned: readonly string[] = [];
+  const known = new KnownRoots(url, credential);
   /** Roots by which the manager was found to be itself; connections by these may be kept. */
   let proven = "";
   return async (input, init) => {
-    const { rootPin = "", trustDomain } = credential ?? {};
-    let roots = credential?.roots() ?? [];
-    if (roots.length === 0) roots = pinned;
-    if (roots.length === 0) roots = pinned = await rootsByPin(url, rootPin, init?.signal);
+    const roots = await known.roots(init?.signal);
     const shown = credential?.certificate();
     const tls = {
       ca: [...roots],
@@ -80,20 +77,94 @@ function secureFetch(url: string, credential: ManagerCredential | undefined): Fe
     // it is by a name that nobody but the manager has.
     if (proven === key) {
       const named = { ...tls, serverName: MANAGER_SERVER_NAME };
-      return await fetch(input, Object.assign({ ...DIRECT, tls: named }, init));
+      return await known.watch(fetch(input, Object.assign({ ...DIRECT, tls: named }, init)));
     }
     const checkServerIdentity = (_: string, certificate: { subjectaltname?: string }) => {
-      const foreign = foreignManager(certificate, trustDomain?.() ?? "");
+      const foreign = foreignManager(certificate, credential?.trustDomain?.() ?? "");
       if (foreign !== undefined) return new Error(foreign);
       const names = certificate.subjectaltname ?? "";
       if (names.split(", ").includes(`DNS:${MANAGER_SERVER_NAME}`)) proven = key;
       return undefined;
     };
-    return await fetch(
-      input,
-      Object.assign({ ...DIRECT, tls: { ...tls, checkServerIdentity } }, init),
+    return await known.watch(
+      fetch(input, Object.assign({ ...DIRECT, tls: { ...tls, checkServerIdentity } }, init)),
     );
   };
+}
+
+/**
+ * What a manager may prove itself by: roots that are known already, or the one that a token names.
+ * That one is asked for where no other is known, and where who answers has none of those; but not
+ * by a token that was of use before: a root that was given up since does not come back by it.
+ */
+class KnownRoots {
+  readonly #url: string;
+  readonly #credential: ManagerCredential | undefined;
+  #pinned: readonly string[] = [];
+  #spentPin: string | undefined = undefined;
+  #wantsPin = false;
+
+  constructor(url: string, credential: ManagerCredential | undefined) {
+    this.#url = url;
+    this.#credential = credential;
+  }
+
+  async roots(ended: AbortSignal | null | undefined): Promise<readonly string[]> {
+    const known = this.#credential?.roots() ?? [];
+    if (known.length + this.#pinned.length === 0) await this.#askForPinned(ended);
+    // Whoever answers now may be another one than before, and known after all.
+    else if (this.#wantsPin) await this.#askForPinned(ended).catch(() => {});
+    this.#wantsPin = false;
+    return [...known, ...this.#pinned.filter((pem) => !known.includes(pem))];
+  }
+
+  /** Of an answer, or why there is none. */
+  async watch(answer: Promise<Response>): Promise<Response> {
+    try {
+      const response = await answer;
+      this.#spentPin ??= this.#pin();
+      return response;
+    } catch (thrown) {
+      if (!isUntrusted(thrown)) throw thrown;
+      const pin = this.#pin();
+      this.#wantsPin = pin !== "" && pin !== this.#spentPin;
+      const { message, code } = thrown;
+      throw Object.assign(new Error(`${message}: ${NO_ROOT}`, { cause: thrown }), { code });
+    }
+  }
+
+  async #askForPinned(ended: AbortSignal | null | undefined): Promise<void> {
+    const pin = this.#pin();
+    this.#pinned = await rootsByPin(this.#url, pin, ended);
+    this.#spentPin = pin;
+  }
+
+  /** "": there is none, or it cannot be read now. */
+  #pin(): string {
+    try {
+      return this.#credential?.rootPin() ?? "";
+    } catch {
+      return "";
+    }
+  }
+}
+
+const NO_ROOT =
+  "who answers is another manager, or its authority was lost; a new join token " +
+  "(mesh ctl token create) in place of the old one, or its roots in a file, say that it is meant";
+
+/** As fetch has it of a chain that leads to no root of ours. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "CERT_SIGNATURE_FAILURE",
+]);
+
+function isUntrusted(thrown: unknown): thrown is Error & { readonly code: unknown } {
+  return thrown instanceof Error && "code" in thrown && UNTRUSTED.has(String(thrown.code));
 }
 
 /** Roots are no secret, and nothing is believed of the answer but what has the right sum. */

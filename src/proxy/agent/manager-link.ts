@@ -22,7 +22,7 @@ import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import { parseSpiffeId } from "../../core/spiffe-id.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
-import { keepIdentity, readProof, storedIdentity } from "../identity/kept-identity.ts";
+import { keepIdentity, readProof, remedyOf, storedIdentity } from "../identity/kept-identity.ts";
 import type { WorkloadKeyPair } from "../identity/mesh-identity.ts";
 import { WorkloadCredential } from "../identity/workload-credential.ts";
 import { AppProbe } from "./app-probe.ts";
@@ -37,6 +37,8 @@ export interface ManagerAccess {
   roots(): readonly string[];
   /** Whose manager it is; "": not known yet. */
   trustDomain(): string;
+  /** The manager does not know by that who calls. */
+  onUnknown(): void;
 }
 
 export interface ManagerLinkParts {
@@ -98,7 +100,12 @@ export class ManagerLink {
       ...calls,
       node: create(NodeSchema, nodeOf(parts)),
       held: configuration.received,
-      accept: (config) => configuration.accept(config),
+      accept: async (config) => {
+        const problems = await configuration.accept(config);
+        if (problems.length === 0 && config.trust !== undefined)
+          this.credential.follow(config.trust);
+        return problems;
+      },
       // A manager that was started again may not know the workload any more.
       onConnected: () => this.#registration?.refresh(),
     });
@@ -186,6 +193,7 @@ function credentialParts({ flags, former, log }: ManagerLinkParts) {
     serviceAccount: accountOf(flags),
     lifetimeSeconds: credential.lifetimeSeconds,
     proof: () => readProof(credential),
+    remedy: remedyOf(credential, service),
     former: former ?? storedIdentity(credential.keptIn, log),
   };
 }

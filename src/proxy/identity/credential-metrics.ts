@@ -14,6 +14,10 @@ export function exportCredentialMetrics(
     "mesh_certificate_expiry_seconds",
     "Until the workload's certificate expires; below 0 once it has.",
   );
+  const trusted = metrics.gauge(
+    "mesh_certificate_trusted",
+    "0 while there is one that leads to none of the mesh's roots.",
+  );
   const renewals = metrics.counter(
     "mesh_certificate_renewals_total",
     "Certificates that took the place of another one.",
@@ -27,6 +31,7 @@ export function exportCredentialMetrics(
     const certificate = now?.certificate;
     const leftMs = certificate === undefined ? 0 : certificate.notAfterMs - clock.wallMs();
     held.set(Number(leftMs > 0));
+    trusted.set(Number(now?.trusted ?? true));
     expiry.set(Math.floor(leftMs / 1_000));
     renewals.add((now?.renewals ?? 0) - renewals.value);
     failures.add((now?.failures ?? 0) - failures.value);

@@ -3,14 +3,15 @@
  * for a certificate by what it was started with, shows it from then on, and renews it.
  */
 import type { Transport } from "@connectrpc/connect";
-import { managerTransport } from "../../api/discovery/manager-transport.ts";
+import { type ManagerCredential, managerTransport } from "../../api/discovery/manager-transport.ts";
 import { rootPinOf } from "../../api/discovery/root-pin.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Random } from "../../core/random.ts";
 import type { CredentialFlags } from "../flags.ts";
-import { joinTokenOf, keepIdentity, readProof, storedIdentity } from "./kept-identity.ts";
+import { joinTokenOf, keepIdentity, readProof, remedyOf, storedIdentity } from "./kept-identity.ts";
 import { RootFile } from "./root-file.ts";
+import { noticingUnknown } from "./unknown-caller.ts";
 import { WorkloadCredential } from "./workload-credential.ts";
 
 export interface JoinOptions {
@@ -35,21 +36,24 @@ export function joinMesh({ manager, service, credential: given, ...parts }: Join
   const flags: CredentialFlags = { ...given, account: undefined, lifetimeSeconds: 0 };
   const former = storedIdentity(keptIn, parts.log);
   const file = managerRoots === undefined ? undefined : new RootFile(managerRoots);
-  const rootPin = rootPinOf(tokenOf(flags, former !== undefined));
+  checkToken(flags, former !== undefined);
   let roots: readonly string[] = [];
-  const transport = managerTransport(manager, {
+  const known: ManagerCredential = {
     certificate: () => credential.pair,
     roots: () => {
       roots = credential.trust?.rootPems ?? roots;
       return [...roots, ...(file?.pems ?? [])];
     },
-    rootPin,
+    rootPin: () => rootPinOf(joinTokenOf(flags)),
     trustDomain: () => credential.trust?.trustDomain ?? "",
-  });
+  };
+  const interceptors = [noticingUnknown(() => credential.doubt())];
+  const transport = managerTransport(manager, known, { interceptors });
   const credential = new WorkloadCredential({
     ...parts,
     ...{ transport, service, former, serviceAccount: "", lifetimeSeconds: 0 },
     proof: () => readProof(flags),
+    remedy: remedyOf(flags, service),
     use: (pair) => keepIdentity(keptIn, pair, parts.log),
   });
   credential.start();
@@ -58,11 +62,11 @@ export function joinMesh({ manager, service, credential: given, ...parts }: Join
 }
 
 /** Used or not, it names the root. Who has kept what it was good for may have lost it. */
-function tokenOf(flags: CredentialFlags, isKept: boolean): string {
+function checkToken(flags: CredentialFlags, isKept: boolean): void {
   try {
-    return joinTokenOf(flags);
+    joinTokenOf(flags);
   } catch (thrown) {
-    if (isKept) return "";
+    if (isKept) return;
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     throw new Error(`--token: ${reason}`, { cause: thrown });
   }

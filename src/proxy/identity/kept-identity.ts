@@ -11,6 +11,8 @@ import type { Proof } from "./workload-credential.ts";
 
 const FILE_BYTES_MAX = 1 << 20;
 
+type Proofs = Pick<CredentialFlags, "tokenFile" | "token" | "jwtFile">;
+
 /** Read anew, since files of JWTs are renewed. Throws where it cannot be read. */
 export function readProof({ tokenFile, token, jwtFile }: CredentialFlags): Proof {
   if (jwtFile !== undefined) return { case: "jwt", value: readLine(jwtFile) };
@@ -21,6 +23,17 @@ export function readProof({ tokenFile, token, jwtFile }: CredentialFlags): Proof
 /** Of `--token` or the environment; "": there is none. Throws where it cannot be read. */
 export function joinTokenOf({ tokenFile, token = "" }: CredentialFlags): string {
   return tokenFile === undefined ? token : readLine(tokenFile);
+}
+
+/** For a person, where the proof of `service` is not believed, or has been used up. */
+export function remedyOf({ tokenFile, token, jwtFile }: Proofs, service: string): string {
+  if (jwtFile !== undefined)
+    return `a token that is in force and known to the manager in ${jwtFile}`;
+  const name = service === "" ? "NAME" : service;
+  const create = `mesh ctl token create --service ${name}`;
+  if (tokenFile !== undefined) return `${create} > ${tokenFile}`;
+  if (token !== undefined) return `another start with MESH_JOIN_TOKEN of ${create}`;
+  return `another start with --token FILE of ${create}`;
 }
 
 /** Undefined: there is none yet. Throws where it cannot be read, or others can. */

@@ -1,9 +1,12 @@
 /** A workload gets its certificate, keeps it in force, and goes on without its manager. */
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import {
   IdentityService,
   type IssueCertificateRequest,
+  type TrustBundle,
+  TrustBundleSchema,
 } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { Log } from "../../core/log.ts";
 import { CertificateAuthority } from "../../testing/certificate-authority.ts";
@@ -23,15 +26,14 @@ afterEach(() => {
 /** A manager of which the test says what it answers; certificates are of a day. */
 function manager(options: Partial<WorkloadCredentialParts> = {}) {
   const clock = new VirtualClock(Date.now());
-  const root = new CertificateAuthority();
   const asked: IssueCertificateRequest[] = [];
   const used: WorkloadKeyPair[] = [];
   const lines: string[] = [];
-  const state = { fault: undefined as Code | undefined };
+  const state = { fault: undefined as Code | undefined, root: new CertificateAuthority() };
   const issue = (name: string): WorkloadKeyPair => {
     const now = clock.wallMs();
     const times = { fromMs: now - 1_000, untilMs: now - 1_000 + 24 * HOUR_MS };
-    const { chain, key } = root.issue({ name, for: [`URI:${idOf("web")}`], ...times });
+    const { chain, key } = state.root.issue({ name, for: [`URI:${idOf("web")}`], ...times });
     return { chainPem: chain, keyPem: key };
   };
   const transport = createRouterTransport(({ service }) => {
@@ -40,6 +42,7 @@ function manager(options: Partial<WorkloadCredentialParts> = {}) {
         asked.push(request);
         if (state.fault !== undefined) throw new ConnectError("no", state.fault);
         const times = { fromMs: clock.wallMs() - 1_000, untilMs: clock.wallMs() + 24 * HOUR_MS };
+        const { root } = state;
         const chainPem = signFor(root, request.csrPem, { for: [`URI:${idOf("web")}`], ...times });
         return { chainPem, trust: { trustDomain: "cluster.local", rootPems: [root.certificate] } };
       },
@@ -54,12 +57,18 @@ function manager(options: Partial<WorkloadCredentialParts> = {}) {
     serviceAccount: "",
     lifetimeSeconds: 0,
     proof: () => ({ case: "joinToken", value: "mesh1.x" }),
+    remedy: "another token",
     former: undefined,
     use: (pair) => void used.push(pair),
     ...options,
   });
   closers.push(() => credential.close());
   return { clock, asked, used, lines, state, credential, issue };
+}
+
+function bundle(...authorities: readonly CertificateAuthority[]): TrustBundle {
+  const rootPems = authorities.map(({ certificate }) => certificate);
+  return create(TrustBundleSchema, { trustDomain: "cluster.local", rootPems });
 }
 
 /** Until what is asked has been answered; keys are made in another thread. */
@@ -186,4 +195,161 @@ test("closed, it leaves nothing running", async () => {
   await credential.settled;
   credential.close();
   expect(clock.waiting).toBe(0);
+});
+
+describe("where none of the mesh's roots stands behind the certificate any more", () => {
+  const kindsOf = (asked: readonly IssueCertificateRequest[]): string[] =>
+    asked.map(({ credential }) => credential.case ?? "certificate");
+
+  test("another one is asked for at once, by what it was started with", async () => {
+    const { credential, asked, used, lines, state, clock } = manager();
+    credential.start();
+    await credential.settled;
+    const former = state.root;
+    credential.follow(bundle(former));
+    credential.follow(bundle(former, new CertificateAuthority("Next")));
+    expect(asked).toHaveLength(1);
+    state.root = new CertificateAuthority();
+    lines.length = 0;
+    credential.follow(bundle(state.root));
+    expect(credential.status()).toMatchObject({ trusted: false, renewsAtMs: undefined });
+    await answered({ credential });
+    expect(kindsOf(asked)).toEqual(["joinToken", "joinToken"]);
+    expect(used).toHaveLength(2);
+    expect(credential.status()).toMatchObject({ trusted: true, renewals: 1, fault: "" });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(
+      /another certificate is needed; asking for it reason="none of the mesh's roots stands/,
+    );
+    credential.follow(bundle(state.root));
+    clock.advance(11 * HOUR_MS);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("a refusal says what a person can do; it asks on, rarely", async () => {
+    const { credential, asked, state, lines, clock } = manager();
+    credential.start();
+    await credential.settled;
+    state.root = new CertificateAuthority();
+    state.fault = Code.Unauthenticated;
+    lines.length = 0;
+    credential.follow(bundle(state.root));
+    const waits: number[] = [];
+    for (let i = 0; i < 12; i++) {
+      await answered({ credential });
+      waits.push(credential.status().renewsAtMs! - clock.wallMs());
+      clock.advance(waits.at(-1)! + 1);
+    }
+    await answered({ credential });
+    expect(waits.slice(0, 4)).toEqual([3_750, 7_500, 15_000, 30_000]);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(60_000);
+    expect(new Set(kindsOf(asked.slice(1)))).toEqual(new Set(["joinToken"]));
+    const said = lines.filter((line) => line.includes("others of the mesh refuse"));
+    expect(said).toHaveLength(2);
+    expect(said[0]).toContain('remedy="another token"');
+    state.fault = undefined;
+    clock.advance(60_001);
+    await answered({ credential });
+    expect(credential.status()).toMatchObject({ trusted: true, fault: "" });
+  });
+
+  test("and it is a former root's, restored: it is good again, and asks no more", async () => {
+    const { credential, asked, state, clock } = manager();
+    credential.start();
+    await credential.settled;
+    const former = state.root;
+    state.fault = Code.Unauthenticated;
+    credential.follow(bundle(new CertificateAuthority()));
+    await answered({ credential });
+    credential.follow(bundle(former));
+    expect(credential.status().trusted).toBe(true);
+    clock.advance(HOUR_MS);
+    expect(asked).toHaveLength(2);
+    expect(credential.status().renewsAtMs! - clock.wallMs()).toBeGreaterThan(10 * HOUR_MS);
+  });
+
+  test("one of an earlier run is replaced when the roots are known", async () => {
+    const former = manager().issue("former");
+    const { credential, asked, used, state } = manager({ former });
+    credential.follow(bundle(state.root));
+    credential.start();
+    await credential.settled;
+    await answered({ credential });
+    expect(used).toHaveLength(2);
+    expect(kindsOf(asked)).toEqual(["joinToken"]);
+  });
+
+  test("an answer that is older than the news does not hide it", async () => {
+    const { credential, state, asked, clock } = manager();
+    credential.start();
+    await credential.settled;
+    const stale = state.root;
+    const next = new CertificateAuthority();
+    state.root = new CertificateAuthority();
+    credential.follow(bundle(state.root));
+    // The question is under way.
+    credential.follow(bundle(next));
+    await answered({ credential });
+    expect(credential.status().trusted).toBe(false);
+    expect(stale).not.toBe(state.root);
+    state.root = next;
+    clock.advance(60_000);
+    await answered({ credential });
+    expect(credential.status().trusted).toBe(true);
+    expect(asked).toHaveLength(3);
+  });
+
+  test("a manager whose roots change all the time is not asked all the time", async () => {
+    const { credential, state, asked, clock } = manager();
+    credential.start();
+    await credential.settled;
+    for (let second = 0; second < 120; second++) {
+      credential.follow(bundle(new CertificateAuthority()));
+      state.root = new CertificateAuthority();
+      clock.advance(1_000);
+      await answered({ credential });
+    }
+    expect(asked.length).toBeGreaterThan(3);
+    expect(asked.length).toBeLessThan(20);
+  });
+});
+
+describe("where the manager does not know who calls by the certificate", () => {
+  test("another one is asked for at once, and the next time after a while", async () => {
+    const { credential, asked, lines, clock } = manager();
+    credential.doubt();
+    credential.start();
+    await credential.settled;
+    lines.length = 0;
+    credential.doubt();
+    credential.doubt();
+    await answered({ credential });
+    expect(asked.map(({ credential: { case: kind } }) => kind)).toEqual(["joinToken", "joinToken"]);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain("the manager does not believe the certificate");
+    credential.doubt();
+    expect(asked).toHaveLength(2);
+    expect(credential.status().renewsAtMs! - clock.wallMs()).toBeGreaterThan(5_000);
+    clock.advance(60_000);
+    await answered({ credential });
+    expect(asked).toHaveLength(3);
+  });
+
+  test("it is tried by turns, since the manager may be wrong for a while", async () => {
+    const { credential, asked, state, clock, lines } = manager();
+    credential.start();
+    await credential.settled;
+    state.fault = Code.Unauthenticated;
+    asked.length = 0;
+    lines.length = 0;
+    credential.doubt();
+    for (let i = 0; i < 3; i++) {
+      await answered({ credential });
+      clock.advance(60_000);
+    }
+    await answered({ credential });
+    const kinds: string[] = asked.map(({ credential: { case: kind } }) => kind ?? "certificate");
+    expect(kinds).toEqual(["joinToken", "certificate", "joinToken", "certificate"]);
+    expect(lines.filter((line) => line.includes("the manager refuses the cert"))).toHaveLength(1);
+  });
 });

@@ -7,7 +7,9 @@
  *    └─┴─ fault: backoff                          └─┴─ fault: backoff; ever louder near its end
  *
  * It proves itself by the certificate that it has, and where that is refused or none, by what it
- * was started with: a join token, or a JWT that somebody renews in its file.
+ * was started with: a join token, or a JWT that somebody renews in its file. Where the mesh trusts
+ * none of the roots behind the certificate any more (its authority was lost, or restored), another
+ * one is asked for at once: nobody believes the one that is there.
  */
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { callFault } from "../../api/discovery/call-fault.ts";
@@ -25,6 +27,7 @@ import { formatProblem } from "../../core/problem.ts";
 import type { Random } from "../../core/random.ts";
 import { type KeyedCertificate, parsePair } from "../../io/certificate.ts";
 import { createCertificateRequest } from "../../io/certificate-request.ts";
+import { leadsToRoot } from "../../io/chain-root.ts";
 import type { WorkloadKeyPair } from "./mesh-identity.ts";
 
 export type Proof = IssueCertificateRequest["credential"];
@@ -44,6 +47,8 @@ export interface WorkloadCredentialParts {
   readonly lifetimeSeconds: number;
   /** Read anew for each question. */
   readonly proof: () => Proof;
+  /** What a person can do where that is refused. */
+  readonly remedy: string;
   /** Of a predecessor, or an earlier run. */
   readonly former: WorkloadKeyPair | undefined;
   /** It counts for connections from when this resolves. */
@@ -59,6 +64,8 @@ export interface CredentialStatus {
   readonly failures: number;
   /** "": the last question was answered. */
   readonly fault: string;
+  /** It leads to a root that the mesh trusts; also while nothing is known of roots. */
+  readonly trusted: boolean;
 }
 
 const CALL_MS = 5_000;
@@ -70,6 +77,11 @@ const REFUSED_MS_MAX = 60_000;
 /** By wall clocks, which jump, and machines, which sleep. */
 const LOOK_MS = 600_000;
 const RENEW_MS_MIN = 100;
+const NO_ROOT = "none of the mesh's roots stands behind the certificate";
+/** Those that come again before this are no accident, and wait: each time longer. */
+const DOUBT_MS = 600_000;
+/** Failures to replace a certificate that nobody believes, from one word about it to the next. */
+const DOUBTS_SAID = 10;
 /** Of its life, around the half. */
 const JITTER = 0.05;
 /** Parts of its life that are left when a failed renewal is worth another word. */
@@ -99,6 +111,17 @@ export class WorkloadCredential {
   #fault = "";
   /** The certificate that is there was not believed. */
   #distrusted = false;
+  /** PEM, as the mesh said it last; undefined: it has said nothing. */
+  #roots: readonly string[] | undefined = undefined;
+  /** The certificate leads to one of these. */
+  #isTrusted = true;
+  #isAsking = false;
+  /** These roots are news since the question under way was asked. */
+  #isNews = false;
+  /** The manager was shown it, and asked who that is. */
+  #isDoubted = false;
+  #doubts = 0;
+  #doubtedAtMs = Number.NEGATIVE_INFINITY;
   /** How many of WARNINGS were said. */
   #warned = 0;
 
@@ -129,7 +152,31 @@ export class WorkloadCredential {
       renewals: this.#renewals,
       failures: this.#failures,
       fault: this.#fault,
+      trusted: this.#isTrusted,
     };
+  }
+
+  /** Whom the mesh believes from now on. */
+  follow({ rootPems }: TrustBundle): void {
+    if (rootPems.length === 0 || sameTexts(rootPems, this.#roots)) return;
+    this.#roots = rootPems;
+    this.#isNews = true;
+    if (this.#certificate === undefined || this.#isAsking) return;
+    const wasTrusted = this.#isTrusted;
+    this.#judge();
+    if (!this.#isTrusted) return this.#replace(NO_ROOT);
+    if (wasTrusted) return;
+    this.#cancel();
+    this.#renewInTime(this.#certificate.notBeforeMs);
+  }
+
+  /** The manager does not know who we are by the certificate that it was shown. */
+  doubt(): void {
+    if (this.#certificate === undefined || this.#isAsking) return;
+    if (this.#isDoubted || !this.#isTrusted) return;
+    this.#isDoubted = true;
+    this.#distrusted = true;
+    this.#replace("the manager does not believe the certificate");
   }
 
   start(): void {
@@ -145,7 +192,8 @@ export class WorkloadCredential {
     const { former } = this.#parts;
     if (former === undefined || !(await this.#take(former))) return this.#ask();
     this.#settled.resolve();
-    this.#renewInTime(this.#certificate!.notBeforeMs);
+    if (this.#isTrusted) this.#renewInTime(this.#certificate!.notBeforeMs);
+    else this.#replace(NO_ROOT);
   }
 
   /** False: it is of no use. */
@@ -165,8 +213,31 @@ export class WorkloadCredential {
     this.#pair = pair;
     this.#certificate = value;
     this.#warned = 0;
+    this.#judge();
     await use(pair);
     return true;
+  }
+
+  #judge(): void {
+    const { chainPem = "" } = this.#pair ?? {};
+    this.#isTrusted = this.#roots === undefined || leadsToRoot(chainPem, this.#roots);
+  }
+
+  /** At once, unless that has been done a moment ago. */
+  #replace(reason: string): void {
+    const { clock, random, log } = this.#parts;
+    log.warn("another certificate is needed; asking for it", { reason, ...this.#words() });
+    if (this.#isClosed) return;
+    this.#cancel();
+    const nowMs = clock.nowMs();
+    if (nowMs > this.#doubtedAtMs + DOUBT_MS) this.#doubts = 0;
+    this.#doubtedAtMs = nowMs;
+    this.#attempt = 0;
+    if (this.#doubts++ === 0) return void this.#ask();
+    const waitMs = backoffMs(this.#doubts, REFUSED_MS, REFUSED_MS_MAX, random);
+    const atMs = Math.min(clock.wallMs() + waitMs, this.#renewsAtMs ?? Number.POSITIVE_INFINITY);
+    this.#renewsAtMs = atMs;
+    this.#look(Math.max(0, atMs - clock.wallMs()));
   }
 
   /** `fromMs`: since when it is used. */
@@ -191,11 +262,14 @@ export class WorkloadCredential {
   async #ask(): Promise<void> {
     if (this.#isClosed) return;
     this.#renewsAtMs = undefined;
+    this.#isAsking = true;
+    this.#isNews = false;
     try {
       await this.#issue();
     } catch (thrown) {
       this.#failed(thrown);
     }
+    this.#isAsking = false;
     this.#settled.resolve();
   }
 
@@ -208,7 +282,10 @@ export class WorkloadCredential {
       this.#client.issueCertificate(request, { signal }),
     );
     if (this.#isClosed) return;
-    if (trust !== undefined) this.#trust = trust;
+    if (trust !== undefined) {
+      this.#trust = trust;
+      if (!this.#isNews) this.#roots = trust.rootPems;
+    }
     const isFirst = this.#certificate === undefined;
     if (!(await this.#take({ chainPem, keyPem }))) throw new Error(this.#fault);
     if (isFirst) log.info("this workload has an identity", this.#words());
@@ -216,12 +293,15 @@ export class WorkloadCredential {
     this.#attempt = 0;
     this.#fault = "";
     this.#distrusted = false;
+    this.#isDoubted = false;
+    if (!this.#isTrusted) return this.#replace(NO_ROOT);
     // It begins a little before it was made, for clocks that are late.
     this.#renewInTime(clock.wallMs());
   }
 
   #proof(): Proof {
-    const isGood = this.#certificate !== undefined && !this.#distrusted && this.#leftMs() > 0;
+    const isHeld = this.#certificate !== undefined && this.#leftMs() > 0;
+    const isGood = isHeld && !this.#distrusted && this.#isTrusted;
     return isGood ? { case: undefined } : this.#parts.proof();
   }
 
@@ -250,6 +330,7 @@ export class WorkloadCredential {
       if (this.#attempt === 0) log.warn("this workload has no identity yet; asking on", fields);
       return;
     }
+    if (!this.#isTrusted || this.#isDoubted) return this.#sayDoubt(fields);
     const left = this.#leftMs() / (certificate.notAfterMs - certificate.notBeforeMs);
     const due = WARNINGS.filter((part) => left <= part).length;
     if (due > this.#warned) {
@@ -257,6 +338,13 @@ export class WorkloadCredential {
       if (left <= 0) log.error("the certificate has expired, and is not renewed", fields);
       else log.warn("the certificate expires soon, and is not renewed", fields);
     } else if (this.#attempt === 0) log.warn("the certificate is not renewed; asking on", fields);
+  }
+
+  #sayDoubt(fields: Record<string, string>): void {
+    const { log, remedy } = this.#parts;
+    if (this.#attempt % DOUBTS_SAID !== 0) return;
+    const what = this.#isTrusted ? "the manager refuses" : "others of the mesh refuse";
+    log.warn(`${what} the certificate, and there is no other; asking on`, { ...fields, remedy });
   }
 
   #leftMs(): number {
@@ -269,4 +357,8 @@ export class WorkloadCredential {
     const expires = new Date(certificate.notAfterMs).toISOString();
     return { identity: certificate.uris[0] ?? "", expires };
   }
+}
+
+function sameTexts(a: readonly string[], b: readonly string[] | undefined): boolean {
+  return a.length === b?.length && a.every((text, i) => text === b[i]);
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { freePorts } from "../testing/free-port.ts";
 import { startSidecar } from "./mesh.ts";
 import { ctl, meshBinary, type Running, Stage, until } from "./process.ts";
+import { expectStrong, sslscan } from "./tls-scan.ts";
 
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
@@ -131,25 +132,7 @@ test("a mixer joins over TLS by a token of its own, and comes again by what it k
   expect(await isSynced("other")).toBe(false);
 });
 
-const sslscan = Bun.which("sslscan");
-
-test.skipIf(sslscan === null && !isComplete)("sslscan finds nothing weak on the port", async () => {
-  expect(sslscan).not.toBeNull();
+test.skipIf(sslscan.skipped)("sslscan finds nothing weak on the port", async () => {
   const { secure } = await startControl("scan");
-  const scan = stage.run([sslscan!, "--no-colour", "--xml=-", secure.replace("https://", "")]);
-  expect(await scan.child.exited).toBe(0);
-  const report = scan.output();
-  const enabled = (kind: string): string[] =>
-    [
-      ...report.matchAll(new RegExp(`<protocol type="${kind}" version="([^"]+)" enabled="1"`, "g")),
-    ].map(([, version]) => version!);
-  expect([enabled("ssl"), enabled("tls")]).toEqual([[], ["1.2", "1.3"]]);
-  const ciphers = [...report.matchAll(/sslversion="(\S+)" bits="(\d+)" cipher="([^"]+)"/g)];
-  expect(ciphers.length).toBeGreaterThan(3);
-  for (const [, version, bits, cipher] of ciphers) {
-    expect([cipher, Number(bits) >= 128]).toEqual([cipher, true]);
-    if (version === "TLSv1.2") expect(cipher).toMatch(/^ECDHE-ECDSA-.*(GCM|CHACHA20)/);
-  }
-  expect(report).toContain('<renegotiation supported="0" secure="0"');
-  expect(report).not.toContain('vulnerable="1"');
+  await expectStrong(stage, secure.replace("https://", ""));
 });

@@ -9,6 +9,7 @@ import { lacksOpenssl } from "../testing/tls-echo.ts";
 import { asked, Edge, type Gateway, serveFields, serviceEntry } from "./edge.ts";
 import { Stage, until } from "./process.ts";
 import { TlsLoad } from "./tls-load.ts";
+import { expectStrong, sslscan } from "./tls-scan.ts";
 
 const stage = new Stage();
 const edge = new Edge(stage);
@@ -88,6 +89,10 @@ test("what no rule lets in is 404", async () => {
     const { status, headers } = await edge.curl(gateway, url);
     expect([url, status, headers.get("x-mesh-reason")]).toEqual([url, 404, "no-route"]);
   }
+});
+
+test.skipIf(sslscan.skipped)("sslscan finds nothing weak on its port for TLS", async () => {
+  await expectStrong(stage, `127.0.0.1:${gateway.https}`, ["--sni-name=shop.example"]);
 });
 
 /** What the service was told by a request over TLS behind a header of version 1. */

@@ -49,7 +49,7 @@ const everything = read(
   object("listchecker", "bank", "list"),
   object("instance", "bank", "entry", "{ compiledTemplate: listentry }"),
   object("stdio", "shop", "nobody-names-it"),
-  ...["web", "all", "pay"].map((name) => object("QuotaSpec", "shop", name, "{ rules: [] }")),
+  ...["web", "all", "pay"].map((name) => object("QuotaSpec", "shop", name, "{ rules: [{ quotas: [{ quota: q }] }] }")),
   binding("web", "web.shop.svc.cluster.local"),
   binding("all", "*"),
   binding("pay", "*.bank.svc.cluster.local"),

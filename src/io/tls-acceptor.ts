@@ -286,6 +286,8 @@ class Incoming<C> extends Handshake {
   #becomePlain(received: Uint8Array | undefined): void {
     const socket = this.#socket as TcpSocket<C | undefined>;
     const { handlers } = this.#acceptor;
+    // What was said when it came may hold no more.
+    if (handlers.greet?.(socket).plaintext === "refuse") return this.#refuse("not-tls", "");
     this.#settle();
     socket.data = undefined;
     handlers.open(socket as TcpSocket<C>, undefined, this.#source);

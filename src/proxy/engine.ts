@@ -257,6 +257,19 @@ export class Engine {
     return engineStats(this.#connections, this.#pools, this.#env.draining);
   }
 
+  /** Callers in plaintext are let go of, where they may be served no more. */
+  retirePlaintext(isStrict: (port: number) => boolean): void {
+    const application = this.#application;
+    if (application === undefined) return;
+    this.#env.tick();
+    for (const connection of [...this.#connections]) {
+      const { tls, captured, exchanges } = connection;
+      if (tls !== undefined || !isStrict(captured?.port ?? application.app.port)) continue;
+      if (exchanges === 0) connection.stop();
+      else connection.retire?.();
+    }
+  }
+
   /** Connections of peers whose certificate expired before that time of day end when they can. */
   retireExpired(beforeMs: number): void {
     for (const connection of [...this.#connections]) {

@@ -2,6 +2,7 @@
  * Where identity sits in a data plane: whom its connections are to reach and who may reach it, as
  * the configuration in force says, with the certificate that the agent has got.
  */
+import type { MutualTls } from "../../api/gen/mesh/v1/access_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import { formatProblem, type Problem } from "../../core/problem.ts";
@@ -26,6 +27,8 @@ export interface IdentitySeatParts {
 interface Retiring {
   /** Ends connections of peers whose certificate expired before that time of day. */
   retireExpired(beforeMs: number): void;
+  /** Ends connections in plaintext to ports of the application that are STRICT now. */
+  retirePlaintext(isStrict: (port: number) => boolean): void;
 }
 
 /** How long a connection outlives the certificate that it began with. */
@@ -38,6 +41,7 @@ export class IdentitySeat {
   readonly security: InboundSecurity;
   readonly #parts: IdentitySeatParts;
   readonly #claims: ClaimJudge;
+  #message: MutualTls | undefined = undefined;
   #modes = new MutualTlsModes(undefined);
   #cancelSweep: (() => void) | undefined = undefined;
 
@@ -57,7 +61,7 @@ export class IdentitySeat {
   publish(snapshot: Snapshot): void {
     const { config, members } = snapshot;
     this.#claims.publish(snapshot);
-    this.#modes = new MutualTlsModes(config.access?.mutualTls);
+    this.#follow(config.access?.mutualTls);
     this.#say(this.identity.useTrust(config.trust, this.#parts.clock.wallMs()));
     const wanted = [...members.values()].flatMap((specs) => specs.map(({ identity }) => identity));
     this.identity.keep(new Set(wanted));
@@ -76,6 +80,16 @@ export class IdentitySeat {
   #expectsProof(port: number): boolean {
     const { isKnown, trust } = this.identity;
     return isKnown && trust !== undefined && this.#modes.at(port) !== "disable";
+  }
+
+  /** Who was let in as anybody is not served as that for as long as he likes. */
+  #follow(message: MutualTls | undefined): void {
+    if (message === this.#message) return;
+    this.#message = message;
+    const modes = new MutualTlsModes(message);
+    this.#modes = modes;
+    for (const plane of this.#parts.planes())
+      plane?.retirePlaintext((port) => modes.at(port) === "strict");
   }
 
   #sweepLater(): void {

@@ -109,11 +109,11 @@ export class TcpRelays implements RelayOwner {
   denies(relay: TcpRelay): string | undefined {
     const { access, env } = this;
     if (access === undefined) return undefined;
-    const { target, cluster } = relay;
+    const { target } = relay;
     return access.refuse({
       connection: connectionFacts(relay.socket!, target),
       destination: target.destination,
-      port: target.destination?.port ?? cluster.settings.port,
+      port: portOf(relay),
       serverName: target.serverName,
       wallMs: env.wallMs,
     });
@@ -138,6 +138,13 @@ export class TcpRelays implements RelayOwner {
       const peer = relay.target.tls?.peer;
       if (peer !== undefined && peer.notAfterMs < beforeMs) relay.endIfQuiet(QUIET_MS);
     }
+  }
+
+  /** Of callers in plaintext, at ports where they are let in no more. */
+  retirePlaintext(isStrict: (port: number) => boolean): void {
+    this.env.tick();
+    for (const relay of [...this.#relays])
+      if (relay.target.tls === undefined && isStrict(portOf(relay))) relay.stop();
   }
 
   /** Resolves when all have ended by themselves, or after `deadlineMs`. */
@@ -187,4 +194,9 @@ export function relayHandlers(accept: SocketHandlers<TcpRelay>["open"]): SocketH
       (socket.data as TcpRelay | undefined)?.closed(error !== undefined && error !== null);
     },
   };
+}
+
+/** Of the application. */
+function portOf({ target, cluster }: TcpRelay): number {
+  return target.destination?.port ?? cluster.settings.port;
 }

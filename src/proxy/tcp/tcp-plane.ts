@@ -243,6 +243,11 @@ export class TcpPlane {
     this.#inbound.retireExpired(beforeMs);
   }
 
+  /** The same of callers in plaintext, where they are let in no more. */
+  retirePlaintext(isStrict: (port: number) => boolean): void {
+    this.#inbound.retirePlaintext(isStrict);
+  }
+
   stats(): TcpPlaneStats {
     const both = [this.#outbound, this.#inbound];
     return {

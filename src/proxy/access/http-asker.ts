@@ -9,7 +9,7 @@
  */
 import { type HttpAnswer, HttpAnswerReader, type ReadAnswer } from "../../adapter/http-answer.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { MethodId } from "../../http/method.ts";
+import { MethodId } from "../../http/method.ts";
 import { connectWords } from "../../io/connect-words.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import { type ConnectAttempt, type ConnectCause, TcpConnector } from "../../io/tcp-connector.ts";
@@ -190,8 +190,11 @@ export class HttpAsker {
     else if (!connection.hasHeard) return this.lost(connection, "connection lost");
     const answer = connection.reader.read(bytes, ended);
     if (answer === undefined) return;
-    const isWhole = connection.sent === question.parts.octets.length;
-    if (isWhole && "status" in answer && answer.keepsAlive) this.#free(connection);
+    const { octets, method } = question.parts;
+    const isWhole = connection.sent === octets.length;
+    // A server that answers HEAD with content would have it taken for the next answer.
+    const mayStay = isWhole && method !== MethodId.head;
+    if (mayStay && "status" in answer && answer.keepsAlive) this.#free(connection);
     else this.drop(connection);
     this.#observe(connection, answer);
     this.#answer(question, answer);

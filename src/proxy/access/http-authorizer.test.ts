@@ -332,6 +332,19 @@ describe("connections", () => {
     expect(server.connections).toBe(64);
   });
 
+  test("of HEAD are not kept: what some servers send behind would be the next answer", async () => {
+    const { step, server } = setUp((request, reply) => {
+      if (request.method !== "HEAD") return reply.respond(403);
+      reply.send("HTTP/1.1 403 No\r\ncontent-length: 38\r\n\r\n");
+      setTimeout(() => reply.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), 1);
+    });
+    for (let i = 0; i < 5; i++) {
+      expect(await ask(step, accessRequest("HEAD /"))).toMatchObject({ status: 403, body: "" });
+      expect(await ask(step, accessRequest("GET /"))).toMatchObject({ status: 403 });
+    }
+    expect(server.requests.length).toBe(10);
+  });
+
   test("with too many questions the next has no answer", async () => {
     const { step } = setUp(() => {}, { timeoutMs: 300 });
     const asked = Array.from({ length: 64 + 1_001 }, () => ask(step, accessRequest("GET /")));

@@ -102,6 +102,9 @@ test("an access token lets somebody in, by TLS, knowing nothing else", async () 
   const id = out.split(".")[1]!;
   expect((await ctl("access-token", "list")).out).toMatch(new RegExp(`${id}  ann +operator  in 8`));
   await ctl("access-token", "revoke", id);
+  const lasting = await ctl("access-token", "create", "bot", "--expires", "never");
+  expect(lasting).toMatchObject({ code: 0 });
+  expect(lasting.err).toContain("good until it is revoked");
   expect(await ctl("certs", ...ann)).toMatchObject({ code: 1, out: "" });
 });
 
@@ -154,6 +157,12 @@ test.each([
   [["token", "revoke"], "revoke which?"],
   [["access-token", "create"], "for whom?"],
   [["access-token", "create", "ann", "--role", "king"], '"king"'],
+  [["access-token", "create", "ann", "--expires", "0s"], "would be no token at all"],
+  [["authz"], "who may call whom?"],
+  [["authz", "may", "a", "b"], "who may call whom?"],
+  [["authz", "can", "a"], "who may call whom?"],
+  [["authz", "can", "a", "b", "GET", "/", "c"], "what is c?"],
+  [["authz", "can", "a", "b", "TCP", "/"], "what is /?"],
   [["certs", "issued", "--limit", "0"], "--limit is a number from 1"],
   [["certs", "rotate", "--after", "-1h"], "is no duration"],
   [["certs", "a", "b"], 'unexpected argument "b"'],

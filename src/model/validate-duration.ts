@@ -2,43 +2,17 @@
  * Spans of time as rules write them: "2.5s" (proto-JSON), "1m30s", "100ms" (Go). Exact in
  * nanoseconds, since "0.0000001s" has to be refused rather than rounded.
  */
+import { parseDuration as parseSpan } from "../attribute/duration.ts";
 import type { Complaint } from "./validate-name.ts";
 
 export type Nanoseconds = bigint;
 
 const ms = 1_000_000n;
 const second = 1_000n * ms;
-const int64Max = 2n ** 63n - 1n;
-const units: Readonly<Record<string, bigint>> = {
-  ns: 1n,
-  us: 1_000n,
-  µs: 1_000n,
-  ms,
-  s: second,
-  m: 60n * second,
-  h: 3_600n * second,
-};
-
 /** Undefined if it is not a duration, or does not fit 64 bits of nanoseconds. */
 export function parseDuration(text: string): Nanoseconds | undefined {
-  if (text.length > 64) return undefined;
-  const negative = text.startsWith("-");
-  const body = /^[-+]/.test(text) ? text.slice(1) : text;
-  if (body === "0") return 0n;
-  if (
-    !/^(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*$/.test(body)
-  )
-    return undefined;
-  let sum = 0n;
-  for (const [, whole = "", fraction = "", unit = ""] of body.matchAll(
-    /(\d*)(?:\.(\d*))?(ns|us|µs|ms|s|m|h)/g,
-  )) {
-    const scale = units[unit] ?? 1n;
-    const digits = 10n ** BigInt(fraction.length);
-    sum += BigInt(whole || "0") * scale + (BigInt(fraction || "0") * scale) / digits;
-  }
-  if (sum > int64Max) return undefined;
-  return negative ? -sum : sum;
+  const value = parseSpan(text);
+  return value === undefined ? undefined : BigInt(value);
 }
 
 /** "2.5s": the one form that every era reads. */

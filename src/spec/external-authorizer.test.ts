@@ -13,6 +13,7 @@ import {
   startManager,
   startSidecar,
   startSidecarWith,
+  status,
   untilKnown,
 } from "./mesh.ts";
 import { ctl, type Running, Stage, until } from "./process.ts";
@@ -55,6 +56,17 @@ async function startAuthorizer(kind: Authorizer["kind"]): Promise<Authorizer> {
   return { kind, port, application, sidecar };
 }
 
+const askOf = (kind: Authorizer["kind"], app: string, path: string): string => `---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: ask-${kind}-${app}, namespace: default }
+spec:
+  selector: { matchLabels: { app: ${app} } }
+  action: CUSTOM
+  provider: { name: by-${kind} }
+  rules: [{ to: [{ operation: { paths: ["${path}"] } }] }]
+`;
+
 const rules = `kind: MeshConfig
 extensionProviders:
 - name: by-http
@@ -73,21 +85,8 @@ kind: AuthorizationPolicy
 metadata: { name: only-reviews, namespace: default }
 spec:
   selector: { matchLabels: { app: authz } }
-  rules: [{ from: [{ source: { principals: [cluster.local/ns/default/sa/reviews] } }] }]
-${(["http", "grpc"] as const)
-  .map(
-    (kind) => `---
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ask-${kind}, namespace: default }
-spec:
-  selector: { matchLabels: { app: reviews } }
-  action: CUSTOM
-  provider: { name: by-${kind} }
-  rules: [{ to: [{ operation: { paths: ["/${kind}/*"] } }] }]
-`,
-  )
-  .join("")}`;
+  rules: [{ from: [{ source: { serviceAccounts: [reviews, edge] } }] }]
+${(["http", "grpc"] as const).map((kind) => askOf(kind, "reviews", `/${kind}/*`)).join("")}`;
 
 beforeAll(async () => {
   const ports = managerPorts();
@@ -113,6 +112,52 @@ beforeAll(async () => {
     const statuses = await Promise.all([ask("/http/closed"), ask("/grpc/closed")]);
     return statuses.every(({ body }) => body === "not yours");
   });
+});
+
+/** A gateway that knows nothing but what it lets in, and whom it has to ask. */
+async function startGateway(): Promise<number> {
+  const [http = 0, https, admin, readiness] = freePorts(4);
+  const running = stage.mesh([
+    ...["proxy", "--mode", "gateway", ...manager, "--service", "edge.default"],
+    ...["--labels", "app=edge", "--state-dir", join(stage.directory, "state-edge")],
+    ...["--http-port", `127.0.0.1:${http}`, "--https-port", `127.0.0.1:${https}`],
+    ...["--admin", `127.0.0.1:${admin}`, "--readiness", `127.0.0.1:${readiness}`],
+  ]);
+  const ready = async () => (await status(readiness!, "/healthz/ready")) === 200;
+  await until(`the gateway; it said: ${running.output()}`, ready);
+  return http;
+}
+
+test("a gateway asks them as well", async () => {
+  const file = stage.file(
+    "edge.yaml",
+    `apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: edge, namespace: default, annotations: { "kubernetes.io/ingress.class": istio } }
+spec:
+  rules:
+  - host: shop.example
+    http:
+      paths:
+      - path: /
+        pathType: Prefix
+        backend: { service: { name: reviews, port: { number: 9080 } } }
+${(["http", "grpc"] as const).map((kind) => askOf(kind, "edge", `/edge-${kind}/*`)).join("")}`,
+  );
+  const { code, err } = await ctl("apply", ...manager, "-f", file);
+  expect([err, code]).toEqual([err, 0]);
+  const port = await startGateway();
+  for (const kind of ["http", "grpc"] as const) {
+    const through = (path: string) => get(port, "shop.example", `/edge-${kind}/${path}`);
+    await until(
+      "the gateway to know whom to ask",
+      async () => (await through("open")).status === 200,
+    );
+    expect((await through("open")).body).toBe(`let in by ${kind}`);
+    const { status: refused, body } = await through("closed");
+    expect([refused, body]).toEqual([403, "not yours"]);
+  }
+  expect((await get(port, "shop.example", "/free")).body).toBe("let in by nobody");
 });
 
 const ask = (path: string, headers = {}) => get(web.outbound, HOST, path, headers);

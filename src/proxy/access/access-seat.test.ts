@@ -157,3 +157,22 @@ test("an authorizer that is a service of the mesh is asked where that is", async
   expect(await ask("garbage")).toStartWith("401 ");
   expect(opa.requests.map(({ target }) => target)).toEqual(["/a", "/a"]);
 });
+
+test("keys that a service of the mesh has are fetched there, from the first on", async () => {
+  const { plane, ask } = await start();
+  const server = serve((_, reply) => reply.respond(200, issuer.keySet()));
+  const service = "idp.default.svc.cluster.local";
+  const rule = { issuer: issuer.name, jwksUri: `http://${service}/keys` };
+  const applied = plane.apply(
+    config({
+      version: "1",
+      clusters: [{ name: "idp", service, port: 80 }],
+      endpointSets: [{ cluster: "idp", endpoints: [{ address: "127.0.0.1", port: server.port }] }],
+      access: { requestAuthentications: [{ rules: [rule] }] },
+    }),
+  );
+  expect(await applied).toEqual([]);
+  expect(await ask(issuer.token())).toBe("200 the application");
+  expect(server.requests[0]!.head).toStartWith(`GET /keys HTTP/1.1\r\nhost: ${service}\r\n`);
+  expect(server.requests).toHaveLength(1);
+});

@@ -2,8 +2,10 @@
  * Series of one metric that an operator defined: counted by labels, gone when nothing was counted
  * for a while, and no more of them than there may be.
  */
+
 import type { ExposedFamily, MeasuredFamily } from "../policy/exposition.ts";
 import { sampleText } from "../policy/exposition.ts";
+import { escapeLabelValue } from "../telemetry/label-value.ts";
 import { TextTree } from "./text-tree.ts";
 
 export type MetricKind = "COUNTER" | "GAUGE" | "DISTRIBUTION";
@@ -143,7 +145,7 @@ export class MetricSeries {
   #add(key: string, values: readonly string[], sinceMs: number): Series {
     this.#budget.left--;
     const labels = this.definition.labelNames
-      .map((name, i) => `${name}="${escapeLabel(values[i]!)}"`)
+      .map((name, i) => `${name}="${escapeLabelValue(values[i]!)}"`)
       .join(",");
     return this.#put(key, { values, labels, sinceMs });
   }
@@ -192,10 +194,4 @@ function bucketOf(bounds: readonly number[], value: number): number {
     else low = middle + 1;
   }
   return low;
-}
-
-function escapeLabel(value: string): string {
-  return /[\\"\n]/.test(value)
-    ? value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
-    : value;
 }

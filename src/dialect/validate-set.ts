@@ -4,7 +4,7 @@
  */
 import type { Problem } from "../core/problem.ts";
 import { nearest } from "../core/suggestion.ts";
-import { type Config, type ConfigKind, type ConfigOf, configKey } from "../model/config.ts";
+import { type Config, type ConfigOf, configKey, ofKind } from "../model/config.ts";
 import { policiesOf } from "../model/destination-policy.ts";
 import { isHostWithin } from "../model/host-name.ts";
 import type { Ingress, IngressBackend } from "../model/ingress.ts";
@@ -30,10 +30,6 @@ export function validateSet(configs: readonly Config[], known: Known): readonly 
     ...accessProblems(configs, known.hosts !== undefined),
     ...severalMeshConfigs(ofKind(configs, "MeshConfig")),
   ];
-}
-
-function ofKind<K extends ConfigKind>(configs: readonly Config[], kind: K): ConfigOf<K>[] {
-  return configs.filter((config): config is ConfigOf<K> => config.kind === kind);
 }
 
 function problem(

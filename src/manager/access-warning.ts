@@ -3,10 +3,12 @@
  * is there: selectors that select nobody, ports that nobody has, rules about requests where there
  * are none, callers and callees that cannot agree on TLS.
  */
+
 import type { Problem } from "../core/problem.ts";
 import { asksOfRequests, portsOf } from "../dialect/security/tcp-width.ts";
 import type { Config, ConfigOf } from "../model/config.ts";
 import type { Service, ServiceInstance } from "../model/service.ts";
+import { warning } from "./config-warning.ts";
 import type { Registry } from "./registry/registry.ts";
 import { mutualTlsOf } from "./translate/access.ts";
 import { isFor } from "./translate/access-object.ts";
@@ -143,9 +145,4 @@ function disagreements(
     return [warning(config, "spec.trafficPolicy", message)];
   }
   return [];
-}
-
-function warning({ origin, fields }: Config, path: string, message: string): Problem {
-  const [, field = ""] = /^spec\.(\w+)/.exec(path) ?? [];
-  return { severity: "warning", position: fields?.[field] ?? origin, path, message };
 }

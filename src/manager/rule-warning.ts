@@ -2,12 +2,14 @@
  * What is well formed, and yet will not do what its author thinks: routes to a version that nobody
  * runs, an ingress that serves nobody.
  */
+
 import type { Problem } from "../core/problem.ts";
 import type { Config, ConfigOf } from "../model/config.ts";
 import { type IngressControl, isIngressOurs } from "../model/ingress.ts";
 import { defaultMeshSettings } from "../model/mesh-settings.ts";
 import type { Service, ServiceInstance } from "../model/service.ts";
 import { accessWarnings } from "./access-warning.ts";
+import { warning } from "./config-warning.ts";
 import type { Registry } from "./registry/registry.ts";
 import { isHttpPort } from "./translate/catalog.ts";
 import { edgeRulesOf } from "./translate/edge-rule.ts";
@@ -97,9 +99,4 @@ function unservedBackends(
     const path = config.kind === "IngressRule" ? "spec.destination" : "spec.rules";
     return [warning(config, path, `${name} leads nowhere: ${host} does not have ${which}`)];
   });
-}
-
-function warning({ origin, fields }: Config, path: string, message: string): Problem {
-  const [, field = ""] = /^spec\.(\w+)/.exec(path) ?? [];
-  return { severity: "warning", position: fields?.[field] ?? origin, path, message };
 }

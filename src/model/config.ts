@@ -91,3 +91,7 @@ export function writtenKind(config: Config): string {
 export function configKey(config: Config): string {
   return `${writtenKind(config)}/${config.meta.namespace}/${config.meta.name}`;
 }
+
+export function ofKind<K extends ConfigKind>(configs: readonly Config[], kind: K): ConfigOf<K>[] {
+  return configs.filter((config): config is ConfigOf<K> => config.kind === kind);
+}

@@ -6,8 +6,10 @@
  * scrape reads the registries of all threads and sums them (prometheus.ts). Exact up to 2^53. The
  * memory is reserved at once and costs nothing until it is written.
  */
+
 import { assert } from "../core/assert.ts";
 import { HISTOGRAM_SLOTS, Histogram } from "./histogram.ts";
+import { escapeLabelValue } from "./label-value.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -300,10 +302,4 @@ export function formatLabels(labels: Labels): string {
       return `${name}="${escapeLabelValue(labels[name]!)}"`;
     })
     .join(",");
-}
-
-function escapeLabelValue(value: string): string {
-  return /[\\"\n]/.test(value)
-    ? value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")
-    : value;
 }

@@ -1,6 +1,8 @@
 /** `mesh ctl config`: what one proxy runs on, each part with the file and line it came from. */
+
 import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { type ProxyConfig, ProxyConfigSchema } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { isRecord } from "../../core/record.ts";
 import { askAdmin } from "../admin-port.ts";
 import { call, managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
@@ -114,10 +116,6 @@ async function fromAdmin(address: string): Promise<ProxyConfig> {
   } catch {
     throw new CtlError(`what answers at ${address} is not the admin port of a mesh proxy`);
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Leaves out what is not for a service whose name is or begins with `host`. */

@@ -2,7 +2,9 @@
  * Who refused a request, asked of the admin ports of all proxies at once. What answers is another
  * process, so nothing of it is trusted to have the form that is expected.
  */
+
 import type { ProxyStatus } from "../../api/gen/mesh/v1/config_pb.ts";
+import { isRecord } from "../../core/record.ts";
 import { httpGet } from "../http-get.ts";
 
 /** As `/denials` of a proxy tells it. */
@@ -89,8 +91,4 @@ function readDenial(told: Told, proxy: string, service: string): ToldDenial {
     ...{ path: text("path"), hasToken: told.hasToken === true },
     remedies: Array.isArray(remedies) ? remedies.filter((one) => typeof one === "string") : [],
   };
-}
-
-function isRecord(value: unknown): value is Told {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

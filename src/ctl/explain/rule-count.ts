@@ -3,7 +3,9 @@
  * itself, and what a proxy asks a mixer is counted at both. What answers is another process, so
  * nothing of it is trusted to have the form that is expected.
  */
+
 import type { ProxyStatus } from "../../api/gen/mesh/v1/config_pb.ts";
+import { isRecord } from "../../core/record.ts";
 import { httpGet } from "../http-get.ts";
 
 export interface RuleCount {
@@ -117,8 +119,4 @@ function parse(body: string): unknown {
 
 function amount(value: unknown): number {
   return typeof value === "number" && Number.isFinite(value) ? value : 0;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

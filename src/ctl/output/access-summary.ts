@@ -2,7 +2,7 @@
  * Who may call whom in a few words for tables, from a spec in canonical JSON: "app=reviews",
  * "DENY 2 rules". Tolerant, as all summaries.
  */
-type Json = Readonly<Record<string, unknown>>;
+import { type Json, list, record, text } from "./loose-json.ts";
 
 export interface AccessSummary {
   /** Whom it is for. */
@@ -81,16 +81,4 @@ function authentication({ peers, origins }: Json): string {
 function count(values: unknown, word: string): string {
   const { length } = list(values);
   return `${length} ${word}${length === 1 ? "" : "s"}`;
-}
-
-function record(value: unknown): Json {
-  return typeof value === "object" && value !== null ? (value as Json) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown): string {
-  return value === undefined || value === null ? "" : String(value);
 }

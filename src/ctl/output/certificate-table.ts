@@ -1,4 +1,5 @@
 /** What a proxy says of its certificate, as tables. It may be of another version. */
+import { isRecord } from "../../core/record.ts";
 import { harmless } from "../terminal.ts";
 import { whenText } from "../token-input.ts";
 import type { Table } from "./config-table.ts";
@@ -76,8 +77,4 @@ function rowOf(value: unknown): CertificateRow {
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

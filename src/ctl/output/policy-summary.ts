@@ -2,9 +2,9 @@
  * Policy in a few words for tables, from its spec in canonical JSON: "h.denier ← a, b". Of the
  * older kinds the spec is what an adapter or a template is told. Tolerant, as all summaries.
  */
-import { adapterKinds, templateKinds } from "../../dialect/policy/typed-kind.ts";
 
-type Json = Readonly<Record<string, unknown>>;
+import { adapterKinds, templateKinds } from "../../dialect/policy/typed-kind.ts";
+import { type Json, list, record, text } from "./loose-json.ts";
 
 export interface PolicySummary {
   /** The services that it is for, where it says so. */
@@ -117,16 +117,4 @@ function binding(services: unknown, specs: unknown): PolicySummary {
 
 function fieldNames(value: unknown): string {
   return Object.keys(record(value)).join(", ");
-}
-
-function record(value: unknown): Json {
-  return typeof value === "object" && value !== null ? (value as Json) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown): string {
-  return value === undefined || value === null ? "" : String(value);
 }

@@ -1,4 +1,5 @@
 /** Rules of policy as a proxy's admin port tells of them: where each runs, and what it did. */
+import { isRecord } from "../../core/record.ts";
 import type { Table } from "./config-table.ts";
 
 /** `told`: what the page answered; undefined: it is none. */
@@ -39,8 +40,4 @@ export function policyTables(told: unknown): readonly Table[] | undefined {
 
 function text(value: unknown): string {
   return typeof value === "string" || typeof value === "number" ? String(value) : "";
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -2,10 +2,10 @@
  * What a rule does in a few words for tables, from its spec in canonical JSON:
  * "reviews", "end-user=jason → v2 + delay 2s". Tolerant: what it does not know it leaves out.
  */
-import { summarizeAccess } from "./access-summary.ts";
-import { summarizePolicy, summarizeTyped } from "./policy-summary.ts";
 
-type Json = Readonly<Record<string, unknown>>;
+import { summarizeAccess } from "./access-summary.ts";
+import { type Json, list, record, text } from "./loose-json.ts";
+import { summarizePolicy, summarizeTyped } from "./policy-summary.ts";
 
 export interface RuleSummary {
   /** The service it is for. */
@@ -161,16 +161,4 @@ function pairs(labels: Json): string {
   const only = entries.length === 1 ? entries[0] : undefined;
   if (only?.[0] === "version") return text(only[1]);
   return entries.map(([key, value]) => `${key}=${text(value)}`).join(",");
-}
-
-function record(value: unknown): Json {
-  return typeof value === "object" && value !== null ? (value as Json) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown): string {
-  return value === undefined || value === null ? "" : String(value);
 }

@@ -1,7 +1,7 @@
 /** What only shows when objects about who may call whom are seen together. */
 import type { Problem } from "../../core/problem.ts";
 import { type AccessRule, dryRunOf } from "../../model/authorization-policy.ts";
-import { type Config, type ConfigKind, type ConfigOf, configKey } from "../../model/config.ts";
+import { type Config, type ConfigOf, configKey, ofKind } from "../../model/config.ts";
 import type { WorkloadTarget } from "../../model/workload-target.ts";
 
 /** `isWhole`: what is not among them is nowhere. */
@@ -12,10 +12,6 @@ export function accessProblems(configs: readonly Config[], isWhole: boolean): re
   ];
   if (!isWhole) return among;
   return [...unknownProviders(configs), ...among, ...idleRoles(configs), ...unboundRoles(configs)];
-}
-
-function ofKind<K extends ConfigKind>(configs: readonly Config[], kind: K): ConfigOf<K>[] {
-  return configs.filter((config): config is ConfigOf<K> => config.kind === kind);
 }
 
 function warning(config: Config, path: string, message: string): Problem {

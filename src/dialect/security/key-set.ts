@@ -1,4 +1,5 @@
 /** Keys by which tokens are verified: where a set of them is, and its form. RFC 7517. */
+import { isRecord } from "../../core/record.ts";
 import type { Complaint } from "../../model/validate-name.ts";
 
 export function checkJwksUri(value: string): Complaint {
@@ -12,8 +13,8 @@ const bytesMax = 256 * 1024;
 export function checkJwks(value: string): Complaint {
   if (value.length > bytesMax) return "is too long";
   const set = parse(value);
-  if (!isObject(set) || !Array.isArray(set.keys)) return 'is not a set of keys {"keys": […]}';
-  const isKey = (key: unknown): boolean => isObject(key) && typeof key.kty === "string";
+  if (!isRecord(set) || !Array.isArray(set.keys)) return 'is not a set of keys {"keys": […]}';
+  const isKey = (key: unknown): boolean => isRecord(key) && typeof key.kty === "string";
   return set.keys.every(isKey) ? undefined : "has a key without a type (kty)";
 }
 
@@ -23,8 +24,4 @@ function parse(value: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -49,7 +49,9 @@ const everything = read(
   object("listchecker", "bank", "list"),
   object("instance", "bank", "entry", "{ compiledTemplate: listentry }"),
   object("stdio", "shop", "nobody-names-it"),
-  ...["web", "all", "pay"].map((name) => object("QuotaSpec", "shop", name, "{ rules: [{ quotas: [{ quota: q }] }] }")),
+  ...["web", "all", "pay"].map((name) =>
+    object("QuotaSpec", "shop", name, "{ rules: [{ quotas: [{ quota: q }] }] }"),
+  ),
   binding("web", "web.shop.svc.cluster.local"),
   binding("all", "*"),
   binding("pay", "*.bank.svc.cluster.local"),

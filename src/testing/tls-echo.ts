@@ -113,9 +113,9 @@ export class TlsEcho {
 }
 
 /** Looks once a millisecond; for events that nobody tells. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const giveUpAt = systemClock.nowMs() + 10_000;
-  while (!holds()) {
+  while (!(await holds())) {
     if (systemClock.nowMs() > giveUpAt) throw new Error(`waited 10 s for ${what}`);
     await Bun.sleep(1);
   }

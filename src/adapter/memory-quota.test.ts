@@ -39,6 +39,21 @@ test("of a burst of 1,000 against 100 a second, 100 pass, and 100 more a second 
   ]);
 });
 
+test("who is refused is told when there will be enough, and no sooner", () => {
+  const handler = openLocal(memoryQuota, perSecond(2));
+  for (const atMs of [0, 250]) ask(handler, { atMs });
+  for (const [atMs, waitMs] of [
+    [300, 700],
+    [330, 670],
+    [999, 1],
+  ] as const) {
+    expect(ask(handler, { atMs })).toMatchObject({ granted: 0, retryAfterMs: waitMs });
+    expect(ask(handler, { atMs, amount: 3 }).retryAfterMs).toBeUndefined();
+  }
+  expect(ask(handler, { atMs: 1_000 }).granted).toBe(1);
+  expect(ask(handler, { atMs: 1_000 }).retryAfterMs).toBe(200);
+});
+
 test("in no second does more pass than the limit, wherever the second begins", () => {
   const handler = openLocal(memoryQuota, perSecond(10));
   const passed: number[] = [];

@@ -129,7 +129,7 @@ function readRule(rule: WrittenRule, action: Action): AccessRule {
   });
   const read: AccessRule = { from, to, when: rule.when ?? [] };
   if (action === "CUSTOM") refuseIdentity(rule, read.when);
-  if (action === "DENY" && isWiderOnTcp(read))
+  if ((action === "DENY" || action === "CUSTOM") && isWiderOnTcp(read))
     rule
       .at()
       .warn(

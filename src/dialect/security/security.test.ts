@@ -163,6 +163,7 @@ describe("is taken, with a warning", () => {
   // biome-ignore format: a table
   const rows: readonly (readonly [kind: string, spec: string, warning: string | undefined])[] = [
     [AP, deny("to: [{ operation: { methods: [GET] } }]"), "denies more on TCP ports"],
+    [AP, custom("to: [{ operation: { methods: [GET] } }]"), "denies more on TCP ports"],
     [AP, deny("to: [{ operation: { methods: [GET], ports: ['80'] } }]"), undefined],
     [AP, deny("from: [{ source: { requestPrincipals: ['*'] } }]"), "denies more on TCP ports"],
     [AP, deny("from: [{ source: { namespaces: [a] } }]"), undefined],

@@ -24,7 +24,7 @@ import { type Exchange, type PolicyWait, Wake } from "./exchange.ts";
 import { renewRecord } from "./record.ts";
 import { replyDenied, replyFailure } from "./reply.ts";
 import { describeRequest } from "./report.ts";
-import { applyEdge, rescan } from "./request-head.ts";
+import { hideUnproven, rescan } from "./request-head.ts";
 import { armTimer } from "./timing.ts";
 
 /** Istio's clients wait so long for a mixer. */
@@ -109,8 +109,7 @@ export function rewriteHead(ex: Exchange, edits: HeaderEdits): Failure | undefin
   ex.headStart = head.start;
   ex.headEnd = head.end;
   env.scannedFor = ex;
-  const { edge } = ex.downstream!;
-  if (edge !== undefined) applyEdge(ex, edge, head);
+  hideUnproven(ex, head);
   if (ex.call !== undefined) {
     ex.call.pathStart = head.pathStart;
     ex.call.pathEnd = head.pathEnd;

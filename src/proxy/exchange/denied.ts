@@ -4,7 +4,6 @@ import { RecordText } from "../../telemetry/access-record.ts";
 import type { RefusedBy } from "../access/access-step.ts";
 import type { DenialKind } from "../access/denial-ring.ts";
 import type { RequestFacts } from "../access/request-facts.ts";
-import { hideClientCert } from "../filter/edge-fields.ts";
 import { fieldOf } from "../policy/field-map.ts";
 import type { Exchange } from "./exchange.ts";
 import { rescan } from "./request-head.ts";
@@ -61,7 +60,5 @@ export function describeFacts(ex: Exchange, facts: RequestFacts): RequestFacts {
   facts.isHttp2 = downstream.stream !== undefined;
   facts.wallMs = ex.env.wallMs;
   facts.token = ex.token;
-  const head = rescan(ex);
-  if (downstream.edge === undefined) hideClientCert(head);
-  return facts.about(head, downstream.facts);
+  return facts.about(rescan(ex), downstream.facts);
 }

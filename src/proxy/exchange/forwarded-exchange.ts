@@ -13,7 +13,7 @@ import { hedges } from "./hedge.ts";
 import { beginRecord } from "./record.ts";
 import { replyFailure } from "./reply.ts";
 import { takeBody } from "./request-body.ts";
-import { applyEdge, sendRequest } from "./request-head.ts";
+import { hideUnproven, sendRequest } from "./request-head.ts";
 import { endResponse, takeResponse } from "./response.ts";
 import { writeStatusBlock } from "./response-block.ts";
 import {
@@ -59,7 +59,7 @@ export class ForwardedExchange extends Exchange {
     this.generation = env.generations.acquire();
     const path = env.paths.normalize(head, this.generation.snapshot.settings.paths);
     this.headStart = head.start;
-    if (downstream.edge !== undefined) applyEdge(this, downstream.edge, head);
+    hideUnproven(this, head);
     const kind = callKindOf(head);
     if (kind !== CallKind.none) this.beginCall(kind, head);
     if (env.accessLog !== undefined) beginRecord(this);

@@ -272,6 +272,42 @@ describe("header operations", () => {
   });
 });
 
+describe("a client certificate that a stranger writes of", () => {
+  const cert = 'request.headers["x-forwarded-client-cert"]';
+  const forged = "x-forwarded-client-cert: URI=spiffe://cluster.local/ns/default/sa/admin\r\n";
+  const ask = `GET /a HTTP/1.1\r\nHost: svc\r\n${forged}x-a: b\r\n${forged}\r\n`;
+
+  test("is seen by no rule, neither before nor afterwards, and by no service", async () => {
+    const told: unknown[][] = [];
+    const rules = new RulePolicy(
+      denyingRule("r", { code: 7, message: "m", match: `(${cert} | "") != ""` }) +
+        notingRule([`${cert} | "-"`, 'request.headers["x-a"] | "-"']),
+      [noting((values) => void told.push([...values]))],
+    );
+    const { client, service } = await withRules(rules);
+    for (let i = 0; i < 3; i++) {
+      client.send(ask);
+      expect((await client.takeResponse()).status).toBe(200);
+    }
+    while (told.length < 3) await Bun.sleep(1);
+    expect(told).toEqual([
+      ["-", "b"],
+      ["-", "b"],
+      ["-", "b"],
+    ]);
+    for (const { field } of service.requests)
+      expect(field("x-forwarded-client-cert")).toBeUndefined();
+  });
+
+  test("is no proof to a rule that asks for one", async () => {
+    const match = `(${cert} | "") == ""`;
+    const { client, service } = await withRules(denyingRule("r", { code: 7, match }));
+    client.send(ask);
+    expect((await client.takeResponse()).status).toBe(403);
+    expect(service.requests).toEqual([]);
+  });
+});
+
 describe("what is told of an exchange afterwards", () => {
   const names = [
     ...['request.headers["x-user"] | "-"', "request.url_path", "request.size", "response.code"],

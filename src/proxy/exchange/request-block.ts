@@ -20,8 +20,6 @@ export function writeRequestBlock(
   const { requestFields, rewrite } = ex.route!;
   if (ex.websocket && !ex.upstream!.takesWebsocket) return Failures.upgradeRefused;
   const fromEdge = ex.downstream!.edge !== undefined;
-  // Says who the peer is; where no edge has proved that, whoever sent it made it up.
-  if (!fromEdge) head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
   const { call } = ex;
   head.acceptsTrailers = ex.acceptsTrailers || call !== undefined;

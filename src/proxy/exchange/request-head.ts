@@ -4,9 +4,8 @@ import { FieldId } from "../../http/field-id.ts";
 import { Framing, type MessageHead } from "../../http/message-head.ts";
 import type { HeadWriter } from "../../http1/head-writer.ts";
 import { scanRequestHead } from "../../http1/request-head.ts";
-import { hideClaims } from "../filter/edge-fields.ts";
+import { hideClaims, hideClientCert } from "../filter/edge-fields.ts";
 import { dropOverrides } from "../filter/override.ts";
-import type { EdgePeer } from "../gateway/edge-peer.ts";
 import { peerLine } from "../identity/peer-line.ts";
 import { timeLeftLine } from "./call-rules.ts";
 import { type Exchange, Form, Phase } from "./exchange.ts";
@@ -24,16 +23,20 @@ export function rescan(ex: Exchange): MessageHead {
   if (env.scannedFor !== ex) {
     scanRequestHead(ex.bytes, ex.headStart, ex.headEnd, env.requestHead);
     dropOverrides(env.requestHead);
-    const { edge } = ex.downstream!;
-    if (edge !== undefined) applyEdge(ex, edge, env.requestHead);
+    hideUnproven(ex, env.requestHead);
     env.scannedFor = ex;
   }
   return env.requestHead;
 }
 
-/** A head that came in at the edge: once after each scan of it, in the same way. */
-export function applyEdge(ex: Exchange, from: EdgePeer, head: MessageHead): void {
-  ex.env.edge.apply(head, from, ex.generation!.snapshot.settings.edge);
+/**
+ * What a stranger says of himself, or of whom he speaks for: nobody routes, judges or reports by
+ * it. Once after each scan of a head, in the same way.
+ */
+export function hideUnproven(ex: Exchange, head: MessageHead): void {
+  const { edge } = ex.downstream!;
+  if (edge === undefined) return hideClientCert(head);
+  ex.env.edge.apply(head, edge, ex.generation!.snapshot.settings.edge);
   hideClaims(head);
 }
 
@@ -91,8 +94,6 @@ export function writeRequestHead(ex: Exchange, output: HeadWriter, head: Message
     ex.env.scannedFor = undefined;
   }
   const fromEdge = ex.downstream!.edge !== undefined;
-  // Says who the peer is; where no edge has proved that, whoever sent it made it up.
-  if (!fromEdge) head.drop(FieldId.xForwardedClientCert);
   if (ex.hopField !== undefined) head.drop(FieldId.maxForwards);
   const left = ex.call === undefined ? undefined : timeLeftLine(ex, ex.call);
   if (left !== undefined) head.drop(FieldId.grpcTimeout);

@@ -12,6 +12,7 @@ import { scanRequestHead } from "../../http1/request-head.ts";
 import { scanResponseHead } from "../../http1/response-head.ts";
 import type { Endpoint } from "../cluster/endpoint.ts";
 import type { ServiceName } from "../cluster/service-name.ts";
+import { hideClientCert } from "../filter/edge-fields.ts";
 import type { ConnectionFacts } from "./connection-facts.ts";
 
 /** Of requests and of connections. */
@@ -86,6 +87,8 @@ export class ExchangeFacts extends CallFacts {
     if (this.#request === undefined) {
       this.#request = this.#scratch.requestOf(this.requestOctets, this.requestOctetCount);
       this.requestNumber = this.#scratch.nextNumber();
+      // At an edge what was kept is without it, unless it is to be believed.
+      if (this.#request !== undefined && !this.fromEdge) hideClientCert(this.#request);
     }
     return this.#request;
   }

@@ -5,7 +5,10 @@
  */
 import { readFileSync } from "node:fs";
 import { parseAllDocuments } from "yaml";
-import type { AuthorizationPolicy } from "../../api/gen/mesh/v1/access_pb.ts";
+import {
+  AuthorizationPolicy_Action as Action,
+  type AuthorizationPolicy,
+} from "../../api/gen/mesh/v1/access_pb.ts";
 import { isError } from "../../core/problem.ts";
 import { seededRandom } from "../../core/random.ts";
 import { readDocuments } from "../../dialect/read.ts";
@@ -13,6 +16,7 @@ import { accessOf } from "../../manager/translate/access.ts";
 import { accessSetOf } from "../../manager/translate/access-set.ts";
 import type { Authorizer } from "../../policy/authorization/authorizer.ts";
 import { compileAuthorization } from "../../policy/authorization/compile-authorization.ts";
+import type { AuthorizationFacts } from "../../policy/authorization/facts.ts";
 import { factsSample } from "../../testing/access-sample.ts";
 import { AuthzRequests, type GeneratedRequest } from "./authz-requests.ts";
 import { type Json, matchingPolicy, type RbacRequest } from "./rbac-reference.ts";
@@ -25,6 +29,8 @@ interface Case {
 }
 
 const REQUESTS = 1_000;
+const UNSHOWN =
+  "departs: a connection that cannot be shown to an authorizer is refused, not let in";
 const SEED = 7;
 
 /** The cases' own settings of the mesh, which the vectors do not tell. */
@@ -46,6 +52,10 @@ export const authzSuites: readonly Suite[] = [
       const { cases, other_files: others } = JSON.parse(readFileSync(path, "utf8"));
       const verdicts = new Verdicts();
       for (const one of cases as readonly Case[]) {
+        if (asksNobody(one)) {
+          verdicts.skip(one.name, UNSHOWN);
+          continue;
+        }
         verdicts.judge(one.name, judge(one, Object.values(one.out)));
         const extended = extendedOf(one.name, others);
         if (extended.length > 0) verdicts.judge(`${one.name}, extended`, judge(one, extended));
@@ -54,6 +64,12 @@ export const authzSuites: readonly Suite[] = [
     },
   },
 ];
+
+/** Istio leaves CUSTOM out where the provider speaks HTTP and there are no requests. */
+function asksNobody({ name, in: input, out }: Case): boolean {
+  if (!name.startsWith("tcp/") || !/^ *action: CUSTOM$/m.test(input)) return false;
+  return providersOf(Object.values(out).flatMap(filtersOf)).size === 0;
+}
 
 /** The same policies in the form of a later generator. */
 function extendedOf(name: string, files: Readonly<Record<string, string>>): readonly string[] {
@@ -71,13 +87,13 @@ function judge({ name, in: input }: Case, goldens: readonly string[]): string | 
   if (typeof policies === "string") return policies;
   const compiled = compileAuthorization(policies, { trustDomains: domains, providers });
   if (compiled.problems.length > 0) return compiled.problems[0]!.message;
-  const authorizer = isTcp ? compiled.tcp : compiled.http;
+  const ours = isTcp ? tcpOutcome(policies, domains) : httpOutcome(compiled.http);
   const requests = new AuthzRequests(policies, seededRandom(SEED));
   for (let i = 0; i < REQUESTS; i++) {
     const request = requests.next();
-    const ours = outcomeOf(authorizer, request, isTcp);
+    const outcome = ours(request);
     const theirs = expectedOf(filters, request, isTcp);
-    if (ours !== theirs) return `${JSON.stringify(request)}: ${ours} instead of ${theirs}`;
+    if (outcome !== theirs) return `${JSON.stringify(request)}: ${outcome} instead of ${theirs}`;
   }
   return undefined;
 }
@@ -112,21 +128,43 @@ function policiesOf(
 }
 
 /** "allowed, dry run: denied, asks opa" */
+type Outcome = (request: GeneratedRequest) => string;
+
+function httpOutcome(authorizer: Authorizer | undefined): Outcome {
+  return ({ authority, token, ...rest }) => {
+    const facts = factsSample({ ...rest, host: authority, ...(token !== undefined && { token }) });
+    const asked = (authorizer?.custom ?? [])
+      .filter(({ rules }) => rules.find(facts) !== undefined)
+      .map(({ provider }) => provider);
+    return outcomeOf(authorizer, facts, asked);
+  };
+}
+
+/** Where Istio asks about a connection, ours is refused. */
+function tcpOutcome(
+  policies: readonly AuthorizationPolicy[],
+  trustDomains: readonly string[],
+): Outcome {
+  const compile = (some: readonly AuthorizationPolicy[]) =>
+    compileAuthorization(some, { trustDomains, providers: new Set() }).tcp;
+  const isAsking = ({ action }: AuthorizationPolicy) => action === Action.CUSTOM;
+  const authorizer = compile(policies.filter((policy) => !isAsking(policy)));
+  const asking = Map.groupBy(policies.filter(isAsking), ({ provider }) => provider);
+  const refusing = [...asking].map(([provider, some]) => ({ provider, rules: compile(some) }));
+  return ({ authority: _, token: __, ...rest }) => {
+    const facts = factsSample({ ...rest, host: "", method: "", path: "", headers: {} });
+    const asked = refusing
+      .filter(({ rules }) => rules?.decide(facts).allowed === false)
+      .map(({ provider }) => provider);
+    return outcomeOf(authorizer, facts, asked);
+  };
+}
+
 function outcomeOf(
   authorizer: Authorizer | undefined,
-  request: GeneratedRequest,
-  isTcp: boolean,
+  facts: AuthorizationFacts,
+  asked: readonly string[],
 ): string {
-  const { authority, token, ...rest } = request;
-  const isRequest = !isTcp;
-  const facts = factsSample({
-    ...{ ...rest, host: isRequest ? authority : "" },
-    ...(isRequest && token !== undefined ? { token } : {}),
-    ...(isRequest ? {} : { method: "", path: "", headers: {} }),
-  });
-  const asked = (authorizer?.custom ?? [])
-    .filter(({ rules }) => rules.find(facts) !== undefined)
-    .map(({ provider }) => provider);
   const allowed = authorizer?.decide(facts).allowed ?? true;
   const shadow = authorizer?.shadow(facts)?.allowed ?? allowed;
   return outcomeText(allowed, shadow, asked);

@@ -124,6 +124,35 @@ test("guests are denied by a list and by a limit, visitors are not, and ctl says
   expect(await child.exited).toBe(0);
 }, 90_000);
 
+test("ratings are for the reviews alone, who prove who they are, and ctl says so", async () => {
+  const { child, ready } = await start();
+  const { manager, rules, details, page } = ready;
+  const by = ["--manager", manager];
+  const asDetails = async (id: string): Promise<number> => {
+    const curl = ["curl", "-so", "/dev/null", "-w", "%{http_code}", "-x"];
+    const how = [`http://127.0.0.1:${details}`, "-H", `x-request-id: ${id}`];
+    const asked = Bun.spawn([...curl, ...how, "http://ratings:9080/ratings/0"], { stdout: "pipe" });
+    return Number(await new Response(asked.stdout).text());
+  };
+  expect(await asDetails("before")).toBe(200);
+  const applied = await ctl("apply", "-f", `${rules}/only-reviews.yaml`, ...by);
+  expect({ code: applied.code, err: applied.err }).toEqual({ code: 0, err: "" });
+  await until("details to be refused", async () => (await asDetails("stars")) === 403);
+  const can = async (source: string) =>
+    await ctl("authz", "can", source, "ratings", "GET", "/ratings/0", ...by);
+  expect((await can("reviews")).out).toMatch(/^allowed$/m);
+  expect((await can("details")).out).toMatch(/^denied$/m);
+  const why = await ctl("explain", "denial", "stars", ...by);
+  expect(why.err).toBe("");
+  expect(why.out).toContain("cluster.local/ns/default/sa/details");
+  for (let i = 0; i < 6; i++) {
+    const { status, headers } = await fetch(page);
+    expect([status, headers.get("x-bookinfo-ratings")]).not.toEqual([200, "unavailable"]);
+  }
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(0);
+}, 90_000);
+
 test("a child that crashes ends the demo, which says which and why", async () => {
   const { child, ready, pids } = await start();
   process.kill(ready.pids["reviews-v2"]!, "SIGKILL");

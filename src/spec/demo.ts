@@ -8,6 +8,8 @@ export interface DemoReady {
   readonly rules: string;
   /** The list of guests who are denied. */
   readonly denied: string;
+  /** Of the sidecar of details: outbound. */
+  readonly details: number;
   readonly pids: Readonly<Record<string, number>>;
 }
 

@@ -6,11 +6,12 @@
 import { systemRandom } from "../../core/random.ts";
 import { managerAt } from "../client.ts";
 import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } from "../command.ts";
-import { policySuggestions, suggestions, writeRules } from "../demo/demo-rule.ts";
+import { accessSuggestion, policySuggestions, suggestions, writeRules } from "../demo/demo-rule.ts";
 import { type DenyList, serveDenyList } from "../demo/deny-list.ts";
 import { makeDirectory } from "../demo/directory.ts";
 import {
   type DemoPorts,
+  type MeshPorts,
   pageUrl,
   pickDemoPorts,
   sidecarCount,
@@ -73,7 +74,7 @@ class Demo {
   readonly #onSignal = (): void => this.#stopped.reject(interrupted);
   #denied: DenyList | undefined;
   #running: { readonly supervisor: Supervisor; readonly directory: string } | undefined;
-  #ports: DemoPorts = usualPorts;
+  #ports: MeshPorts = { ...usualPorts, details: 0 };
   #traffic: Traffic | undefined;
 
   constructor(context: CommandContext, json: boolean) {
@@ -100,7 +101,7 @@ class Demo {
     this.#sayReady();
   }
 
-  async #startWith(ports: DemoPorts): Promise<void> {
+  async #startWith(ports: MeshPorts): Promise<void> {
     const { io } = this.#context;
     const directory = makeDirectory();
     const crash = Promise.withResolvers<never>();
@@ -210,7 +211,8 @@ class Demo {
       const pids = Object.fromEntries(supervisor.children.map(({ name, pid }) => [name, pid]));
       const page = pageUrl(this.#ports);
       const denied = this.#denied!.url;
-      const ready = { page, dashboard: dashboardUrl, manager: managerUrl, denied };
+      const { details } = this.#ports;
+      const ready = { page, dashboard: dashboardUrl, manager: managerUrl, denied, details };
       io.stdout(`${JSON.stringify({ ...ready, rules, logs: supervisor.logs, pids })}\n`);
       return;
     }
@@ -241,6 +243,7 @@ class Demo {
       `     ${paint.cyan(`${mesh} config productpage routes${at}`)}`,
       "",
       ...this.#policyLines(`${mesh} apply -f ${rules}`, at),
+      ...this.#accessLines(mesh, rules, at),
       "Ctrl-C ends everything.",
       "",
       "",
@@ -266,6 +269,22 @@ class Demo {
       `     ${cyan(`curl -X PUT -d eve ${this.#denied!.url}`)}`,
       `     ${cyan(`${mesh} config productpage policy${at}`)}`,
       `     ${cyan(`${mesh} explain rule denied-guests${at}`)}`,
+      "",
+    ];
+  }
+
+  #accessLines(mesh: string, rules: string, at: string): readonly string[] {
+    const { cyan, bold } = this.#context.paint;
+    const { file, effect, questions, ask, why } = accessSuggestion;
+    const count = suggestions.length + policySuggestions.length + 1;
+    return [
+      bold("All that crosses between sidecars is mutual TLS. Who may call whom:"),
+      "",
+      `  ${count}. ${effect}`,
+      `     ${cyan(`${mesh} apply -f ${rules}/${file}${at}`)}`,
+      ...questions.map((question) => `     ${cyan(`${mesh} ${question}${at}`)}`),
+      `     ${cyan(ask(this.#ports.details))}`,
+      `     ${cyan(`${mesh} ${why}${at}`)}`,
       "",
     ];
   }

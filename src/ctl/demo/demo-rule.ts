@@ -9,6 +9,7 @@ import delay from "../../../rules/bookinfo/delay.yaml" with { type: "text" };
 import denyList from "../../../rules/bookinfo/deny-list.yaml" with { type: "text" };
 import loadBalancing from "../../../rules/bookinfo/load-balancing.yaml" with { type: "text" };
 import mirror from "../../../rules/bookinfo/mirror.yaml" with { type: "text" };
+import onlyReviews from "../../../rules/bookinfo/only-reviews.yaml" with { type: "text" };
 import rateLimit from "../../../rules/bookinfo/rate-limit.yaml" with { type: "text" };
 import redirect from "../../../rules/bookinfo/redirect.yaml" with { type: "text" };
 import reviewsV3 from "../../../rules/bookinfo/reviews-v3.yaml" with { type: "text" };
@@ -24,6 +25,7 @@ export const demoRules: Readonly<Record<string, string>> = {
   "deny-list.yaml": denyList,
   "load-balancing.yaml": loadBalancing,
   "mirror.yaml": mirror,
+  "only-reviews.yaml": onlyReviews,
   "rate-limit.yaml": rateLimit,
   "redirect.yaml": redirect,
   "reviews-v3.yaml": reviewsV3,
@@ -73,3 +75,19 @@ export const policySuggestions: readonly (readonly [
     "three pages in ten seconds for each guest: the fourth is 429",
   ],
 ];
+
+/** Who may call whom: what to apply, what to run then, and what will be seen. */
+export const accessSuggestion = {
+  file: "only-reviews.yaml",
+  effect: "ratings for the reviews alone, who prove who they are; details get 403",
+  /** Asked without traffic. */
+  questions: [
+    "authz can reviews ratings GET /ratings/0",
+    "authz can details ratings GET /ratings/0",
+  ],
+  /** By the sidecar of details. */
+  ask: (outbound: number): string =>
+    `curl -i -x http://127.0.0.1:${outbound} -H 'x-request-id: stars' ` +
+    "http://ratings:9080/ratings/0",
+  why: "explain denial stars",
+} as const;

@@ -32,14 +32,20 @@ export interface DemoPorts {
   readonly dashboard: number;
 }
 
+/** With the outbound port of the sidecar of details: by it one asks as details would. */
+export interface MeshPorts extends DemoPorts {
+  readonly details: number;
+}
+
 export const usualPorts: DemoPorts = { page: 9080, manager: 15010, dashboard: 8080 };
 
 /** The usual ones where they are free. */
-export async function pickDemoPorts(wanted: DemoPorts): Promise<DemoPorts> {
+export async function pickDemoPorts(wanted: DemoPorts): Promise<MeshPorts> {
   return {
     page: await pickPort(wanted.page),
     manager: await pickPort(wanted.manager),
     dashboard: await pickPort(wanted.dashboard),
+    details: await pickPort(0),
   };
 }
 
@@ -48,7 +54,7 @@ export interface MeshOptions {
   readonly manager: Manager;
   readonly self: readonly string[];
   readonly directory: string;
-  readonly ports: DemoPorts;
+  readonly ports: MeshPorts;
   readonly clock: Clock;
   /** Rejects when a child ends, or somebody ends all: then nothing more is to be waited for. */
   readonly ended: Promise<never>;
@@ -91,7 +97,7 @@ export function pageUrl(ports: DemoPorts): string {
 }
 
 function startSidecar(options: MeshOptions, workload: Workload, appPort: number): void {
-  const { supervisor, manager, self, directory } = options;
+  const { supervisor, manager, self, directory, ports } = options;
   const { service, version } = workload;
   const name = `${service}-${version}`;
   supervisor.start(name, [
@@ -99,7 +105,8 @@ function startSidecar(options: MeshOptions, workload: Workload, appPort: number)
     ...["--service", `${service}.default`, "--labels", `app=${service},version=${version}`],
     ...["--id", name, "--manager", manager.url, "--app-port", String(appPort)],
     ...["--service-port", String(SERVICE_PORT), "--state-dir", join(directory, "state", name)],
-    ...["outbound", "inbound", "admin", "readiness"].flatMap((n) => [`--${n}`, "127.0.0.1:0"]),
+    ...["--outbound", `127.0.0.1:${service === "details" ? ports.details : 0}`],
+    ...["inbound", "admin", "readiness"].flatMap((n) => [`--${n}`, "127.0.0.1:0"]),
     ...["--drain-seconds", "1", "--"],
     ...[...self, "ctl", "demo-service", service],
     ...["--port", String(appPort), "--version", version],

@@ -1,6 +1,6 @@
 /** Opens one SQLite file: journalled, and brought to the schema that this binary knows. */
 import { Database } from "bun:sqlite";
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** How long a manager waits for another one that writes to the same file. */
@@ -45,6 +45,9 @@ function create(path: string): Database {
     throw new Error(`the directory ${folder} cannot be made: ${reasonOf(cause)}`, { cause });
   }
   try {
+    // For its owner only, and so are the files that SQLite puts beside it: there are passwords in
+    // rules, and folders that others may read.
+    closeSync(openSync(path, "a", 0o600));
     return new Database(path, { create: true, strict: true });
   } catch (cause) {
     throw new Error(`${path}: ${reasonOf(cause)}: may this user write there?`, { cause });

@@ -1,7 +1,7 @@
 /** Whom a connection may reach, by the domains of the mesh as they are said last. */
 import { expect, test } from "bun:test";
 import { CertificateAuthority } from "../../testing/certificate-authority.ts";
-import { believe, idOf, member } from "../../testing/mesh-member.ts";
+import { believe, idOf, member, show } from "../../testing/mesh-member.ts";
 import type { MeshIdentity } from "./mesh-identity.ts";
 
 const authority = new CertificateAuthority();
@@ -31,4 +31,18 @@ test("an alias that is taken away is nobody's name from then on", () => {
   expect(identity.clientTls(idOf("svc"), "mesh-h2")).toBe(before);
   believe(identity, [authority], ["cluster.local", "new.example"]);
   expect(expectedOf(identity, idOf("svc"))).toEqual([idOf("svc"), idOf("svc", "new.example")]);
+});
+
+test("what changes of roots and certificates counts for the next connection", () => {
+  const identity = member({ authority });
+  const tls = identity.clientTls(idOf("svc"), "mesh-h2")!;
+  const before = tls.native!;
+  expect(tls.native).toBe(before);
+  const next = new CertificateAuthority("Next");
+  believe(identity, [next]);
+  const { ca, cert } = tls.native!;
+  expect([ca, cert]).toEqual([next.certificate, before.cert]);
+  show(identity, next.issue({ name: "svc", for: [`URI:${idOf("svc")}`] }));
+  expect(tls.native!.ca).toBe(next.certificate);
+  expect(tls.native!.cert).not.toBe(before.cert);
 });

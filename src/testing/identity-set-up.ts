@@ -1,4 +1,5 @@
 /** The identity part of a manager, with a clock moved by hand and an audit log to look at. */
+
 import { Log } from "../core/log.ts";
 import { createCertificateRequest } from "../io/certificate-request.ts";
 import type { AuthorityFiles } from "../manager/identity/authority-files.ts";
@@ -6,6 +7,7 @@ import { Identity } from "../manager/identity/identity.ts";
 import { IdentityStore } from "../manager/identity/identity-store.ts";
 import type { IssueAudit, IssueCall, JwtAuthenticator } from "../manager/identity/issuance.ts";
 import { KeySeal } from "../manager/identity/key-seal.ts";
+import { MEMORY } from "../manager/store/database.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export interface IdentityParts {
@@ -42,7 +44,7 @@ export const DAY_MS = 24 * HOUR_MS;
 
 export function openIdentity(parts: IdentityParts = {}): IdentitySetUp {
   const { clock = new VirtualClock(Date.now()), seal = KeySeal.random() } = parts;
-  const store = new IdentityStore(parts.path ?? ":memory:");
+  const store = new IdentityStore(parts.path ?? MEMORY);
   const audit: AuditLine[] = [];
   const { rootLifetimeMs } = parts;
   const identity = new Identity({

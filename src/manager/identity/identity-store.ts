@@ -4,8 +4,6 @@
  * root, whose use of a token is the last) is decided in a transaction.
  */
 import type { Database } from "bun:sqlite";
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname } from "node:path";
 import { openDatabase } from "../store/database.ts";
 
 const MIGRATIONS = [
@@ -41,15 +39,11 @@ const MIGRATIONS = [
    ALTER TABLE issued ADD COLUMN labels TEXT NOT NULL DEFAULT '[]';`,
 ];
 
-/** Of a store that keeps nothing. */
-export const MEMORY = ":memory:";
-
 export class IdentityStore {
   readonly database: Database;
 
   /** MEMORY keeps nothing. */
   constructor(path: string) {
-    if (path !== MEMORY) createPrivate(path);
     this.database = openDatabase(path, MIGRATIONS, "FULL", "shared");
   }
 
@@ -67,10 +61,4 @@ export class IdentityStore {
   close(): void {
     this.database.close();
   }
-}
-
-/** For its owner only, and so are the files that SQLite puts beside it. */
-function createPrivate(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, "a", 0o600));
 }

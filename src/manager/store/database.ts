@@ -8,6 +8,9 @@ const BUSY_MS = 5_000;
 /** SQLite would keep 2 MB of each file, page by page as they are written; the kernel has them. */
 const CACHE_KIB = 256;
 
+/** A path: nothing of it is kept. */
+export const MEMORY = ":memory:";
+
 /**
  * `durability` FULL: every commit reaches the disk before it returns. NORMAL: a power cut may take
  * the last ones, for what can be told again. `sharing`: whether other processes may have it open.
@@ -38,6 +41,7 @@ export function openDatabase(
 }
 
 function create(path: string): Database {
+  if (path === MEMORY) return new Database(path, { strict: true });
   const folder = dirname(path);
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });

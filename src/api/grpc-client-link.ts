@@ -80,6 +80,11 @@ export class GrpcClientConnection implements SessionSink<Exchange> {
     });
   }
 
+  /** To somebody, who may not have said anything yet. */
+  get isConnected(): boolean {
+    return this.#link !== undefined;
+  }
+
   connected(socket: TcpSocket<GrpcClientConnection>, tls: TlsFacts | undefined): void {
     const untilMs = tls?.peer?.notAfterMs ?? 0;
     if (untilMs > this.#owner.clock.wallMs()) this.peerUntilMs = untilMs;

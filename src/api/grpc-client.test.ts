@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { seededRandom } from "../core/random.ts";
 import { ClientTls } from "../io/tls-settings.ts";
 import { CertificateAuthority } from "../testing/certificate-authority.ts";
+import { VirtualClock } from "../testing/virtual-clock.ts";
 import { Authorization, CheckRequestSchema } from "./gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { GrpcClient } from "./grpc-client.ts";
 import { framed } from "./grpc-text.ts";
@@ -22,7 +23,10 @@ const question = framed(check.input, create(CheckRequestSchema));
 const INTERNAL_ERROR = 2;
 
 /** A server that does this with each call. */
-async function clientOf(does: (stream: Http2Stream, session: Http2Session) => void) {
+async function clientOf(
+  does: (stream: Http2Stream, session: Http2Session) => void,
+  { clock = systemClock, connectMs = 20_000 }: { clock?: Clock; connectMs?: number } = {},
+) {
   const server = createServer();
   server.on("stream", (stream) => {
     stream.on("error", () => {});
@@ -31,8 +35,8 @@ async function clientOf(does: (stream: Http2Stream, session: Http2Session) => vo
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const client = new GrpcClient({
-    ...{ hostname: "127.0.0.1", port, clock: systemClock, random: seededRandom(1) },
-    ...{ connectMs: 20_000, callsMax: 10, answerBytesMax: 1_000 },
+    ...{ hostname: "127.0.0.1", port, clock, random: seededRandom(1) },
+    ...{ connectMs, callsMax: 10, answerBytesMax: 1_000 },
   });
   closers.push(
     () => server.close(),
@@ -99,4 +103,57 @@ test("calls of a server that leaves, and then is gone, are lost at once", async 
   });
   expect(await call(client)).toMatchObject({ ok: false, isLost: true });
   expect(client.callsUnderWay).toBe(0);
+});
+
+test("that we stood still says nothing about a server that was about to answer", async () => {
+  const clock = new VirtualClock();
+  const client = await clientOf((stream) => stream.close(INTERNAL_ERROR), {
+    ...{ clock, connectMs: 500 },
+  });
+  const answer = call(client);
+  for (const ms of [700, 2_000]) {
+    clock.stall(ms);
+    clock.advance(0);
+  }
+  expect(await answer).toMatchObject({ ok: false, isLost: true, isSent: true });
+});
+
+test("a server that says nothing is left when its time has passed, after a stall too", async () => {
+  const stallsMs = [0, 700];
+  for (const ms of stallsMs) {
+    const clock = new VirtualClock();
+    const client = await clientOf(() => {}, { clock, connectMs: 500 });
+    const answer = call(client);
+    clock.stall(ms);
+    // Nothing of the network is heard within one turn.
+    clock.advance(0);
+    clock.advance(499);
+    expect(client.state).toBe("connecting");
+    clock.advance(1);
+    expect(client.state).toBe("resting");
+    expect(await answer).toMatchObject({ isSent: false, reason: "no connection in time" });
+  }
+});
+
+test("a server that takes the connection and says nothing does not answer", async () => {
+  let heard = 0;
+  const server = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: {
+      data: (_, bytes) => {
+        heard += bytes.length;
+      },
+    },
+  });
+  closers.push(() => server.stop(true));
+  const clock = new VirtualClock();
+  const client = new GrpcClient({
+    ...{ hostname: "127.0.0.1", port: server.port, clock, random: seededRandom(1) },
+    ...{ connectMs: 500, callsMax: 10, answerBytesMax: 1_000 },
+  });
+  closers.push(() => client.close());
+  const answer = call(client);
+  while (heard === 0) await Bun.sleep(1);
+  clock.advance(500);
+  expect(await answer).toMatchObject({ isSent: false, reason: "the server does not answer" });
 });

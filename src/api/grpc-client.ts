@@ -13,6 +13,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 import { HeadArena } from "../http2/head-arena.ts";
 import { HeadBlockWriter } from "../http2/head-block-writer.ts";
+import { connectWords } from "../io/connect-words.ts";
 import { type ConnectAttempt, TcpConnector } from "../io/tcp-connector.ts";
 import { TimerWheel } from "../io/timer-wheel.ts";
 import type { ClientTls } from "../io/tls-settings.ts";
@@ -42,6 +43,10 @@ export interface GrpcClientOptions {
 const CLOSING_LOOK_MS = 20;
 /** For calls on a connection that takes no new ones. */
 const LEAVING_MS = 10_000;
+/** The connector's own limit comes after ours, which knows of stalls. */
+const ATTEMPT_SPARE_MS = 60_000;
+/** Timers that come later than this: the loop stood still. */
+const STALL_MS = 50;
 const REST_BASE_MS = 50;
 const REST_MAX_MS = 1_000;
 
@@ -184,12 +189,23 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
   #connect(): void {
     const connection = new GrpcClientConnection(this);
     this.#state = { at: "connecting", connection };
-    const { hostname, port, tls, connectMs, clock } = this.#options;
-    this.#attempt = this.#connector.connect({ hostname, port, tls }, connection, connectMs);
-    const limit = clock.after(connectMs, () => {
-      if (this.#state.at === "connecting") this.lost(connection, "the server does not answer");
+    const { hostname, port, tls, connectMs } = this.#options;
+    const attemptMs = connectMs + ATTEMPT_SPARE_MS;
+    this.#attempt = this.#connector.connect({ hostname, port, tls }, connection, attemptMs);
+    this.#limitConnect(connection);
+  }
+
+  /** What came while we stood still ourselves is yet to be read: the time begins anew. */
+  #limitConnect(connection: GrpcClientConnection): void {
+    const { connectMs, clock } = this.#options;
+    const untilMs = clock.nowMs() + connectMs;
+    connection.onReady = clock.after(connectMs, () => {
+      const state = this.#state;
+      if (state.at !== "connecting" || state.connection !== connection) return;
+      if (clock.nowMs() > untilMs + STALL_MS) return this.#limitConnect(connection);
+      const words = connectWords("timeout", "");
+      this.lost(connection, connection.isConnected ? "the server does not answer" : words);
     });
-    connection.onReady = limit;
   }
 
   /** A connection that stood is made again at once; one that never did after a while. */

@@ -12,7 +12,7 @@ import {
 import type { ApiServer } from "../api/serve.ts";
 import { serveUnary } from "../api/serve-unary.ts";
 import { unaryMethod } from "../api/unary-method.ts";
-import { systemClock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { systemRandom } from "../core/random.ts";
 import { RemoteMixer } from "../proxy/mixer-client/mixer-client.ts";
@@ -51,11 +51,11 @@ export class ScriptedMixer {
     return mixer;
   }
 
-  /** As a proxy has it. */
-  client(): RemoteMixer {
+  /** As a proxy has it. With a clock of the test's, no limit passes by itself. */
+  client(clock: Clock = systemClock): RemoteMixer {
     const client = new RemoteMixer({
       ...{ hostname: "127.0.0.1", port: this.#server!.port, timeoutMs: 60_000, retriesMax: 0 },
-      ...{ clock: systemClock, random: systemRandom, metrics: new Metrics({ seriesMax: 100 }) },
+      ...{ clock, random: systemRandom, metrics: new Metrics({ seriesMax: 100 }) },
       ...{ log: new Log("proxy", { level: "error" }, () => {}), cacheMax: 100, optimistic: false },
     });
     this.#closing.push(() => client.close());

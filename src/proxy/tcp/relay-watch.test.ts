@@ -25,13 +25,23 @@ interface Around {
   readonly clock?: VirtualClock;
 }
 
-async function relayed(rules: string | RulePolicy, { mixer, clock }: Around = {}) {
+/** Of a proxy that has all the time that it needs: no limit of its calls passes. */
+function standingClock(): VirtualClock {
+  const clock = new VirtualClock();
+  clock.advance(1);
+  return clock;
+}
+
+async function relayed(
+  rules: string | RulePolicy,
+  { mixer, clock = standingClock() }: Around = {},
+) {
   const service = new FakeUpstream();
   closers.push(() => service.close());
-  const mesh = new RelayFixture({ endpoints: [service.port], ...(clock && { clock }) });
+  const mesh = new RelayFixture({ endpoints: [service.port], clock });
   closers.push(() => mesh.close());
   const policy = typeof rules === "string" ? new RulePolicy(rules) : rules;
-  mesh.relays.policy = policy.ofRelays("outbound", mixer?.client());
+  mesh.relays.policy = policy.ofRelays("outbound", mixer?.client(clock));
   const client = await RawClient.connect({ port: mesh.port });
   closers.push(() => client.terminate());
   return { service, mesh, client };
@@ -82,7 +92,7 @@ describe("what only the mixer can answer", () => {
   test("and is not answered in time: the rules say what that means", async () => {
     for (const policy of ["open", "closed"] as const) {
       const mixer = await scriptedMixer();
-      const clock = new VirtualClock();
+      const clock = standingClock();
       const { mesh, service, client } = await relayed(remoteRule("r", policy), { mixer, clock });
       client.send(PING);
       await until(() => mixer.asked.length === 1);
@@ -114,7 +124,7 @@ test("policy is told when a connection opens, goes on and closes: of what is new
     ...["connection.received.bytes_total", "connection.sent.bytes", "destination.service.host"],
     'context.proxy_error_code | "-"',
   ];
-  const clock = new VirtualClock();
+  const clock = standingClock();
   const note = noting(([id, ...values]) => {
     expect(id).toBe("caller-1.default-1");
     told.push(values);

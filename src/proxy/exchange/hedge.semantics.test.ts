@@ -7,8 +7,9 @@ import {
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
 import { EngineFixture, type EngineFixtureOptions } from "../../testing/engine-fixture.ts";
 import { type FakeReply, type FakeRequest, FakeUpstream } from "../../testing/fake-upstream.ts";
-import { Http2Client, Http2Service } from "../../testing/http2-runtime.ts";
+import { contentOf, Http2Client, Http2Service } from "../../testing/http2-runtime.ts";
 import { RawClient } from "../../testing/raw-client.ts";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
 
 const closers: (() => void)[] = [];
 afterEach(() => {
@@ -47,8 +48,20 @@ class Held {
 }
 
 const perTryTimeoutMs = 30;
+/** Until it is seen that the time of a try has passed: less than the next one has. */
+const LATE_MS = perTryTimeoutMs + 5;
+/** Until another try follows one that was given up. */
+const BACKOFF_MS = 10;
+
+/** Time passes when the test says so: no try is late because the machine is busy. */
+function standingClock(): VirtualClock {
+  const clock = new VirtualClock();
+  clock.advance(10);
+  return clock;
+}
 
 interface SetUp {
+  readonly clock: VirtualClock;
   readonly mesh: EngineFixture;
   readonly client: RawClient;
   readonly held: Held;
@@ -60,8 +73,10 @@ async function setUp(
   options: Partial<EngineFixtureOptions> = {},
 ): Promise<SetUp> {
   const held = new Held(count);
+  const clock = standingClock();
   const mesh = closing(
     new EngineFixture({
+      clock,
       endpoints: held.services.map(({ port }) => port),
       ...options,
       route: {
@@ -73,11 +88,26 @@ async function setUp(
   );
   const client = await RawClient.connect({ port: mesh.port });
   closers.push(() => client.terminate());
-  return { mesh, client, held };
+  return { clock, mesh, client, held };
 }
 
 const get = "GET / HTTP/1.1\r\nHost: svc\r\n\r\n";
 const post = "POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 4\r\n\r\nbody";
+
+/** The try under way, the `n`-th, has reached its service, and its time passes: the next one. */
+async function next({ clock, held }: SetUp, n: number): Promise<FakeReply> {
+  await held.request(n);
+  clock.advance(LATE_MS);
+  return held.request(n + 1);
+}
+
+/** The same where the try is given up. */
+async function retried({ clock, held }: SetUp): Promise<FakeReply> {
+  await held.request(1);
+  clock.advance(LATE_MS);
+  clock.advance(BACKOFF_MS);
+  return held.request(2);
+}
 
 function count({ mesh }: SetUp, name: string): number {
   const series = new RegExp(`^envoy_cluster_${name}\\{envoy_cluster_name="svc"\\} (\\d+)$`, "m");
@@ -89,7 +119,7 @@ describe("a try whose time has passed", () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
     const first = await it.held.request(1);
-    const second = await it.held.request(2);
+    const second = await next(it, 1);
     first.respond(200, "first");
     expect(await it.client.takeResponse()).toMatchObject({ status: 200, body: "first" });
     // The other was reset: whatever it says is nobody's.
@@ -106,7 +136,7 @@ describe("a try whose time has passed", () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
     await it.held.request(1);
-    (await it.held.request(2)).respond(200, "second");
+    (await next(it, 1)).respond(200, "second");
     expect(await it.client.takeResponse()).toMatchObject({ status: 200, body: "second" });
     expect(count(it, "upstream_rq_hedge_won")).toBe(0);
     expect(count(it, "upstream_rq_active")).toBe(0);
@@ -116,7 +146,7 @@ describe("a try whose time has passed", () => {
   test("does not count when its answer is bad: the other is waited for", async () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
-    const second = await it.held.request(2);
+    const second = await next(it, 1);
     (await it.held.request(1)).respond(503, "no");
     // The refusal is here before the answer of the other is made: the proxy has read both.
     await it.mesh.connect().then((probe) => probe.terminate());
@@ -134,6 +164,7 @@ describe("a try whose time has passed", () => {
       const it = await setUp(2, { attempts: 1 });
       it.client.send(get);
       const first = await it.held.request(1);
+      await next(it, 1);
       for (let i = 0; i < tries; i++) fail(await it.held.request(2 + i));
       while (count(it, "upstream_rq_active") > 1) await Bun.sleep(1);
       first.respond(200, "first");
@@ -144,6 +175,8 @@ describe("a try whose time has passed", () => {
   test("has until the route's timeout once no try may follow", async () => {
     const two = await setUp(2, { attempts: 1 }, { route: { timeoutMs: 200 } });
     two.client.send(get);
+    await next(two, 1);
+    two.clock.advance(200);
     expect((await two.client.takeResponse()).status).toBe(504);
     expect(two.held.services.map(({ requests }) => requests.length)).toEqual([1, 1]);
     expect(count(two, "upstream_rq_active")).toBe(0);
@@ -152,7 +185,7 @@ describe("a try whose time has passed", () => {
   test("is one of as many as the rule lets there be", async () => {
     const it = await setUp(4, { attempts: 3 });
     it.client.send(get);
-    await it.held.request(4);
+    for (const n of [1, 2, 3]) await next(it, n);
     expect(count(it, "upstream_rq_active")).toBe(4);
     const { usage } = it.mesh.engine.snapshot.clusters.get("svc")!.state;
     expect(usage.retries).toBe(3);
@@ -166,7 +199,7 @@ describe("a try whose time has passed", () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
     const first = await it.held.request(1);
-    await it.held.request(2);
+    await next(it, 1);
     const whole =
       "HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole";
     for (const octet of whole) {
@@ -179,7 +212,7 @@ describe("a try whose time has passed", () => {
   test("that answers what is no HTTP is gone", async () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
-    const second = await it.held.request(2);
+    const second = await next(it, 1);
     (await it.held.request(1)).send("nonsense\r\n\r\n");
     while (count(it, "upstream_rq_active") > 1) await Bun.sleep(1);
     second.respond(200, "second");
@@ -194,7 +227,7 @@ describe("an answer that has begun", () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
     const first = await it.held.request(1);
-    const second = await it.held.request(2);
+    const second = await next(it, 1);
     second.send(half);
     while (count(it, "upstream_rq_active") > 1) await Bun.sleep(1);
     first.respond(200, "first");
@@ -206,10 +239,10 @@ describe("an answer that has begun", () => {
     const it = await setUp(3, { attempts: 2, backoffMs: 40 });
     it.client.send(get);
     const first = await it.held.request(1);
-    (await it.held.request(2)).respond(503, "no");
+    (await next(it, 1)).respond(503, "no");
     while (count(it, "upstream_rq_active") > 1) await Bun.sleep(1);
     first.send(half);
-    await Bun.sleep(300);
+    it.clock.advance(300);
     first.send("les");
     expect(await it.client.takeResponse()).toMatchObject({ status: 200, body: "wholes" });
     expect(it.held.replies).toHaveLength(2);
@@ -223,7 +256,7 @@ test("who was late is held against its endpoint", async () => {
     { cluster: { outlier: { consecutiveErrors: 1, maxEjectionPercent: 100 } } },
   );
   it.client.send(get);
-  const second = await it.held.request(2);
+  const second = await next(it, 1);
   expect(count(it, "outlier_detection_ejections_active")).toBe(1);
   second.respond(200, "second");
   expect(await it.client.takeResponse()).toMatchObject({ status: 200 });
@@ -234,7 +267,8 @@ describe("who is hedged", () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
     (await it.held.request(1)).send("HTTP/1.1 200 OK\r\n");
-    (await it.held.request(2)).respond(200, "second");
+    await it.mesh.connect().then((probe) => probe.terminate());
+    (await retried(it)).respond(200, "second");
     expect(await it.client.takeResponse()).toMatchObject({ body: "second" });
     expect(count(it, "upstream_rq_hedge")).toBe(0);
   });
@@ -245,7 +279,7 @@ describe("who is hedged", () => {
       "GET / HTTP/1.1\r\nHost: svc\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" +
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     );
-    (await it.held.request(2)).respond(200, "second");
+    (await retried(it)).respond(200, "second");
     expect(await it.client.takeResponse()).toMatchObject({ body: "second" });
     expect(count(it, "upstream_rq_hedge")).toBe(0);
   });
@@ -253,13 +287,13 @@ describe("who is hedged", () => {
   test("POST only if the rule says so, with its content", async () => {
     const it = await setUp(2, { attempts: 1, hedge: Hedge.ALL });
     it.client.send(post);
-    await it.held.request(2);
+    await next(it, 1);
     (await it.held.request(1)).respond(200, "first");
     expect(await it.client.takeResponse()).toMatchObject({ body: "first" });
     expect(it.held.requests[1]!.body).toBe("body");
     const other = await setUp(2, { attempts: 1 });
     other.client.send(post);
-    (await other.held.request(2)).respond(200, "second");
+    (await retried(other)).respond(200, "second");
     expect(await other.client.takeResponse()).toMatchObject({ body: "second" });
     expect(count(other, "upstream_rq_hedge")).toBe(0);
   });
@@ -267,7 +301,7 @@ describe("who is hedged", () => {
   test("nobody without a rule that says so: the first try is given up", async () => {
     const it = await setUp(2, { attempts: 1, hedge: Hedge.UNSPECIFIED });
     it.client.send(get);
-    (await it.held.request(2)).respond(200, "second");
+    (await retried(it)).respond(200, "second");
     expect(await it.client.takeResponse()).toMatchObject({ body: "second" });
     expect(count(it, "upstream_rq_hedge")).toBe(0);
   });
@@ -276,6 +310,7 @@ describe("who is hedged", () => {
     const it = await setUp(2, { attempts: 1 }, { cluster: { circuitBreaker: { maxRetries: 0 } } });
     it.client.send(get);
     const first = await it.held.request(1);
+    it.clock.advance(LATE_MS);
     while (count(it, "upstream_rq_retry_overflow") === 0) await Bun.sleep(1);
     first.respond(200, "first");
     expect(await it.client.takeResponse()).toMatchObject({ status: 200, body: "first" });
@@ -285,7 +320,7 @@ describe("who is hedged", () => {
   test("a client that leaves takes all tries with it", async () => {
     const it = await setUp(2, { attempts: 1 });
     it.client.send(get);
-    await it.held.request(2);
+    await next(it, 1);
     it.client.terminate();
     while (count(it, "upstream_rq_active") > 0) await Bun.sleep(1);
   });
@@ -295,7 +330,8 @@ test("over HTTP/2 the losing stream is reset, and its connection stays", async (
   const streams: ServerHttp2Stream[] = [];
   const services = await Promise.all(
     [1, 2].map(() =>
-      Http2Service.start((stream) => {
+      Http2Service.start(async (stream) => {
+        await contentOf(stream);
         streams.push(stream);
         if (streams.length === 1) return;
         stream.respond({ ":status": 200 });
@@ -304,15 +340,20 @@ test("over HTTP/2 the losing stream is reset, and its connection stays", async (
     ),
   );
   for (const service of services) closing(service);
+  const clock = standingClock();
   const mesh = closing(
     new EngineFixture({
+      clock,
       endpoints: services.map(({ port }) => port),
       cluster: { protocol: Cluster_Protocol.HTTP2 },
       route: { timeoutMs: 5_000, retry: { attempts: 1, perTryTimeoutMs, hedge: Hedge.ALL } },
     }),
   );
   const client = closing(new Http2Client(mesh.port));
-  expect(await client.request({ ":method": "POST" }, "x")).toMatchObject({ body: "2" });
+  const answer = client.request({ ":method": "POST" }, "x");
+  while (streams.length === 0) await Bun.sleep(1);
+  clock.advance(LATE_MS);
+  expect(await answer).toMatchObject({ body: "2" });
   while (!streams[0]!.destroyed) await Bun.sleep(1);
   expect(streams[0]!.rstCode).toBe(8);
   expect(await client.request({ ":method": "POST" }, "x")).toMatchObject({ body: "3" });
@@ -322,7 +363,8 @@ test("over HTTP/2 the losing stream is reset, and its connection stays", async (
 test("over HTTP/2 the earlier stream may win", async () => {
   const streams: ServerHttp2Stream[] = [];
   const service = closing(
-    await Http2Service.start((stream) => {
+    await Http2Service.start(async (stream) => {
+      await contentOf(stream);
       streams.push(stream);
       if (streams.length === 1) return;
       streams[0]!.respond({ ":status": 200 });
@@ -330,15 +372,20 @@ test("over HTTP/2 the earlier stream may win", async () => {
       streams[0]!.end();
     }),
   );
+  const clock = standingClock();
   const mesh = closing(
     new EngineFixture({
+      clock,
       endpoints: [service.port],
       cluster: { protocol: Cluster_Protocol.HTTP2 },
       route: { timeoutMs: 5_000, retry: { attempts: 1, perTryTimeoutMs, hedge: Hedge.ALL } },
     }),
   );
   const client = closing(new Http2Client(mesh.port));
-  expect(await client.request({ ":method": "POST" }, "x")).toMatchObject({ body: "first" });
+  const answer = client.request({ ":method": "POST" }, "x");
+  while (streams.length === 0) await Bun.sleep(1);
+  clock.advance(LATE_MS);
+  expect(await answer).toMatchObject({ body: "first" });
   while (!streams[1]!.destroyed) await Bun.sleep(1);
   expect(streams[1]!.rstCode).toBe(8);
 });

@@ -179,6 +179,7 @@ describe("a try whose time has passed", () => {
     two.clock.advance(200);
     expect((await two.client.takeResponse()).status).toBe(504);
     expect(two.held.services.map(({ requests }) => requests.length)).toEqual([1, 1]);
+    expect(count(two, "upstream_rq_per_try_timeout")).toBe(2);
     expect(count(two, "upstream_rq_active")).toBe(0);
   });
 
@@ -242,6 +243,7 @@ describe("an answer that has begun", () => {
     (await next(it, 1)).respond(503, "no");
     while (count(it, "upstream_rq_active") > 1) await Bun.sleep(1);
     first.send(half);
+    await it.client.until(() => it.client.received.endsWith("who"));
     it.clock.advance(300);
     first.send("les");
     expect(await it.client.takeResponse()).toMatchObject({ status: 200, body: "wholes" });
@@ -296,6 +298,21 @@ describe("who is hedged", () => {
     (await retried(other)).respond(200, "second");
     expect(await other.client.takeResponse()).toMatchObject({ body: "second" });
     expect(count(other, "upstream_rq_hedge")).toBe(0);
+  });
+
+  test("nobody whose content has not come: the try is given up, and another has it", async () => {
+    const it = await setUp(2, { attempts: 1, hedge: Hedge.ALL });
+    it.client.send(post.slice(0, -"body".length));
+    while (!it.held.services.some(({ received }) => received !== "")) await Bun.sleep(1);
+    it.clock.advance(LATE_MS);
+    it.clock.advance(BACKOFF_MS);
+    it.client.send("body");
+    const reply = await it.held.request(1);
+    expect(it.held.requests[0]!.body).toBe("body");
+    reply.respond(200, "second");
+    expect(await it.client.takeResponse()).toMatchObject({ body: "second" });
+    expect(count(it, "upstream_rq_hedge")).toBe(0);
+    expect(count(it, "upstream_rq_retry")).toBe(1);
   });
 
   test("nobody without a rule that says so: the first try is given up", async () => {

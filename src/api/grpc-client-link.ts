@@ -134,6 +134,7 @@ export class GrpcClientConnection implements SessionSink<Exchange> {
     const exchange = new Exchange(call);
     stream.user = exchange;
     call.sentAtMs = clock.nowMs();
+    call.carrier = this;
     call.release = () => {
       if (!stream.released) stream.release();
       this.#link?.touch();

@@ -1,6 +1,12 @@
 /** Unary calls whose server resets them, or leaves and is gone: they are told so at once. */
 import { afterEach, expect, test } from "bun:test";
-import { createSecureServer, createServer, type Http2Session, type Http2Stream } from "node:http2";
+import {
+  createSecureServer,
+  createServer,
+  type Http2Session,
+  type Http2Stream,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { type Clock, systemClock } from "../core/clock.ts";
@@ -20,7 +26,9 @@ afterEach(() => {
 
 const { check } = Authorization.method;
 const question = framed(check.input, create(CheckRequestSchema));
+const NO_ERROR = 0;
 const INTERNAL_ERROR = 2;
+const judged = { ":status": 200, "content-type": "application/grpc", "grpc-status": "5" };
 
 /** A server that does this with each call. */
 async function clientOf(
@@ -102,6 +110,21 @@ test("calls of a server that leaves, and then is gone, are lost at once", async 
     session.destroy();
   });
   expect(await call(client)).toMatchObject({ ok: false, isLost: true });
+  expect(client.callsUnderWay).toBe(0);
+});
+
+test("calls on a connection that is leaving are answered, though no other stands", async () => {
+  let judge: (() => void) | undefined;
+  const client = await clientOf((stream, session) => {
+    judge = () => (stream as ServerHttp2Stream).respond(judged, { endStream: true });
+    session.goaway(NO_ERROR, stream.id);
+  });
+  const first = call(client);
+  while (client.state !== "idle" || judge === undefined) await Bun.sleep(1);
+  closers.splice(0, 1)[0]!();
+  expect(await call(client)).toMatchObject({ ok: false, isLost: true, isSent: false });
+  judge();
+  expect(await first).toMatchObject({ ok: false, code: 5, isLost: false });
   expect(client.callsUnderWay).toBe(0);
 });
 

@@ -148,7 +148,8 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
   /** It did not answer in time: a server that says nothing to anybody is left. */
   late(call: OutgoingCall): void {
     const state = this.#state;
-    if (state.at !== "open" || state.connection.heardAtMs > call.sentAtMs) return;
+    if (state.at !== "open" || state.connection !== call.carrier) return;
+    if (state.connection.heardAtMs > call.sentAtMs) return;
     this.lost(state.connection, "the server does not answer");
   }
 
@@ -167,7 +168,9 @@ export class GrpcClient implements ConnectionOwner, CallOwner {
     this.#attempt?.cancel();
     this.#options.onState?.("lost", reason);
     this.#rest(reason, state.at === "open");
-    for (const call of [...this.#calls]) call.lose(reason);
+    // Those on one that is leaving are still answered there.
+    for (const call of [...this.#calls])
+      if (call.carrier === undefined || call.carrier === connection) call.lose(reason);
     connection.abandon();
   }
 

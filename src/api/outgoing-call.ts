@@ -43,6 +43,8 @@ export class OutgoingCall extends Timer {
   readonly framed: Uint8Array;
   readonly headers: string;
   sentAtMs = 0;
+  /** The connection that it was sent on. */
+  carrier: object | undefined;
   /** Ends the stream, once there is one. */
   release: (() => void) | undefined;
   readonly #owner: CallOwner;

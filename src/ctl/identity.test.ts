@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../core/clock.ts";
+import { createCertificateRequest } from "../io/certificate-request.ts";
 import { type IdentityManager, openIdentityManager } from "../testing/identity-manager.ts";
 import { runCtl } from "./run.ts";
 
@@ -115,7 +116,21 @@ test("certs shows who signs, whom to trust, and what was issued", async () => {
   const roots = await ctl("certs", "roots");
   expect(new X509Certificate(roots.out).ca).toBe(true);
   const issued = await ctl("certs", "issued");
-  expect(issued.out).toMatch(/spiffe:\/\/cluster.local\/ns\/mesh-system\/sa\/mesh-manager +in 23h/);
+  expect(issued.out).toMatch(/^ISSUED +IDENTITY +MODE +LABELS +EXPIRES +BY +FROM +SERIAL/);
+  expect(issued.out).toMatch(/\/ns\/mesh-system\/sa\/mesh-manager +sidecar +- +in 23h +itself/);
+});
+
+test("certs issued shows what the credential of a certificate bound it to", async () => {
+  const bound = ["-s", "edge.default", "--mode", "gateway", "--labels", "version=v1,app=edge"];
+  const { out: token } = await ctl("token", "create", ...bound);
+  await one.local.identity.issueCertificate({
+    csrPem: (await createCertificateRequest("")).csrPem,
+    credential: { case: "joinToken", value: token.trim() },
+  });
+  const { out } = await ctl("certs", "issued", "--limit", "1");
+  expect(out).toMatch(/ns\/default\/sa\/edge +gateway +app=edge,version=v1 +in 23h +join token /);
+  const json = JSON.parse((await ctl("certs", "issued", "--limit", "1", "-o", "json")).out);
+  expect(json.items).toMatchObject([{ mode: "gateway", labels: { app: "edge", version: "v1" } }]);
 });
 
 test("certs rotate makes a root that signs later, and sooner if asked again", async () => {

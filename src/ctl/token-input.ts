@@ -1,4 +1,5 @@
 /** What commands about tokens and certificates read alike. */
+import { WorkloadMode } from "../api/gen/mesh/v1/identity_pb.ts";
 import { parseDuration } from "../attribute/duration.ts";
 import { usageError } from "./command.ts";
 
@@ -30,6 +31,11 @@ export function labelsOf(texts: readonly string[]): Record<string, string> {
     labels[key] = value;
   }
   return labels;
+}
+
+/** Of a manager that knows no modes, too. */
+export function modeText(mode: WorkloadMode): "gateway" | "sidecar" {
+  return mode === WorkloadMode.GATEWAY ? "gateway" : "sidecar";
 }
 
 /** The one id that `revoke` names. */

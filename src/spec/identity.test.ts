@@ -59,7 +59,9 @@ test("a token of one lets a workload in at the other, which it knows by that tok
     return out.includes("spiffe://cluster.local/ns/default/sa/web");
   });
   const { out } = await operator(plainA, "certs", "issued", "--limit", "1");
-  expect(out).toMatch(/spiffe:\/\/cluster\.local\/ns\/default\/sa\/web +in 23h +join token/);
+  expect(out).toMatch(
+    /spiffe:\/\/cluster\.local\/ns\/default\/sa\/web +sidecar +- +in 23h +join token/,
+  );
 });
 
 test("and nobody after it", async () => {

@@ -2,6 +2,7 @@
 import {
   type Authority,
   type AuthorityCertificate,
+  type IssuedCertificate,
   AuthorityCertificate_Role as Role,
 } from "../../api/gen/mesh/v1/identity_pb.ts";
 import { askAdmin } from "../admin-port.ts";
@@ -10,10 +11,10 @@ import { type CommandContext, CtlError, defineCtlCommand, EXIT, usageError } fro
 import { managerFlags } from "../flag.ts";
 import { certificateTables, readCertificatePage } from "../output/certificate-table.ts";
 import { isoTime, jsonText } from "../output/document.ts";
-import { renderTable } from "../output/table.ts";
+import { labelsText, renderTable } from "../output/table.ts";
 import { findProxy } from "../proxy-reference.ts";
 import { harmless } from "../terminal.ts";
-import { durationMs, whenText } from "../token-input.ts";
+import { durationMs, modeText, whenText } from "../token-input.ts";
 
 const LIMIT_MAX = 10_000;
 
@@ -36,9 +37,10 @@ export const certsCommand = defineCtlCommand({
   restName: "issued|roots|rotate|PROXY",
   details:
     "Without a word: the authority, when each certificate expires, and whether a rotation is\n" +
-    "under way. issued: what was issued to whom, by which credential. roots: whom everybody\n" +
-    "trusts, in PEM. rotate: makes a new root, which everybody trusts from now on and which\n" +
-    "signs later; asked again, it hurries. A PROXY: its certificate, and whom it trusts.",
+    "under way. issued: what was issued to whom, by which credential, and what that bound it\n" +
+    "to be. roots: whom everybody trusts, in PEM. rotate: makes a new root, which everybody\n" +
+    "trusts from now on and which signs later; asked again, it hurries. A PROXY: its\n" +
+    "certificate, and whom it trusts.",
   examples: [
     ["mesh ctl certs", "who signs, and until when"],
     ["mesh ctl certs productpage", "what that proxy shows, and when it renews"],
@@ -155,24 +157,31 @@ async function showIssued(
     throw usageError(`--limit is a number from 1 to ${LIMIT_MAX}`);
   const { certificates } = await call(manager, manager.identity.listIssued({ limit }));
   if (args.output === "json") {
-    const items = certificates.map(({ serial, identity, notAfterMs, issuedMs, by, address }) => ({
-      ...{ serial, identity, issued: isoTime(issuedMs), notAfter: isoTime(notAfterMs) },
-      ...{ by, address },
-    }));
-    io.stdout(jsonText({ items }));
+    io.stdout(jsonText({ items: certificates.map(issuedJson) }));
     return EXIT.ok;
   }
   const nowMs = io.clock.wallMs();
-  const rows = certificates.map(({ serial, identity, notAfterMs, issuedMs, by, address }) => [
-    isoTime(issuedMs),
-    harmless(identity),
-    whenText(notAfterMs, nowMs),
-    harmless(by),
-    harmless(address) || "-",
-    serial,
+  const rows = certificates.map((certificate) => [
+    isoTime(certificate.issuedMs),
+    harmless(certificate.identity),
+    modeText(certificate.mode),
+    harmless(labelsText(certificate.labels)),
+    whenText(certificate.notAfterMs, nowMs),
+    harmless(certificate.by),
+    harmless(certificate.address) || "-",
+    certificate.serial,
   ]);
-  io.stdout(renderTable(["ISSUED", "IDENTITY", "EXPIRES", "BY", "FROM", "SERIAL"], rows, paint));
+  const headers = ["ISSUED", "IDENTITY", "MODE", "LABELS", "EXPIRES", "BY", "FROM", "SERIAL"];
+  io.stdout(renderTable(headers, rows, paint));
   return EXIT.ok;
+}
+
+function issuedJson(certificate: IssuedCertificate) {
+  const { serial, identity, notAfterMs, issuedMs, by, address, mode, labels } = certificate;
+  return {
+    ...{ serial, identity, issued: isoTime(issuedMs), notAfter: isoTime(notAfterMs) },
+    ...{ by, address, mode: modeText(mode), labels },
+  };
 }
 
 async function adminOf(manager: Manager, wanted: string): Promise<string> {

@@ -6,7 +6,7 @@ import { managerFlags } from "../flag.ts";
 import { isoTime, jsonText } from "../output/document.ts";
 import { labelsText, renderTable } from "../output/table.ts";
 import { harmless } from "../terminal.ts";
-import { durationSeconds, idToRevoke, labelsOf, whenText } from "../token-input.ts";
+import { durationSeconds, idToRevoke, labelsOf, modeText, whenText } from "../token-input.ts";
 
 const USES_MAX = 100_000;
 
@@ -138,7 +138,7 @@ async function listTokens(
       token.id,
       harmless(token.identity),
       harmless(token.service) || "-",
-      modeText(token),
+      modeText(token.mode),
       harmless(labelsText(token.labels)),
       `${token.used}/${token.uses}`,
       stateOf(token, nowMs),
@@ -167,13 +167,8 @@ function stateOf({ revoked, used, uses, expiresMs }: JoinToken, nowMs: number): 
   return used >= uses ? "used up" : "good";
 }
 
-/** Of a manager that knows no modes, too. */
-function modeText({ mode }: JoinToken): string {
-  return mode === WorkloadMode.GATEWAY ? "gateway" : "sidecar";
-}
-
 function tokenJson(token: JoinToken) {
   const { $typeName: _, $unknown: __, createdMs, expiresMs, ...others } = token;
   const times = { created: isoTime(createdMs), expires: isoTime(expiresMs) };
-  return { ...others, mode: modeText(token), ...times };
+  return { ...others, mode: modeText(token.mode), ...times };
 }

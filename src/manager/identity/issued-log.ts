@@ -24,6 +24,8 @@ export interface IssuedGrant extends Grant {
   readonly origin: string;
 }
 
+export type IssuedEntry = IssuedRecord & Grant;
+
 interface StoredRow {
   readonly serial: string;
   readonly identity: string;
@@ -31,6 +33,8 @@ interface StoredRow {
   readonly issued_ms: number;
   readonly author: string;
   readonly address: string;
+  readonly mode: string;
+  readonly labels: string;
 }
 
 /** The last ones, and all that are in force; others are in the audit log, if anywhere. */
@@ -76,7 +80,7 @@ export class IssuedLog {
   }
 
   /** Newest first. */
-  list(limit: number): readonly IssuedRecord[] {
+  list(limit: number): readonly IssuedEntry[] {
     return this.#store.database
       .query<StoredRow, [number]>("SELECT * FROM issued ORDER BY number DESC LIMIT ?")
       .all(limit)
@@ -87,6 +91,8 @@ export class IssuedLog {
         issuedMs: row.issued_ms,
         by: row.author,
         address: row.address,
+        mode: decodeMode(row.mode),
+        labels: decodeLabels(row.labels),
       }));
   }
 

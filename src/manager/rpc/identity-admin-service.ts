@@ -135,10 +135,11 @@ function authorityMethods(
     listIssued({ limit }) {
       const records = identity.issued.list(Math.min(limit || LIMIT, LIMIT_MAX));
       return {
-        certificates: records.map(({ notAfterMs, issuedMs, ...others }) => ({
+        certificates: records.map(({ notAfterMs, issuedMs, mode, labels, ...others }) => ({
           ...others,
           notAfterMs: BigInt(notAfterMs),
           issuedMs: BigInt(issuedMs),
+          ...{ mode: modeMessage(mode), labels: { ...labels } },
         })),
       };
     },

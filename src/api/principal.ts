@@ -43,6 +43,8 @@ export interface Caller {
   readonly principal: Principal;
   /** "10.0.0.7:51234", "[::1]:51234"; empty: in this process. */
   readonly address: string;
+  /** Who that is by now: what he showed may have expired, or been revoked. Absent: the same. */
+  readonly again?: () => Principal;
 }
 
 export const NOBODY: Caller = { principal: { kind: "anonymous", reason: "" }, address: "" };

@@ -37,8 +37,8 @@ const TOKEN_CHARACTERS_MAX = 512;
 
 export function authenticator(options: AuthenticateOptions): Identify {
   return (peer, shown) => {
-    const principal = fromRequest(shown, options) ?? fromConnection(peer, options);
-    return { principal, address: peer.address };
+    const again = (): Principal => fromRequest(shown, options) ?? fromConnection(peer, options);
+    return { principal: again(), address: peer.address, again };
   };
 }
 

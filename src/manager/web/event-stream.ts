@@ -1,6 +1,7 @@
 /**
  * Server-sent events: "something changed, read again", to every page that looks. A page that does
- * not read is sent nothing more until it does, and then one event that says it all.
+ * not read is sent nothing more until it does, and then one event that says it all. A stream ends
+ * when who opened it may read no more; its browser then comes back, and is asked to log in.
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Manager } from "../manager.ts";
@@ -8,13 +9,25 @@ import type { Manager } from "../manager.ts";
 const STREAMS_MAX = 100;
 /** Keeps proxies on the way from closing what is quiet, and finds pages that are gone. */
 const HEARTBEAT_MS = 15_000;
+/** How often it is asked whether a page may still be told, where nothing is to be told. */
+const LOOK_MS = 1_000;
 /** How soon a browser comes back. */
 const RETRY_MS = 1_000;
+
+interface EventStream {
+  /** Tells of a change, now or when the page reads again. */
+  readonly change: () => void;
+  readonly resume: () => void;
+  /** The page is gone. */
+  readonly end: () => void;
+  /** It is told no more. */
+  readonly finish: () => void;
+}
 
 export class EventStreams {
   readonly #manager: Manager;
   readonly #clock: Clock;
-  readonly #streams = new Set<() => void>();
+  readonly #streams = new Set<EventStream>();
 
   constructor(manager: Manager) {
     this.#manager = manager;
@@ -27,15 +40,20 @@ export class EventStreams {
 
   /** Something changed of which the manager does not know. */
   tell(): void {
-    for (const change of this.#streams) change();
+    for (const { change } of this.#streams) change();
   }
 
-  response(): Response {
+  close(): void {
+    for (const { finish } of [...this.#streams]) finish();
+  }
+
+  /** `mayRead`: asked from time to time, and before anything is told. */
+  response(mayRead: () => boolean): Response {
     if (this.open >= STREAMS_MAX) return new Response("too many streams\n", { status: 503 });
-    let stream: { readonly resume: () => void; readonly end: () => void } | undefined;
+    let stream: EventStream | undefined;
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        stream = this.#start(controller);
+        stream = this.#start(controller, mayRead);
       },
       pull: () => stream?.resume(),
       cancel: () => stream?.end(),
@@ -45,7 +63,10 @@ export class EventStreams {
     });
   }
 
-  #start(controller: ReadableStreamDefaultController<Uint8Array>) {
+  #start(
+    controller: ReadableStreamDefaultController<Uint8Array>,
+    mayRead: () => boolean,
+  ): EventStream {
     const encoder = new TextEncoder();
     const send = (text: string): boolean => {
       if ((controller.desiredSize ?? 0) <= 0) return false;
@@ -54,28 +75,47 @@ export class EventStreams {
     };
     let owed = false;
     const change = (): void => {
+      if (!mayRead()) return finish();
       owed = !send(`event: change\ndata: ${this.#manager.configuration.revision}\n\n`);
     };
+    const resume = (): void => {
+      if (owed) change();
+    };
     send(`retry: ${RETRY_MS}\n\n`);
-    this.#streams.add(change);
-    const stopNews = this.#manager.onNews(change);
-    let cancelBeat = (): void => {};
-    const beat = (): void => {
-      cancelBeat = this.#clock.after(HEARTBEAT_MS, () => {
-        send(": still here\n\n");
-        beat();
+    const stops = [
+      this.#manager.onNews(change),
+      this.#every(HEARTBEAT_MS, () => void send(": still here\n\n")),
+      this.#every(LOOK_MS, () => {
+        if (!mayRead()) finish();
+      }),
+    ];
+    const end = (): void => {
+      this.#streams.delete(stream);
+      for (const stop of stops) stop();
+    };
+    const finish = (): void => {
+      end();
+      controller.close();
+    };
+    const stream: EventStream = { change, resume, end, finish };
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** Returns what stops it, also from within. */
+  #every(ms: number, run: () => void): () => void {
+    let isStopped = false;
+    let cancel = (): void => {};
+    const wait = (): void => {
+      cancel = this.#clock.after(ms, () => {
+        run();
+        if (!isStopped) wait();
       });
     };
-    beat();
-    return {
-      resume: () => {
-        if (owed) change();
-      },
-      end: () => {
-        this.#streams.delete(change);
-        stopNews();
-        cancelBeat();
-      },
+    wait();
+    return () => {
+      isStopped = true;
+      cancel();
     };
   }
 }

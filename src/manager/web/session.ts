@@ -38,6 +38,11 @@ export function readersOnly(access: Access | undefined): MiddlewareHandler<WebBi
   };
 }
 
+/** For what goes on after its answer has begun: whether a new request would still be let in. */
+export function mayStillRead(access: Access | undefined, { principal, again }: Caller): boolean {
+  return access === undefined || hasRole(again?.() ?? principal, "viewer");
+}
+
 export function addSession(app: Hono<WebBindings>, access: Access | undefined): void {
   app.get("/login", (context) => context.html(loginPage()));
   app.post("/login", (context) => {

@@ -169,20 +169,20 @@ describe("who may see it", () => {
   };
 
   /** As somebody whose own user's processes count as the manager's, or not. */
-  async function guarded(isOurs: boolean) {
+  async function guarded(isOurs: boolean, clock: Clock = systemClock, tokens = TOKENS) {
     const audit = new AuditLog(new MemoryAuditStore(), systemClock);
     const log = new Log("access", { level: "error" });
     const access = new Access({ audit, log, domain: "cluster.local", standing: standingOf() });
     const identify = authenticator({
       wallMs: () => Date.now(),
       uids: new Set(isOurs ? [process.getuid!()] : [4_294_967]),
-      tokens: { find: (token) => TOKENS[token] },
+      tokens: { find: (token) => tokens[token] },
       trustDomains: () => [],
       roots: () => new Set(),
       lapseOf: () => undefined,
       roles: new Map(),
     });
-    const opened = await open(systemClock, access, identify);
+    const opened = await open(clock, access, identify);
     closing.push(() => audit.close());
     return { ...opened, audit };
   }
@@ -225,6 +225,23 @@ describe("who may see it", () => {
     expect((await login({})).status).toBe(401);
     expect((await login({ cookie: session })).status).toBe(401);
     expect((await login({ authorization: "Bearer mesh-access.2.s" })).status).toBe(401);
+  });
+
+  test("its stream of events ends with the token that opened the session", async () => {
+    const clock = new VirtualClock();
+    const tokens = { ...TOKENS };
+    const { get } = await guarded(false, clock, tokens);
+    clock.advance(1_000);
+    const { waiting } = clock;
+    const headers = { cookie: "mesh-session=mesh-access.1.s" };
+    const response = await get("/api/v1/events", { headers });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    expect(await reader.read()).toEqual({ done: false, value: "retry: 1000\n\n" });
+    delete tokens["mesh-access.1.s"];
+    clock.advance(1_000);
+    expect(await reader.read()).toEqual({ done: true, value: undefined });
+    expect((await get("/api/v1/events", { headers })).status).toBe(401);
+    expect(clock.waiting).toBe(waiting);
   });
 
   test("no page of somebody else logs in or out", async () => {

@@ -33,6 +33,7 @@ import {
   addSession,
   isForeign,
   isSecure,
+  mayStillRead,
   readersOnly,
   type WebBindings,
   type WebContext,
@@ -72,7 +73,9 @@ export function webApp(manager: Manager, access?: Access): WebApp {
   app.use(readersOnly(access));
   addSession(app, access);
   addRest(app, manager, signals);
-  app.get("/api/v1/events", () => events.response());
+  app.get("/api/v1/events", ({ env: { caller } }) =>
+    events.response(() => mayStillRead(access, caller)),
+  );
   const page = dashboardPage();
   app.get("/", (context) => context.html(page));
   app.get("/dashboard.css", (context) => text(context, dashboardStyle, "text/css"));
@@ -81,7 +84,10 @@ export function webApp(manager: Manager, access?: Access): WebApp {
   app.notFound((context) => context.text("no such page\n", 404));
   return {
     fetch: (request, caller = NOBODY) => app.fetch(request, { caller }),
-    close: () => signals.close(),
+    close: () => {
+      events.close();
+      signals.close();
+    },
   };
 }
 

@@ -10,9 +10,7 @@ const SO_PEERCRED = 17;
 const SO_MARK = 36;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
-const TCP_DEFER_ACCEPT = 9;
 const TCP_CONGESTION = 13;
-const TCP_USER_TIMEOUT = 18;
 const SOL_IP = 0;
 const IP_TRANSPARENT = 19;
 const IP_BIND_ADDRESS_NO_PORT = 24;
@@ -23,11 +21,6 @@ const RENO = new TextEncoder().encode("reno");
 /** Bun listens with 512, too few for a burst; the kernel caps `backlog` at net.core.somaxconn. */
 export function setBacklog(listenerFd: number, backlog: number): boolean {
   return libc()?.listen(listenerFd, backlog) === 0;
-}
-
-/** Accept wakes up with the first bytes, or after `seconds`: one wake-up less a connection. */
-export function setDeferAccept(listenerFd: number, seconds: number): boolean {
-  return setInt(listenerFd, IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds);
 }
 
 /**
@@ -47,11 +40,6 @@ export function setMark(fd: number, mark: number): boolean {
 /** bind() of port 0 leaves the port to connect(), which knows which ones are free for that peer. */
 export function setBindsAddressOnly(fd: number): boolean {
   return setInt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-}
-
-/** How long sent bytes may stay unacknowledged before the kernel gives the connection up. */
-export function setUserTimeout(fd: number, ms: number): boolean {
-  return setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
 }
 
 /**

@@ -89,6 +89,40 @@ describe("what only the mixer can answer", () => {
     expect((await client.takeResponse()).body).toBe("ok");
   });
 
+  test("is waited for by a client that has said all it had to say", async () => {
+    const mixer = await scriptedMixer();
+    const { service, client } = await relayed(remoteRule("r"), { mixer });
+    client.send(PING);
+    client.shutdown();
+    await until(() => mixer.asked.length === 1);
+    mixer.asked[0]!.answer();
+    expect(await client.untilEnd()).toEndWith("ok");
+    expect(service.received).toBe(PING);
+  });
+
+  test("is waited for by a client that sends more than is taken meanwhile", async () => {
+    const mixer = await scriptedMixer();
+    const { service, client } = await relayed(remoteRule("r"), { mixer });
+    const sent = `${PING}${"x".repeat(8 << 20)}`;
+    client.send(sent);
+    await until(() => mixer.asked.length === 1);
+    mixer.asked[0]!.answer();
+    expect((await client.takeResponse()).body).toBe("ok");
+    await client.sent();
+    await service.until(() => service.received.length === sent.length);
+  });
+
+  test("and is not judged by a mixer that is busy: that is no leave", async () => {
+    const mixer = await scriptedMixer();
+    const { mesh, service, client } = await relayed(remoteRule("r"), { mixer });
+    client.send(PING);
+    await until(() => mixer.asked.length === 1);
+    mixer.asked[0]!.refuse("busy");
+    await client.untilEnd();
+    expect(mesh.series('response_flags="UAEX"').length).toBeGreaterThan(0);
+    expect(service.connections).toBe(0);
+  });
+
   test("and is not answered in time: the rules say what that means", async () => {
     for (const policy of ["open", "closed"] as const) {
       const mixer = await scriptedMixer();

@@ -1,6 +1,6 @@
 /** IP addresses as text. */
 import { expect, test } from "bun:test";
-import { formatIpAddress, parseIpAddress } from "./ip-address.ts";
+import { formatIpAddress, parseIpAddress, parseShortestIpAddress } from "./ip-address.ts";
 
 test.each([
   ["1.2.3.4", "1.2.3.4"],
@@ -29,4 +29,14 @@ test.each([
   "::1%lo",
 ])("%p is no address", (written) => {
   expect(parseIpAddress(written)).toBeUndefined();
+  expect(parseShortestIpAddress(written)).toBeUndefined();
+});
+
+test.each([
+  ["1.2.3.4", "01020304"],
+  ["::ffff:1.2.3.4", "01020304"],
+  ["::1.2.3.4", "00000000000000000000000001020304"],
+  ["2001:db8::1", "20010db8000000000000000000000001"],
+])("%p has the bytes %s at least", (written, bytes) => {
+  expect(parseShortestIpAddress(written)?.toHex()).toBe(bytes);
 });

@@ -64,6 +64,12 @@ export function shortestIpAddress(bytes: Uint8Array): Uint8Array {
   return bytes.length === 16 && isMapped(bytes) ? bytes.subarray(12) : bytes;
 }
 
+/** 4 bytes of an IPv4 address, mapped or not, 16 of another; undefined: the text is none. */
+export function parseShortestIpAddress(text: string): Uint8Array | undefined {
+  const bytes = parseIpAddress(text);
+  return bytes && shortestIpAddress(bytes);
+}
+
 /** The same address; a.b.c.d and ::ffff:a.b.c.d are. */
 export function ipAddressesEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) {

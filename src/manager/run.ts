@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { MemoryTidying, OFTEN_MS } from "../io/memory-tidying.ts";
+import { stopSignal } from "../io/stop-signal.ts";
 import { Access } from "./access/access.ts";
 import { AuditLog } from "./audit/audit-log.ts";
 import { MemoryAuditStore, SqliteAuditStore } from "./audit/audit-store.ts";
@@ -108,12 +109,5 @@ async function openManager(flags: ManagerFlags, log: Log, identity: Identity): P
     leaseMs,
     identity,
     trust: identity,
-  });
-}
-
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const)
-      process.once(signal, () => resolve(signal));
   });
 }

@@ -10,6 +10,7 @@ import { serveUnary } from "../api/serve-unary.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { Log } from "../core/log.ts";
 import { type Random, systemRandom } from "../core/random.ts";
+import { stopSignal } from "../io/stop-signal.ts";
 import { addProcessMetrics } from "../telemetry/process-metrics.ts";
 import { adminFetch } from "./admin-pages.ts";
 import {
@@ -184,11 +185,4 @@ async function transportTo(
   });
   open.push(joined);
   return joined.transport;
-}
-
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const)
-      process.once(signal, () => resolve(signal));
-  });
 }

@@ -4,6 +4,7 @@
  * Inbound and outbound are engines of their own, because they end at different times: what comes in
  * is drained first, while the application may still call out to answer it.
  */
+import { addressText } from "../api/address.ts";
 import type { ProxyConfig } from "../api/gen/mesh/v1/proxy_config_pb.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
@@ -46,7 +47,7 @@ import { PolicySeat } from "./policy/policy-seat.ts";
 import { compileSnapshot } from "./snapshot/compile.ts";
 import { nothing, unconfigured } from "./snapshot/fixed-config.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
-import { addressOf, bindOr } from "./start-fault.ts";
+import { bindOr } from "./start-fault.ts";
 import { TcpPlane } from "./tcp/tcp-plane.ts";
 import type { Inheritance, Place, TrafficPlane } from "./traffic-plane.ts";
 import { unreadBytes } from "./transport/unread-bytes.ts";
@@ -353,7 +354,7 @@ export class DataPlane implements TrafficPlane {
     } catch (thrown) {
       if (!(thrown instanceof ListenError)) throw thrown;
       if (isWithoutIpv6(thrown)) return;
-      const address = addressOf(beside);
+      const address = addressText(beside);
       this.#parts.log.warn("not reached by IPv6", { listener: name, address, code: thrown.code });
     }
   }
@@ -401,7 +402,7 @@ export class DataPlane implements TrafficPlane {
   #listenTcp(at: Place): void {
     this.#known("outbound");
     for (const { destination, ...address } of this.#parts.flags.tcpListeners) {
-      const name = `tcp ${addressOf(address)} ${destination}`;
+      const name = `tcp ${addressText(address)} ${destination}`;
       const open = (): TcpListener => this.#tcp.listenFor(destination, at(name, address));
       this.#listeners.set(name, bindOr("tcp-listen", address, open));
     }
@@ -436,14 +437,14 @@ export class DataPlane implements TrafficPlane {
       const address = this.address(name);
       const beside = this.#listeners.get(IPV6_NAMES[name]);
       return [
-        ...(address === undefined ? [] : [{ name, address: addressOf(address) }]),
-        ...(beside === undefined ? [] : [{ name: IPV6_NAMES[name], address: addressOf(beside) }]),
+        ...(address === undefined ? [] : [{ name, address: addressText(address) }]),
+        ...(beside === undefined ? [] : [{ name: IPV6_NAMES[name], address: addressText(beside) }]),
       ];
     });
     const relayed = [...this.#listeners].filter(([name]) => name.startsWith("tcp "));
     const views = relayed.map(([name, listener]) => ({
       name: `tcp ${name.slice(name.lastIndexOf(" ") + 1)}`,
-      address: addressOf(listener),
+      address: addressText(listener),
     }));
     const { address } = this.#dns;
     const dns = address === undefined ? [] : [{ name: "dns", address }];

@@ -7,6 +7,7 @@
  *   Configuration ◀─ disk, --upstream, ManagerLink ◀─▶ manager
  */
 import { mkdir } from "node:fs/promises";
+import { addressText } from "../api/address.ts";
 import { ConfigCache } from "../api/discovery/config-cache.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
@@ -34,7 +35,7 @@ import type { HostPort, ProxyFlags } from "./flags.ts";
 import { exportCredentialMetrics } from "./identity/credential-metrics.ts";
 import { decodeIdentity, encodeIdentity } from "./identity/kept-identity.ts";
 import { RootFile } from "./identity/root-file.ts";
-import { addressOf, bindOr } from "./start-fault.ts";
+import { bindOr } from "./start-fault.ts";
 import type { TrafficPlane } from "./traffic-plane.ts";
 import { WorkerPlane } from "./worker/worker-plane.ts";
 
@@ -181,7 +182,7 @@ export class Sidecar {
       useCertificate: (pair) => this.#dataPlane.useCertificate(pair),
       nodeId: this.#nodeId(),
       inbound: this.#advertised(),
-      adminAddress: addressOf(this.#servers.get("admin") ?? flags.admin),
+      adminAddress: addressText(this.#servers.get("admin") ?? flags.admin),
       configuration: this.#configuration,
       log: log.child("agent"),
     });
@@ -388,12 +389,12 @@ export class Sidecar {
   #nodeId(): string {
     const { flags, random } = this.#parts;
     const advertised = this.#advertised();
-    this.#id ??= nodeId(flags, advertised === undefined ? "" : addressOf(advertised), random);
+    this.#id ??= nodeId(flags, advertised === undefined ? "" : addressText(advertised), random);
     return this.#id;
   }
 
   #listeners(): ListenerView[] {
-    const servers = [...this.#servers].map(([name, at]) => ({ name, address: addressOf(at) }));
+    const servers = [...this.#servers].map(([name, at]) => ({ name, address: addressText(at) }));
     return [...this.#dataPlane.listeners(), ...servers];
   }
 

@@ -1,4 +1,5 @@
 /** What keeps a proxy from starting though its flags are right: one line on stderr, code 1. */
+import { addressText } from "../api/address.ts";
 import { bindReason } from "../io/bind-reason.ts";
 import type { HostPort } from "./flags.ts";
 
@@ -18,11 +19,6 @@ export function bindOr<T>(flag: string, at: HostPort, bind: () => T): T {
 /** What to tell about an address that could not be bound. */
 export function bindFault(flag: string, at: HostPort, thrown: unknown): StartFault {
   return new StartFault(
-    `${addressOf(at)} ${bindReason(thrown)}: choose another with --${flag} (port 0 picks one)`,
+    `${addressText(at)} ${bindReason(thrown)}: choose another with --${flag} (port 0 picks one)`,
   );
-}
-
-/** "127.0.0.1:15001", "[::1]:15001" */
-export function addressOf({ hostname, port }: HostPort): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -4,7 +4,7 @@ import {
   type AuthorizationPolicy,
   AuthorizationPolicySchema,
 } from "../api/gen/mesh/v1/access_pb.ts";
-import { parseIpAddress, shortestIpAddress } from "../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../attribute/ip-address.ts";
 import { type AuthorizationFacts, hostOf, principalParts } from "../policy/authorization/facts.ts";
 import type { VerifiedToken } from "../policy/jwt/verified-token.ts";
 
@@ -49,9 +49,9 @@ export function factsSample(sample: FactsSample = {}): AuthorizationFacts {
   return {
     principal,
     ...principalParts(principal),
-    sourceIp: addressOf(sourceIp),
-    remoteIp: addressOf(sample.remoteIp ?? sourceIp),
-    destinationIp: addressOf(sample.destinationIp ?? "10.0.0.9"),
+    sourceIp: parseShortestIpAddress(sourceIp),
+    remoteIp: parseShortestIpAddress(sample.remoteIp ?? sourceIp),
+    destinationIp: parseShortestIpAddress(sample.destinationIp ?? "10.0.0.9"),
     destinationPort: sample.port ?? 9080,
     serverName: sample.serverName ?? "",
     authority,
@@ -74,9 +74,4 @@ function tokenSample(claims: Readonly<Record<string, unknown>>): VerifiedToken {
     spaceDelimited: ["scope", "permission"],
     expiresMs: Number.POSITIVE_INFINITY,
   };
-}
-
-function addressOf(text: string): Uint8Array | undefined {
-  const bytes = parseIpAddress(text);
-  return bytes && shortestIpAddress(bytes);
 }

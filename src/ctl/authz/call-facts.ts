@@ -1,5 +1,5 @@
 /** What is said of a call on a command line, as rules of authorization ask for it. */
-import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../../attribute/ip-address.ts";
 import {
   type AuthorizationFacts,
   hostOf,
@@ -29,7 +29,7 @@ const UNKNOWN_ADDRESS = "127.0.0.1";
 
 export function callFacts(source: CallSource, words: CallWords): AuthorizationFacts {
   const { principal } = source;
-  const address = addressOf(words.address || source.address || UNKNOWN_ADDRESS);
+  const address = parseShortestIpAddress(words.address || source.address || UNKNOWN_ADDRESS);
   const headers = new Map(
     words.headers.map((one) => pairOf(one, "--header")).map(([k, v]) => [k.toLowerCase(), v]),
   );
@@ -57,11 +57,6 @@ function normalPath(path: string): string {
   const [bare = "/"] = path.split("?");
   if (!bare.startsWith("/")) throw usageError(`a path begins with /: ${bare}`);
   return new URL(`http://x${bare.startsWith("//") ? `/.${bare}` : bare}`).pathname;
-}
-
-function addressOf(text: string): Uint8Array | undefined {
-  const bytes = parseIpAddress(text);
-  return bytes && shortestIpAddress(bytes);
 }
 
 function pairOf(written: string, flag: string): readonly [string, string] {

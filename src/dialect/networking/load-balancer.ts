@@ -1,4 +1,5 @@
 /** LoadBalancerSettings of a TrafficPolicy. Spec table: manager 1.14. */
+import { isPrime } from "../../core/prime.ts";
 import type {
   ConsistentHash,
   HashCookie,
@@ -171,10 +172,4 @@ function refuseSecond(places: readonly Place[]): void {
 
 function checkName(place: Place, name: string | undefined): void {
   if (name !== undefined && !token.test(name)) place.error(`"${name}" is not a name`);
-}
-
-function isPrime(n: number): boolean {
-  if (n < 2) return false;
-  for (let i = 2; i * i <= n; i++) if (n % i === 0) return false;
-  return true;
 }

@@ -5,7 +5,7 @@
  */
 import type { AuthenticationPolicy } from "../../model/authentication-policy.ts";
 import type { AccessRule } from "../../model/authorization-policy.ts";
-import { type Config, type ConfigKind, type ConfigOf, configKey } from "../../model/config.ts";
+import { type Config, type ConfigOf, configKey, ofKind } from "../../model/config.ts";
 import { policyRootNamespace } from "../../model/policy-set.ts";
 import type { RbacConfig, RoleRule, RoleSubject } from "../../model/service-role.ts";
 import type { WorkloadTarget } from "../../model/workload-target.ts";
@@ -25,10 +25,6 @@ export function importedAccess(configs: readonly Config[], domain: string): Impo
     requests: parts.flatMap(({ requests }) => requests),
     policies: [...parts.flatMap(({ policies }) => policies), ...rolesOf(configs, domain)],
   };
-}
-
-function ofKind<K extends ConfigKind>(configs: readonly Config[], kind: K): ConfigOf<K>[] {
-  return configs.filter((config): config is ConfigOf<K> => config.kind === kind);
 }
 
 function policyOf(

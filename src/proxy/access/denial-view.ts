@@ -1,5 +1,5 @@
 /** A refusal as the admin port shows it: with what would let such a request in. */
-import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../../attribute/ip-address.ts";
 import {
   type AuthorizationFacts,
   hostOf,
@@ -34,8 +34,8 @@ function factsOf(record: DenialRecord): AuthorizationFacts {
     ...noRequest,
     ...principalParts(principal),
     principal,
-    sourceIp: bytesOf(sourceAddress),
-    remoteIp: bytesOf(remoteAddress),
+    sourceIp: parseShortestIpAddress(sourceAddress),
+    remoteIp: parseShortestIpAddress(remoteAddress),
     destinationIp: undefined,
     destinationPort: port,
     serverName,
@@ -44,9 +44,4 @@ function factsOf(record: DenialRecord): AuthorizationFacts {
     method: record.method,
     path: record.path,
   };
-}
-
-function bytesOf(address: string): Uint8Array | undefined {
-  const bytes = parseIpAddress(address);
-  return bytes && shortestIpAddress(bytes);
 }

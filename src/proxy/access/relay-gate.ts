@@ -1,5 +1,5 @@
 /** Who may open a connection that is passed on as it is: asked once, when it begins. */
-import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../../attribute/ip-address.ts";
 import type { Authorizer } from "../../policy/authorization/authorizer.ts";
 import { decisionText } from "../../policy/authorization/decision.ts";
 import { type AuthorizationFacts, noRequest } from "../../policy/authorization/facts.ts";
@@ -73,13 +73,9 @@ function factsOf({ connection, destination, port, serverName }: RelayCall): Auth
     principal,
     sourceIp,
     remoteIp: sourceIp,
-    destinationIp: destination === undefined ? localIp : addressOf(destination.address),
+    destinationIp:
+      destination === undefined ? localIp : parseShortestIpAddress(destination.address),
     destinationPort: port,
     serverName: serverName || connection.serverName,
   };
-}
-
-function addressOf(address: string): Uint8Array | undefined {
-  const bytes = parseIpAddress(address);
-  return bytes && shortestIpAddress(bytes);
 }

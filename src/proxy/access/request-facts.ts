@@ -2,7 +2,7 @@
  * One request as rules of authorization and other steps see it: a view of its scanned head and its
  * connection, pointed at the next one by `about`. A text is made when it is first read.
  */
-import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../../attribute/ip-address.ts";
 import type { StringMap } from "../../attribute/value.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
@@ -87,14 +87,14 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
 
   get remoteIp(): Uint8Array | undefined {
     if (this.edge === undefined) return this.connection.sourceIp;
-    this.#remoteIp ??= bytesOf(this.remoteAddress);
+    this.#remoteIp ??= parseShortestIpAddress(this.remoteAddress);
     return this.#remoteIp;
   }
 
   get destinationIp(): Uint8Array | undefined {
     const { destination } = this;
     if (destination === undefined) return this.connection.localIp;
-    this.#destinationIp ??= bytesOf(destination.address);
+    this.#destinationIp ??= parseShortestIpAddress(destination.address);
     return this.#destinationIp;
   }
 
@@ -149,9 +149,4 @@ export class RequestFacts implements AuthorizationFacts, AccessRequest {
   header(name: string): string | undefined {
     return this.headers.get(name);
   }
-}
-
-function bytesOf(address: string): Uint8Array | undefined {
-  const bytes = parseIpAddress(address);
-  return bytes && shortestIpAddress(bytes);
 }

@@ -1,11 +1,12 @@
 /** Where DNS sits in a data plane: opened once traffic flows, and only where it is wanted. */
+import { addressText } from "../../api/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { HostPort } from "../flags.ts";
 import { besideInIpv6, isWithoutIpv6 } from "../listener/both-families.ts";
-import { addressOf, bindFault } from "../start-fault.ts";
+import { bindFault } from "../start-fault.ts";
 import type { DnsServer } from "./dns-server.ts";
 import type { NameTable } from "./name-table.ts";
 
@@ -63,7 +64,7 @@ export class DnsSeat {
   get address(): string | undefined {
     const { at } = this.#parts;
     if (at === undefined || this.#dns === undefined) return undefined;
-    return addressOf({ ...at, port: this.#dns.port });
+    return addressText({ ...at, port: this.#dns.port });
   }
 
   /** Captured questions to a resolver's IPv6 address arrive at ::1, whatever IPv4 is bound to. */
@@ -75,7 +76,7 @@ export class DnsSeat {
       own.push({ address: loopback.hostname, port: loopback.port });
     } catch (thrown) {
       if (isWithoutIpv6(thrown)) return;
-      this.#parts.log.warn("no DNS over IPv6", { address: addressOf(loopback) });
+      this.#parts.log.warn("no DNS over IPv6", { address: addressText(loopback) });
     }
   }
 }

@@ -1,6 +1,6 @@
 /** What policy is told of an exchange: noted while it is there, handed over when it ends. */
 
-import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../../attribute/ip-address.ts";
 import { copyRange } from "../../core/copy-range.ts";
 import type { MessageHead } from "../../http/message-head.ts";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -103,6 +103,5 @@ function serviceOf({ cluster, route, host }: Exchange): ServiceName | undefined 
 /** Whom an edge believes to be the client. */
 function originOf({ env }: Exchange): Uint8Array | undefined {
   const { clientBytes, clientStart, clientEnd } = env.edge;
-  const bytes = parseIpAddress(textOf(clientBytes, clientStart, clientEnd));
-  return bytes && shortestIpAddress(bytes);
+  return parseShortestIpAddress(textOf(clientBytes, clientStart, clientEnd));
 }

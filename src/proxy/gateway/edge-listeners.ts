@@ -5,6 +5,7 @@
  *
  *   prepare(edges) ─▶ problems, or bound and paused ─▶ commit(edges) ─▶ accepting; the rest closed
  */
+import { addressText } from "../../api/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
 import type { Problem } from "../../core/problem.ts";
@@ -21,7 +22,6 @@ import type { Engine } from "../engine.ts";
 import type { HostPort, ProxyFlags } from "../flags.ts";
 import { countHeaderFaults } from "../listener/proxy-header-gate.ts";
 import type { EdgeListener, EdgeListenerFacts } from "../snapshot/edge-listener.ts";
-import { addressOf } from "../start-fault.ts";
 import type { NamedCall } from "../tcp/tcp-plane.ts";
 import type { Place } from "../traffic-plane.ts";
 import type { EdgeTls } from "./edge-handlers.ts";
@@ -135,7 +135,7 @@ export class EdgeListeners {
   views(): ListenerView[] {
     return [...this.#bound.values()].map(({ facts, listener }) => ({
       name: facts.name,
-      address: addressOf(listener),
+      address: addressText(listener),
     }));
   }
 
@@ -161,7 +161,7 @@ export class EdgeListeners {
       listener.pauseAccept();
       return { facts, listener, names };
     } catch (thrown) {
-      return `${addressOf(at)} ${bindReason(thrown)}${flag}`;
+      return `${addressText(at)} ${bindReason(thrown)}${flag}`;
     }
   }
 

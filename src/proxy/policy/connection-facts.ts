@@ -1,5 +1,5 @@
 /** What policy may know of a downstream connection: read from its socket once. */
-import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../../attribute/ip-address.ts";
 import { parseSpiffeId } from "../../core/spiffe-id.ts";
 import type { TcpSocket } from "../../io/socket.ts";
 import type { SocketAddress } from "../../io/socket-address.ts";
@@ -59,12 +59,12 @@ export class ConnectionFacts {
 
   /** Undefined: it is no IP address. */
   get sourceIp(): Uint8Array | undefined {
-    this.#sourceIp ??= bytesOf(this.source.address);
+    this.#sourceIp ??= parseShortestIpAddress(this.source.address);
     return this.#sourceIp;
   }
 
   get localIp(): Uint8Array | undefined {
-    this.#localIp ??= bytesOf(this.local.address);
+    this.#localIp ??= parseShortestIpAddress(this.local.address);
     return this.#localIp;
   }
 }
@@ -109,8 +109,3 @@ export const unknownConnection: ConnectionFacts = new ConnectionFacts(
   { address: "", port: 0 },
   undefined,
 );
-
-function bytesOf(address: string): Uint8Array | undefined {
-  const bytes = parseIpAddress(address);
-  return bytes && shortestIpAddress(bytes);
-}

@@ -2,7 +2,7 @@
  * Attributes of the two workloads of a call. One of them is this proxy's own, and constant; what is
  * known of the other comes from its connection, or from the endpoint that was chosen.
  */
-import { parseIpAddress, shortestIpAddress } from "../../attribute/ip-address.ts";
+import { parseShortestIpAddress } from "../../attribute/ip-address.ts";
 import type { Value, ValueType } from "../../attribute/value.ts";
 import type { Endpoint, EndpointFacts } from "../cluster/endpoint.ts";
 import { type ServiceName, serviceNameOf } from "../cluster/service-name.ts";
@@ -19,7 +19,7 @@ export type Add<Facts> = (name: string, type: ValueType, read: Reader<Facts>) =>
 export function addWorkloads(add: Add<CallFacts>, node: PolicyNode, kind: ReporterKind): void {
   const service = serviceNameOf(node.service);
   const own = workloadOf({ ...node, service });
-  const ip = bytesOf(node.address);
+  const ip = parseShortestIpAddress(node.address);
   const isCaller = kind === "outbound";
   addOwn(add, isCaller ? "source" : "destination", own);
   if (isCaller) {
@@ -141,7 +141,7 @@ class EndpointAddresses {
   of(endpoint: Endpoint): Uint8Array | undefined {
     let known = this.#known.get(endpoint);
     if (known === undefined) {
-      known = { ip: bytesOf(endpoint.address) };
+      known = { ip: parseShortestIpAddress(endpoint.address) };
       this.#known.set(endpoint, known);
     }
     return known.ip;
@@ -150,9 +150,4 @@ class EndpointAddresses {
 
 export function always(value: Value): () => Value {
   return () => value;
-}
-
-function bytesOf(address: string): Uint8Array | undefined {
-  const bytes = parseIpAddress(address);
-  return bytes && shortestIpAddress(bytes);
 }

@@ -6,6 +6,7 @@ import {
   type Locality,
   type SlowStart as SlowStartResource,
 } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
+import { isPrime } from "../../core/prime.ts";
 import type { LoadBalancerKind } from "../cluster/balancing/balancer.ts";
 import {
   cookieRule,
@@ -133,10 +134,4 @@ function localityOf({ failover, distribute }: Locality): LocalityPolicy {
         .sort((a, b) => b.place.length - a.place.length),
     })),
   };
-}
-
-function isPrime(n: number): boolean {
-  if (n < 2) return false;
-  for (let i = 2; i * i <= n; i++) if (n % i === 0) return false;
-  return true;
 }

@@ -1,7 +1,6 @@
 /** Applications that ask a mixer say who calls by an id; rules and metrics know the workload. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { freePorts } from "../testing/free-port.ts";
 import {
   get,
   type ManagerPorts,
@@ -16,7 +15,8 @@ import { ctl, Stage, until } from "./process.ts";
 
 const stage = new Stage();
 const telemetry = join(import.meta.dir, "..", "..", "rules", "telemetry");
-const [api, monitor] = freePorts(2) as [number, number];
+let api = "";
+let monitor = "";
 let ports: ManagerPorts;
 let reviews: Sidecar;
 
@@ -25,18 +25,21 @@ beforeAll(async () => {
   await startManager(stage, ports);
   const mixer = stage.mesh([
     "mixer",
-    ...["--listen", `127.0.0.1:${api}`, "--metrics", `127.0.0.1:${monitor}`],
-    ...["--admin", "127.0.0.1:0"],
+    ...["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
     ...["--manager", managerUrl(ports), "--state-dir", join(stage.directory, "mixer")],
   ]);
-  await until(`a mixer to be ready; it said: ${mixer.output()}`, async () => {
-    return (await status(monitor, "/ready")) === 200;
+  await until("a mixer to be ready", async () => {
+    const at = /api (\S+:\d+), metrics http:\/\/\S+:(\d+)\//.exec(mixer.output());
+    [, api = "", monitor = ""] = at ?? [];
+    return at !== null && (await status(Number(monitor), "/ready")) === 200;
+  }).catch((cause: unknown) => {
+    throw new Error(`it said: ${mixer.output()}`, { cause });
   });
 }, 60_000);
 
 afterAll(() => stage.close());
 
-const mixer = ["--mixer", `127.0.0.1:${api}`];
+const mixer = (): readonly string[] => ["--mixer", api];
 
 async function metrics(): Promise<string> {
   return await (await fetch(`http://127.0.0.1:${monitor}/metrics`)).text();
@@ -54,7 +57,7 @@ test("a report by the id of a registered workload is counted under its name", as
   ]);
   const report = (uid: string) => {
     const said = `source.uid=${uid},context.protocol=http`;
-    return ctl("mixer", "report", ...mixer, "-s", said);
+    return ctl("mixer", "report", ...mixer(), "-s", said);
   };
   const known =
     /^istio_requests_total\{.*source_app="reviews".*source_workload="reviews-v2".*\} \d/m;
@@ -83,7 +86,7 @@ spec:
   );
   const applied = await ctl("apply", "--manager", managerUrl(ports), "-f", file);
   expect({ code: applied.code, err: applied.err }).toEqual({ code: 0, err: "" });
-  const check = (uid: string) => ctl("mixer", "check", ...mixer, "-s", `source.uid=${uid}`);
+  const check = (uid: string) => ctl("mixer", "check", ...mixer(), "-s", `source.uid=${uid}`);
   await until("the rule to be in force", async () => (await check("r-1.default")).code === 1);
   expect((await check("r-1.default")).out).toContain("PermissionDenied");
   expect((await check("nobody.default")).code).toBe(0);

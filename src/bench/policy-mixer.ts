@@ -172,7 +172,10 @@ function remoteMixer(rules: string, port: number) {
   });
   const { current } = runtime;
   client.follow(current, current.vocabulary);
-  ended.push(() => client.close());
+  ended.push(() => {
+    client.close();
+    runtime.close();
+  });
   const bag = new MutableBag(current.vocabulary);
   for (const [name, value] of request) bag.set(name, value);
   const scope = current.scopeFor(bag);

@@ -1,7 +1,6 @@
 /** Who may call, seen from the client, the service, the log, metrics and the ring of refusals. */
 import { describe, expect, test } from "bun:test";
-import { systemClock } from "../../core/clock.ts";
-import { AccessLog } from "../../telemetry/access-log.ts";
+import { accessLogText } from "../../testing/access-log-text.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
 import { type FakeAccess, FakeStep, refusal, useAccess } from "../../testing/fake-access.ts";
 import { grpcCall, grpcSetUp } from "../../testing/grpc-set-up.ts";
@@ -84,20 +83,12 @@ describe("a request that a policy denies", () => {
   });
 
   test("has policy and rule in the access log", async () => {
-    let text = "";
-    const take = (bytes: Uint8Array): boolean => {
-      text += Buffer.from(bytes).toString();
-      return true;
-    };
-    const accessLog = new AccessLog({
-      ...{ format: "json", clock: systemClock },
-      sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
-    });
+    const { accessLog, read } = accessLogText();
     const { client } = await withAccess(denyAdmin, undefined, { accessLog });
     client.send(ADMIN);
     await client.takeResponse();
     await accessLog.close();
-    expect(JSON.parse(text)).toMatchObject({
+    expect(JSON.parse(read())).toMatchObject({
       response_flags: "UAEX",
       response_code_details: "access-denied",
       response_code_cause: "AuthorizationPolicy/default/no-admin rule 1",

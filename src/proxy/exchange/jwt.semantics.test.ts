@@ -9,7 +9,7 @@ import {
 import { systemClock } from "../../core/clock.ts";
 import { Log } from "../../core/log.ts";
 import { seededRandom } from "../../core/random.ts";
-import { AccessLog } from "../../telemetry/access-log.ts";
+import { accessLogText } from "../../testing/access-log-text.ts";
 import { engineSetUp } from "../../testing/engine-set-up.ts";
 import { type FakeAccess, useAccess } from "../../testing/fake-access.ts";
 import { type FakeScript, FakeUpstream } from "../../testing/fake-upstream.ts";
@@ -335,15 +335,7 @@ describe("an external authorizer", () => {
 });
 
 test("a token in a parameter that is refused is in no log", async () => {
-  let text = "";
-  const take = (bytes: Uint8Array): boolean => {
-    text += Buffer.from(bytes).toString();
-    return true;
-  };
-  const accessLog = new AccessLog({
-    ...{ format: "json", clock: systemClock },
-    sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
-  });
+  const { accessLog, read } = accessLogText();
   const fromParams = ["t", "u"];
   const { client, watch } = await withTokens([{ ...rule, fromParams }], {}, undefined, {
     accessLog,
@@ -352,8 +344,8 @@ test("a token in a parameter that is refused is in no log", async () => {
   client.send(`GET /a?x=1&t=${expired}&%75=${good}&y=2 HTTP/1.1\r\nHost: svc\r\n\r\n`);
   expect((await client.takeResponse()).status).toBe(401);
   await accessLog.close();
-  expect(JSON.parse(text)).toMatchObject({ path: "/a?x=1&y=2", response_code: 401 });
+  expect(JSON.parse(read())).toMatchObject({ path: "/a?x=1&y=2", response_code: 401 });
   const [header = ""] = good.split(".");
-  expect(text).not.toContain(header);
+  expect(read()).not.toContain(header);
   expect(JSON.stringify(watch.ring.list(""))).not.toContain(header);
 });

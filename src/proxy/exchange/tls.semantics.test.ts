@@ -8,8 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { Cluster_Protocol } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import { systemClock } from "../../core/clock.ts";
-import { AccessLog } from "../../telemetry/access-log.ts";
+import { accessLogText } from "../../testing/access-log-text.ts";
 import { CertificateAuthority, type Issued } from "../../testing/certificate-authority.ts";
 import { EngineFixture, type EngineFixtureOptions } from "../../testing/engine-fixture.ts";
 
@@ -72,18 +71,11 @@ interface Asked {
 
 class Caller {
   readonly mesh: EngineFixture;
-  #lines = "";
+  readonly #lines: () => string;
 
   constructor(port: number, tls: Tls | undefined, cluster: EngineFixtureOptions["cluster"] = {}) {
-    const take = (bytes: Uint8Array): boolean => {
-      this.#lines += Buffer.from(bytes).toString();
-      return true;
-    };
-    const accessLog = new AccessLog({
-      format: "json",
-      clock: systemClock,
-      sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
-    });
+    const { accessLog, read } = accessLogText();
+    this.#lines = read;
     this.mesh = new EngineFixture({
       ...{ endpoints: [port], accessLog, cluster: { ...cluster, ...(tls && { tls }) } },
     });
@@ -96,7 +88,7 @@ class Caller {
     });
     const body = await response.text();
     await this.#log();
-    const last = this.#lines.trim().split("\n").at(-1)!;
+    const last = this.#lines().trim().split("\n").at(-1)!;
     return {
       status: response.status,
       reason: response.headers.get("x-mesh-reason") ?? "",
@@ -106,7 +98,7 @@ class Caller {
   }
 
   async #log(): Promise<void> {
-    while (!this.#lines.endsWith("\n")) await Bun.sleep(1);
+    while (!this.#lines().endsWith("\n")) await Bun.sleep(1);
   }
 }
 

@@ -2,8 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createServer } from "node:http2";
 import { Cluster_Protocol, LoadBalancer } from "../../api/gen/mesh/v1/proxy_config_pb.ts";
-import { systemClock } from "../../core/clock.ts";
-import { AccessLog } from "../../telemetry/access-log.ts";
+import { accessLogText } from "../../testing/access-log-text.ts";
 import { type EngineSetUp, engineSetUp } from "../../testing/engine-set-up.ts";
 import { FakeUpstream } from "../../testing/fake-upstream.ts";
 import { RawClient } from "../../testing/raw-client.ts";
@@ -112,21 +111,13 @@ test("the access log has the client that is believed, never one that is claimed"
     [nobody, null],
     [behindOne, "2.2.2.2"],
   ] as const) {
-    let text = "";
-    const take = (bytes: Uint8Array): boolean => {
-      text += Buffer.from(bytes).toString();
-      return true;
-    };
-    const accessLog = new AccessLog({
-      ...{ format: "json", clock: systemClock },
-      sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
-    });
+    const { accessLog, read } = accessLogText();
     const { mesh } = await setUp(undefined, { ...edge, accessLog });
     const client = await clientOf(mesh);
     client.send(get("X-Forwarded-For: 1.1.1.1, 2.2.2.2"));
     await client.takeResponse();
     await accessLog.close();
-    expect(JSON.parse(text)).toMatchObject({ x_forwarded_for: logged, protocol: "HTTP/1.1" });
+    expect(JSON.parse(read())).toMatchObject({ x_forwarded_for: logged, protocol: "HTTP/1.1" });
   }
 });
 
@@ -142,15 +133,7 @@ describe("behind a load balancer that speaks the PROXY protocol", () => {
   }
 
   test("its client is the client: to services, and in the access log", async () => {
-    let text = "";
-    const take = (bytes: Uint8Array): boolean => {
-      text += Buffer.from(bytes).toString();
-      return true;
-    };
-    const accessLog = new AccessLog({
-      ...{ format: "json", clock: systemClock },
-      sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
-    });
+    const { accessLog, read } = accessLogText();
     const { mesh, service } = await setUp(undefined, { ...nobody, accessLog });
     const port = mesh.listenEdge({ header: { refused: () => {} } });
     const client = await connectFrom(port, from("::ffff:203.0.113.9"));
@@ -161,7 +144,7 @@ describe("behind a load balancer that speaks the PROXY protocol", () => {
     const told = ["x-forwarded-for: 203.0.113.9", "x-forwarded-proto: http"];
     expect(service.requests.map(({ head }) => claims(head))).toEqual([told, told]);
     await accessLog.close();
-    const line = JSON.parse(text.slice(0, text.indexOf("\n")));
+    const line = JSON.parse(read().split("\n", 1)[0]!);
     expect(line.downstream_remote_address).toBe("203.0.113.9:4711");
   });
 

@@ -1,8 +1,8 @@
 /** What becomes of a caller's identity: log, metrics, the application; and how it ends. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { systemClock } from "../../core/clock.ts";
-import { AccessLog } from "../../telemetry/access-log.ts";
 import { renderPrometheus } from "../../telemetry/prometheus.ts";
+import { accessLogText } from "../../testing/access-log-text.ts";
 import { CertificateAuthority } from "../../testing/certificate-authority.ts";
 import { EngineFixture } from "../../testing/engine-fixture.ts";
 import { FakeUpstream } from "../../testing/fake-upstream.ts";
@@ -21,15 +21,7 @@ const ask = "GET / HTTP/1.1\r\nHost: svc\r\nX-Forwarded-Client-Cert: URI=spiffe:
 /** Two proxies in a row, in front of an application. */
 async function pair(meshTransport: boolean) {
   const service = new FakeUpstream();
-  let log = "";
-  const take = (bytes: Uint8Array): boolean => {
-    log += Buffer.from(bytes).toString();
-    return true;
-  };
-  const accessLog = new AccessLog({
-    ...{ format: "json", clock: systemClock },
-    sink: { write: (bytes, done) => done(take(bytes)), writeSync: take },
-  });
+  const { accessLog, read: log } = accessLogText();
   const far = new EngineFixture({ endpoints: [], accessLog });
   const security = new Guard(member({ authority: root }), "permissive");
   const port = far.listenInbound(service.port, "http", { security, tellsPeers: true });
@@ -44,7 +36,7 @@ async function pair(meshTransport: boolean) {
     () => near.close(),
     () => client.terminate(),
   );
-  return { service, far, near, client, port, log: () => log };
+  return { service, far, near, client, port, log };
 }
 
 describe.each([false, true])("over the mesh's transport: %s", (meshTransport) => {
